@@ -1,0 +1,10 @@
+"""The synthetic lab: a small, complete Lightning Pose project whose truth is known.
+
+A drawn animal walks, turns, grooms and rests in an arena; its keypoints, its behaviour and the
+rates of its simulated neurons are known for every frame. `litpose beast_demo` and the tests of
+this package work on it. Nothing in it was recorded from an animal.
+"""
+
+from beast_lp.demo.project import FULL, TINY, DemoSize, write_project
+
+__all__ = ['FULL', 'TINY', 'DemoSize', 'write_project']

@@ -1,0 +1,290 @@
+"""Write the synthetic lab to disk as a Lightning Pose project."""
+
+import logging
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int, UInt8
+from PIL import Image
+
+from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
+from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
+from beast_lp.demo.neurons import Neurons, bits_per_spike_ceiling, make_neurons
+from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
+from beast_lp.demo.template import README, config_text
+from beast_lp.errors import BeastError
+
+logger = logging.getLogger('lightning_pose.' + __name__)
+
+CONFIG_NAME = 'config_demo.yaml'
+# the animals' size, nose to tail base, as a share of the image side
+SIZE = (0.32, 0.36)
+SCORER = 'synthetic_lab'
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How large a demo is.
+
+    `videos` counts the held-out one, which comes last; `labeled_frames` are drawn from the others,
+    and a quarter as many from the held-out one. `image_side` is in pixels. The rest goes into the
+    config: epochs and batches that suit the amount of data.
+    """
+
+    videos: int
+    frames_per_video: int
+    image_side: int
+    labeled_frames: int
+    neurons: int
+    fps: int
+    pose_epochs: int = 80
+    pose_batch: int = 16
+    anchors_per_video: int = 150
+    pretraining_epochs: int = 100
+    pretraining_batch: int = 64
+
+    def __post_init__(self) -> None:
+        least = {'videos': 2, 'frames_per_video': 10, 'image_side': 32, 'labeled_frames': 4,
+                 'neurons': 1, 'fps': 1}
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise BeastError(
+                    f'a demo needs {name} of at least {value}, found {getattr(self, name)}; '
+                    'ask for more'
+                )
+        if self.image_side % 2:
+            raise BeastError(
+                f'image_side must be even for 4:2:0 video, found {self.image_side}; '
+                f'use {self.image_side + 1}'
+            )
+        if self.labeled_frames > (self.videos - 1) * self.frames_per_video:
+            raise BeastError(
+                f'{self.labeled_frames} labeled_frames were asked for, but the training videos '
+                f'have {(self.videos - 1) * self.frames_per_video} frames; ask for fewer'
+            )
+
+
+FULL = DemoSize(videos=4, frames_per_video=600, image_side=192, labeled_frames=120, neurons=40,
+                fps=25)
+TINY = DemoSize(videos=2, frames_per_video=60, image_side=96, labeled_frames=16, neurons=5, fps=25,
+                pose_epochs=2, pose_batch=8, anchors_per_video=12, pretraining_epochs=2,
+                pretraining_batch=8)
+
+
+@dataclass(frozen=True)
+class _Session:
+    """One video to be written, and its own stream of randomness."""
+
+    name: str
+    folder: str
+    movement: Movement
+    skeleton: Skeleton
+    look: Look
+    labeled: Int[np.ndarray, ' labels']
+    rng: np.random.Generator
+
+
+def write_project(directory: Path, size: DemoSize = FULL, seed: int = 0) -> Path:
+    """Write a complete Lightning Pose project with known ground truth.
+
+    It holds H.264 videos of a drawn animal, labelled frames, exact keypoints, behaviour and
+    simulated spikes; `README.txt` in it lists the files. The folder appears only when complete.
+    Equal arguments give equal tables and, up to rounding in a few pixels, equal pictures.
+
+    Args:
+        directory: where the project goes; it must not exist, or be empty.
+        size: amount of data, `FULL` or `TINY`.
+        seed: of everything random; each video has its own stream.
+
+    Returns:
+        the absolute path of the config file.
+
+    Raises:
+        BeastError: if the directory is a file or holds something.
+    """
+    directory = Path(directory).resolve()
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        kind = 'is not empty' if directory.is_dir() else 'is a file'
+        raise BeastError(f'{directory} {kind}; give a new or empty folder for the demo project')
+    part = directory.with_name(f'{directory.name}.{os.getpid()}.part')
+    part.mkdir(parents=True)
+    try:
+        _write_all(part, directory, size, seed)
+        if directory.exists():
+            directory.rmdir()
+        os.replace(part, directory)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return directory / CONFIG_NAME
+
+
+def _write_all(part: Path, directory: Path, size: DemoSize, seed: int) -> None:
+    """Write all files into `part`, for a project that will be at `directory`."""
+    for_arena, for_neurons, *for_videos = np.random.SeedSequence(seed).spawn(size.videos + 2)
+    arena = make_arena(size.image_side, np.random.default_rng(for_arena))
+    sessions = [_plan_session(number, size, np.random.default_rng(stream))
+                for number, stream in enumerate(for_videos)]
+    neurons = make_neurons(
+        np.concatenate([session.movement.covariates() for session in sessions]),
+        size.neurons, 1 / size.fps, np.random.default_rng(for_neurons),
+    )
+    for session in sessions:
+        _write_session(part, session, arena, neurons, size.fps)
+        logger.info(f'wrote {session.name}: {len(session.movement.behavior)} frames')
+    _write_labels(part / 'CollectedData.csv', sessions[:-1])
+    _write_labels(part / 'CollectedData_new.csv', sessions[-1:])
+    (part / 'README.txt').write_text(README, encoding='utf-8')
+    (part / CONFIG_NAME).write_text(
+        config_text(
+            directory, list(KEYPOINTS), size.pose_epochs, size.pose_batch, size.anchors_per_video,
+            size.pretraining_epochs, size.pretraining_batch,
+        ),
+        encoding='utf-8',
+    )
+
+
+def _plan_session(number: int, size: DemoSize, rng: np.random.Generator) -> _Session:
+    """Decide all about a video but its pixel noise and its spikes."""
+    held_out = number == size.videos - 1
+    if held_out:
+        labels = min(max(size.labeled_frames // 4, 4), size.frames_per_video)
+    else:
+        # what does not divide goes to the first videos
+        share, rest = divmod(size.labeled_frames, size.videos - 1)
+        labels = share + (number < rest)
+    movement = simulate_movement(size.frames_per_video, rng)
+    return _Session(
+        name=f'session_{number + 1:02d}',
+        folder='videos_test' if held_out else 'videos',
+        movement=movement,
+        skeleton=build_skeleton(movement, size.image_side, rng.uniform(*SIZE)),
+        look=make_look(rng),
+        labeled=_choose_frames(size.frames_per_video, labels, rng),
+        rng=rng,
+    )
+
+
+def _choose_frames(frames: int, count: int, rng: np.random.Generator) -> Int[np.ndarray, ' count']:
+    """Draw one frame from each of `count` equal stretches of the video."""
+    edges = np.linspace(0, frames, count + 1).astype(int)
+    return np.array([rng.integers(start, stop)
+                     for start, stop in zip(edges[:-1], edges[1:], strict=True)], dtype=int)
+
+
+def _write_session(
+    part: Path, session: _Session, arena: Picture, neurons: Neurons, fps: int
+) -> None:
+    """Write one video and everything that is known about it."""
+    video = part / session.folder / f'{session.name}.mp4'
+    for folder in ('truth', 'behavior', 'spikes', session.folder):
+        (part / folder).mkdir(exist_ok=True)
+    frames = render(session.skeleton, arena, session.look, session.rng)
+    encode_video(video, frames, arena.shape[0], fps)
+    _extract_frames(video, part / 'labeled-data' / session.name, session.labeled)
+    _write_truth(part / 'truth' / f'{session.name}_keypoints.csv', session.skeleton)
+    one_hot = np.eye(len(BEHAVIORS), dtype=int)[session.movement.behavior]
+    pd.DataFrame(one_hot, columns=pd.Index(BEHAVIORS)).to_csv(
+        part / 'behavior' / f'{session.name}.csv'
+    )
+    _write_spikes(part / 'spikes' / f'{session.name}.npz', session, neurons, fps)
+
+
+def encode_video(
+    path: Path, frames: Iterable[UInt8[np.ndarray, 'side side 3']], side: int, fps: int
+) -> None:
+    """Encode square RGB frames as H.264 (yuv420p), one frame in memory at a time.
+
+    Args:
+        path: of the mp4 file.
+        frames: the pictures.
+        side: height and width in pixels, even.
+        fps: frames per second.
+    """
+    with av.open(str(path), 'w') as container:
+        options = {'crf': '16', 'g': str(fps), 'preset': 'medium'}
+        stream = container.add_stream('libx264', rate=Fraction(fps), options=options)
+        stream.width = stream.height = side
+        stream.pix_fmt = 'yuv420p'
+        # the output of x264 and of the colour conversion depends on their number of threads
+        stream.thread_count = 1
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(frame, format='rgb24')
+            container.mux(stream.encode(picture.reformat(format='yuv420p', threads=1)))
+        container.mux(stream.encode())
+
+
+def _extract_frames(video: Path, folder: Path, wanted: Int[np.ndarray, ' labels']) -> None:
+    """Save frames as a labeller gets them: from the encoded video."""
+    folder.mkdir(parents=True)
+    missing = set(wanted.tolist())
+    with av.open(str(video)) as container:
+        for index, frame in enumerate(container.decode(video=0)):
+            if index in missing:
+                picture = Image.fromarray(frame.to_ndarray(format='rgb24'))
+                picture.save(folder / _image_name(index))
+                missing.remove(index)
+    if missing:
+        raise BeastError(
+            f'{video} decodes to too few frames ({sorted(missing)} are missing); '
+            'check the installation of the `av` package'
+        )
+
+
+def _image_name(frame: int) -> str:
+    return f'img{frame:08d}.png'
+
+
+def _write_labels(path: Path, sessions: list[_Session]) -> None:
+    """Write labels in the three-row header layout of DeepLabCut that the host reads."""
+    columns = pd.MultiIndex.from_product(
+        [[SCORER], list(KEYPOINTS), ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
+    )
+    tables = [
+        pd.DataFrame(
+            session.skeleton.keypoints()[session.labeled].reshape(len(session.labeled), -1),
+            index=pd.Index([f'labeled-data/{session.name}/{_image_name(frame)}'
+                            for frame in session.labeled]),
+            columns=columns,
+        )
+        for session in sessions
+    ]
+    pd.concat(tables).to_csv(path, float_format='%.4f')
+
+
+def _write_truth(path: Path, skeleton: Skeleton) -> None:
+    """Write all keypoints in the layout of the host's prediction files."""
+    keypoints = skeleton.keypoints()
+    sure = np.ones((*keypoints.shape[:2], 1))
+    columns = pd.MultiIndex.from_product(
+        [[SCORER], list(KEYPOINTS), ['x', 'y', 'likelihood']],
+        names=['scorer', 'bodyparts', 'coords'],
+    )
+    values = np.concatenate([keypoints, sure], axis=2).reshape(len(keypoints), -1)
+    pd.DataFrame(values, columns=columns).to_csv(path, float_format='%.4f')
+
+
+def _write_spikes(path: Path, session: _Session, neurons: Neurons, fps: int) -> None:
+    """Draw spikes, one bin per frame, and write them with their truth."""
+    covariates = session.movement.covariates()
+    # rounded first, so that the ceiling belongs to the rates in the file
+    rates: Float[np.ndarray, 'bins neurons'] = neurons.rates(covariates).astype(np.float32)
+    counts = session.rng.poisson(rates).astype(np.uint16)
+    times = (np.arange(len(counts)) + 0.5) / fps
+    np.savez(
+        path,
+        spike_counts=counts,
+        bin_times=times,
+        bin_width=1 / fps,
+        frame_times=times,
+        true_rate=rates,
+        bits_per_spike_ceiling=bits_per_spike_ceiling(counts, rates.astype(np.float64)),
+        covariates=covariates.astype(np.float32),
+        covariate_names=np.array(COVARIATES),
+    )

@@ -1,0 +1,73 @@
+"""The backbone as the host's trackers want it."""
+
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import ViTConfig, ViTModel
+
+from beast_lp.errors import BeastError
+from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
+from beast_lp.host.patches import STRIDE
+from beast_lp.pretraining.weights import Architecture, load_into_vit, read_encoder
+
+# A pose checkpoint holds the backbone's weights itself; in place of the path that they came from,
+# it names the architecture, so that it opens wherever it is moved.
+ARCHITECTURE_PREFIX = 'beast-architecture:'
+
+
+class BeastBackbone(nn.Module):
+    """A plain ViT that returns a feature map; patch (i, j) of the image is feature (i, j)."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        """Build an untrained backbone.
+
+        Args:
+            architecture: of the encoder; its patch size is the stride of the feature map.
+        """
+        super().__init__()
+        self.architecture = architecture
+        # the host's multiview model looks for a ViTModel under this name
+        self.vision_encoder = ViTModel(
+            ViTConfig(**architecture.transformers_config()), add_pooling_layer=False,
+        )
+
+    def forward(
+        self, x: Float[Tensor, 'images 3 height width'],
+    ) -> Float[Tensor, 'images dim rows columns']:
+        """Encode ImageNet-normalised images of any size that is a multiple of the patch size."""
+        rows, columns = (side // self.architecture.patch_size for side in x.shape[-2:])
+        tokens = self.vision_encoder(x, interpolate_pos_encoding=True).last_hidden_state
+        return tokens[:, 1:].transpose(1, 2).unflatten(2, (rows, columns))
+
+
+def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
+    """Build the backbone for one of the host's models.
+
+    Args:
+        model_type: the host's `heatmap` or `regression`.
+        checkpoint: any checkpoint that `read_encoder` accepts, or the architecture that a pose
+            checkpoint of this package names.
+
+    Returns:
+        the backbone and its number of feature channels.
+
+    Raises:
+        BeastError: if the host's model cannot work with it, or there are no weights.
+    """
+    if model_type == 'regression':
+        raise BeastError(NO_REGRESSION)
+    if not checkpoint:
+        raise BeastError(NO_WEIGHTS)
+    if str(checkpoint).startswith(ARCHITECTURE_PREFIX):
+        architecture = Architecture.from_json(checkpoint.removeprefix(ARCHITECTURE_PREFIX))
+        return BeastBackbone(architecture), architecture.hidden_size
+
+    encoder = read_encoder(checkpoint)
+    architecture = encoder.architecture
+    if architecture.patch_size != STRIDE:
+        raise BeastError(
+            f'{encoder.source} has patches of {architecture.patch_size} px, but the pose heads '
+            f'are built for {STRIDE}; pretrain with beast.model.patch_size={STRIDE}'
+        )
+    backbone = BeastBackbone(architecture)
+    load_into_vit(backbone.vision_encoder, encoder)
+    return backbone, architecture.hidden_size

@@ -1,0 +1,7 @@
+"""The package's commands inside `litpose`, each a module as the host's contract wants it."""
+
+from types import ModuleType
+
+from beast_lp.host.commands import beast_demo, pretrain
+
+COMMANDS: dict[str, ModuleType] = {'pretrain': pretrain, 'beast_demo': beast_demo}

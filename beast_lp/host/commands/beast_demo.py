@@ -1,0 +1,43 @@
+"""`litpose beast_demo`: the whole main job on a small synthetic lab."""
+
+import argparse
+import logging
+from pathlib import Path
+from typing import Any
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+def register_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the command to the host's parser."""
+    parser = subparsers.add_parser(
+        'beast_demo',
+        description='Write a small Lightning Pose project with known truth (a drawn animal, its '
+        'keypoints, behaviour and simulated neurons), pretrain a backbone on its videos and train '
+        'a pose model with it. Takes minutes on two CPU cores; an interrupted demo continues.',
+        usage='litpose beast_demo [--output_dir OUTPUT_DIR] [--tiny]',
+    )
+    parser.add_argument(
+        '--output_dir', type=Path, default=Path('beast_demo'),
+        help='directory of the demo (default: ./beast_demo)',
+    )
+    parser.add_argument(
+        '--tiny', action='store_true',
+        help='a demo of seconds, too small to learn anything: checks an installation',
+    )
+    return parser
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return a parser for this command alone, for documentation."""
+    parser = argparse.ArgumentParser(prog='litpose')
+    return register_parser(parser.add_subparsers(dest='command'))
+
+
+def handle(args: argparse.Namespace) -> None:
+    """Run the command."""
+    # late: these take seconds, and the command line imports every command
+    from beast_lp.demo import FULL, TINY
+    from beast_lp.host.demo import run_demo
+
+    run_demo(args.output_dir.absolute(), TINY if args.tiny else FULL)

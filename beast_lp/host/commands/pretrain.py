@@ -1,0 +1,66 @@
+"""`litpose pretrain`: self-supervised pretraining on a project's videos."""
+
+import argparse
+import datetime
+import logging
+from pathlib import Path
+from typing import Any
+
+from lightning_pose.cli import types
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+def register_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the command to the host's parser."""
+    parser = subparsers.add_parser(
+        'pretrain',
+        description='Pretrain a ViT backbone on the videos of a Lightning Pose project (BEAST). '
+        'Use the result as model.backbone_checkpoint with model.backbone: beast.',
+        usage='litpose pretrain <config_file> \\\n'
+        '                      [--output_dir OUTPUT_DIR] \\\n'
+        '                      [--overrides KEY=VALUE...]',
+    )
+    parser.add_argument(
+        'config_file', type=types.config_file,
+        help='path to the project\'s pose config; an optional `beast:` section in it holds the '
+        'settings of this command',
+    )
+    parser.add_argument(
+        '--output_dir', type=types.model_dir,
+        help='directory of the results; a run that was interrupted there continues.\n'
+        'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
+    )
+    parser.add_argument(
+        '--overrides', nargs='*', metavar='KEY=VALUE',
+        help='overrides settings of the config file, for example beast.training.epochs=100; '
+        'a key that the file lacks may be given too',
+    )
+    return parser
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return a parser for this command alone, for documentation."""
+    parser = argparse.ArgumentParser(prog='litpose')
+    return register_parser(parser.add_subparsers(dest='command'))
+
+
+def handle(args: argparse.Namespace) -> None:
+    """Run the command."""
+    # late: these take seconds, and the command line imports every command
+    from beast_lp.host.compose import compose_config
+    from beast_lp.host.stage import mark_completed, pretrain
+
+    cfg = compose_config(args.config_file, args.overrides or [])
+    now = datetime.datetime.now()
+    output_dir = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
+    output_dir = output_dir.absolute()
+    logger.info(f'output directory: {output_dir}')
+    status_file = output_dir / 'train_status.json'
+    backbone = pretrain(cfg, output_dir, status_file)
+    mark_completed(status_file)
+    logger.info(
+        f'beast: the backbone is in {backbone}\n'
+        f'  look at      {output_dir / "report.html"}\n'
+        f'  train with   model.backbone=beast model.backbone_checkpoint={output_dir}'
+    )

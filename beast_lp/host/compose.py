@@ -1,0 +1,33 @@
+"""Reading a pose config as the host's commands do, with errors that say what to mend."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import hydra
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from beast_lp.errors import BeastError
+
+
+def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
+    """Read a config file and apply overrides.
+
+    Args:
+        config_file: the YAML file.
+        overrides: in Hydra's grammar. An override of a key under `beast.` may name one that the
+            file lacks: the section is optional, and its own schema checks the names.
+
+    Raises:
+        BeastError: if the file or an override cannot be read.
+    """
+    lenient = [f'++{item}' if item.startswith('beast.') else item for item in overrides]
+    try:
+        with hydra.initialize_config_dir(
+            version_base='1.3', config_dir=str(config_file.parent.absolute())
+        ):
+            return hydra.compose(config_name=config_file.stem, overrides=lenient)
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
+        raise BeastError(f'{config_file}: {" ".join(str(error).split())}') from error

@@ -1,0 +1,83 @@
+"""Post-import hook: extends Lightning Pose's modules right after they execute.
+
+Runs at the start of every interpreter of the environment, so it imports only what each has
+imported by then, and nothing happens until one of the host's modules is imported.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# `typing` alone would double the cost
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+def _start_dir() -> str:
+    try:
+        return os.getcwd()
+    except OSError:
+        # the directory was deleted under us; nothing relative can be meant
+        return os.sep
+
+
+# Where the person started the command: `litpose train` changes into the model directory before
+# any code of ours runs. Children of a distributed run inherit it.
+START_DIR_VARIABLE = 'BEAST_LP_START_DIR'
+START_DIR = os.environ.get(START_DIR_VARIABLE) or _start_dir()
+
+# host module -> function of beast_lp.host.patches that extends it
+TARGETS = {
+    'lightning_pose.models.backbones.factory': 'extend_backbones',
+    'lightning_pose.models.factory': 'extend_models',
+    'lightning_pose.cli.commands': 'extend_commands',
+    'lightning_pose.cli.main': 'extend_main',
+    'lightning_pose.train': 'extend_train',
+}
+
+
+def install() -> None:
+    """Watch for the host's modules, and extend those that are already imported.
+
+    `BEAST_LP_DISABLE=1` in the environment switches the plugin off.
+    """
+    if os.environ.get('BEAST_LP_DISABLE', '') not in ('', '0'):
+        return
+    if any(isinstance(finder, _HostFinder) for finder in sys.meta_path):
+        return
+    sys.meta_path.insert(0, _HostFinder())
+    for name in TARGETS:
+        if name in sys.modules:
+            _extend(sys.modules[name])
+
+
+class _HostFinder:
+    """Finds the host's modules where they are, and has them extended once they have run."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        if name not in TARGETS:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        specs = (finder.find_spec(name, path, target) for finder in others)
+        spec = next((spec for spec in specs if spec is not None), None)
+        if spec is None or spec.loader is None:
+            return None
+        execute = spec.loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            _extend(module)
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _extend(module: ModuleType) -> None:
+    from beast_lp.host import patches
+
+    patches.apply(TARGETS[module.__name__], module)

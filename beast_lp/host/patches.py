@@ -1,0 +1,216 @@
+"""Everything that changes in the host, each name checked to exist before anything is touched.
+
+The host has no extension point for backbones or commands (as of 2.4.3). Where a name is missing or
+looks different, one warning is given, the host stays as it was, and `backbone: beast` is refused
+with a sentence that names the host's version.
+"""
+
+import functools
+import inspect
+import logging
+import sys
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from types import ModuleType
+from typing import Any, Literal, get_args
+
+from beast_lp.errors import BeastError
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+BACKBONE = 'beast'
+STRIDE = 16
+# the oldest host that this package was run with; newer ones are judged by their names alone
+OLDEST_HOST = (2, 3, 0)
+
+# why `backbone: beast` is refused, once something did not fit
+_refusal = ''
+
+
+class HostMismatch(Exception):
+    """A name of the host is missing, or is not what it used to be."""
+
+
+def apply(name: str, module: ModuleType) -> None:
+    """Extend one module of the host, or leave it as it is and say why.
+
+    Args:
+        name: of the function here that does it.
+        module: the host's, executed.
+    """
+    try:
+        _check_version()
+        globals()[name](module)
+    except HostMismatch as problem:
+        _refuse(str(problem))
+        for function in ('build_backbone', 'train'):
+            if inspect.isfunction(getattr(module, function, None)):
+                _guard(module, function)
+
+
+# ---------------------------------------------------------------------------------------------
+# one function per module of the host
+# ---------------------------------------------------------------------------------------------
+
+
+def extend_backbones(module: ModuleType) -> None:
+    """Make `build_backbone('beast', ...)` work, at stride 16, in multiview models too."""
+    original = _function(module, 'build_backbone', ['backbone_arch', 'model_type', 'kwargs'])
+    strides = _named(module, 'BACKBONE_STRIDES', dict)
+    multiview = _named(module, 'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW', object)
+    if 'vitb_imagenet' not in strides or 'vitb_imagenet' not in get_args(multiview):
+        raise HostMismatch(f'{module.__name__} lists no ViT-B where it used to')
+
+    @functools.wraps(original)
+    def build_backbone(backbone_arch: str, *args: Any, **kwargs: Any) -> Any:
+        if backbone_arch != BACKBONE:
+            return original(backbone_arch, *args, **kwargs)
+        if _refusal:
+            raise BeastError(_refusal)
+        from beast_lp.host.backbone import build
+
+        settings = inspect.signature(original).bind(backbone_arch, *args, **kwargs)
+        settings.apply_defaults()
+        return build(
+            settings.arguments['model_type'],
+            settings.arguments['kwargs'].get('backbone_checkpoint'),
+        )
+
+    strides[BACKBONE] = STRIDE
+    _replace(module, 'build_backbone', build_backbone)
+    _replace(
+        module, 'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW',
+        Literal[(*get_args(multiview), BACKBONE)],
+    )
+
+
+def extend_models(module: ModuleType) -> None:
+    """Check a pose config with `backbone: beast` before the host builds its model."""
+    original = _function(module, 'get_model', ['cfg'])
+
+    @functools.wraps(original)
+    def get_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        if cfg.model.backbone == BACKBONE:
+            from beast_lp.host.pose import check_pose_config
+
+            check_pose_config(cfg)
+        return original(cfg, *args, **kwargs)
+
+    _replace(module, 'get_model', get_model)
+
+
+def extend_commands(module: ModuleType) -> None:
+    """Add the package's commands to `litpose`."""
+    commands = _named(module, 'COMMANDS', dict)
+    train = commands.get('train')
+    if not all(hasattr(train, name) for name in ('register_parser', 'get_parser', 'handle')):
+        raise HostMismatch('lightning_pose.cli.commands no longer keeps modules in COMMANDS')
+    from beast_lp.host.commands import COMMANDS
+
+    commands.update(COMMANDS)
+
+
+def extend_main(module: ModuleType) -> None:
+    """Let `litpose` print a `BeastError` as its one sentence, and exit with status 1."""
+    original = _function(module, 'main', [])
+
+    @functools.wraps(original)
+    def main() -> None:
+        try:
+            original()
+        except BeastError as error:
+            if '--debug' in sys.argv:
+                raise
+            sys.exit(f'error: {error}')
+
+    _replace(module, 'main', main)
+
+
+def extend_train(module: ModuleType) -> None:
+    """Run the pretraining stage first, where the config asks for it."""
+    original = _function(module, 'train', ['cfg', 'model_dir'])
+
+    @functools.wraps(original)
+    def train(cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        if cfg.model.backbone == BACKBONE:
+            if _refusal:
+                raise BeastError(_refusal)
+            from beast_lp.host.pose import prepare_training, start_dir_for_children
+
+            settings = inspect.signature(original).bind(cfg, *args, **kwargs)
+            with start_dir_for_children():
+                prepare_training(cfg, settings.arguments.get('model_dir'))
+                return original(cfg, *args, **kwargs)
+        return original(cfg, *args, **kwargs)
+
+    _replace(module, 'train', train)
+
+
+# ---------------------------------------------------------------------------------------------
+# checking and replacing
+# ---------------------------------------------------------------------------------------------
+
+
+def _host_version() -> str:
+    try:
+        return version('lightning-pose')
+    except PackageNotFoundError:
+        # run from a source tree; its names decide
+        return 'unknown'
+
+
+def _check_version() -> None:
+    numbers = tuple(int(part) for part in _host_version().split('.')[:3] if part.isdigit())
+    if numbers and numbers < OLDEST_HOST:
+        raise HostMismatch(f'it needs {".".join(map(str, OLDEST_HOST))} or newer')
+
+
+def _refuse(problem: str) -> None:
+    global _refusal
+    if not _refusal:
+        _refusal = (
+            f'beast-lp does not work with the installed lightning-pose {_host_version()} '
+            f'({problem}); update one of the two, or use another backbone'
+        )
+        logger.warning(_refusal)
+
+
+def _guard(module: ModuleType, name: str) -> None:
+    """Refuse `backbone: beast` at a function of a host that cannot be extended."""
+    original = getattr(module, name)
+
+    @functools.wraps(original)
+    def guarded(*args: Any, **kwargs: Any) -> Any:
+        first: Any = args[0] if args else kwargs.get('backbone_arch', kwargs.get('cfg'))
+        if (first if isinstance(first, str) else first.model.backbone) == BACKBONE:
+            raise BeastError(_refusal)
+        return original(*args, **kwargs)
+
+    _replace(module, name, guarded)
+
+
+def _named(module: ModuleType, name: str, kind: type) -> Any:
+    value = getattr(module, name, None)
+    if value is None or not isinstance(value, kind):
+        raise HostMismatch(f'{module.__name__}.{name} is missing or is not a {kind.__name__}')
+    return value
+
+
+def _function(module: ModuleType, name: str, parameters: list[str]) -> Callable[..., Any]:
+    function = _named(module, name, object)
+    if not inspect.isfunction(function):
+        raise HostMismatch(f'{module.__name__}.{name} is no function')
+    missing = [p for p in parameters if p not in inspect.signature(function).parameters]
+    if missing:
+        raise HostMismatch(f'{module.__name__}.{name} no longer takes {missing[0]}')
+    return function
+
+
+def _replace(module: ModuleType, name: str, value: Any) -> None:
+    """Replace a name in its module, and wherever the host has already imported it by value."""
+    original = getattr(module, name)
+    for other in list(sys.modules.values()):
+        if getattr(other, '__name__', '').partition('.')[0] == 'lightning_pose':
+            for key in [k for k, v in vars(other).items() if v is original]:
+                setattr(other, key, value)
+    setattr(module, name, value)

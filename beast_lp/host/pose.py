@@ -1,0 +1,113 @@
+"""Pose training with `backbone: beast`: checks, paths, and the pretraining stage before it."""
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from beast_lp.config import parse_config
+from beast_lp.errors import BeastError
+from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
+from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+def check_pose_config(cfg: DictConfig) -> None:
+    """Refuse what the host would build wrongly in silence.
+
+    Raises:
+        BeastError: for a model type, heatmap size or image shape that a ViT at stride 16 cannot
+            serve.
+    """
+    if cfg.model.model_type == 'regression':
+        raise BeastError(NO_REGRESSION)
+    if cfg.data.get('downsample_factor', 2) == 3:
+        raise BeastError(
+            'backbone: beast does not work with data.downsample_factor: 3, for which the host '
+            'builds a head with the wrong number of outputs at stride 16; use 2'
+        )
+    height, width = cfg.data.image_resize_dims.height, cfg.data.image_resize_dims.width
+    if cfg.model.model_type == 'heatmap_multiview_transformer' and height != width:
+        raise BeastError(
+            f'multiview models need square images, found data.image_resize_dims {height} x '
+            f'{width}; set both to the same'
+        )
+
+
+def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
+    """Make a pose config ready for the host's `train`: checked, with an absolute checkpoint.
+
+    Where there is a `beast:` section and no checkpoint, the pretraining stage runs first.
+
+    Args:
+        cfg: the pose config; `model.backbone_checkpoint` is filled in.
+        model_dir: of the pose model; the current directory if not given.
+
+    Raises:
+        BeastError: for anything that the user can mend.
+    """
+    check_pose_config(cfg)
+    warn_of_resnet_settings(cfg)
+    checkpoint = cfg.model.get('backbone_checkpoint')
+    if checkpoint:
+        checkpoint = absolute_path(str(checkpoint), cfg)
+    elif cfg.get('beast') is not None:
+        checkpoint = str(_pretraining_stage(cfg, Path(model_dir or Path.cwd()).absolute()))
+    else:
+        raise BeastError(NO_WEIGHTS)
+    with open_dict(cfg):
+        cfg.model.backbone_checkpoint = checkpoint
+
+
+@contextmanager
+def start_dir_for_children() -> Iterator[None]:
+    """Tell the children of a distributed run where the command was started.
+
+    They start in the model directory, by when the host has changed into it.
+    """
+    before = os.environ.get(START_DIR_VARIABLE)
+    os.environ[START_DIR_VARIABLE] = START_DIR
+    try:
+        yield
+    finally:
+        del os.environ[START_DIR_VARIABLE]
+        if before is not None:
+            os.environ[START_DIR_VARIABLE] = before
+
+
+def warn_of_resnet_settings(cfg: DictConfig) -> None:
+    """Say so where the optimiser is still the one that the host ships for a ResNet."""
+    optimizer = cfg.training.get('optimizer', 'Adam')
+    rate = OmegaConf.select(cfg, 'training.optimizer_params.learning_rate', default=1e-3)
+    if optimizer == 'Adam' and float(rate) >= 1e-3:
+        logger.warning(
+            f'beast: training.optimizer {optimizer} with learning rate {rate} suits a ResNet; a '
+            'ViT usually wants AdamW, with 5e-5 for ViT-B'
+        )
+
+
+def absolute_path(path: str, cfg: DictConfig) -> str:
+    """Return a path of the config made absolute; what exists nowhere stays as it is (hub names).
+
+    A relative path may start where the command was started, in the current directory or in
+    `data.data_dir`.
+    """
+    if not Path(path).expanduser().is_absolute():
+        for base in (START_DIR, Path.cwd(), Path(START_DIR, str(cfg.data.get('data_dir', '')))):
+            if Path(base, path).exists():
+                return str(Path(base, path).absolute())
+    return path
+
+
+def _pretraining_stage(cfg: DictConfig, model_dir: Path) -> Path:
+    # late: the stage brings Lightning and the video room with it
+    from beast_lp.host.stage import pretrain
+
+    wanted = parse_config(cfg.beast).output_dir
+    output_dir = Path(START_DIR, wanted) if wanted else model_dir / 'beast'
+    logger.info(f'beast: the pretraining stage is in {output_dir}')
+    return pretrain(cfg, output_dir, model_dir / 'train_status.json', reuse=True)

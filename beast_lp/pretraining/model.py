@@ -1,0 +1,341 @@
+"""A lean ViT-MAE (He et al. 2022) whose weights convert to transformers' and back without loss.
+
+transformers' module spends its time on masked patches that it throws away, on three projections
+where one serves, and on shuffling tokens back. Here only the visible patches are embedded, the
+decoder keeps the order CLS, visible, masked, and only masked patches are predicted.
+"""
+
+import logging
+import math
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+from beast_lp.config import ModelConfig
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.weights import (
+    Architecture,
+    Encoder,
+    State,
+    interpolate_positions,
+    log_load,
+)
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# Up to this many tokens two batched products with an fp32 softmax beat the fused kernel's backward
+# pass in bf16 on a CPU (about 5x at 50 tokens); beyond it, and on a GPU, the kernel wins.
+_EXPLICIT_ATTENTION_TOKENS = 64
+
+
+class Masked(NamedTuple):
+    """What one masked forward pass yields; `pixels` is 3 * patch_size ** 2."""
+
+    cls: Float[Tensor, 'images dim']
+    # absent where the decoder is left out
+    prediction: Float[Tensor, 'images masked pixels'] | None
+    target: Float[Tensor, 'images masked pixels']
+    # raster positions of the masked patches
+    masked: Int[Tensor, 'images masked']
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block."""
+
+    def __init__(self, width: int, heads: int, mlp_size: int, layer_norm_eps: float) -> None:
+        """Build a block of the given width, heads and MLP size."""
+        super().__init__()
+        self.heads = heads
+        self.attention_norm = nn.LayerNorm(width, eps=layer_norm_eps)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+        self.mlp_norm = nn.LayerNorm(width, eps=layer_norm_eps)
+        self.mlp_in = nn.Linear(width, mlp_size)
+        self.mlp_out = nn.Linear(mlp_size, width)
+
+    def forward(self, x: Float[Tensor, 'images tokens dim']) -> Float[Tensor, 'images tokens dim']:
+        """Attend, then transform every token."""
+        images, tokens, width = x.shape
+        qkv = self.qkv(self.attention_norm(x)).view(images, tokens, 3, self.heads, -1)
+        attended = attend(*qkv.permute(2, 0, 3, 1, 4).unbind(0))
+        x = x + self.out(attended.transpose(1, 2).reshape(images, tokens, width))
+        return x + self.mlp_out(functional.gelu(self.mlp_in(self.mlp_norm(x))))
+
+
+class MaskedAutoencoder(nn.Module):
+    """Encoder on the visible patches, decoder on all, prediction of the masked ones."""
+
+    positions: Tensor
+    decoder_positions: Tensor
+
+    def __init__(self, config: ModelConfig, decoder: bool = True) -> None:
+        """Build a randomly initialised model.
+
+        Args:
+            config: sizes.
+            decoder: false leaves the decoder out (the contrastive-only ablation).
+        """
+        super().__init__()
+        height, width = config.image_size
+        self.architecture = Architecture(
+            config.hidden_size, config.num_layers, config.num_heads, config.mlp_size,
+            config.patch_size, (height, width),
+        )
+        self.num_visible = config.num_visible
+        pixels = 3 * config.patch_size ** 2
+        eps = self.architecture.layer_norm_eps
+        grid = self.architecture.grid
+
+        self.embed = nn.Linear(pixels, config.hidden_size)
+        self.cls_token = nn.Parameter(torch.zeros(1, 1, config.hidden_size))
+        self.register_buffer('positions', sincos_positions(config.hidden_size, grid))
+        self.blocks = nn.ModuleList(
+            Block(config.hidden_size, config.num_heads, config.mlp_size, eps)
+            for _ in range(config.num_layers)
+        )
+        self.norm = nn.LayerNorm(config.hidden_size, eps=eps)
+
+        self.has_decoder = decoder
+        if decoder:
+            width = config.decoder_hidden_size
+            self.decoder_embed = nn.Linear(config.hidden_size, width)
+            self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+            self.register_buffer('decoder_positions', sincos_positions(width, grid))
+            self.decoder_blocks = nn.ModuleList(
+                Block(width, config.decoder_num_heads, config.decoder_mlp_size, eps)
+                for _ in range(config.decoder_num_layers)
+            )
+            self.decoder_norm = nn.LayerNorm(width, eps=eps)
+            self.predict = nn.Linear(width, pixels)
+            nn.init.normal_(self.mask_token, std=0.02)
+        nn.init.normal_(self.cls_token, std=0.02)
+        self.apply(_initialise)
+
+    def forward(
+        self,
+        images: Float[Tensor, 'images 3 height width'],
+        noise: Float[Tensor, 'images patches'],
+    ) -> Masked:
+        """Encode a random quarter of each image and predict the rest.
+
+        Args:
+            images: ImageNet-normalised pixels of the configured size.
+            noise: the patches with the smallest values stay visible; one draw per image.
+        """
+        patches = patchify(images, self.architecture.patch_size)
+        order = noise.argsort(dim=1)
+        visible, masked = order[:, :self.num_visible], order[:, self.num_visible:]
+
+        tokens = self.embed(_take(patches, visible)) + self.positions[0, 1 + visible]
+        tokens = self._encode(tokens)
+        prediction = self._decode(tokens, visible, masked) if self.has_decoder else None
+        return Masked(tokens[:, 0], prediction, _take(patches, masked), masked)
+
+    def encode(
+        self, images: Float[Tensor, 'images 3 height width'],
+    ) -> Float[Tensor, 'images tokens dim']:
+        """Encode whole images: CLS, then all patches in raster order."""
+        tokens = self.embed(patchify(images, self.architecture.patch_size)) + self.positions[:, 1:]
+        return self._encode(tokens)
+
+    def _encode(self, tokens: Tensor) -> Tensor:
+        cls = (self.cls_token + self.positions[:, :1]).expand(len(tokens), -1, -1)
+        x = torch.cat([cls.to(tokens.dtype), tokens], dim=1)
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x)
+
+    def _decode(self, tokens: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
+        positions = self.decoder_positions
+        cls = positions[:, :1].expand(len(tokens), -1, -1)
+        seen = self.decoder_embed(tokens) + torch.cat([cls, positions[0, 1 + visible]], dim=1)
+        hidden = self.mask_token + positions[0, 1 + masked]
+        x = torch.cat([seen, hidden.to(seen.dtype)], dim=1)
+        for block in self.decoder_blocks:
+            x = block(x)
+        return self.predict(self.decoder_norm(x[:, -masked.shape[1]:]))
+
+
+# ---------------------------------------------------------------------------------------------
+# parts
+# ---------------------------------------------------------------------------------------------
+
+
+def attend(
+    query: Float[Tensor, 'images heads tokens dim'],
+    key: Float[Tensor, 'images heads tokens dim'],
+    value: Float[Tensor, 'images heads tokens dim'],
+) -> Float[Tensor, 'images heads tokens dim']:
+    """Scaled dot-product attention by whichever of two equal ways is faster here."""
+    if query.device.type == 'cpu' and query.shape[-2] <= _EXPLICIT_ATTENTION_TOKENS:
+        scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
+        return scores.float().softmax(dim=-1).to(value.dtype) @ value
+    return functional.scaled_dot_product_attention(query, key, value)
+
+
+def patchify(
+    images: Float[Tensor, 'images 3 height width'], patch_size: int,
+) -> Float[Tensor, 'images patches pixels']:
+    """Cut images into patches in raster order; pixels run row, column, channel (as ViT-MAE)."""
+    count, channels, height, width = images.shape
+    p = patch_size
+    x = images.view(count, channels, height // p, p, width // p, p)
+    return x.permute(0, 2, 4, 3, 5, 1).reshape(count, -1, p * p * channels)
+
+
+def unpatchify(
+    patches: Float[Tensor, 'images patches pixels'], grid: tuple[int, int],
+) -> Float[Tensor, 'images 3 height width']:
+    """Put patches back together; the inverse of `patchify`."""
+    count, _, pixels = patches.shape
+    p = math.isqrt(pixels // 3)
+    x = patches.view(count, *grid, p, p, 3)
+    return x.permute(0, 5, 1, 3, 2, 4).reshape(count, 3, grid[0] * p, grid[1] * p)
+
+
+def sincos_positions(width: int, grid: tuple[int, int]) -> Float[Tensor, '1 tokens dim']:
+    """Fixed sine-cosine position embeddings, zero for CLS (He et al. 2022; Chen et al. 2021).
+
+    The first half of the channels encodes the column and the second half the row, as in the
+    published ViT-MAE weights.
+
+    Args:
+        width: channels, a multiple of 4.
+        grid: patches along (height, width).
+    """
+    frequency = 10000.0 ** -(torch.arange(width // 4, dtype=torch.float64) / (width / 4))
+    rows, columns = torch.meshgrid(
+        torch.arange(grid[0], dtype=torch.float64),
+        torch.arange(grid[1], dtype=torch.float64),
+        indexing='ij',
+    )
+    angles = [axis.reshape(-1, 1) * frequency for axis in (columns, rows)]
+    patches = torch.cat([part for a in angles for part in (a.sin(), a.cos())], dim=1)
+    return torch.cat([torch.zeros(1, width), patches.float()])[None]
+
+
+def _take(x: Float[Tensor, 'images all dim'], index: Int[Tensor, 'images some']) -> Tensor:
+    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+
+
+def _initialise(module: nn.Module) -> None:
+    """Initialise as the reference ViT-MAE does: Xavier for products, zero biases."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)
+
+
+# ---------------------------------------------------------------------------------------------
+# transformers' weights
+# ---------------------------------------------------------------------------------------------
+
+# (module of a block here, module in a transformers layer); qkv is three there
+_BLOCK_MODULES = (
+    ('attention_norm', 'layernorm_before'),
+    ('out', 'attention.output.dense'),
+    ('mlp_norm', 'layernorm_after'),
+    ('mlp_in', 'intermediate.dense'),
+    ('mlp_out', 'output.dense'),
+)
+_QKV = tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))
+
+
+def encoder_to_transformers(model: MaskedAutoencoder) -> State:
+    """Return the encoder's tensors under transformers' names on disk."""
+    p = model.architecture.patch_size
+    state = {name: value.detach() for name, value in model.state_dict().items()}
+    result = {
+        'embeddings.cls_token': state['cls_token'],
+        'embeddings.position_embeddings': state['positions'],
+        # a linear layer on (row, column, channel) pixels, as a convolution on (channel, row, col)
+        'embeddings.patch_embeddings.projection.weight':
+            state['embed.weight'].view(-1, p, p, 3).permute(0, 3, 1, 2),
+        'embeddings.patch_embeddings.projection.bias': state['embed.bias'],
+        'layernorm.weight': state['norm.weight'],
+        'layernorm.bias': state['norm.bias'],
+    }
+    for layer in range(len(model.blocks)):
+        ours, theirs = f'blocks.{layer}', f'encoder.layer.{layer}'
+        for kind in ('weight', 'bias'):
+            for a, b in _BLOCK_MODULES:
+                result[f'{theirs}.{b}.{kind}'] = state[f'{ours}.{a}.{kind}']
+            parts = state[f'{ours}.qkv.{kind}'].chunk(3)
+            result |= {f'{theirs}.{b}.{kind}': v for b, v in zip(_QKV, parts, strict=True)}
+    return result
+
+
+def load_encoder(model: MaskedAutoencoder, encoder: Encoder) -> None:
+    """Start the encoder from given weights, and the decoder too where the file has one that fits.
+
+    Position embeddings are interpolated where the image sizes differ.
+
+    Raises:
+        BeastError: if the architectures differ.
+    """
+    ours, theirs = model.architecture, encoder.architecture
+    for name in ('hidden_size', 'num_layers', 'num_heads', 'mlp_size', 'patch_size'):
+        if getattr(ours, name) != getattr(theirs, name):
+            raise BeastError(
+                f'the initial weights {encoder.source} have {name} {getattr(theirs, name)}, but '
+                f'beast.model.{name} is {getattr(ours, name)}; choose the preset that fits the '
+                'weights, other weights, or beast.init=random'
+            )
+    source, state = encoder.state, model.state_dict()
+    positions = source['embeddings.position_embeddings']
+    if theirs.grid != ours.grid:
+        positions = interpolate_positions(positions, theirs.grid, ours.grid)
+    loaded = {
+        'cls_token': source['embeddings.cls_token'],
+        'positions': positions,
+        'embed.weight': source['embeddings.patch_embeddings.projection.weight']
+            .permute(0, 2, 3, 1).flatten(1),
+        'embed.bias': source['embeddings.patch_embeddings.projection.bias'],
+        'norm.weight': source['layernorm.weight'],
+        'norm.bias': source['layernorm.bias'],
+        **_blocks_from_transformers(source, 'encoder.layer', 'blocks', len(model.blocks)),
+    }
+    log_load(encoder, len(source))
+    if model.has_decoder:
+        decoder = _decoder_from_transformers(encoder.other, len(model.decoder_blocks))
+        # fixed sines: where the image size differs, the model's own are the right ones
+        if decoder and theirs.grid != ours.grid:
+            del decoder['decoder_positions']
+        fits = bool(decoder) and all(state[k].shape == v.shape for k, v in decoder.items())
+        logger.info(
+            f'beast: the decoder starts from {encoder.source}' if fits
+            else f'beast: {encoder.source} has no decoder of this shape, so it starts at random'
+        )
+        loaded |= decoder if fits else {}
+    model.load_state_dict({**state, **loaded})
+
+
+def _blocks_from_transformers(source: State, theirs: str, ours: str, layers: int) -> State:
+    result: State = {}
+    for layer in range(layers):
+        a, b = f'{ours}.{layer}', f'{theirs}.{layer}'
+        for kind in ('weight', 'bias'):
+            for own, other in _BLOCK_MODULES:
+                result[f'{a}.{own}.{kind}'] = source[f'{b}.{other}.{kind}']
+            result[f'{a}.qkv.{kind}'] = torch.cat([source[f'{b}.{part}.{kind}'] for part in _QKV])
+    return result
+
+
+def _decoder_from_transformers(other: State, layers: int) -> State:
+    """Return the decoder's tensors, or nothing where the file holds no decoder of this depth."""
+    source = {k.removeprefix('decoder.'): v for k, v in other.items() if k.startswith('decoder.')}
+    if f'decoder_layers.{layers - 1}.output.dense.bias' not in source:
+        return {}
+    if f'decoder_layers.{layers}.output.dense.bias' in source:
+        return {}
+    return {
+        'mask_token': source['mask_token'],
+        'decoder_positions': source['decoder_pos_embed'],
+        **{f'{a}.{kind}': source[f'{b}.{kind}'] for kind in ('weight', 'bias') for a, b in (
+            ('decoder_embed', 'decoder_embed'), ('decoder_norm', 'decoder_norm'),
+            ('predict', 'decoder_pred'),
+        )},
+        **_blocks_from_transformers(source, 'decoder_layers', 'decoder_blocks', layers),
+    }

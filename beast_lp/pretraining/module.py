@@ -1,0 +1,179 @@
+"""The Lightning module: one training step is a function of (weights, batch, step) alone."""
+
+import logging
+import math
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float, UInt8
+from lightning.pytorch import LightningModule
+from torch import Generator, Tensor, nn
+
+from beast_lp.config import BeastConfig
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.augmentation import augment, draw_geometry, normalise, to_unit
+from beast_lp.pretraining.losses import (
+    info_nce,
+    nearest_frame,
+    reconstruction_loss,
+    retrieval_accuracy,
+    temporal_neighbours,
+)
+from beast_lp.pretraining.model import MaskedAutoencoder
+from beast_lp.pretraining.pairs import Frames
+from beast_lp.pretraining.seeds import torch_generator
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+class BeastModule(LightningModule):
+    """Masked autoencoder and projection head with the BEAST objective."""
+
+    def __init__(self, config: BeastConfig) -> None:
+        """Build the model at random; `config.init` is the stage's business."""
+        super().__init__()
+        self.config = config
+        self.model = MaskedAutoencoder(config.model, decoder=config.loss.reconstruction_weight > 0)
+        self.projection = None
+        if config.loss.contrastive_weight > 0:
+            self.projection = projection_head(
+                config.model.hidden_size, config.loss.projection_layers
+            )
+        # of the schedule; the stage sets it. Lightning's own estimate would start the loader
+        # before a resumed run has told it where to go on.
+        self.total_steps = 1
+        self._held_out: list[tuple[Tensor, Tensor]] = []
+
+    def training_step(
+        self, batch: Frames, batch_index: int,
+    ) -> Float[Tensor, '']:
+        """Augment, mask, reconstruct, contrast."""
+        draw = torch_generator(self.config.seed, 'step', self.global_step, self.global_rank)
+        losses, _ = self._losses(self._augment(batch.pixels, draw), draw, self._excluded(batch))
+        if not torch.isfinite(losses['loss']):
+            raise BeastError(
+                f'the loss became {losses["loss"].item()} at step {self.global_step}; '
+                'checkpoints/last.ckpt keeps the last good weights: lower '
+                'beast.training.learning_rate and start again in a new output directory'
+            )
+        self.log_dict(
+            {f'train_{name}': value for name, value in losses.items()},
+            on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.pixels),
+        )
+        return losses['loss']
+
+    def validation_step(
+        self, batch: Frames, batch_index: int,
+    ) -> None:
+        """Compute the same losses on held-out frames, without augmentation, with fixed masks."""
+        images = normalise(to_unit(batch.pixels).transpose(0, 1).flatten(0, 1))
+        draw = torch_generator(self.config.seed, 'validation', batch_index)
+        losses, queries = self._losses(images, draw, self._excluded(batch))
+        self.log_dict(
+            {f'val_{name}': value for name, value in losses.items()},
+            batch_size=len(batch.pixels),
+        )
+        anchors, positives = queries.float().cpu().chunk(2)
+        self._held_out.append((anchors, positives))
+
+    def on_validation_epoch_end(self) -> None:
+        """Look up every held-out anchor's positive among all held-out frames."""
+        anchors, positives = (torch.cat(part) for part in zip(*self._held_out, strict=True))
+        self._held_out.clear()
+        self.log('val_retrieval', retrieval_accuracy(nearest_frame(anchors, positives)))
+        self.log('val_retrieval_chance', 1 / (2 * len(anchors) - 1))
+
+    def configure_optimizers(self) -> Any:
+        """Build AdamW with warm-up and cosine, stepped per step."""
+        training = self.config.training
+        peak = peak_learning_rate(
+            training.learning_rate, training.batch_size * self.trainer.world_size
+        )
+        optimizer = torch.optim.AdamW(
+            parameter_groups(self, training.weight_decay), lr=peak, fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule_factor(
+            step, self.total_steps, training.warmup_fraction, training.floor_fraction,
+        ))
+        return {
+            'optimizer': optimizer,
+            'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
+        }
+
+    def _augment(
+        self, pixels: UInt8[Tensor, 'pairs 2 height width 3'], draw: Generator,
+    ) -> Float[Tensor, 'frames 3 out_height out_width']:
+        """Return normalised images, all anchors and then all positives."""
+        settings, size = self.config.augmentation, self.model.architecture.image_size
+        frames = pixels.transpose(0, 1).flatten(0, 1)
+        if settings.shared_geometry:
+            maps = draw_geometry(len(pixels), size, settings, draw).repeat(2, 1, 1)
+        else:
+            maps = draw_geometry(len(frames), size, settings, draw)
+        return augment(frames, maps, size)
+
+    def _excluded(self, batch: Frames) -> Bool[Tensor, 'frames frames'] | None:
+        """Return which frames are too close in time to be each other's negatives."""
+        within = self.config.pairs.exclude_within
+        if within == 0:
+            return None
+        return temporal_neighbours(batch.video.T.flatten(), batch.time.T.flatten(), within)
+
+    def _losses(
+        self, images: Tensor, draw: Generator, excluded: Tensor | None = None,
+    ) -> tuple[dict[str, Tensor], Tensor]:
+        """Return the losses by name, and what retrieval compares (projections, else CLS)."""
+        settings = self.config.loss
+        noise = torch.rand(len(images), self.config.model.num_patches, generator=draw)
+        output = self.model(images, noise.to(images.device))
+        losses: dict[str, Tensor] = {}
+        total = torch.zeros((), device=images.device)
+        if output.prediction is not None:
+            losses['reconstruction'] = reconstruction_loss(
+                output.prediction, output.target, settings.norm_pix_loss
+            )
+            total = total + settings.reconstruction_weight * losses['reconstruction']
+        queries = output.cls
+        if self.projection is not None:
+            queries = self.projection(output.cls)
+            anchors, positives = queries.chunk(2)
+            losses['contrastive'] = info_nce(
+                anchors, positives, settings.temperature, settings.contrastive_form, excluded
+            )
+            total = total + settings.contrastive_weight * losses['contrastive']
+        return {'loss': total, **losses}, queries.detach()
+
+
+def projection_head(width: int, layers: int) -> nn.Sequential:
+    """Build the non-linear projection: linear layers with BatchNorm and ReLU between them."""
+    modules: list[nn.Module] = []
+    for _ in range(layers - 1):
+        modules += [nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU()]
+    return nn.Sequential(*modules, nn.Linear(width, width))
+
+
+def peak_learning_rate(base: float, global_batch: int) -> float:
+    """Scale the learning rate linearly with the global batch, in frames (Goyal et al. 2017)."""
+    return base * global_batch / 256
+
+
+def schedule_factor(step: int, total: int, warmup_fraction: float, floor: float) -> float:
+    """Return the share of the peak learning rate at a step.
+
+    Linear warm-up from the floor to 1, then a cosine back to the floor.
+    """
+    warmup = round(total * warmup_fraction)
+    if step < warmup:
+        return floor + (1 - floor) * step / warmup
+    progress = min(1.0, (step - warmup) / max(1, total - 1 - warmup))
+    return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """Split parameters: matrices decay; biases, norms and tokens do not."""
+    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim == 2]
+    others = [p for p in module.parameters() if p.requires_grad and p.ndim != 2]
+    return [
+        {'params': decayed, 'weight_decay': weight_decay},
+        {'params': others, 'weight_decay': 0.0},
+    ]

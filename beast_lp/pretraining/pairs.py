@@ -1,0 +1,227 @@
+"""Anchor-positive pairs on the window store: split, sampler and dataset."""
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.seeds import numpy_generator
+from beast_lp.video.windows import WindowStore
+
+
+class Pair(NamedTuple):
+    """An anchor's window, and the frame that is its positive."""
+
+    anchor: int
+    # window of the positive, and the frame's place in it: -1, 0 (its anchor) or 1
+    window: int
+    offset: int
+
+
+class Frames(NamedTuple):
+    """An anchor and its positive, or a batch of such pairs, and where they are from."""
+
+    pixels: UInt8[Tensor, '*pairs 2 height width 3']
+    # the video, as a number
+    video: Int[Tensor, '*pairs 2']
+    # ordinal in the video
+    time: Int[Tensor, '*pairs 2']
+
+
+class WindowPairs(Dataset[Frames]):
+    """Map-style dataset: a `Pair` goes in, the two frames come out."""
+
+    def __init__(self, store: WindowStore, size: tuple[int, int]) -> None:
+        """Read from a store at a fixed size.
+
+        Args:
+            store: the window store.
+            size: (height, width) in px of the frames returned.
+        """
+        self.store = store
+        self.size = size
+        self._video = pd.factorize(store.table['video_id'])[0]
+        self._frame = store.table['frame'].to_numpy()
+        self._step = store.table['step'].to_numpy()
+
+    def __getitem__(self, pair: Pair) -> Frames:
+        """Return the anchor and its positive."""
+        if pair.window == pair.anchor:
+            frames = self.store.read(pair.anchor, (0, pair.offset), self.size)
+        else:
+            frames = np.concatenate([
+                self.store.read(pair.anchor, (0,), self.size),
+                self.store.read(pair.window, (pair.offset,), self.size),
+            ])
+        windows = [pair.anchor, pair.window]
+        times = self._frame[windows] + self._step[windows] * (0, pair.offset)
+        return Frames(
+            torch.from_numpy(frames), torch.from_numpy(self._video[windows]),
+            torch.from_numpy(times),
+        )
+
+
+class PairSampler(Sampler[Pair]):
+    """Visits every anchor once an epoch, in a seeded order that mixes the videos.
+
+    Ranks take disjoint, equally long shares; where the anchors do not divide evenly, the last few
+    of the epoch's order (fewer than there are ranks) wait for another epoch.
+    """
+
+    def __init__(
+        self,
+        anchors: np.ndarray,
+        videos: np.ndarray,
+        positive: str,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        """Sample from the given anchors.
+
+        Args:
+            anchors: windows of the store, integer of shape (anchors,).
+            videos: the video of each, any comparable of shape (anchors,).
+            positive: `adjacent` (t-1 or t+1) or `anywhere` (another anchor of the same video).
+            seed: of the run.
+            rank: of this process.
+            world_size: number of processes.
+        """
+        self.anchors = anchors
+        self.positive = positive
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self._skip = 0
+        self._partners = _same_video(anchors, videos) if positive == 'anywhere' else {}
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; Lightning calls this before each."""
+        self.epoch = epoch
+
+    def skip_once(self, pairs: int) -> None:
+        """Leave out the first pairs of the next pass, which an interrupted run has had."""
+        self._skip = pairs
+
+    def __len__(self) -> int:
+        """Return the number of anchors of this rank in an epoch."""
+        return len(self.anchors) // self.world_size
+
+    def __iter__(self) -> Iterator[Pair]:
+        """Yield this rank's pairs of the epoch."""
+        draw = numpy_generator(self.seed, 'pairs', self.epoch)
+        order = draw.permutation(self.anchors)
+        offsets = draw.choice((-1, 1), size=len(order))
+        choices = draw.random(len(order))
+        skip, self._skip = self._skip, 0
+        for i in range(self.rank, len(self) * self.world_size, self.world_size)[skip:]:
+            anchor = int(order[i])
+            if self.positive == 'adjacent':
+                yield Pair(anchor, anchor, int(offsets[i]))
+            else:
+                others = self._partners[anchor]
+                yield Pair(anchor, int(others[int(choices[i] * len(others))]), 0)
+
+
+class PairLoader(DataLoader):
+    """A loader that can be resumed within an epoch, by Lightning's protocol for such loaders."""
+
+    def __init__(self, dataset: WindowPairs, pairs: PairSampler, **options: Any) -> None:
+        """Load in the order of `pairs`; `options` are those of torch's loader."""
+        super().__init__(dataset, sampler=pairs, **options)
+        self._pairs = pairs
+        # batches taken from this epoch, and those of them that an interrupted run took
+        self._batches = self._earlier = 0
+
+    def __iter__(self) -> Iterator[Frames]:  # type: ignore[override]
+        """Yield the batches that are left of the epoch, and count them."""
+        # here and not at the end: Lightning stops after the last batch without asking for another
+        self._batches, self._earlier = self._earlier, 0
+        for batch in super().__iter__():
+            self._batches += 1
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where the next batch stands."""
+        if self._batches == len(self):
+            return {'epoch': self._pairs.epoch + 1, 'batches': 0}
+        return {'epoch': self._pairs.epoch, 'batches': self._batches}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on there. Worker processes start to read at once, so the epoch must be known."""
+        assert self.batch_size is not None
+        self._batches = self._earlier = state['batches']
+        self._pairs.set_epoch(state['epoch'])
+        self._pairs.skip_once(state['batches'] * self.batch_size)
+
+
+def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
+    """Return one fixed ±1 pair for every held-out anchor."""
+    offsets = numpy_generator(seed, 'validation').choice((-1, 1), size=len(anchors))
+    return [Pair(int(a), int(a), int(o)) for a, o in zip(anchors, offsets, strict=True)]
+
+
+def split_windows(
+    table: pd.DataFrame, fraction: float, seed: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Hold out one contiguous block of every video's anchors, with a gap on both sides.
+
+    Neighbouring frames are near copies of each other, so a random split would test on the training
+    frames. The gap is one anchor on each side.
+
+    Args:
+        table: the store's table, one row per window with `video_id` and `frame`.
+        fraction: share of each video's anchors to hold out.
+        seed: places the blocks.
+
+    Returns:
+        rows for training and rows held out; none are held out where the fraction is 0. A video
+        with too few anchors for a block of 1 and its gaps is for training only.
+
+    Raises:
+        BeastError: if nothing is left to train on.
+    """
+    draw = numpy_generator(seed, 'split')
+    train: list[np.ndarray] = []
+    held_out: list[np.ndarray] = []
+    for _, group in table.groupby('video_id', sort=True):
+        rows = group.sort_values('frame').index.to_numpy()
+        size = math.ceil(len(rows) * fraction)
+        if size == 0 or len(rows) < size + 3:
+            train.append(rows)
+            continue
+        start = int(draw.integers(0, len(rows) - size + 1))
+        held_out.append(rows[start:start + size])
+        train += [rows[:max(start - 1, 0)], rows[start + size + 1:]]
+    training, validation = (
+        np.concatenate([np.empty(0, np.int64), *part]) for part in (train, held_out)
+    )
+    if len(training) < 2:
+        raise BeastError(
+            f'the videos give only {len(table)} anchors, too few to train on; add videos, or '
+            'lower beast.anchors.min_spacing or beast.anchors.motion_percentile'
+        )
+    return training, validation
+
+
+def _same_video(anchors: np.ndarray, videos: np.ndarray) -> dict[int, np.ndarray]:
+    """Return, for each anchor, the other anchors of its video."""
+    partners: dict[int, np.ndarray] = {}
+    for video in np.unique(videos):
+        group = anchors[videos == video]
+        for anchor in group:
+            partners[int(anchor)] = group[group != anchor]
+        if len(group) == 1:
+            raise BeastError(
+                f'beast.pairs.positive=anywhere needs two anchors of every video, but {video} has '
+                'one; leave that video out or use beast.pairs.positive=adjacent'
+            )
+    return partners

@@ -1,0 +1,315 @@
+"""The pretraining stage: videos in, a backbone out, resumable at any point."""
+
+import logging
+import os
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning.pytorch import Callback, Trainer, seed_everything
+from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.loggers import TensorBoardLogger
+from omegaconf import OmegaConf
+from torch.utils.data import DataLoader
+
+from beast_lp.config import BeastConfig, config_yaml, parse_config
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.augmentation import load_size
+from beast_lp.pretraining.callbacks import LastCheckpoint, MetricsTable, ProgressBar
+from beast_lp.pretraining.model import encoder_to_transformers, load_encoder
+from beast_lp.pretraining.module import BeastModule
+from beast_lp.pretraining.pairs import (
+    PairLoader,
+    PairSampler,
+    WindowPairs,
+    split_windows,
+    validation_pairs,
+)
+from beast_lp.pretraining.weights import read_encoder, save_backbone
+from beast_lp.video.prepare import prepare_windows
+from beast_lp.video.windows import WindowStore
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# settings that change how fast a run is, not what comes out
+_WITHOUT_EFFECT = {
+    'beast.windows.processes', 'beast.training.num_workers', 'beast.training.checkpoint_minutes',
+}
+_LAUNCHER_VARIABLES = ('MASTER_ADDR', 'MASTER_PORT', 'NODE_RANK', 'LOCAL_RANK', 'WORLD_SIZE')
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where a pretraining run keeps what."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings."""
+        # not config.yaml: the host's GUI takes every folder with that file for a pose model
+        return self.directory / 'beast.yaml'
+
+    @property
+    def windows(self) -> Path:
+        """The window store."""
+        return self.directory / 'windows'
+
+    @property
+    def last(self) -> Path:
+        """State that a killed run resumes from."""
+        return self.directory / 'checkpoints' / 'last.ckpt'
+
+    @property
+    def metrics(self) -> Path:
+        """One row per epoch."""
+        return self.directory / 'metrics.csv'
+
+    @property
+    def backbone(self) -> Path:
+        """The result, in transformers' format; exists only once the run has finished."""
+        return self.directory / 'backbone'
+
+
+def run_pretraining(
+    config: BeastConfig,
+    videos: Sequence[Path],
+    output_dir: Path,
+    num_devices: int = 1,
+    callbacks: Sequence[Callback] = (),
+) -> Path:
+    """Pretrain a backbone on videos, or go on with a run that was interrupted.
+
+    Args:
+        config: all settings.
+        videos: video files.
+        output_dir: of this run alone; a run that was killed there continues.
+        num_devices: GPUs, or processes on a machine without GPUs.
+        callbacks: further Lightning callbacks.
+
+    Returns:
+        the directory of the finished backbone.
+
+    Raises:
+        BeastError: if the directory holds a finished run or one with other settings, no video can
+            be used, the initial weights do not fit, or training diverges.
+    """
+    files = RunFiles(output_dir)
+    main_process = int(os.environ.get('LOCAL_RANK', 0)) == 0
+    settings = run_settings(config, videos)
+    if main_process:
+        check_output_dir(files, settings)
+    module = build_module(config, resume=files.last.exists())
+    if main_process:
+        files.last.parent.mkdir(parents=True, exist_ok=True)
+        temporary = files.config.with_suffix('.yaml.tmp')
+        temporary.write_text(settings, encoding='utf-8')
+        os.replace(temporary, files.config)
+        store = prepare_windows(
+            videos, output_dir, config.anchors, config.windows, config.seed,
+            offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
+        )
+    else:
+        store = WindowStore.open(files.windows)
+
+    trainer = build_trainer(config, files, num_devices, callbacks)
+    train, validation = build_loaders(config, store, trainer)
+    module.total_steps = len(train) * config.training.epochs
+    with _separate_from_later_trainers(), warnings.catch_warnings():
+        # few steps an epoch are normal here, and the number of workers is a setting of ours
+        warnings.filterwarnings('ignore', '.*does not have many workers.*')
+        warnings.filterwarnings('ignore', '.*smaller than the logging interval.*')
+        resume = str(files.last) if files.last.exists() else None
+        if resume:
+            logger.info(f'beast: continuing the run in {output_dir}')
+        trainer.fit(module, train, validation, ckpt_path=resume)
+
+    if not trainer.is_global_zero:
+        # Lightning started this process for the fit alone; what follows is for one process
+        sys.exit(0)
+    save_backbone(files.backbone, module.model.architecture, encoder_to_transformers(module.model))
+    return files.backbone
+
+
+@contextmanager
+def _separate_from_later_trainers() -> Iterator[None]:
+    """Undo what a distributed fit leaves in the process, so that pose training can start its own.
+
+    Lightning takes the variables that it set itself for those of an outside launcher.
+    """
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name in _LAUNCHER_VARIABLES:
+            os.environ.pop(name, None)
+            if name in before:
+                os.environ[name] = before[name]
+
+
+def run_settings(config: BeastConfig, videos: Sequence[Path]) -> str:
+    """Return, as YAML, all that makes two runs the same run."""
+    return config_yaml(config) + OmegaConf.to_yaml(
+        OmegaConf.create({'videos': [str(video) for video in videos]})
+    )
+
+
+def check_output_dir(files: RunFiles, settings: str) -> None:
+    """Make sure that a directory is new, or holds the very run that is asked for, unfinished.
+
+    Args:
+        files: of the directory.
+        settings: resolved settings of the run, as YAML.
+
+    Raises:
+        BeastError: if going on would mix two runs or overwrite a result.
+    """
+    if files.backbone.exists():
+        raise BeastError(
+            f'{files.directory} already holds a finished pretraining run; use it as '
+            'model.backbone_checkpoint, or give another --output_dir'
+        )
+    difference = difference_to(files, settings)
+    if difference:
+        raise BeastError(
+            f'{files.directory} holds an unfinished run with other settings ({difference}); '
+            'restore that setting to continue it, or give another --output_dir'
+        )
+
+
+def difference_to(files: RunFiles, settings: str) -> str:
+    """Name the first setting in which the run in a directory differs; empty if there is none."""
+    if not files.config.exists():
+        return ''
+    old, new = (_flatten(OmegaConf.to_container(OmegaConf.create(text)))
+                for text in (files.config.read_text(encoding='utf-8'), settings))
+    for key in sorted((old.keys() | new.keys()) - _WITHOUT_EFFECT):
+        if old.get(key) != new.get(key):
+            return f'{key} was {old.get(key)!r} and is now {new.get(key)!r}'
+    return ''
+
+
+def read_run_config(files: RunFiles) -> BeastConfig:
+    """Return the settings of an existing run."""
+    return parse_config(OmegaConf.load(files.config)['beast'])  # type: ignore[index]
+
+
+def build_module(config: BeastConfig, resume: bool) -> BeastModule:
+    """Build the module with its initial weights: from `config.init`, or at random, by the seed.
+
+    Args:
+        config: all settings.
+        resume: the weights will come from the run's own checkpoint.
+
+    Raises:
+        BeastError: if the initial weights cannot be had or do not fit.
+    """
+    seed_everything(config.seed, workers=True, verbose=False)
+    module = BeastModule(config)
+    if config.init != 'random' and not resume:
+        load_encoder(module.model, read_encoder(config.init))
+    return module
+
+
+def build_trainer(
+    config: BeastConfig, files: RunFiles, num_devices: int, callbacks: Sequence[Callback],
+) -> Trainer:
+    """Build the Lightning trainer of a run."""
+    has_validation = config.training.validation_fraction > 0
+    best = ModelCheckpoint(
+        files.last.parent, filename='best', monitor='val_loss', enable_version_counter=False,
+    )
+    return Trainer(
+        accelerator='gpu' if torch.cuda.is_available() else 'cpu',
+        devices=num_devices,
+        strategy='ddp' if num_devices > 1 else 'auto',
+        precision=choose_precision(config.training.precision),
+        max_epochs=config.training.epochs,
+        logger=TensorBoardLogger(files.directory, name='', version='tb_logs'),
+        callbacks=[
+            ProgressBar(),
+            LearningRateMonitor('step'),
+            MetricsTable(files.metrics),
+            LastCheckpoint(files.last, config.training.checkpoint_minutes),
+            *([best] if has_validation else []),
+            *callbacks,
+        ],
+        enable_checkpointing=has_validation,
+        log_every_n_steps=10,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,
+        # torch has no synchronised BatchNorm on CPUs: there, each process normalises by itself
+        sync_batchnorm=num_devices > 1 and torch.cuda.is_available(),
+        enable_model_summary=False,
+    )
+
+
+def build_loaders(
+    config: BeastConfig, store: WindowStore, trainer: Trainer,
+) -> tuple[PairLoader, DataLoader | None]:
+    """Build the training loader and, where anchors are held out, the validation loader."""
+    training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
+    rows, held_out = split_windows(store.table, training.validation_fraction, config.seed)
+    pairs = training.batch_size // 2
+    sampler = PairSampler(
+        rows, store.table['video_id'].to_numpy()[rows], config.pairs.positive, config.seed,
+        trainer.global_rank, trainer.world_size,
+    )
+    drop_last = training.last_batch == 'drop'
+    if drop_last and len(sampler) < pairs:
+        raise BeastError(
+            f'beast.training.last_batch=drop leaves nothing to train on: the epoch has '
+            f'{len(sampler)} anchors and a batch takes {pairs}; lower beast.training.batch_size '
+            'or keep the last batch'
+        )
+    workers = training.num_workers
+    if workers is None:
+        workers = min(8, len(os.sched_getaffinity(0)) // 2)
+    options = {'num_workers': workers, 'pin_memory': torch.cuda.is_available(),
+               'persistent_workers': workers > 0}
+    train = PairLoader(
+        WindowPairs(store, load_size(size, config.augmentation)), sampler, batch_size=pairs,
+        drop_last=drop_last, **options,
+    )
+    logger.info(
+        f'beast: {len(rows)} anchors for training, {len(held_out)} held out, '
+        f'{len(train)} steps an epoch'
+    )
+    if len(held_out) == 0:
+        return train, None
+    validation = DataLoader(
+        WindowPairs(store, size), batch_size=pairs,
+        sampler=validation_pairs(held_out, config.seed), **options,
+    )
+    return train, validation
+
+
+def choose_precision(setting: str) -> Literal['32-true', 'bf16-mixed']:
+    """Return Lightning's name for a precision setting, and say what was chosen.
+
+    `auto` computes in bf16 (with fp32 weights) where the hardware multiplies in it.
+    """
+    wanted = setting == 'bf16' or (setting == 'auto' and _computes_in_bf16())
+    logger.info(f'beast: computing in {"bf16" if wanted else "fp32"}')
+    return 'bf16-mixed' if wanted else '32-true'
+
+
+def _computes_in_bf16() -> bool:
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # not in every torch that the host allows; an old one computes in fp32
+    capabilities = getattr(torch.cpu, 'get_capabilities', dict)()
+    return bool(capabilities.get('avx512_bf16') or capabilities.get('amx_bf16'))
+
+
+def _flatten(value: object, path: str = '') -> dict[str, object]:
+    if isinstance(value, dict):
+        return {k: v for key, item in value.items()
+                for k, v in _flatten(item, f'{path}.{key}' if path else str(key)).items()}
+    return {path: value}

@@ -1,0 +1,453 @@
+"""ViT weights in and out, in transformers' file format: strict, counted, one set of names.
+
+transformers 5.9 renamed the ViT weights in memory; on disk every version still writes and reads
+the older names. Those are the names used here (`encoder.layer.0.attention.attention.query.weight`,
+...), whatever a file or a model calls its tensors.
+"""
+
+import json
+import logging
+import math
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import safetensors.torch
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from beast_lp.errors import BeastError
+
+if TYPE_CHECKING:
+    from transformers import ViTModel
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+State = dict[str, Tensor]
+
+WEIGHT_SUFFIXES = ('.safetensors', '.ckpt', '.pt', '.pth', '.bin')
+
+# (name since transformers 5.9, name on disk)
+_RENAMES = (
+    (r'\blayers\.(\d+)\.', r'encoder.layer.\1.'),
+    # not since 5.9: some versions write the decoder of a ViT-MAE under this name
+    (r'decoder_encoder\.layer\.', 'decoder_layers.'),
+    (r'attention\.q_proj\.', 'attention.attention.query.'),
+    (r'attention\.k_proj\.', 'attention.attention.key.'),
+    (r'attention\.v_proj\.', 'attention.attention.value.'),
+    (r'attention\.o_proj\.', 'attention.output.dense.'),
+    (r'mlp\.fc1\.', 'intermediate.dense.'),
+    (r'mlp\.fc2\.', 'output.dense.'),
+)
+_CLS = 'embeddings.cls_token'
+_POSITIONS = 'embeddings.position_embeddings'
+_PATCHES = 'embeddings.patch_embeddings.projection.weight'
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The shape of a ViT encoder."""
+
+    hidden_size: int
+    num_layers: int
+    num_heads: int
+    mlp_size: int
+    patch_size: int
+    # px, (height, width)
+    image_size: tuple[int, int]
+    layer_norm_eps: float = 1e-12
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches along (height, width)."""
+        return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
+
+    def to_json(self) -> str:
+        """Write the architecture as one line of JSON."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> 'Architecture':
+        """Read what `to_json` wrote."""
+        values = json.loads(text)
+        height, width = values.pop('image_size')
+        return Architecture(image_size=(height, width), **values)
+
+    def transformers_config(self) -> dict[str, Any]:
+        """Return the content of transformers' `config.json` for a `ViTModel`."""
+        return {
+            'architectures': ['ViTModel'],
+            'model_type': 'vit',
+            'hidden_size': self.hidden_size,
+            'num_hidden_layers': self.num_layers,
+            'num_attention_heads': self.num_heads,
+            'intermediate_size': self.mlp_size,
+            'patch_size': self.patch_size,
+            # transformers reads a pair as (height, width)
+            'image_size': list(self.image_size),
+            'layer_norm_eps': self.layer_norm_eps,
+            'hidden_act': 'gelu',
+            'hidden_dropout_prob': 0.0,
+            'attention_probs_dropout_prob': 0.0,
+            'num_channels': 3,
+            'qkv_bias': True,
+        }
+
+    @staticmethod
+    def from_transformers_config(values: Mapping[str, Any], source: Path) -> 'Architecture':
+        """Read the content of transformers' `config.json`.
+
+        Raises:
+            BeastError: if it describes something other than a ViT that this package can run.
+        """
+        if values.get('model_type') not in ('vit', 'vit_mae'):
+            raise BeastError(
+                f'{source} describes a model of type {values.get("model_type")!r}; '
+                "beast reads 'vit' and 'vit_mae' models only"
+            )
+        if values.get('hidden_act', 'gelu') != 'gelu' or not values.get('qkv_bias', True):
+            raise BeastError(
+                f'{source} describes a ViT without GELU or without attention biases, '
+                'which beast cannot run; use a standard ViT or ViT-MAE'
+            )
+        try:
+            size = values.get('image_size', 224)
+            height, width = (size, size) if isinstance(size, int) else size
+            return Architecture(
+                hidden_size=values['hidden_size'],
+                num_layers=values['num_hidden_layers'],
+                num_heads=values['num_attention_heads'],
+                mlp_size=values['intermediate_size'],
+                patch_size=values.get('patch_size', 16),
+                image_size=(height, width),
+                layer_norm_eps=values.get('layer_norm_eps', 1e-12),
+            )
+        except KeyError as error:
+            raise BeastError(f'{source} lacks the key {error}; is it a complete copy?') from error
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """An encoder's weights under their names on disk, with where they came from."""
+
+    architecture: Architecture
+    state: State
+    source: Path
+    # the rest of the file, names normalised: the decoder of a ViT-MAE, if it has one
+    other: State
+
+
+# ---------------------------------------------------------------------------------------------
+# names
+# ---------------------------------------------------------------------------------------------
+
+
+def disk_name(name: str) -> str:
+    """Return a tensor's name on disk, given its name under any version of transformers."""
+    for pattern, replacement in _RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def encoder_tensor_names(num_layers: int) -> list[str]:
+    """Return the names on disk of all tensors of a ViT encoder without pooler."""
+    names = [_CLS, _POSITIONS, _PATCHES, _PATCHES.replace('weight', 'bias')]
+    modules = (
+        'attention.attention.query', 'attention.attention.key', 'attention.attention.value',
+        'attention.output.dense', 'intermediate.dense', 'output.dense',
+        'layernorm_before', 'layernorm_after',
+    )
+    names += [
+        f'encoder.layer.{layer}.{module}.{kind}'
+        for layer in range(num_layers) for module in modules for kind in ('weight', 'bias')
+    ]
+    return [*names, 'layernorm.weight', 'layernorm.bias']
+
+
+# ---------------------------------------------------------------------------------------------
+# reading
+# ---------------------------------------------------------------------------------------------
+
+
+def read_encoder(checkpoint: str | Path) -> Encoder:
+    """Read a ViT encoder from any place that `model.backbone_checkpoint` accepts.
+
+    Args:
+        checkpoint: the output directory of `litpose pretrain`, its `backbone/`, a transformers
+            model directory, a weight file (`.safetensors`, `.ckpt`, `.pt`, `.pth`, `.bin`; old or
+            new weight names, any prefix), or a model hub name such as `facebook/vit-mae-base`.
+
+    Returns:
+        the complete encoder.
+
+    Raises:
+        BeastError: if there is nothing there, it is no ViT, or tensors are missing.
+    """
+    path = locate(checkpoint)
+    weights = _weight_file(path) if path.is_dir() else path
+    raw = _read_tensors(weights)
+    prefix = _encoder_prefix(raw, weights)
+    state = {disk_name(k.removeprefix(prefix)): v for k, v in raw.items() if k.startswith(prefix)}
+    config = path / 'config.json' if path.is_dir() else None
+    if config is not None and config.is_file():
+        architecture = Architecture.from_transformers_config(_read_json(config), config)
+    else:
+        architecture = infer_architecture(state, weights)
+    names = encoder_tensor_names(architecture.num_layers)
+    encoder = {name: state[name] for name in names if name in state}
+    _check_complete(encoder, names, architecture, weights)
+    other = {disk_name(k): v for k, v in raw.items() if not k.startswith(prefix) or prefix == ''}
+    return Encoder(architecture, encoder, weights, other)
+
+
+def locate(checkpoint: str | Path) -> Path:
+    """Return the model directory or weight file that a checkpoint setting names.
+
+    Raises:
+        BeastError: if there is nothing there, or the pretraining run there is unfinished.
+    """
+    path = Path(checkpoint).expanduser()
+    if path.is_file():
+        if path.suffix not in WEIGHT_SUFFIXES:
+            raise BeastError(
+                f'{path} is no weight file; beast reads {", ".join(WEIGHT_SUFFIXES)} files, '
+                'model directories and pretraining outputs'
+            )
+        return path
+    if path.is_dir():
+        if (path / 'backbone').is_dir():
+            return path / 'backbone'
+        if (path / 'checkpoints').is_dir() or (path / 'windows').is_dir():
+            raise BeastError(
+                f'{path} holds a pretraining run that has not finished (no backbone/ in it); '
+                f'finish it with `litpose pretrain <config> --output_dir {path}`'
+            )
+        return path
+    if re.fullmatch(r'[\w.-]+/[\w.-]+', str(checkpoint)):
+        return fetch_from_hub(str(checkpoint))
+    raise BeastError(
+        f'there is no checkpoint at {path}; give a pretraining output directory, a model '
+        'directory, a weight file or a model hub name'
+    )
+
+
+def fetch_from_hub(name: str) -> Path:
+    """Return the local directory of a hub model, from the hub's cache or the hub itself.
+
+    Raises:
+        BeastError: if neither has it; the message says how to go on without a network.
+    """
+    import huggingface_hub
+
+    patterns = ['config.json', 'model.safetensors', 'pytorch_model.bin']
+    try:
+        # the cache first: a complete copy there must work, and at once, without a network
+        path = Path(huggingface_hub.snapshot_download(
+            name, allow_patterns=patterns, local_files_only=True,
+        ))
+        _weight_file(path)
+        return path
+    except (OSError, ValueError, BeastError):
+        pass
+    try:
+        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
+    except Exception as error:  # the hub's client raises many kinds, all of which mean "not here"
+        raise BeastError(
+            f'the weights {name!r} are neither a local path, nor in the local model cache, nor '
+            f'could the model hub be reached ({type(error).__name__}); on a machine with a '
+            f'network run `hf download {name}` and copy the folder here (then give its path as '
+            'beast.init or model.backbone_checkpoint), or set beast.init=random to pretrain from '
+            'scratch'
+        ) from error
+
+
+def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architecture:
+    """Work out an encoder's shape from its tensors, for weight files without a `config.json`.
+
+    The number of heads leaves no trace in the tensors: every standard ViT has heads of width 64.
+
+    Raises:
+        BeastError: if the tensors do not determine a square ViT with heads of width 64.
+    """
+    missing = [name for name in (_PATCHES, _POSITIONS) if name not in state]
+    if missing:
+        raise BeastError(f'{source} holds no complete ViT encoder: {missing[0]} is missing')
+    hidden, _, patch, _ = state[_PATCHES].shape
+    layers = 1 + max((int(m.group(1)) for name in state
+                      if (m := re.match(r'encoder\.layer\.(\d+)\.', name))), default=-1)
+    side = math.isqrt(state[_POSITIONS].shape[1] - 1)
+    mlp = state.get('encoder.layer.0.intermediate.dense.weight')
+    if mlp is None or hidden % 64 or side * side != state[_POSITIONS].shape[1] - 1:
+        raise BeastError(
+            f'{source} does not say what ViT it holds (width {hidden}, {layers} layers); put it '
+            "beside transformers' config.json and give the directory"
+        )
+    size = (side * patch, side * patch)
+    return Architecture(hidden, layers, hidden // 64, mlp.shape[0], patch, size)
+
+
+def _weight_file(directory: Path) -> Path:
+    for name in ('model.safetensors', 'pytorch_model.bin'):
+        if (directory / name).is_file():
+            return directory / name
+    raise BeastError(
+        f'{directory} holds no model.safetensors or pytorch_model.bin; give a pretraining output '
+        "directory or a directory in transformers' format"
+    )
+
+
+def _read_tensors(path: Path) -> State:
+    """Read the tensors of a file. No code in the file is ever run."""
+    try:
+        if path.suffix == '.safetensors':
+            return safetensors.torch.load_file(path, device='cpu')
+        content = torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        raise BeastError(
+            f'{path} cannot be read as weights ({type(error).__name__}); it is damaged, or needs '
+            'code to be run, which beast does not do: save its tensors as .safetensors'
+        ) from error
+    state = content.get('state_dict', content) if isinstance(content, Mapping) else {}
+    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
+    if not tensors:
+        raise BeastError(f'{path} holds no tensors; give a file with model weights')
+    return tensors
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except ValueError as error:
+        raise BeastError(f'{path} is not valid JSON; is it a complete copy?') from error
+
+
+def _encoder_prefix(state: Mapping[str, Tensor], source: Path) -> str:
+    """Return what stands before the encoder's names: `vit.`, `vit_mae.vit.`, nothing, ..."""
+    for name in state:
+        if name.endswith(_CLS):
+            return name.removesuffix(_CLS)
+    example = next(iter(state))
+    raise BeastError(
+        f'{source} holds no ViT encoder: none of its {len(state)} tensors is named '
+        f'...{_CLS} (the first is {example}); give a checkpoint of a ViT or ViT-MAE'
+    )
+
+
+def _check_complete(
+    state: Mapping[str, Tensor], names: list[str], architecture: Architecture, source: Path,
+) -> None:
+    missing = [name for name in names if name not in state]
+    if missing:
+        raise BeastError(
+            f'{source} has only {len(names) - len(missing)} of the {len(names)} tensors of a '
+            f'{architecture.num_layers}-layer ViT ({missing[0]} is missing, for one); it would '
+            'train from mostly random weights, so give a complete checkpoint'
+        )
+    width = state[_CLS].shape[-1]
+    if width != architecture.hidden_size:
+        raise BeastError(
+            f'{source} is {width} wide, but its config.json says {architecture.hidden_size}; '
+            'the two files do not belong together'
+        )
+
+
+# ---------------------------------------------------------------------------------------------
+# using and writing
+# ---------------------------------------------------------------------------------------------
+
+
+def load_into_vit(vit: 'ViTModel', encoder: Encoder) -> int:
+    """Copy an encoder into a transformers `ViTModel` without pooler; every tensor is used.
+
+    Args:
+        vit: the model, of any version of transformers.
+        encoder: complete weights; position embeddings are interpolated to the model's grid.
+
+    Returns:
+        the number of tensors loaded, which is all that the model has.
+
+    Raises:
+        BeastError: if a tensor of the model is missing or has another shape.
+    """
+    own = vit.state_dict()
+    state = dict(encoder.state)
+    if state[_POSITIONS].shape != own[_POSITIONS].shape:
+        # a ViTModel keeps its grid in its config
+        size: Any = vit.config.image_size
+        patch: Any = vit.config.patch_size
+        height, width = (size, size) if isinstance(size, int) else size
+        state[_POSITIONS] = interpolate_positions(
+            state[_POSITIONS], encoder.architecture.grid, (height // patch, width // patch),
+        )
+    matched = {
+        name: state[disk_name(name)] for name, value in own.items()
+        if disk_name(name) in state and state[disk_name(name)].shape == value.shape
+    }
+    if len(matched) != len(own):
+        first = next(name for name in own if name not in matched)
+        raise BeastError(
+            f'only {len(matched)} of {len(own)} tensors of {encoder.source} fit this ViT '
+            f'({first} does not, for one); give a checkpoint of the same architecture'
+        )
+    vit.load_state_dict(matched, strict=True)
+    log_load(encoder, len(matched))
+    return len(matched)
+
+
+def log_load(encoder: Encoder, used: int) -> None:
+    """Say how much of a checkpoint was used."""
+    millions = sum(value.numel() for value in encoder.state.values()) / 1e6
+    logger.info(
+        f'beast: loaded {used} of {len(encoder.state)} encoder tensors '
+        f'({millions:.1f} M parameters) from {encoder.source}'
+    )
+
+
+def interpolate_positions(
+    positions: Float[Tensor, '1 tokens dim'],
+    from_grid: tuple[int, int],
+    to_grid: tuple[int, int],
+) -> Float[Tensor, '1 new_tokens dim']:
+    """Resample the position embeddings of the patches to another grid; CLS keeps its own.
+
+    Bicubic without anti-aliasing, as transformers' `interpolate_pos_encoding` does.
+
+    Args:
+        positions: embeddings of CLS and of the patches in raster order.
+        from_grid: their patches along (height, width).
+        to_grid: wanted patches along (height, width).
+    """
+    cls, patches = positions[:, :1], positions[:, 1:]
+    grid = patches.reshape(1, *from_grid, -1).permute(0, 3, 1, 2)
+    grid = nn.functional.interpolate(
+        grid.float(), size=to_grid, mode='bicubic', align_corners=False,
+    )
+    return torch.cat([cls, grid.permute(0, 2, 3, 1).flatten(1, 2).to(cls.dtype)], dim=1)
+
+
+def save_backbone(
+    directory: Path, architecture: Architecture, state: Mapping[str, Tensor],
+) -> None:
+    """Write an encoder as a directory that `transformers.ViTModel.from_pretrained` opens.
+
+    The directory appears complete or not at all.
+
+    Args:
+        directory: final name; must not exist.
+        architecture: shape of the encoder.
+        state: all tensors of the encoder under their names on disk.
+    """
+    temporary = directory.with_name(f'{directory.name}.part')
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    (temporary / 'config.json').write_text(
+        json.dumps(architecture.transformers_config(), indent=2) + '\n', encoding='utf-8',
+    )
+    tensors = {name: value.detach().cpu().float().contiguous() for name, value in state.items()}
+    safetensors.torch.save_file(tensors, temporary / 'model.safetensors', {'format': 'pt'})
+    os.replace(temporary, directory)

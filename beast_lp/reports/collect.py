@@ -1,0 +1,186 @@
+"""Draws the report of a pretraining run from nothing but the run's directory."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from beast_lp.pretraining.augmentation import denormalise, normalise, to_unit
+from beast_lp.pretraining.losses import nearest_frame, patch_statistics
+from beast_lp.pretraining.model import patchify, unpatchify
+from beast_lp.pretraining.module import BeastModule
+from beast_lp.pretraining.pairs import Pair, WindowPairs, split_windows, validation_pairs
+from beast_lp.pretraining.seeds import numpy_generator, torch_generator
+from beast_lp.pretraining.stage import RunFiles, read_run_config
+from beast_lp.reports.pretraining import (
+    MAX_SHEET_IMAGES,
+    MAX_SHEETS,
+    PretrainingPictures,
+    write_pretraining_report,
+)
+from beast_lp.video.windows import WindowStore
+
+EXAMPLES = 6
+RETRIEVALS = 12
+# points of the map: more would only hide each other
+MAP_FRAMES = 1000
+_BATCH = 32
+
+
+def write_report(output_dir: Path) -> Path:
+    """Write `report.html` and `figures/` of a pretraining run, finished or not.
+
+    Args:
+        output_dir: of the run; it has at least one checkpoint.
+
+    Returns:
+        the path of the page.
+    """
+    files = RunFiles(output_dir)
+    module = load_module(files)
+    store = WindowStore.open(files.windows)
+    return write_pretraining_report(
+        output_dir, _summary(module, files, store), _collect(module, store)
+    )
+
+
+def load_module(files: RunFiles) -> BeastModule:
+    """Return the module of a run with the weights of its last checkpoint, for inference."""
+    module = BeastModule(read_run_config(files))
+    checkpoint = torch.load(files.last, map_location='cpu', weights_only=True)
+    module.load_state_dict(checkpoint['state_dict'])
+    return module.eval()
+
+
+def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[str, str]:
+    config = module.config
+    metrics = pd.read_csv(files.metrics)
+    frames = config.training.batch_size
+    seconds = (len(store) * 2 / metrics['images_per_second']).sum()
+    return {
+        'preset': config.preset,
+        'initial weights': config.init,
+        'encoder': f'{config.model.hidden_size} wide, {config.model.num_layers} layers, '
+                   f'patches of {config.model.patch_size} px',
+        'image size': f'{config.model.image_size[0]} x {config.model.image_size[1]} px',
+        'videos': str(store.table['video_id'].nunique()),
+        'anchors': str(len(store)),
+        'epochs': f'{len(metrics)} of {config.training.epochs}',
+        'batch': f'{frames} frames ({frames // 2} anchors, {frames // 2} positives) per device',
+        'contrastive weight': f'{config.loss.contrastive_weight:g} '
+                              f'at temperature {config.loss.temperature:g}',
+        'training time': f'about {seconds / 60:.1f} min',
+        'versions': ', '.join(f'{name} {version(name)}'
+                              for name in ('beast-lp', 'torch', 'transformers', 'lightning')),
+    }
+
+
+@torch.inference_mode()
+def _collect(module: BeastModule, store: WindowStore) -> PretrainingPictures:
+    config = module.config
+    size = (config.model.image_size[0], config.model.image_size[1])
+    train, held_out = split_windows(
+        store.table, config.training.validation_fraction, config.seed
+    )
+    # held-out frames where there are any: what the model never saw
+    shown = held_out if len(held_out) else np.sort(train)
+    pairs = _spread(validation_pairs(shown, config.seed), _BATCH)
+    frames = torch.stack([WindowPairs(store, size)[pair].pixels for pair in pairs])
+    images = normalise(to_unit(frames))
+    originals, masked, reconstructed = _reconstruct(module, images[:EXAMPLES, 0])
+    nearest, captions = _retrieve(module, images, pairs, store)
+    every = images.transpose(0, 1).flatten(0, 1)
+    cls, rows = _embed(module, store, size)
+    table = store.table.iloc[rows]
+    return PretrainingPictures(
+        anchor_sheets=_sheets(store),
+        originals=originals.numpy(),
+        masked=masked.numpy(),
+        reconstructed=reconstructed.numpy(),
+        retrieval_anchors=denormalise(images[:RETRIEVALS, 0]).numpy(),
+        retrieval_nearest=denormalise(every[nearest[:RETRIEVALS]]).numpy(),
+        retrieval_correct=(nearest == torch.arange(len(pairs)) + len(pairs))[:RETRIEVALS].numpy(),
+        retrieval_captions=captions[:RETRIEVALS],
+        embeddings=cls.numpy(),
+        embedding_video=table['video_id'].tolist(),
+        embedding_time=(
+            table['frame'] / store.table.groupby('video_id')['frame'].transform('max').iloc[rows]
+        ).to_numpy(),
+    )
+
+
+def _reconstruct(module: BeastModule, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return images, what the encoder sees of them, and the decoder's completion, in 0..1."""
+    architecture = module.model.architecture
+    draw = torch_generator(module.config.seed, 'report')
+    output = module.model(images, torch.rand(len(images), module.config.model.num_patches,
+                                             generator=draw))
+    if output.prediction is None:
+        nothing = torch.empty(0, 3, 1, 1)
+        return nothing, nothing, nothing
+    prediction = output.prediction.float()
+    if module.config.loss.norm_pix_loss:
+        # such a model predicts each patch without its brightness and contrast: give them back
+        mean, scale = patch_statistics(output.target)
+        prediction = prediction * scale + mean
+    patches = patchify(images, architecture.patch_size)
+    index = output.masked[..., None].expand(-1, -1, patches.shape[-1])
+    completed = unpatchify(patches.scatter(1, index, prediction), architecture.grid)
+    visible = patchify(denormalise(images), architecture.patch_size).scatter(1, index, 0.5)
+    return denormalise(images), unpatchify(visible, architecture.grid), denormalise(completed)
+
+
+def _retrieve(
+    module: BeastModule, images: Float[Tensor, 'pairs 2 3 h w'], pairs: Sequence[Pair],
+    store: WindowStore,
+) -> tuple[Tensor, list[str]]:
+    """Return each anchor's nearest frame among all shown, and captions that name both."""
+    vectors = module.model.encode(images.flatten(0, 1))[:, 0]
+    if module.projection is not None:
+        vectors = module.projection(vectors)
+    anchors, positives = vectors.unflatten(0, (-1, 2)).unbind(1)
+    nearest = nearest_frame(anchors, positives)
+    names = [_name(store, pair.anchor, 0) for pair in pairs]
+    names += [_name(store, pair.anchor, pair.offset) for pair in pairs]
+    return nearest, [f'{names[i]}\n→ {names[int(j)]}' for i, j in enumerate(nearest)]
+
+
+def _name(store: WindowStore, window: int, offset: int) -> str:
+    row = store.table.iloc[window]
+    return f'{row["video_id"]} {row["frame"] + offset * row["step"]}'
+
+
+def _embed(
+    module: BeastModule, store: WindowStore, size: tuple[int, int],
+) -> tuple[Float[Tensor, 'frames dim'], np.ndarray]:
+    """Return the CLS tokens of a random subset of the anchors, and which anchors they are."""
+    draw = numpy_generator(module.config.seed, 'map')
+    rows = np.sort(draw.permutation(len(store))[:MAP_FRAMES])
+    tokens = []
+    for start in range(0, len(rows), _BATCH):
+        frames = np.concatenate([store.read(int(i), (0,), size)
+                                 for i in rows[start:start + _BATCH]])
+        tokens.append(module.model.encode(normalise(to_unit(torch.from_numpy(frames))))[:, 0])
+    return torch.cat(tokens), rows
+
+
+def _sheets(store: WindowStore) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Return evenly spread anchors of the first videos, at the videos' own aspect."""
+    sheets: dict[str, tuple[np.ndarray, list[str]]] = {}
+    for video, group in list(store.table.groupby('video', sort=True))[:MAX_SHEETS]:
+        rows = _spread(group.index.tolist(), MAX_SHEET_IMAGES)
+        size = store.clip_size(rows[0])
+        images = np.concatenate([store.read(row, (0,), size) for row in rows])
+        sheets[str(video)] = images, [f'frame {store.table.frame[row]}' for row in rows]
+    return sheets
+
+
+def _spread(items: Sequence, count: int) -> list:
+    """Return at most `count` items, evenly spread over all of them."""
+    picks = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[i] for i in picks]

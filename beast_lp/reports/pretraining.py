@@ -1,0 +1,264 @@
+"""The report of the pretraining stage: `report.html` and `figures/*.png`."""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, UInt8
+from matplotlib.figure import Figure
+
+from beast_lp.errors import BeastError
+from beast_lp.reports import figures
+from beast_lp.reports.page import Section, save_figure, write_page
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# beyond these the page grows too heavy to mail and to scroll
+MAX_SHEETS = 12
+MAX_SHEET_IMAGES = 32
+# `status` of a video that was read to its end
+_WHOLE = 'ok'
+
+
+@dataclass(frozen=True)
+class PretrainingPictures:
+    """What the pretraining stage hands over to be drawn.
+
+    Pictures are RGB. Any of the arrays may have length 0, where a run has nothing to show (no
+    reconstructions without a decoder, no retrieval without the contrastive term): its section
+    then says so.
+    """
+
+    # video (as in videos.csv) → anchor pictures and one caption for each
+    anchor_sheets: Mapping[str, tuple[UInt8[np.ndarray, 'n height width 3'], Sequence[str]]]
+    # in [0, 1]
+    originals: Float[np.ndarray, 'examples 3 height width']
+    masked: Float[np.ndarray, 'examples 3 height width']
+    reconstructed: Float[np.ndarray, 'examples 3 height width']
+    retrieval_anchors: Float[np.ndarray, 'pairs 3 height width']
+    retrieval_nearest: Float[np.ndarray, 'pairs 3 height width']
+    retrieval_correct: Bool[np.ndarray, ' pairs']
+    retrieval_captions: Sequence[str]
+    # CLS tokens
+    embeddings: Float[np.ndarray, 'tokens dim']
+    embedding_video: Sequence[str]
+    # share of the video that lies before the frame, 0 to 1
+    embedding_time: Float[np.ndarray, ' tokens']
+
+
+def write_pretraining_report(
+    output_dir: Path, summary: Mapping[str, str], pictures: PretrainingPictures
+) -> Path:
+    """Write `report.html` and `figures/*.png` for a finished pretraining run.
+
+    Args:
+        output_dir: folder of the run, with `metrics.csv`, `videos.csv` and `anchors.csv`.
+        summary: what was run: settings, versions, time.
+        pictures: what to draw beside the tables.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        BeastError: if one of the three tables is missing, empty or lacks a column.
+    """
+    metrics = _read_table(output_dir / 'metrics.csv')
+    videos = _read_table(output_dir / 'videos.csv', needed=('video', 'status'))
+    anchors = _read_table(output_dir / 'anchors.csv', needed=('video', 'frame'))
+    parts = {
+        'summary': _summary_section(summary),
+        'training_curves': _curves_section(metrics),
+        'reconstructions': _reconstruction_section(pictures),
+        'retrieval': _retrieval_section(metrics, pictures),
+        'embedding_map': _map_section(pictures),
+        'videos': _videos_section(videos),
+        **_sheet_sections(anchors, pictures),
+    }
+    folder = output_dir / 'figures'
+    for name, section in parts.items():
+        if section.figure is not None:
+            save_figure(section.figure, folder / f'{name}.png')
+    _remove_old_sheets(folder, keep=parts)
+    page = output_dir / 'report.html'
+    write_page(page, 'BEAST pretraining', list(parts.values()))
+    logger.info(f'Report written to {page}')
+    return page
+
+
+def _read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
+    """Read a table; names and identifiers stay text even where they look like numbers."""
+    try:
+        table = pd.read_csv(path, dtype={'video': str, 'video_id': str})
+    except (FileNotFoundError, pd.errors.EmptyDataError) as error:
+        raise BeastError(
+            f'The report needs the table {path}, which is missing or empty: run the pretraining '
+            'again, or give its output directory.'
+        ) from error
+    missing = [name for name in needed if name not in table]
+    if missing:
+        raise BeastError(
+            f'The table {path} lacks {", ".join(missing)} (found {", ".join(table.columns)}): '
+            'restore the file that pretraining wrote, or run pretraining again.'
+        )
+    return table
+
+
+def _summary_section(summary: Mapping[str, str]) -> Section:
+    table = pd.DataFrame({'what': list(summary), 'value': list(summary.values())}, dtype=object)
+    return Section('What was run', table=table)
+
+
+def _curves_section(metrics: pd.DataFrame) -> Section:
+    text = (
+        'A good run: the losses fall steeply, then flatten, and validation stays close to '
+        'training. Validation that rises while training still falls means overfitting (use more '
+        'videos or fewer epochs); a loss that jumps or stops means that the learning rate is too '
+        'high. The contrastive loss moves by about one nat at most when the temperature is 1, so '
+        'a nearly flat curve there is not by itself a fault.\n\n'
+        'If much of the time goes into waiting for data, more loader workers will make training '
+        'faster.'
+    )
+    return Section('Training curves', text, figures.training_curves(metrics))
+
+
+def _reconstruction_section(pictures: PretrainingPictures) -> Section:
+    title = 'Reconstruction of hidden patches'
+    if not len(pictures.originals):
+        return Section(title, 'Nothing to show: this run reconstructed no pictures.')
+    text = (
+        'The model sees only the patches of the middle picture and fills in the rest. After '
+        'enough training the body, its posture and fixed equipment are in the right place; fine '
+        'texture (fur, whiskers, noise) stays blurred even in a good model. A uniform grey or '
+        'the same average animal in every row means that it has not learned enough yet.'
+    )
+    drawing = figures.reconstructions(
+        pictures.originals, pictures.masked, pictures.reconstructed
+    )
+    return Section(title, text, drawing)
+
+
+def _retrieval_section(metrics: pd.DataFrame, pictures: PretrainingPictures) -> Section:
+    title = 'Does the model find the neighbouring frame?'
+    if not len(pictures.retrieval_anchors):
+        return Section(title, 'Nothing to show: this run compared no pairs of frames.')
+    text = (
+        'Upper pictures: anchor frames. Lower pictures: of all frames compared, the one that the '
+        'model finds most similar. Blue: that is indeed the frame just before or after the '
+        'anchor (the positive); orange: it is another frame. Mistakes between look-alike '
+        'postures are harmless, mistakes between unlike ones are not.'
+    )
+    return Section(
+        title,
+        f'{text}\n\n{_retrieval_sentence(metrics)}',
+        figures.retrieval_examples(
+            pictures.retrieval_anchors,
+            pictures.retrieval_nearest,
+            pictures.retrieval_correct,
+            pictures.retrieval_captions,
+        ),
+    )
+
+
+def _retrieval_sentence(metrics: pd.DataFrame) -> str:
+    columns = ['val_retrieval', 'val_retrieval_chance']
+    rows = metrics.reindex(columns=columns).dropna()
+    if rows.empty:
+        return 'The share of positives found on validation data was not recorded in this run.'
+    found, chance = rows.iloc[-1]
+    return (
+        f'At the end of training the positive was found for {found:.1%} of the validation '
+        f'anchors; guessing would find {chance:.1%} (chance).'
+    )
+
+
+def _map_section(pictures: PretrainingPictures) -> Section:
+    title = 'Map of the CLS tokens'
+    finite = np.isfinite(pictures.embeddings).all(axis=1)
+    if finite.sum() < 3:
+        return Section(
+            title, f'Nothing to show: a map needs three finite tokens, found {finite.sum()}.'
+        )
+    text = (
+        'Each point is one frame, placed by the two directions in which the tokens (the model\'s '
+        'summary of a whole frame) differ most; frames that look alike to the model lie close '
+        'together. Videos that mix mean that the model describes behaviour rather than the '
+        'recording; one island for each video means that camera, light or animal dominate. '
+        'A smooth gradient in the right map points to a slow drift within the videos.'
+    )
+    drawing = figures.embedding_map(
+        pictures.embeddings, pictures.embedding_video, pictures.embedding_time
+    )
+    return Section(title, text, drawing)
+
+
+def _videos_section(videos: pd.DataFrame) -> Section:
+    statuses = [str(status) for status in videos['status']]
+    broken = Counter(status for status in statuses if status != _WHOLE)
+    problems = ', '.join(f'{count} {status}' for status, count in broken.most_common())
+    text = f'{statuses.count(_WHOLE)} of {len(videos)} videos were read from start to end.'
+    if problems:
+        text += (
+            f' The others ({problems}) come first and are marked: check these files, since '
+            'behaviour that occurs only in them is under-represented in the model.'
+        )
+    # problems first, so that a long table cannot hide them
+    order = sorted(range(len(statuses)), key=lambda row: statuses[row] == _WHOLE)
+    marked = frozenset(range(broken.total()))
+    return Section('Videos', text, table=videos.take(order), marked_rows=marked)
+
+
+def _sheet_sections(anchors: pd.DataFrame, pictures: PretrainingPictures) -> dict[str, Section]:
+    """Return one section for each of the first videos, by the name of its figure file."""
+    sheets = {video: sheet for video, sheet in pictures.anchor_sheets.items() if len(sheet[0])}
+    shown = min(len(sheets), MAX_SHEETS)
+    videos = len({*anchors['video'], *sheets})
+    sections = {}
+    for index, (video, (images, captions)) in enumerate(list(sheets.items())[:shown]):
+        text = [_sheet_sentence(anchors, video, min(len(images), MAX_SHEET_IMAGES))]
+        if index == 0:
+            text.append(
+                'The anchors shall cover what the animal does: many different postures and '
+                'places, few near-duplicates. Empty, black or blurred pictures point to parts of '
+                'the video that are better cut out.'
+            )
+            if shown < videos:
+                text.append(f'Only {shown} of the {videos} videos with anchors are shown here.')
+        sections[_sheet_name(index, video)] = Section(
+            f'Anchors: {video}', '\n\n'.join(text), _sheet(images, captions)
+        )
+    return sections
+
+
+def _sheet(images: UInt8[np.ndarray, 'n height width 3'], captions: Sequence[str]) -> Figure:
+    """Draw the anchors of one video, or as many as fit, spread evenly over them."""
+    count = min(len(images), MAX_SHEET_IMAGES)
+    chosen = [round(float(index)) for index in np.linspace(0, len(images) - 1, count)]
+    return figures.contact_sheet(images[chosen], [captions[index] for index in chosen])
+
+
+def _sheet_sentence(anchors: pd.DataFrame, video: str, shown: int) -> str:
+    frames = anchors.loc[anchors['video'] == video, 'frame']
+    if frames.empty:
+        return f'{shown} anchors; anchors.csv has no row for this video.'
+    return (
+        f'{shown} of the {len(frames)} anchors of this video, which lie between frames '
+        f'{frames.min()} and {frames.max()}.'
+    )
+
+
+def _sheet_name(index: int, video: str) -> str:
+    """Return a file name without suffix; the number keeps videos of equal names apart."""
+    stem = re.sub(r'[^\w.-]+', '_', Path(video).stem, flags=re.ASCII)
+    return f'anchors_{index + 1:02d}_{stem[:60]}'
+
+
+def _remove_old_sheets(folder: Path, keep: Mapping[str, Section]) -> None:
+    """Remove the sheets of an earlier run in the same folder, which this page does not show."""
+    for path in folder.glob('anchors_[0-9][0-9]_*.png'):
+        if path.stem not in keep:
+            path.unlink()

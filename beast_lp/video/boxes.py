@@ -1,0 +1,114 @@
+"""Bounding boxes of the frames of a video, in the host's format, and cropping to them.
+
+A file `<video_stem>_bbox.csv` has an index column and the columns x, y, h and w: the left and
+upper edge and the size in px of the box of every frame, one row per frame in the order of the
+frames. It is what `litpose create_bbox` writes and `litpose predict --bbox_dir` reads.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+
+from beast_lp.errors import BeastError
+
+COLUMNS = ('x', 'y', 'h', 'w')
+
+
+class Box(NamedTuple):
+    """A box in px of the whole frame, which it may leave."""
+
+    x: int
+    y: int
+    h: int
+    w: int
+
+
+class Boxes:
+    """The boxes of one video.
+
+    Attributes:
+        path: the file that they are from.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Read a file.
+
+        Raises:
+            BeastError: if it is missing, not of the host's format, or a box is not a number or
+                empty.
+        """
+        self.path = path
+        try:
+            # as in the host, the order of the rows counts and not their index
+            table = pd.read_csv(path, index_col=0)
+        except (OSError, ValueError) as error:
+            raise BeastError(
+                f'the bounding boxes {path} cannot be read ({error}); write them with '
+                '`litpose create_bbox`, or leave out beast.windows.bbox_dir'
+            ) from error
+        missing = [name for name in COLUMNS if name not in table]
+        if missing:
+            raise BeastError(
+                f'the bounding boxes {path} lack the column {missing[0]}; the columns must be '
+                f'{", ".join(COLUMNS)}, as `litpose create_bbox` writes them'
+            )
+        rows = table[list(COLUMNS)].apply(pd.to_numeric, errors='coerce').to_numpy(np.float64)
+        # parts of a pixel are cut off, as the host does
+        sizes = np.trunc(rows[:, 2:])
+        bad = np.flatnonzero(~np.isfinite(rows).all(1) | ~(sizes >= 1).all(1))
+        if len(rows) == 0 or len(bad):
+            what = f'no usable box in row {bad[0]}' if len(bad) else 'no rows'
+            raise BeastError(
+                f'the bounding boxes {path} have {what}; every frame of the video needs one, of '
+                'at least 1 px, so carry the last known box forward'
+            )
+        self._rows = rows.astype(np.int64)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, ordinal: int) -> Box:
+        """Return the box of a frame.
+
+        Raises:
+            BeastError: if there is none.
+        """
+        if ordinal >= len(self._rows):
+            raise BeastError(
+                f'the bounding boxes {self.path} have {len(self._rows)} rows, but the video has '
+                'more frames; there must be one row per frame, without gaps'
+            )
+        return Box(*self._rows[ordinal].tolist())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Median (height, width) in px, to which `litpose crop` scales the crops of a video."""
+        height, width = np.median(self._rows[:, 2:], axis=0)
+        return round(float(height)), round(float(width))
+
+
+def boxes_file(directory: Path, video: Path) -> Path:
+    """Return where the host looks for the boxes of a video."""
+    return directory / f'{video.stem}_bbox.csv'
+
+
+def crop(frame: UInt8[np.ndarray, 'h w ...'], box: Box) -> UInt8[np.ndarray, 'y x ...']:
+    """Cut a box out of a frame; what lies outside the frame is black, as in `litpose crop`.
+
+    Returns:
+        a view of the frame where the box lies within it, else an array of its own.
+    """
+    height, width = frame.shape[:2]
+    top, bottom = max(0, box.y), min(height, box.y + box.h)
+    left, right = max(0, box.x), min(width, box.x + box.w)
+    if (bottom - top, right - left) == (box.h, box.w):
+        return frame[top:bottom, left:right]
+    result = np.zeros((box.h, box.w, *frame.shape[2:]), frame.dtype)
+    if bottom > top and right > left:
+        result[top - box.y:bottom - box.y, left - box.x:right - box.x] = (
+            frame[top:bottom, left:right]
+        )
+    return result

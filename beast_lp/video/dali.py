@@ -1,0 +1,393 @@
+"""Reading anchor-positive pairs of the window store with DALI, which decodes on the GPU.
+
+A worker process takes the few packets of a pair out of its clip, without decoding them, and puts
+them into a tiny clip in memory; DALI decodes and scales a batch of those. The order is therefore
+that of our own sampler, pair by pair.
+
+DALI's own reader of video files was measured too. It reads every byte of the clips before the
+first batch, follows an order of ours only through a list with a line per window that has to be
+rebuilt for every epoch, and passes over what it cannot find in silence. Taking out the packets
+costs 0.1 ms a pair.
+"""
+
+import ctypes
+import io
+import logging
+import os
+from collections import deque
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
+
+import av
+import numpy as np
+import torch
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.packet import Packet
+from jaxtyping import Bool, Int, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from beast_lp.errors import BeastError
+from beast_lp.video.clip import CLIP_RATE, OFFSETS, WINDOW
+from beast_lp.video.windows import OPEN_CLIPS, WindowStore
+
+if TYPE_CHECKING:
+    from nvidia.dali.pipeline import Pipeline
+
+logger = logging.getLogger('lightning_pose.' + __name__)
+
+# of the codecs that a window store can have
+CPU_CODECS = ('vp9',)
+# a GPU has fewer decoders than that
+_MOST_THREADS = 8
+# characters of DALI's own messages, which come with stack traces
+_LONGEST_REASON = 300
+
+
+class PairOrder(Protocol):
+    """What `DaliPairs` needs of a sampler; `beast_lp.pretraining.pairs.PairSampler` is one."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch."""
+        ...
+
+    def __len__(self) -> int:
+        """Return the pairs of an epoch."""
+        ...
+
+    def __iter__(self) -> Iterator[tuple[int, int, int]]:
+        """Yield pairs: window of the anchor, window of the positive, its offset (-1, 0, 1)."""
+        ...
+
+
+class PairBatch(NamedTuple):
+    """The frames of a batch of pairs, and which they are."""
+
+    # anchor, positive; on the device that decoded them
+    pixels: UInt8[Tensor, 'pairs 2 height width 3']
+    # row of the anchor's window, row of the positive's, offset of the positive
+    pairs: Int[Tensor, 'pairs 3']
+
+
+class EncodedBatch(NamedTuple):
+    """Pairs that are not decoded yet."""
+
+    # one clip a pair
+    streams: list[UInt8[np.ndarray, ' bytes']]
+    # ordinals in that clip, ascending: a decoder never has to go back
+    frames: list[Int[np.ndarray, '2']]
+    # whether the anchor is the first of the two
+    anchor_first: Bool[np.ndarray, ' pairs']
+    pairs: Int[np.ndarray, 'pairs 3']
+
+
+def dali_device() -> Literal['gpu'] | None:
+    """Return where DALI is worth using, and log why if it is nowhere.
+
+    On a CPU, PyAV reads the same store faster.
+    """
+    reason = _obstacle()
+    if reason is None:
+        logger.info('beast: DALI reads the windows, on the GPU')
+        return 'gpu'
+    logger.info(f'beast: PyAV reads the windows, on the CPU, because {reason}')
+    return None
+
+
+def _obstacle() -> str | None:
+    if not torch.cuda.is_available():
+        return 'there is no CUDA device'
+    try:
+        from nvidia.dali import fn
+    except (ImportError, OSError) as error:
+        return f'DALI cannot be imported ({error})'
+    if not hasattr(fn.decoders, 'video'):
+        return 'this DALI is older than 2.0'
+    try:
+        # containers often come without this part of the driver
+        ctypes.CDLL('libnvcuvid.so.1')
+    except OSError:
+        return "the driver's video decoder (libnvcuvid.so.1) is not installed"
+    return None
+
+
+Inputs = tuple[list[UInt8[np.ndarray, ' bytes']], list[Int[np.ndarray, '2']]]
+
+
+class DaliPairs:
+    """Batches of pairs in a sampler's order, decoded and scaled by DALI.
+
+    Guaranteed: the pairs are exactly those of the sampler, in its order, so that the epoch's
+    coverage, the held-out windows, the shards of the ranks, the seed and a resume within an epoch
+    are the sampler's, as for the reader on the CPU. Every pass over the object starts with the
+    sampler's present epoch, however far the pass before it went, and equal passes give equal
+    batches. Each packet's time stamp is compared with its place in the clip.
+
+    Not guaranteed: that pixels equal those of `WindowStore.read`. Conversion and scaling differ by
+    a few grey levels.
+    """
+
+    def __init__(
+        self,
+        store: WindowStore,
+        sampler: PairOrder,
+        batch_size: int,
+        size: tuple[int, int],
+        device: Literal['cpu', 'gpu'] = 'gpu',
+        drop_last: bool = False,
+        workers: int = 0,
+    ) -> None:
+        """Read from a store; DALI is imported here.
+
+        Args:
+            store: the window store.
+            sampler: what to read, and in which order. Lightning sets its epoch.
+            batch_size: pairs in a batch.
+            size: (height, width) in px of the frames returned. Where it is smaller than the clip,
+                a pixel is a weighted average of the area it covers.
+            device: `gpu` is torch's current CUDA device; `cpu` is for tests.
+            drop_last: leave out the last batch of an epoch if it is smaller.
+            workers: processes that read the packets; 0 reads them in this one.
+
+        Raises:
+            BeastError: if DALI is missing, or cannot decode the first clip's codec on this device.
+        """
+        try:
+            import nvidia.dali  # noqa: F401
+        except ImportError as error:
+            raise BeastError(
+                f'DALI cannot be imported ({error}); install it with '
+                '`pip install beast-lp[dali]`'
+            ) from error
+        self.sampler = sampler
+        self._batch_size = batch_size
+        self._size = size
+        self._device: Literal['cpu', 'gpu'] = device
+        dataset = _EncodedPairs(store)
+        codec = dataset.codec(0)
+        if device == 'cpu' and codec not in CPU_CODECS:
+            raise BeastError(
+                f'DALI cannot decode {codec} without a GPU; read the windows in '
+                f'{store.directory} with PyAV, or set beast.windows.codec=vp9 and prepare them '
+                'again'
+            )
+        # its type says what a sample is; a batch of it is an EncodedBatch
+        self._loader: DataLoader[Any] = DataLoader(
+            dataset, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers,
+            persistent_workers=workers > 0, collate_fn=_collate,
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch of the next pass."""
+        self.sampler.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        """Return the number of batches of an epoch."""
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[PairBatch]:
+        """Yield the batches of the sampler's epoch.
+
+        Raises:
+            BeastError: if a clip is missing or damaged, or DALI cannot decode a batch.
+        """
+        waiting: deque[EncodedBatch] = deque()
+        # its processes start to read here, before DALI's threads exist
+        batches = iter(self._loader)
+
+        def source() -> Iterator[Inputs]:
+            for batch in batches:
+                waiting.append(batch)
+                yield batch.streams, batch.frames
+
+        # a pipeline of its own for each pass: nothing is left over from one that was not finished
+        pipeline = build_pipeline(source(), self._batch_size, self._size, self._device)
+        while True:
+            try:
+                (frames,) = pipeline.run()
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                raise _undecodable(error) from error
+            yield _as_batch(torch.from_dlpack(frames.as_tensor()), waiting.popleft())
+
+
+def build_pipeline(
+    source: Iterator[Inputs], batch_size: int, size: tuple[int, int], device: Literal['cpu', 'gpu']
+) -> 'Pipeline':
+    """Define the DALI pipeline: clips in memory and ordinals in, frames of one size out.
+
+    Args:
+        source: yields `streams` and `frames` of batches; a few are taken ahead of need.
+        batch_size: most samples of a batch.
+        size: (height, width) in px of the frames.
+        device: where to decode and scale.
+
+    Returns:
+        the pipeline, defined and not built, so that no device is needed yet. A run gives frames as
+        uint8 (pairs, 2, height, width, 3), or StopIteration at the source's end.
+    """
+    from nvidia.dali import fn, types
+    from nvidia.dali.pipeline import Pipeline
+
+    on_gpu = device == 'gpu'
+    pipeline = Pipeline(
+        batch_size,
+        num_threads=max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 2)),
+        device_id=_cuda_index() if on_gpu else None,
+        # outputs are ours for as long as we refer to them
+        exec_dynamic=True,
+    )
+    with pipeline:
+        streams, frames = fn.external_source(
+            source, num_outputs=2, ndim=1,
+            dtype=[types.DALIDataType.UINT8, types.DALIDataType.INT32],
+        )
+        video = fn.decoders.video(
+            streams, frames=frames, pad_mode='none', device='mixed' if on_gpu else 'cpu',
+            # processes that train side by side would all pin their threads to the same cores
+            affine=False,
+        )
+        scaled = fn.resize(
+            video, size=size, interp_type=types.DALIInterpType.INTERP_LINEAR, antialias=True,
+        )
+        pipeline.set_outputs(scaled)
+    return pipeline
+
+
+def _cuda_index() -> int:
+    return torch.cuda.current_device() if torch.cuda.is_available() else 0
+
+
+def _as_batch(
+    frames: UInt8[Tensor, 'pairs 2 height width 3'], batch: EncodedBatch
+) -> PairBatch:
+    """Put the anchors first, in memory of torch's own."""
+    anchor_first = torch.from_numpy(batch.anchor_first).to(frames.device)
+    pixels = torch.where(anchor_first[:, None, None, None, None], frames, frames.flip(1))
+    return PairBatch(pixels, torch.from_numpy(batch.pairs))
+
+
+def _undecodable(error: RuntimeError) -> BeastError:
+    reason = ' '.join(str(error).split())[:_LONGEST_REASON]
+    return BeastError(
+        f'DALI could not decode a batch of windows ({reason}); check that the GPU driver and '
+        'nvidia-dali fit together, or read the windows with PyAV'
+    )
+
+
+class _EncodedPair(NamedTuple):
+    """One sample of an `EncodedBatch`."""
+
+    stream: UInt8[np.ndarray, ' bytes']
+    frames: Int[np.ndarray, '2']
+    anchor_first: bool
+    pair: tuple[int, int, int]
+
+
+def _collate(pairs: Sequence[_EncodedPair]) -> EncodedBatch:
+    return EncodedBatch(
+        [pair.stream for pair in pairs],
+        [pair.frames for pair in pairs],
+        np.array([pair.anchor_first for pair in pairs]),
+        np.array([pair.pair for pair in pairs], np.int64),
+    )
+
+
+class _EncodedPairs(Dataset[_EncodedPair]):
+    """Map-style dataset: a pair goes in, its undecoded frames come out."""
+
+    def __init__(self, store: WindowStore) -> None:
+        self._store = store
+        self._clips = store.table['clip'].tolist()
+        self._windows = store.table['window'].tolist()
+        self._open = lru_cache(OPEN_CLIPS)(_Clip)
+
+    def __getitem__(self, pair: tuple[int, int, int]) -> _EncodedPair:
+        anchor, window, offset = pair
+        clip = self._clip(anchor)
+        middle, place = -OFFSETS[0], offset - OFFSETS[0]
+        if window == anchor:
+            packets = clip.packets(self._windows[anchor], max(middle, place) + 1)
+            frames = sorted((middle, place))
+        else:
+            # one stream for both: their clip, and so all that a decoder must know, is the same
+            assert self._clips[window] == self._clips[anchor]
+            packets = clip.packets(self._windows[anchor], middle + 1)
+            frames = [middle, len(packets) + place]
+            packets += clip.packets(self._windows[window], place + 1)
+        return _EncodedPair(
+            clip.remux(packets), np.array(frames, np.int32), frames[0] == middle,
+            (anchor, window, offset),
+        )
+
+    def codec(self, row: int) -> str:
+        """Return FFmpeg's name of the codec of a window's clip."""
+        return self._clip(row).codec
+
+    def _clip(self, row: int) -> '_Clip':
+        # a forked process shares the file positions of its parent's open files
+        return self._open(self._store.directory / self._clips[row], os.getpid())
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {'store': self._store}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state['store'])
+
+
+class _Clip:
+    """An open clip, read packet by packet."""
+
+    def __init__(self, path: Path, process: int) -> None:
+        """Open; `process` is there to tell the clips of forked processes apart."""
+        self._path = path
+        try:
+            self._container: InputContainer = av.open(str(path))
+        except (FFmpegError, OSError) as error:
+            raise self._damaged(error.strerror or 'it cannot be opened') from error
+        if not self._container.streams.video:
+            raise self._damaged('it holds no video')
+        self._stream = self._container.streams.video[0]
+        assert self._stream.time_base is not None
+        self._frame_ticks = int(Fraction(1, CLIP_RATE) / self._stream.time_base)
+
+    @property
+    def codec(self) -> str:
+        """FFmpeg's name of the codec."""
+        return self._stream.codec_context.name
+
+    def packets(self, window: int, count: int) -> list[Packet]:
+        """Return the first packets of a window, one per frame."""
+        first = WINDOW * window
+        try:
+            self._container.seek(first * self._frame_ticks, stream=self._stream)
+            packets = list(islice(self._container.demux(self._stream), count))
+        except FFmpegError as error:
+            raise self._damaged(f'{error.strerror} at frame {first}') from error
+        times = [packet.pts for packet in packets]
+        if times != [(first + place) * self._frame_ticks for place in range(count)]:
+            raise self._damaged(f'at frame {first} the time stamps {times} were found')
+        return packets
+
+    def remux(self, packets: Sequence[Packet]) -> UInt8[np.ndarray, ' bytes']:
+        """Write packets as a clip of their own."""
+        memory = io.BytesIO()
+        with av.open(memory, 'w', format='mp4') as container:
+            stream = container.add_stream_from_template(self._stream)
+            for ordinal, packet in enumerate(packets):
+                packet.stream = stream
+                packet.pts = packet.dts = ordinal * self._frame_ticks
+                container.mux(packet)
+        return np.frombuffer(memory.getbuffer(), np.uint8)
+
+    def _damaged(self, reason: str) -> BeastError:
+        return BeastError(
+            f'the clip {self._path} of the window store is missing or damaged ({reason}); delete '
+            'it and run the same command again, which rebuilds it'
+        )

@@ -1,0 +1,83 @@
+"""One pass over a raw video that chooses its anchors."""
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from beast_lp.config import AnchorConfig
+from beast_lp.errors import BeastError
+from beast_lp.video.anchors import THUMBNAIL_SIZE, Anchors, motion_energy, select_anchors
+from beast_lp.video.boxes import Boxes
+from beast_lp.video.files import full_disk_sentence
+from beast_lp.video.read import FrameReader, VideoError, VideoInfo
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What one pass over a video found.
+
+    Attributes:
+        info: the header.
+        frames: decoded frames.
+        error: why not every frame could be decoded, or None.
+        anchors: the chosen frames.
+    """
+
+    info: VideoInfo
+    frames: int
+    error: str | None
+    anchors: Anchors
+
+
+def scan_video(
+    path: str | Path,
+    config: AnchorConfig,
+    seed: int,
+    progress: bool = True,
+    spool_dir: Path | None = None,
+    step: int = 1,
+    boxes: Boxes | None = None,
+) -> Scan:
+    """Decode a video once and choose its anchors.
+
+    Thumbnails (1 kB per frame) go to a temporary file without a name, so that memory does not
+    grow with the video's length and nothing is left behind when the process is killed.
+
+    Args:
+        path: the video.
+        config: how to choose.
+        seed: equal seeds give equal anchors.
+        progress: show a bar of frames.
+        spool_dir: folder of the temporary file, None for the system's own, which on some machines
+            is held in memory.
+        step: frames, k of the windows (t-k, t, t+k).
+        boxes: what each frame is cropped to, None for the whole frame.
+
+    Raises:
+        VideoError: if the video is unreadable, shorter than a window or motionless.
+        BeastError: if the disk is full or there are fewer boxes than frames.
+    """
+    reader = FrameReader(path, THUMBNAIL_SIZE, 'gray', boxes)
+    with full_disk_sentence(spool_dir), tempfile.TemporaryFile(dir=spool_dir) as spool:
+        bar = tqdm(
+            reader, desc=Path(path).name, unit='frame', total=reader.info.frames_declared,
+            disable=not progress,
+        )
+        for thumbnail in bar:
+            spool.write(thumbnail.tobytes())
+        spool.flush()
+        shape = (reader.frames_read, THUMBNAIL_SIZE[0] * THUMBNAIL_SIZE[1])
+        # an empty file cannot be mapped
+        thumbnails = np.memmap(spool, np.uint8, 'r', shape=shape) if shape[0] else np.empty(shape)
+        try:
+            energy = motion_energy(thumbnails, step)
+            anchors = select_anchors(thumbnails, energy, config, seed, step)
+        except BeastError as error:
+            detail = f' ({reader.error})' if reader.error else ''
+            raise VideoError(f'{path} gives no anchors: {error}{detail}') from error
+        finally:
+            del thumbnails
+    return Scan(info=reader.info, frames=reader.frames_read, error=reader.error, anchors=anchors)

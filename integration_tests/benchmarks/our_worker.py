@@ -1,0 +1,148 @@
+"""The child processes of `video.py` on our side; each prints one line of JSON at its end."""
+
+import argparse
+import csv
+import json
+import os
+import sys
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+
+def extract(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Scan videos, choose anchors, write the window store."""
+    from beast_lp.config import AnchorConfig, WindowConfig
+    from beast_lp.video.prepare import prepare_windows
+
+    if arguments.start_only:
+        return {}
+    # anchors next to each other, as the authors' selection allows
+    anchors = AnchorConfig(per_video=arguments.anchors, min_spacing=1)
+    store = prepare_windows(
+        arguments.videos, arguments.output, anchors, WindowConfig(processes=1), 0, progress=False
+    )
+    return {'anchors': len(store)}
+
+
+def deliver(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Read, augment and normalise batches of pairs for some seconds, as training does."""
+    import numpy as np
+    import torch
+
+    from beast_lp.config import AugmentationConfig
+    from beast_lp.pretraining.augmentation import augment, draw_geometry, load_size
+    from beast_lp.video.windows import WindowStore
+
+    torch.set_num_threads(1)
+    # the authors' default flips left to right alone; a flip costs us nothing
+    settings, image_size = AugmentationConfig(), (224, 224)
+    store = WindowStore.open(arguments.store)
+    draw, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
+    pairs, size = arguments.batch_size // 2, load_size(image_size, settings)
+
+    def batch() -> torch.Tensor:
+        rows, sides = draw.integers(len(store), size=pairs), draw.choice((-1, 1), pairs)
+        frames = torch.stack([
+            torch.from_numpy(store.read(int(row), (0, int(side)), size))
+            for row, side in zip(rows, sides, strict=True)
+        ])
+        images = frames.transpose(0, 1).flatten(0, 1)
+        maps = draw_geometry(len(images), image_size, settings, generator)
+        return augment(images, maps, image_size)
+
+    shape, images = list(batch().shape[1:]), 0
+    wall, cpu = time.perf_counter(), time.process_time()
+    while time.perf_counter() - wall < arguments.seconds:
+        images += len(batch())
+    return {
+        'images': images, 'shape': shape,
+        'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu,
+    }
+
+
+def train(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Pretrain briefly on two cores; returns the columns of `metrics.csv` on speed, by epoch."""
+    if hasattr(os, 'sched_setaffinity'):
+        # before torch counts the cores
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:2])
+    from beast_lp.config import parse_config
+    from beast_lp.pretraining.stage import run_pretraining
+
+    config = parse_config({'preset': 'vit_tiny', 'training': {'epochs': arguments.epochs}})
+    run_pretraining(config, arguments.videos, arguments.output)
+    with (arguments.output / 'metrics.csv').open() as file:
+        rows = list(csv.DictReader(file))
+    return {
+        'cores': len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else None,
+        'steps': int(rows[0]['step']),
+        'data_wait_share': [float(row['data_wait_share']) for row in rows],
+        'images_per_second': [float(row['images_per_second']) for row in rows],
+    }
+
+
+def synthesise(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write a small video in which something always moves and frames hardly repeat."""
+    import av
+    import numpy as np
+
+    rows, columns = np.mgrid[:64, :64]
+    with av.open(str(arguments.output), 'w') as container:
+        stream = container.add_stream('libx264', rate=25, options={'preset': 'ultrafast'})
+        stream.height = stream.width = 64
+        stream.pix_fmt = 'yuv420p'
+        for time_ in range(arguments.frames):
+            # frequencies without a common period
+            y, x = 32 + 20 * np.sin(0.1 * time_), 32 + 20 * np.sin(0.1 * 2 ** 0.5 * time_)
+            width = 60 + 30 * np.sin(0.1 * 3 ** 0.5 * time_)
+            spot = 30 + 200 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / width)
+            frame = np.repeat(spot.astype(np.uint8)[..., None], 3, axis=2)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
+        container.mux(stream.encode(None))
+    return {}
+
+
+def versions(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Tell what is installed here."""
+    import beast_lp
+
+    names = ('beast-lp', 'torch', 'av', 'numpy', 'scikit-learn')
+    return {
+        'python': sys.version.split()[0],
+        **{name: version(name) for name in names},
+        'beast_lp in': str(Path(beast_lp.__file__).parent),
+    }
+
+
+def main() -> None:
+    """Run one job."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    jobs = parser.add_subparsers(required=True)
+    job = jobs.add_parser('extract')
+    job.add_argument('videos', type=Path, nargs='*')
+    job.add_argument('--output', type=Path)
+    job.add_argument('--anchors', type=int)
+    job.add_argument('--start-only', action='store_true')
+    job.set_defaults(run=extract)
+    job = jobs.add_parser('deliver')
+    job.add_argument('store', type=Path)
+    job.add_argument('--batch-size', type=int)
+    job.add_argument('--seconds', type=float)
+    job.set_defaults(run=deliver)
+    job = jobs.add_parser('train')
+    job.add_argument('videos', type=Path, nargs='+')
+    job.add_argument('--output', type=Path)
+    job.add_argument('--epochs', type=int)
+    job.set_defaults(run=train)
+    job = jobs.add_parser('synthesise')
+    job.add_argument('--output', type=Path)
+    job.add_argument('--frames', type=int)
+    job.set_defaults(run=synthesise)
+    jobs.add_parser('versions').set_defaults(run=versions)
+    arguments = parser.parse_args()
+    print(json.dumps(arguments.run(arguments)))
+
+
+if __name__ == '__main__':
+    main()

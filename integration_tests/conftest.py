@@ -1,0 +1,62 @@
+"""Fixtures that drive the host's own program on real and synthetic projects."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from beast_lp.demo import TINY, write_project
+
+ROOT = Path(__file__).parents[1]
+# real recordings lie beside the checkout; they are not part of the repository
+DATA = Path(os.environ.get('BEAST_LP_DATA', ROOT.parent / 'shared' / 'data'))
+
+Litpose = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope='session')
+def litpose() -> Litpose:
+    """Return a function that runs `litpose` as a person does, without a network."""
+    program = Path(sys.executable).with_name('litpose')
+
+    def run(
+        *arguments: object, fails: bool = False, cwd: Path | None = None, **env: str,
+    ) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [program, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False,
+            env={**os.environ, 'HF_HUB_OFFLINE': '1', **env},
+        )
+        output = result.stdout[-3000:] + result.stderr[-3000:]
+        assert (result.returncode != 0) == fails, output
+        if fails:
+            assert 'Traceback' not in result.stderr, output
+        return result
+
+    return run
+
+
+@pytest.fixture(scope='session')
+def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the config of a synthetic project, in a path with a space and an umlaut."""
+    return write_project(tmp_path_factory.mktemp('lab') / 'mein Käfig', TINY)
+
+
+@pytest.fixture(scope='session')
+def tiny_pretraining(
+    litpose: Litpose, tiny_project: Path, tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Return the output directory of a real, tiny pretraining run on it."""
+    out = tmp_path_factory.mktemp('pretraining') / 'out put'
+    litpose('pretrain', tiny_project, '--output_dir', out)
+    return out
+
+
+@pytest.fixture
+def real_data() -> Path:
+    """Return the folder of real recordings, or skip."""
+    if not DATA.is_dir():
+        pytest.skip(f'no real recordings at {DATA}; set BEAST_LP_DATA to their folder')
+    return DATA

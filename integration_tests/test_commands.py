@@ -1,0 +1,211 @@
+"""The package's commands and the host's on a tiny project, with good input and bad."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+Litpose = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> None:
+    for name in ('beast.yaml', 'anchors.csv', 'videos.csv', 'windows/index.csv', 'metrics.csv',
+                 'checkpoints/last.ckpt', 'checkpoints/best.ckpt', 'backbone/config.json',
+                 'backbone/model.safetensors', 'report.html', 'figures/training_curves.png'):
+        assert (tiny_pretraining / name).is_file(), name
+    status = json.loads((tiny_pretraining / 'train_status.json').read_text())
+    assert status['status'] == 'COMPLETED'
+    assert status['progress']['completed'] == status['progress']['total'] == 2
+
+
+def test_train_predict_move_and_python(
+    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path, tmp_path: Path,
+) -> None:
+    backbone = tmp_path / 'a copy'
+    shutil.copytree(tiny_pretraining, backbone)
+    pose = tmp_path / 'pose'
+    # a relative path, as a person types it
+    result = litpose(
+        'train', tiny_project, '--output_dir', pose, '--overrides',
+        '+model.backbone_checkpoint=a copy', cwd=tmp_path,
+    )
+    assert 'loaded 102 of 102 encoder tensors' in result.stdout
+    cfg = OmegaConf.load(pose / 'config.yaml')
+    assert cfg.model.backbone_checkpoint == str(backbone)  # type: ignore[union-attr]
+
+    moved = tmp_path / 'moved' / 'model'
+    moved.parent.mkdir()
+    shutil.move(pose, moved)
+    shutil.rmtree(backbone)
+    video = next((tiny_project.parent / 'videos').glob('*.mp4'))
+    litpose('predict', moved, video, '--skip_viz')
+    csv = moved / 'video_preds' / f'{video.stem}.csv'
+    by_command = pd.read_csv(csv, header=[0, 1, 2], index_col=0)
+    assert len(by_command) == 60
+
+    from lightning_pose.api import Model
+
+    model = Model.from_dir(moved)
+    in_python = model.predict_on_video_file(video, output_dir=tmp_path / 'again').predictions
+    np.testing.assert_allclose(in_python.to_numpy(), by_command.to_numpy(), rtol=1e-3, atol=1e-2)
+    # the weights are the trained ones, not the ones that the model was built with
+    checkpoint = torch.load(next(moved.rglob('*-best.ckpt')), weights_only=False)
+    assert model.model is not None
+    for name, value in model.model.state_dict().items():
+        if name.startswith('backbone.'):
+            assert torch.equal(value, checkpoint['state_dict'][name]), name
+
+
+def test_train_pretrains_first_where_there_is_no_checkpoint(
+    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+) -> None:
+    pose = tmp_path / 'pose'
+    litpose('train', tiny_project, '--output_dir', pose)
+    assert (pose / 'beast' / 'backbone' / 'model.safetensors').is_file()
+    assert (pose / 'beast' / 'report.html').is_file()
+    assert list((pose / 'video_preds').glob('*.csv'))
+    assert json.loads((pose / 'train_status.json').read_text())['status'] == 'COMPLETED'
+    # once more into the same directory: the finished stage is used, not repeated
+    written = (pose / 'beast' / 'backbone' / 'model.safetensors').stat().st_mtime_ns
+    result = litpose('train', tiny_project, '--output_dir', pose)
+    assert 'using the finished pretraining run' in result.stdout
+    assert (pose / 'beast' / 'backbone' / 'model.safetensors').stat().st_mtime_ns == written
+
+
+def test_two_processes_share_a_run(
+    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path, tmp_path: Path,
+) -> None:
+    litpose('pretrain', tiny_project, '--output_dir', tmp_path / 'out', '--overrides',
+            'training.num_gpus=2', 'beast.training.batch_size=4')
+    shared, alone = (pd.read_csv(out / 'metrics.csv') for out in (tmp_path / 'out',
+                                                                  tiny_pretraining))
+    # half the batch on each of two: the same frames a step, so the same number of steps
+    assert shared.step.tolist() == alone.step.tolist()
+    assert np.isfinite(shared.train_loss.to_numpy()).all()
+    status = json.loads((tmp_path / 'out' / 'train_status.json').read_text())
+    assert status['status'] == 'COMPLETED'
+
+
+def test_the_tiny_demo_runs_and_can_be_repeated(litpose: Litpose, tmp_path: Path) -> None:
+    for _ in range(2):
+        result = litpose('beast_demo', '--tiny', '--output_dir', tmp_path / 'demo')
+        assert 'Where to look' in result.stdout
+    errors = pd.read_csv(tmp_path / 'demo' / 'pose_error.csv')
+    assert (errors.constant_px > 0).all()
+    assert (errors.model_px > 0).all()
+
+
+# ---------------------------------------------------------------------------------------------
+# bad input: one clear sentence, a non-zero exit, nothing half-written
+# ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def config(tiny_project: Path, tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes a copy of the tiny project's config with changed keys."""
+
+    def write(**changes: object) -> Path:
+        cfg = OmegaConf.load(tiny_project)
+        for key, value in changes.items():
+            OmegaConf.update(cfg, key.replace('__', '.'), value, merge=False)
+        path = tmp_path / 'config.yaml'
+        OmegaConf.save(cfg, path)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    ({'data__video_dir': 'nowhere'}, ['nowhere']),
+    ({'data__video_dir': 'labeled-data'}, ['labeled-data', '.mp4']),
+    ({'data__video_dir': 'CollectedData.csv'}, ['CollectedData.csv', '.mp4']),
+    ({'data__video_dir': None}, ['data.video_dir']),
+    ({'beast': {'trainin': {}}}, ['beast.trainin', "'training'"]),
+    ({'beast': {'training': {'epochs': 'ten'}}}, ['beast.training.epochs', "'ten'"]),
+    ({'beast': {'preset': 'laptop', 'init': 'no/such-weights'}}, ['no/such-weights', 'random']),
+])
+def test_a_bad_config_gets_a_sentence(
+    litpose: Litpose, config: Callable[..., Path], changes: dict[str, object], words: list[str],
+    tmp_path: Path,
+) -> None:
+    result = litpose('pretrain', config(**changes), '--output_dir', tmp_path / 'o', fails=True)
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith('error: ')
+    assert all(word in line for word in words), line
+    assert not (tmp_path / 'o' / 'backbone').exists()
+
+
+def test_default_weights_that_cannot_be_had_are_explained(
+    litpose: Litpose, config: Callable[..., Path], tmp_path: Path,
+) -> None:
+    result = litpose(
+        'pretrain', config(beast={}), '--output_dir', tmp_path / 'o', fails=True,
+        HF_HUB_CACHE=str(tmp_path / 'cache'),
+    )
+    assert 'facebook/vit-mae-base' in result.stderr
+    assert 'beast.init=random' in result.stderr
+
+
+def test_a_finished_run_is_refused(
+    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path,
+) -> None:
+    before = (tiny_pretraining / 'backbone' / 'model.safetensors').read_bytes()
+    result = litpose('pretrain', tiny_project, '--output_dir', tiny_pretraining, fails=True)
+    assert 'already holds a finished pretraining run' in result.stderr
+    assert (tiny_pretraining / 'backbone' / 'model.safetensors').read_bytes() == before
+
+
+@pytest.mark.parametrize(('overrides', 'words'), [
+    (['+model.backbone_checkpoint=/nowhere'], 'no checkpoint at /nowhere'),
+    (['model.model_type=regression'], 'model_type: regression'),
+    (['+data.downsample_factor=3'], 'downsample_factor: 3'),
+    (['~beast'], 'needs weights'),
+])
+def test_pose_training_that_cannot_work_is_refused(
+    litpose: Litpose, tiny_project: Path, overrides: list[str], words: str, tmp_path: Path,
+) -> None:
+    result = litpose(
+        'train', tiny_project, '--output_dir', tmp_path / 'pose', '--overrides', *overrides,
+        fails=True,
+    )
+    assert words in result.stderr.splitlines()[-1]
+
+
+def test_a_wrong_checkpoint_is_refused(
+    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+) -> None:
+    torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'resnet.ckpt')
+    result = litpose(
+        'train', tiny_project, '--output_dir', tmp_path / 'pose', '--overrides',
+        f'+model.backbone_checkpoint={tmp_path / "resnet.ckpt"}', fails=True,
+    )
+    assert 'holds no ViT encoder' in result.stderr
+
+
+def test_videos_that_cannot_be_used_are_said_and_the_others_serve(
+    litpose: Litpose, config: Callable[..., Path], tiny_project: Path, tmp_path: Path,
+) -> None:
+    folder = tmp_path / 'some videos'
+    shutil.copytree(tiny_project.parent / 'videos', folder)
+    good = next(folder.glob('*.mp4'))
+    (folder / 'garbage.mp4').write_bytes(b'this is no video')
+    (folder / 'half.mp4').write_bytes(good.read_bytes()[: good.stat().st_size // 2])
+    path = config(data__video_dir=str(folder))
+    result = litpose('pretrain', path, '--output_dir', tmp_path / 'out')
+    assert 'garbage.mp4' in result.stdout
+    table = pd.read_csv(tmp_path / 'out' / 'videos.csv').set_index('video_id')
+    assert table.status['garbage'] == 'skipped'
+    assert table.status[good.stem] == 'ok'
+
+    for name in (good.name, 'half.mp4'):
+        (folder / name).unlink()
+    result = litpose('pretrain', path, '--output_dir', tmp_path / 'none', fails=True)
+    assert 'garbage' in result.stderr
+    assert not (tmp_path / 'none' / 'backbone').exists()

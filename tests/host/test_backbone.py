@@ -1,0 +1,125 @@
+"""The backbone inside the host's own models."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from lightning_pose.models import (
+    HeatmapTracker,
+    HeatmapTrackerMHCRNN,
+    HeatmapTrackerMultiviewTransformer,
+)
+from lightning_pose.models.backbones import build_backbone
+
+from beast_lp.errors import BeastError
+from beast_lp.host.backbone import ARCHITECTURE_PREFIX, BeastBackbone
+from beast_lp.host.checkpoint import callbacks
+from beast_lp.pretraining.weights import Architecture, disk_name, save_backbone
+
+# the host's type annotations do not know the name
+BEAST: Any = 'beast'
+ARCHITECTURE = Architecture(64, 2, 1, 128, 16, (64, 64))
+
+
+def _save(directory: Path, architecture: Architecture = ARCHITECTURE) -> Path:
+    torch.manual_seed(0)
+    model = BeastBackbone(architecture)
+    state = {disk_name(k): v for k, v in model.vision_encoder.state_dict().items()}
+    state['embeddings.position_embeddings'] = torch.randn_like(
+        state['embeddings.position_embeddings']
+    )
+    save_backbone(directory / 'backbone', architecture, state)
+    return directory
+
+
+@pytest.mark.parametrize('size', [(64, 64), (128, 128), (128, 256)])
+def test_features_come_out_in_raster_order(tmp_path: Path, size: tuple[int, int]) -> None:
+    """A mark in one patch moves the features of that patch most, for every patch."""
+    backbone, channels = build_backbone(BEAST, backbone_checkpoint=str(_save(tmp_path)))
+    backbone.eval()
+    rows, columns = size[0] // 16, size[1] // 16
+    blank = torch.zeros(1, 3, *size)
+    with torch.no_grad():
+        plain = backbone(blank)
+        assert plain.shape == (1, channels, rows, columns) == (1, 64, rows, columns)
+        for index in range(0, rows * columns, 5):
+            row, column = divmod(index, columns)
+            marked = blank.clone()
+            top, left = 16 * row, 16 * column
+            marked[:, :, top:top + 16, left:left + 16] = torch.randn(16, 16)
+            moved = (backbone(marked) - plain).norm(dim=1).flatten()
+            assert int(moved.argmax()) == index
+
+
+def test_all_tensors_are_loaded_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level('INFO', 'lightning_pose'):
+        build_backbone(BEAST, backbone_checkpoint=str(_save(tmp_path)))
+    assert 'loaded 38 of 38 encoder tensors' in caplog.text
+
+
+def test_no_parameter_is_unused(tmp_path: Path) -> None:
+    """DDP refuses parameters without a gradient."""
+    backbone, _ = build_backbone(BEAST, backbone_checkpoint=str(_save(tmp_path)))
+    backbone(torch.randn(2, 3, 64, 128)).square().mean().backward()
+    # the CLS token still reaches the patches through attention
+    assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
+
+
+def test_other_patch_sizes_are_refused(tmp_path: Path) -> None:
+    path = _save(tmp_path, Architecture(64, 2, 1, 128, 8, (64, 64)))
+    with pytest.raises(BeastError, match='patches of 8 px'):
+        build_backbone(BEAST, backbone_checkpoint=str(path))
+
+
+@pytest.mark.parametrize('factor', [1, 2])
+def test_the_heatmap_head_is_built_for_stride_16(tmp_path: Path, factor: Any) -> None:
+    model = HeatmapTracker(
+        num_keypoints=5, backbone=BEAST, downsample_factor=factor,
+        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+    )
+    heatmaps = model(torch.randn(2, 3, 128, 256))
+    assert heatmaps.shape == (2, 5, 128 // 2 ** factor, 256 // 2 ** factor)
+
+
+def test_the_context_model_is_built(tmp_path: Path) -> None:
+    model = HeatmapTrackerMHCRNN(
+        num_keypoints=5, backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+    )
+    crnn, single = model(torch.randn(2, 5, 3, 128, 128))
+    assert crnn.shape == single.shape == (2, 5, 32, 32)
+
+
+def test_the_multiview_model_is_built(tmp_path: Path) -> None:
+    model = HeatmapTrackerMultiviewTransformer(
+        num_keypoints=5, num_views=2, backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+    )
+    assert model(torch.randn(3, 2, 3, 128, 128)).shape == (3, 10, 32, 32)
+
+
+def test_a_pose_checkpoint_names_the_architecture_instead_of_a_path(tmp_path: Path) -> None:
+    model = HeatmapTracker(
+        num_keypoints=5, backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+    )
+    (callback,) = callbacks()
+    callback.setup(None, model, 'fit')
+    stored = model.hparams['backbone_checkpoint']
+    assert str(tmp_path) not in stored
+    assert stored.startswith(ARCHITECTURE_PREFIX)
+
+    rebuilt, _ = build_backbone(BEAST, backbone_checkpoint=stored)
+    shapes = {k: v.shape for k, v in rebuilt.state_dict().items()}
+    assert shapes == {k: v.shape for k, v in model.backbone.state_dict().items()}
+
+
+def test_the_callback_leaves_other_models_alone() -> None:
+    model = torch.nn.Module()
+    model.backbone = torch.nn.Linear(1, 1)
+    (callback,) = callbacks()
+    callback.setup(None, model, 'fit')
+    assert not hasattr(model, 'hparams')

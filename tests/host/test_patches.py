@@ -1,0 +1,134 @@
+"""The host's contract: what is patched is checked first, all or nothing per module."""
+
+import logging
+import sys
+from collections.abc import Callable
+from types import ModuleType, SimpleNamespace
+from typing import Any, Literal, get_args
+
+import pytest
+
+from beast_lp.errors import BeastError
+from beast_lp.host import hook, patches
+
+
+@pytest.fixture(autouse=True)
+def _clean_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, '_refusal', '')
+
+
+def _host_module(name: str, **names: Any) -> ModuleType:
+    module = ModuleType(f'lightning_pose.{name}')
+    vars(module).update(names)
+    return module
+
+
+def _backbones(**changes: Any) -> ModuleType:
+    def build_backbone(
+        backbone_arch: str, pretrained: bool = True, model_type: str = 'heatmap', **kwargs: Any,
+    ) -> tuple[str, Any]:
+        return backbone_arch, model_type
+
+    names = {
+        'build_backbone': build_backbone,
+        'BACKBONE_STRIDES': {'vitb_imagenet': 16},
+        'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW': Literal['vitb_imagenet'],
+    }
+    return _host_module('models.backbones.factory', **{**names, **changes})
+
+
+def test_the_installed_host_fits() -> None:
+    import lightning_pose.cli.main  # noqa: F401
+    import lightning_pose.train  # noqa: F401
+
+    for name in hook.TARGETS:
+        assert name in sys.modules
+    assert patches._refusal == ''
+
+
+def test_the_backbone_is_added_and_others_are_untouched() -> None:
+    module = _backbones()
+    patches.apply('extend_backbones', module)
+    assert module.BACKBONE_STRIDES['beast'] == 16
+    assert get_args(module.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW) == ('vitb_imagenet', 'beast')
+    assert module.build_backbone('resnet50', model_type='regression') == ('resnet50', 'regression')
+    with pytest.raises(BeastError, match='regression'):
+        module.build_backbone('beast', model_type='regression')
+    with pytest.raises(BeastError, match='needs weights'):
+        module.build_backbone('beast')
+
+
+@pytest.mark.parametrize('changes', [
+    {'BACKBONE_STRIDES': None},
+    {'BACKBONE_STRIDES': ['vitb_imagenet']},
+    {'BACKBONE_STRIDES': {}},
+    {'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW': None},
+    {'build_backbone': lambda name: (name, 'new signature')},
+])
+def test_a_changed_host_is_left_alone_and_beast_refused(
+    changes: dict[str, Any], caplog: pytest.LogCaptureFixture,
+) -> None:
+    module = _backbones(**changes)
+    before = {k: v for k, v in vars(module).items() if k != 'build_backbone'}
+    with caplog.at_level(logging.WARNING, 'lightning_pose'):
+        logging.getLogger('lightning_pose').propagate = True
+        patches.apply('extend_backbones', module)
+        patches.apply('extend_backbones', module)
+    assert {k: v for k, v in vars(module).items() if k != 'build_backbone'} == before
+    assert len(caplog.records) == 1
+    assert 'factory' in caplog.text
+    assert module.build_backbone('resnet50')[0] == 'resnet50'
+    with pytest.raises(BeastError, match=r'lightning-pose 2\.\d+\.\d+ .*factory'):
+        module.build_backbone('beast')
+
+
+def test_an_old_host_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(patches, 'version', lambda name: '2.2.0')
+    module = _host_module('train', train=lambda cfg, model_dir=None: 'trained')
+    patches.apply('extend_train', module)
+    assert module.train(_cfg('resnet50')) == 'trained'
+    with pytest.raises(BeastError, match=r'lightning-pose 2\.2\.0 .*2\.3\.0 or newer'):
+        module.train(_cfg('beast'))
+
+
+def _cfg(backbone: str) -> SimpleNamespace:
+    return SimpleNamespace(model=SimpleNamespace(backbone=backbone))
+
+
+def test_training_another_backbone_never_touches_the_plugin() -> None:
+    module = _host_module('train', train=lambda cfg, model_dir=None: (cfg, model_dir))
+    patches.apply('extend_train', module)
+    cfg = _cfg('resnet50')
+    assert module.train(cfg, model_dir='x') == (cfg, 'x')
+
+
+@pytest.mark.parametrize(('argv', 'raised'), [
+    (['litpose'], SystemExit), (['litpose', '--debug'], BeastError),
+])
+def test_a_user_error_is_one_sentence_without_traceback(
+    argv: list[str], raised: type[BaseException], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def main() -> None:
+        raise BeastError('the sentence')
+
+    module = _host_module('cli.main', main=main)
+    patches.apply('extend_main', module)
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(raised, match='the sentence') as error:
+        module.main()
+    if isinstance(error.value, SystemExit):
+        # a string as the code means: print it, exit with status 1
+        assert error.value.code == 'error: the sentence'
+
+
+def test_names_imported_by_value_are_replaced_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _backbones()
+    other = _host_module('models.other', renamed=module.build_backbone)
+    stranger = ModuleType('other_package')
+    stranger.build_backbone = module.build_backbone  # type: ignore[attr-defined]
+    original: Callable[..., Any] = module.build_backbone
+    monkeypatch.setitem(sys.modules, other.__name__, other)
+    monkeypatch.setitem(sys.modules, stranger.__name__, stranger)
+    patches.apply('extend_backbones', module)
+    assert other.renamed is module.build_backbone is not original
+    assert stranger.build_backbone is original  # type: ignore[attr-defined]

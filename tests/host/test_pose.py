@@ -1,0 +1,78 @@
+"""Checks and paths before the host trains a pose model."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+
+from beast_lp.errors import BeastError
+from beast_lp.host import pose
+
+
+def _cfg(**changes: Any) -> DictConfig:
+    cfg = OmegaConf.create({
+        'data': {'data_dir': 'project', 'image_resize_dims': {'height': 128, 'width': 256}},
+        'model': {'model_type': 'heatmap', 'backbone': 'beast'},
+        'training': {'optimizer': 'AdamW', 'optimizer_params': {'learning_rate': 5e-5}},
+    })
+    for key, value in changes.items():
+        OmegaConf.update(cfg, key.replace('__', '.'), value)
+    return cfg
+
+
+def test_a_good_config_passes() -> None:
+    pose.check_pose_config(_cfg())
+
+
+@pytest.mark.parametrize(('changes', 'words'), [
+    ({'model__model_type': 'regression'}, 'regression'),
+    ({'data__downsample_factor': 3}, 'downsample_factor: 3'),
+    ({'model__model_type': 'heatmap_multiview_transformer'}, 'square images.*128 x 256'),
+])
+def test_what_the_host_would_build_wrongly_is_refused(
+    changes: dict[str, Any], words: str,
+) -> None:
+    with pytest.raises(BeastError, match=words):
+        pose.check_pose_config(_cfg(**changes))
+
+
+def test_without_weights_there_is_a_sentence() -> None:
+    with pytest.raises(BeastError, match='needs weights'):
+        pose.prepare_training(_cfg(), None)
+
+
+def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture) -> None:
+    cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3})
+    before = OmegaConf.to_yaml(cfg)
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        pose.warn_of_resnet_settings(cfg)
+    assert 'AdamW' in caplog.text
+    assert OmegaConf.to_yaml(cfg) == before
+    caplog.clear()
+    pose.warn_of_resnet_settings(_cfg())
+    assert not caplog.records
+
+
+def test_the_start_directory_is_told_to_children_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv('BEAST_LP_START_DIR', raising=False)
+    with pose.start_dir_for_children():
+        assert os.environ['BEAST_LP_START_DIR'] == pose.START_DIR
+    assert 'BEAST_LP_START_DIR' not in os.environ
+
+
+def test_relative_checkpoints_become_absolute_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / 'project' / 'inside').mkdir(parents=True)
+    (tmp_path / 'beside').mkdir()
+    monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
+    assert pose.absolute_path('beside', _cfg()) == str(tmp_path / 'beside')
+    assert pose.absolute_path('inside', _cfg()) == str(tmp_path / 'project' / 'inside')
+    assert pose.absolute_path('facebook/vit-mae-base', _cfg()) == 'facebook/vit-mae-base'
+    assert pose.absolute_path('/x/y', _cfg()) == '/x/y'
+
+    cfg = _cfg(model__backbone_checkpoint='beside')
+    pose.prepare_training(cfg, None)
+    assert cfg.model.backbone_checkpoint == str(tmp_path / 'beside')

@@ -1,0 +1,117 @@
+"""One training step: losses, gradients, schedule, parameter groups."""
+
+import math
+
+import pytest
+import torch
+
+from beast_lp.config import parse_config
+from beast_lp.pretraining.module import (
+    BeastModule,
+    parameter_groups,
+    peak_learning_rate,
+    projection_head,
+    schedule_factor,
+)
+from beast_lp.pretraining.seeds import torch_generator
+
+TINY = {
+    'init': 'random',
+    'model': {'image_size': 32, 'patch_size': 8, 'hidden_size': 32, 'num_layers': 1,
+              'num_heads': 2, 'mlp_size': 64, 'decoder_hidden_size': 16,
+              'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32},
+    'training': {'batch_size': 8},
+}
+
+
+def _module(**loss: float) -> BeastModule:
+    torch.manual_seed(0)
+    return BeastModule(parse_config({**TINY, 'loss': loss}))
+
+
+def _losses(module: BeastModule) -> dict[str, torch.Tensor]:
+    torch.manual_seed(1)
+    losses, _ = module._losses(torch.randn(8, 3, 32, 32), torch_generator(0))
+    return losses
+
+
+def test_the_total_is_the_weighted_sum() -> None:
+    losses = _losses(_module(reconstruction_weight=2.0, contrastive_weight=0.5))
+    wanted = 2 * losses['reconstruction'] + 0.5 * losses['contrastive']
+    torch.testing.assert_close(losses['loss'], wanted)
+
+
+@pytest.mark.parametrize(('loss', 'kept', 'without'), [
+    ({'contrastive_weight': 0.0}, {'reconstruction'}, 'projection'),
+    ({'reconstruction_weight': 0.0}, {'contrastive'}, 'decoder'),
+])
+def test_an_ablation_drops_its_term_and_its_parameters(
+    loss: dict[str, float], kept: set[str], without: str,
+) -> None:
+    module = _module(**loss)
+    losses = _losses(module)
+    assert set(losses) == kept | {'loss'}
+    assert not any(without in name for name, _ in module.named_parameters())
+
+
+@pytest.mark.parametrize('loss', [
+    {}, {'contrastive_weight': 0.0}, {'reconstruction_weight': 0.0},
+])
+def test_every_parameter_gets_a_gradient(loss: dict[str, float]) -> None:
+    module = _module(**loss)
+    _losses(module)['loss'].backward()
+    assert [n for n, p in module.named_parameters() if p.grad is None] == []
+
+
+def test_augmentation_orders_anchors_before_positives_and_can_share_geometry() -> None:
+    config = parse_config({**TINY, 'augmentation': {'shared_geometry': True}})
+    module = BeastModule(config)
+    frames = torch.randint(0, 256, (4, 1, 36, 36, 3), dtype=torch.uint8).expand(-1, 2, -1, -1, -1)
+    shared = module._augment(frames, torch_generator(0))
+    assert shared.shape == (8, 3, 32, 32)
+    torch.testing.assert_close(shared[:4], shared[4:])
+    config.augmentation.shared_geometry = False
+    apart = module._augment(frames, torch_generator(0))
+    assert not torch.allclose(apart[:4], apart[4:])
+
+
+def test_the_projection_has_the_authors_form() -> None:
+    names = [type(layer).__name__ for layer in projection_head(16, 3)]
+    assert names == ['Linear', 'BatchNorm1d', 'ReLU', 'Linear', 'BatchNorm1d', 'ReLU', 'Linear']
+    assert [type(layer).__name__ for layer in projection_head(16, 1)] == ['Linear']
+
+
+def test_the_learning_rate_scales_with_the_global_batch() -> None:
+    assert peak_learning_rate(5e-5, 8 * 128) == pytest.approx(2e-4)
+
+
+@pytest.mark.parametrize(('total', 'warmup', 'floor'), [
+    (1000, 0.15, 0.1), (7, 0.5, 0.0), (1, 0.15, 0.1), (10, 0.0, 0.1), (10, 1.0, 0.2),
+])
+def test_the_schedule_equals_a_slow_version(total: int, warmup: float, floor: float) -> None:
+    rise = round(total * warmup)
+    for step in range(total):
+        if step < rise:
+            wanted = floor + (1 - floor) * step / rise
+        else:
+            done = min(1.0, (step - rise) / max(1, total - 1 - rise))
+            wanted = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
+        assert schedule_factor(step, total, warmup, floor) == pytest.approx(wanted)
+
+
+def test_the_schedule_starts_and_ends_at_the_floor_and_peaks_at_one() -> None:
+    factors = [schedule_factor(step, 1000, 0.15, 0.1) for step in range(1000)]
+    assert factors[0] == factors[-1] == pytest.approx(0.1)
+    assert max(factors) == factors[150] == 1.0
+
+
+def test_only_matrices_decay() -> None:
+    module = _module()
+    decayed, others = parameter_groups(module, 0.05)
+    names = {id(p): n for n, p in module.named_parameters()}
+    assert decayed['weight_decay'] == 0.05
+    assert others['weight_decay'] == 0.0
+    assert all(names[id(p)].endswith('weight') for p in decayed['params'])
+    undecayed = {names[id(p)] for p in others['params']}
+    assert {'model.cls_token', 'model.mask_token', 'model.norm.weight'} <= undecayed
+    assert len(decayed['params']) + len(others['params']) == len(names)

@@ -1,0 +1,230 @@
+"""The stage: from videos to a backbone, resumable, and never mixing two runs."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import safetensors.torch
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from transformers import ViTModel
+
+from beast_lp.config import BeastConfig, parse_config
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.stage import RunFiles, choose_precision, run_pretraining
+
+SECTION: dict[str, Any] = {
+    'init': 'random',
+    'anchors': {'per_video': 12},
+    'windows': {'longest_side': 48},
+    'model': {'image_size': 32, 'patch_size': 16, 'hidden_size': 32, 'num_layers': 1,
+              'num_heads': 2, 'mlp_size': 64, 'mask_ratio': 0.5, 'decoder_hidden_size': 16,
+              'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32},
+    'training': {'epochs': 4, 'batch_size': 8, 'learning_rate': 1e-2, 'precision': 'fp32',
+                 'num_workers': 0, 'checkpoint_minutes': 1e-9},
+}
+
+
+def _config(**changes: Any) -> BeastConfig:
+    section = {**SECTION}
+    for key, value in changes.items():
+        section[key] = {**SECTION.get(key, {}), **value} if isinstance(value, dict) else value
+    return parse_config(section)
+
+
+@pytest.fixture
+def videos(write_video: Callable[..., Path]) -> list[Path]:
+    """Return two short videos of a square that jumps about."""
+    paths = []
+    for seed in range(2):
+        draw = np.random.default_rng(seed)
+        frames = []
+        for _ in range(60):
+            frame = np.full((48, 64, 3), 90 + 60 * seed, np.uint8)
+            y, x = draw.integers(0, 32), draw.integers(0, 48)
+            frame[y:y + 16, x:x + 16] = draw.integers(0, 256, 3)
+            frames.append(frame)
+        paths.append(write_video(f'video {seed}.mp4', frames))
+    return paths
+
+
+def _weights(output_dir: Path) -> dict[str, torch.Tensor]:
+    return safetensors.torch.load_file(output_dir / 'backbone' / 'model.safetensors')
+
+
+def test_a_run_writes_all_that_it_promises(videos: list[Path], tmp_path: Path) -> None:
+    out = tmp_path / 'out put'
+    backbone = run_pretraining(_config(), videos, out)
+    assert backbone == out / 'backbone'
+    for name in ('beast.yaml', 'anchors.csv', 'videos.csv', 'metrics.csv', 'windows/index.csv',
+                 'checkpoints/last.ckpt', 'checkpoints/best.ckpt', 'backbone/config.json'):
+        assert (out / name).is_file(), name
+    assert list((out / 'tb_logs').glob('events.*'))
+    assert not list(out.rglob('*.tmp')) + list(out.rglob('*.part'))
+    metrics = pd.read_csv(out / 'metrics.csv')
+    assert metrics.epoch.tolist() == [0, 1, 2, 3]
+    for name in ('train_loss', 'train_reconstruction', 'train_contrastive', 'val_loss',
+                 'val_retrieval', 'learning_rate', 'images_per_second', 'data_wait_share'):
+        assert np.isfinite(metrics[name].to_numpy()).all(), name
+    vit = ViTModel.from_pretrained(str(backbone), add_pooling_layer=False)
+    assert vit.config.hidden_size == 32
+
+
+def test_training_lowers_the_held_out_loss(videos: list[Path], tmp_path: Path) -> None:
+    run_pretraining(_config(training={'epochs': 40}), videos, tmp_path / 'out')
+    loss = pd.read_csv(tmp_path / 'out' / 'metrics.csv').val_reconstruction
+    assert np.mean(loss.to_numpy()[-3:]) < 0.7 * loss.to_numpy()[0]
+
+
+def test_videos_of_other_sizes_and_grey_ones_mix(
+    videos: list[Path], write_video: Callable[..., Path], tmp_path: Path,
+) -> None:
+    draw = np.random.default_rng(5)
+    frames = [np.repeat(draw.integers(0, 256, (96, 32, 1), np.uint8), 3, axis=2)
+              for _ in range(40)]
+    grey = write_video('grey.avi', frames, codec='mjpeg', pixel_format='yuvj420p')
+    single = write_video('one channel.mkv', frames, pixel_format='gray')
+    run_pretraining(_config(training={'epochs': 1}), [*videos, grey, single], tmp_path / 'out')
+    table = pd.read_csv(tmp_path / 'out' / 'videos.csv')
+    assert (table.status == 'ok').all()
+    assert (table.anchors > 0).all()
+
+
+class _Kill(Callback):
+    """Ends the run the hard way before a step."""
+
+    def __init__(self, epoch: int, batch: int = 0) -> None:
+        self.at = epoch, batch
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+    ) -> None:
+        if (trainer.current_epoch, batch_idx) == self.at:
+            raise RuntimeError('killed')
+
+
+@pytest.mark.parametrize('batch', [0, 1, 2])
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_killed_run_ends_with_the_same_weights(
+    videos: list[Path], tmp_path: Path, batch: int, workers: int,
+) -> None:
+    config = _config(training={'num_workers': workers})
+    run_pretraining(config, videos, tmp_path / 'whole')
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(config, videos, tmp_path / 'torn', callbacks=[_Kill(2, batch)])
+    assert not RunFiles(tmp_path / 'torn').backbone.exists()
+    run_pretraining(config, videos, tmp_path / 'torn')
+
+    whole, torn = _weights(tmp_path / 'whole'), _weights(tmp_path / 'torn')
+    assert all(torch.equal(whole[name], torn[name]) for name in whole)
+    a, b = (pd.read_csv(tmp_path / name / 'metrics.csv') for name in ('whole', 'torn'))
+    assert b.epoch.tolist() == [0, 1, 2, 3]
+    assert b.step.tolist() == a.step.tolist() == [3, 6, 9, 12]
+    np.testing.assert_array_equal(a.val_loss, b.val_loss)
+    # measured since the resume, not since the machine started
+    assert b.data_wait_share.between(0, 1).all()
+
+
+def test_the_number_of_workers_does_not_change_the_result(
+    videos: list[Path], tmp_path: Path,
+) -> None:
+    run_pretraining(_config(), videos, tmp_path / 'a')
+    run_pretraining(_config(training={'num_workers': 2}), videos, tmp_path / 'b')
+    a, b = _weights(tmp_path / 'a'), _weights(tmp_path / 'b')
+    assert all(torch.equal(a[name], b[name]) for name in a)
+
+
+def test_a_finished_run_is_not_overwritten(videos: list[Path], tmp_path: Path) -> None:
+    run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'out')
+    before = _weights(tmp_path / 'out')
+    with pytest.raises(BeastError, match='already holds a finished'):
+        run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'out')
+    assert torch.equal(before['layernorm.weight'], _weights(tmp_path / 'out')['layernorm.weight'])
+
+
+def test_other_settings_do_not_continue_a_run(videos: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    with pytest.raises(BeastError, match='beast.loss.temperature was 1.0 and is now 0.5'):
+        run_pretraining(_config(loss={'temperature': 0.5}), videos, tmp_path / 'out')
+
+
+def test_settings_of_speed_may_change_within_a_run(videos: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError):
+        run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    changed = _config(training={'num_workers': 1, 'checkpoint_minutes': 3.0},
+                      windows={'processes': 1})
+    assert run_pretraining(changed, videos, tmp_path / 'out').is_dir()
+
+
+def test_a_wider_step_reaches_the_pairs(videos: list[Path], tmp_path: Path) -> None:
+    config = _config(pairs={'offset_ms': 120.0, 'exclude_within': 5}, training={'epochs': 1})
+    run_pretraining(config, videos, tmp_path / 'out')
+    # 120 ms at 25 frames/s
+    assert (pd.read_csv(tmp_path / 'out' / 'windows' / 'index.csv').step == 3).all()
+    assert np.isfinite(pd.read_csv(tmp_path / 'out' / 'metrics.csv').train_loss).all()
+
+
+def test_initial_weights_are_used(videos: list[Path], tmp_path: Path) -> None:
+    run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'first')
+    config = _config(init=str(tmp_path / 'first'),
+                     training={'epochs': 1, 'learning_rate': 1e-12})
+    run_pretraining(config, videos, tmp_path / 'second')
+    first, second = _weights(tmp_path / 'first'), _weights(tmp_path / 'second')
+    for name in first:
+        torch.testing.assert_close(first[name], second[name], rtol=0, atol=1e-6)
+
+
+def test_missing_initial_weights_leave_nothing_behind(
+    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    import huggingface_hub.constants as constants
+
+    monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
+    with pytest.raises(BeastError, match=r'facebook/vit-mae-base.*beast\.init=random'):
+        run_pretraining(parse_config({}), videos, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_divergence_stops_with_the_step_and_keeps_good_weights(
+    videos: list[Path], tmp_path: Path,
+) -> None:
+    class Poison(Callback):
+        def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                next(pl_module.parameters()).data.fill_(float('nan'))
+
+    with pytest.raises(BeastError, match=r'the loss became nan at step \d+'):
+        run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[Poison()])
+    state = torch.load(RunFiles(tmp_path / 'out').last, weights_only=True)['state_dict']
+    assert all(torch.isfinite(value).all() for value in state.values())
+
+
+def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
+    videos: list[Path], tmp_path: Path,
+) -> None:
+    config = _config(training={'batch_size': 512, 'last_batch': 'drop'})
+    with pytest.raises(BeastError, match='leaves nothing to train on'):
+        run_pretraining(config, videos, tmp_path / 'out')
+
+
+@pytest.mark.parametrize(('setting', 'choices'), [
+    ('fp32', {'32-true'}), ('bf16', {'bf16-mixed'}), ('auto', {'32-true', 'bf16-mixed'}),
+])
+def test_the_precision_is_chosen_and_said(
+    setting: str, choices: set[str], caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert choose_precision(setting) in choices
+    assert re.search('computing in (bf16|fp32)', caplog.text)
+
+
+@pytest.mark.gpu
+def test_a_run_on_a_gpu(videos: list[Path], tmp_path: Path) -> None:
+    run_pretraining(_config(training={'precision': 'auto'}), videos, tmp_path / 'out')
+    assert all(torch.isfinite(value).all() for value in _weights(tmp_path / 'out').values())

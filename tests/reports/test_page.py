@@ -1,0 +1,171 @@
+"""Tests of the HTML page."""
+
+import base64
+import io
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from beast_lp.reports import page
+from beast_lp.reports.page import Section, save_figure, write_page
+
+VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
+
+
+class Reader(HTMLParser):
+    """Checks that tags are nested and collects what a test asks for."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.stack: list[str] = []
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.feed(text)
+        self.close()
+        assert not self.stack
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.stack.append(tag)
+            self.texts.setdefault(tag, []).append('')
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.stack.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if self.stack:
+            self.texts[self.stack[-1]][-1] += data
+
+
+def read(path: Path) -> Reader:
+    return Reader(path.read_text(encoding='utf-8'))
+
+
+def line_figure() -> Figure:
+    figure = Figure(figsize=(3, 2))
+    figure.subplots().plot([1, 2, 4])
+    return figure
+
+
+def test_page_holds_everything_in_order(tmp_path: Path) -> None:
+    path = tmp_path / 'new' / 'report.html'
+    table = pd.DataFrame({'video': ['ä.mp4', 'b.mp4'], 'frames': [120000.0, np.nan]})
+    sections = [
+        Section('Curves', 'First paragraph.\n\nSecond one.', figure=line_figure()),
+        Section('Videos', table=table, marked_rows=frozenset({1})),
+        Section('Only words', 'Words.'),
+    ]
+    write_page(path, 'A title', sections)
+    reader = read(path)
+    assert reader.texts['title'] == reader.texts['h1'] == ['A title']
+    assert reader.texts['h2'] == reader.texts['a'] == ['Curves', 'Videos', 'Only words']
+    assert reader.texts['p'] == ['First paragraph.', 'Second one.', 'Words.']
+    assert reader.texts['th'] == ['video', 'frames']
+    assert reader.texts['td'] == ['ä.mp4', '120000', 'b.mp4', '–']
+    rows = [attributes.get('class') for tag, attributes in reader.tags if tag == 'tr']
+    assert rows == [None, None, 'marked']
+    targets = {attributes['href'] for tag, attributes in reader.tags if tag == 'a'}
+    parts = {f'#{attributes["id"]}' for tag, attributes in reader.tags if tag == 'section'}
+    assert targets == parts and len(parts) == 3
+
+
+def test_figure_is_inside_the_page(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    write_page(path, 'Title', [Section('Curves', figure=line_figure())])
+    ((_, attributes),) = [entry for entry in read(path).tags if entry[0] == 'img']
+    kind, content = str(attributes['src']).split(',')
+    assert kind == 'data:image/png;base64'
+    assert attributes['alt'] == 'Curves'
+    inside = Image.open(io.BytesIO(base64.b64decode(content)))
+    save_figure(line_figure(), tmp_path / 'figure.png')
+    np.testing.assert_array_equal(inside, Image.open(tmp_path / 'figure.png'))
+    # self-contained: nothing is fetched
+    assert 'http' not in path.read_text() and 'url(' not in path.read_text()
+
+
+def test_all_text_is_escaped(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    evil = '<script>alert("1")</script> & \'co\'.mp4'
+    sections = [
+        Section(evil, evil, figure=line_figure(), table=pd.DataFrame({evil: [evil]}))
+    ]
+    write_page(path, evil, sections)
+    reader = read(path)
+    assert 'script' not in [tag for tag, _ in reader.tags]
+    for tag in ('title', 'h1', 'h2', 'a', 'p', 'th', 'td'):
+        assert reader.texts[tag] == [evil]
+    assert [attributes['alt'] for tag, attributes in reader.tags if tag == 'img'] == [evil]
+
+
+def test_undecodable_file_name_does_not_stop_the_page(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    write_page(path, 'Title', [Section('Videos', 'name \udcff.mp4')])
+    assert read(path).texts['p'] == [r'name \udcff.mp4']
+
+
+def test_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    rows = page.MAX_TABLE_ROWS
+    for count, note in ((rows, None), (rows + 37, '37 more rows are not shown here.')):
+        write_page(path, 'Title', [Section('T', table=pd.DataFrame({'n': range(count)}))])
+        reader = read(path)
+        assert reader.texts['td'] == [str(number) for number in range(rows)]
+        assert reader.texts.get('p', [None]) == [note]
+
+
+def test_cells_are_written_plainly(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    values = [29.970029, 1234567.0, np.int64(3), True, None, pd.NA, float('inf'), 'x', 5e-5]
+    table = pd.DataFrame({'value': pd.Series(values, dtype=object)})
+    write_page(path, 'Title', [Section('T', table=table)])
+    reader = read(path)
+    expected = ['29.97', '1234567', '3', 'True', '–', '–', 'inf', 'x', '5e-05']
+    assert reader.texts['td'] == expected
+    kinds = [attributes.get('class') for tag, attributes in reader.tags if tag == 'td']
+    assert [kind == 'number' for kind in kinds] == [1, 1, 1, 0, 0, 0, 1, 0, 1]
+
+
+def test_saved_figure_has_the_size_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / 'new' / 'figure.png'
+    save_figure(line_figure(), path, dpi=50)
+    assert Image.open(path).size == (150, 100)
+    assert list(path.parent.iterdir()) == [path]
+
+
+def fail(*_: object, **__: object) -> None:
+    raise OSError('disk full')
+
+
+@pytest.mark.parametrize('step', ['draw', 'write', 'replace'])
+@pytest.mark.parametrize('kind', ['page', 'figure'])
+def test_a_failure_leaves_the_old_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, kind: str
+) -> None:
+    path = tmp_path / 'file'
+    path.write_bytes(b'old')
+    figure = line_figure()
+
+    def write_half(self: Path, content: bytes) -> None:
+        with self.open('wb') as file:
+            file.write(content[: len(content) // 2])
+        fail()
+
+    if step == 'draw':
+        monkeypatch.setattr(figure, 'draw', fail)
+    elif step == 'write':
+        monkeypatch.setattr(Path, 'write_bytes', write_half)
+    else:
+        monkeypatch.setattr(page.os, 'replace', fail)
+    with pytest.raises(OSError, match='disk full'):
+        if kind == 'page':
+            write_page(path, 'Title', [Section('Curves', figure=figure)])
+        else:
+            save_figure(figure, path)
+    assert path.read_bytes() == b'old'
+    assert list(tmp_path.iterdir()) == [path]

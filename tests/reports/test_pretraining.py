@@ -1,0 +1,237 @@
+"""Tests of the pretraining report."""
+
+import dataclasses
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from beast_lp.errors import BeastError
+from beast_lp.reports import pretraining
+from beast_lp.reports.pretraining import PretrainingPictures, write_pretraining_report
+
+SUMMARY = {'initial weights': 'facebook/vit-mae-base', 'time': '3 h & 12 min'}
+
+
+def sheet(count: int, height: int = 12, width: int = 16) -> tuple[np.ndarray, list[str]]:
+    images = np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
+    return images, [f'frame {index}' for index in range(count)]
+
+
+@pytest.fixture
+def pictures() -> PretrainingPictures:
+    rng = np.random.default_rng(0)
+    return PretrainingPictures(
+        anchor_sheets={'a <1>.mp4': sheet(3), '007': sheet(2)},
+        originals=rng.random((2, 3, 16, 16)),
+        masked=rng.random((2, 3, 16, 16)),
+        reconstructed=rng.random((2, 3, 16, 16)),
+        retrieval_anchors=rng.random((3, 3, 16, 16)),
+        retrieval_nearest=rng.random((3, 3, 16, 16)),
+        retrieval_correct=np.array([True, False, True]),
+        retrieval_captions=['one', 'two', 'three'],
+        embeddings=rng.normal(size=(8, 4)),
+        embedding_video=['a <1>.mp4'] * 4 + ['007'] * 4,
+        embedding_time=np.tile(np.linspace(0, 1, 4), 2),
+    )
+
+
+@pytest.fixture
+def run_dir(tmp_path: Path) -> Path:
+    """Return a folder with the three tables of a run."""
+    pd.DataFrame(
+        {
+            'epoch': [0, 1],
+            'train_loss': [0.9, 0.5],
+            'val_retrieval': [0.25, 0.625],
+            'val_retrieval_chance': [0.125, 0.125],
+        }
+    ).to_csv(tmp_path / 'metrics.csv', index=False)
+    pd.DataFrame(
+        {
+            'video': ['a <1>.mp4', '007', 'cut.mp4', 'gone.mp4'],
+            'video_id': ['0010', '1', '2', '3'],
+            'frames_read': [300, 400, 120, np.nan],
+            'anchors': [3, 40, 2, 0],
+            'status': ['ok', 'ok', 'truncated', 'skipped'],
+            'message': ['', '', 'ends early at frame 120', 'cannot be opened'],
+        }
+    ).to_csv(tmp_path / 'videos.csv', index=False)
+    pd.DataFrame(
+        {
+            'video': ['a <1>.mp4'] * 3 + ['007'] * 40,
+            'frame': [5, 90, 280, *range(10, 410, 10)],
+        }
+    ).to_csv(tmp_path / 'anchors.csv', index=False)
+    return tmp_path
+
+
+class Texts(HTMLParser):
+    """Collects the text of the page and its headings."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.images = 0
+        self.text = ''
+        self._tag = ''
+        self.feed(path.read_text(encoding='utf-8'))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._tag = tag
+        self.images += tag == 'img'
+        if tag == 'h2':
+            self.headings.append('')
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._tag == 'h2':
+            self.headings[-1] += data.strip()
+
+
+def test_report_shows_all_parts_in_order(run_dir: Path, pictures: PretrainingPictures) -> None:
+    path = write_pretraining_report(run_dir, SUMMARY, pictures)
+    assert path == run_dir / 'report.html'
+    page = Texts(path)
+    assert page.headings == [
+        'What was run',
+        'Training curves',
+        'Reconstruction of hidden patches',
+        'Does the model find the neighbouring frame?',
+        'Map of the CLS tokens',
+        'Videos',
+        'Anchors: a <1>.mp4',
+        'Anchors: 007',
+    ]
+    assert page.images == 6
+    assert 'are shown here' not in page.text
+    for text in (*SUMMARY, *SUMMARY.values()):
+        assert text in page.text
+    assert 'was found for 62.5% of the validation' in page.text
+    assert 'guessing would find 12.5%' in page.text
+    assert '3 of the 3 anchors of this video, which lie between frames 5 and 280' in page.text
+    assert '2 of the 40 anchors of this video, which lie between frames 10 and 400' in page.text
+
+
+def test_every_figure_is_a_file_of_its_own(run_dir: Path, pictures: PretrainingPictures) -> None:
+    write_pretraining_report(run_dir, SUMMARY, pictures)
+    files = sorted((run_dir / 'figures').iterdir())
+    assert [file.name for file in files] == [
+        'anchors_01_a_1_.png', 'anchors_02_007.png', 'embedding_map.png', 'reconstructions.png',
+        'retrieval.png', 'training_curves.png',
+    ]  # fmt: skip
+    for file in files:
+        assert np.asarray(Image.open(file)).std() > 1
+
+
+def test_broken_videos_come_first_and_are_marked(
+    run_dir: Path, pictures: PretrainingPictures
+) -> None:
+    html = write_pretraining_report(run_dir, SUMMARY, pictures).read_text()
+    table = html[html.index('>Videos</h2>') :]
+    rows = re.findall(r'<tr( class="marked")?><td>([^<]*)</td>', table)
+    assert [(video, bool(marked)) for marked, video in rows] == [
+        ('cut.mp4', True), ('gone.mp4', True), ('a &lt;1&gt;.mp4', False), ('007', False),
+    ]  # fmt: skip
+    assert '2 of 4 videos were read from start to end.' in html
+    assert 'The others (1 truncated, 1 skipped)' in html
+    assert 'ends early at frame 120' in html
+    # an identifier that looks like a number keeps its zeros
+    assert '<td>0010</td>' in html
+
+
+def test_whole_videos_raise_no_alarm(run_dir: Path, pictures: PretrainingPictures) -> None:
+    videos = pd.read_csv(run_dir / 'videos.csv').assign(status='ok')
+    videos.to_csv(run_dir / 'videos.csv', index=False)
+    html = write_pretraining_report(run_dir, SUMMARY, pictures).read_text()
+    assert '4 of 4 videos were read' in html
+    assert 'class="marked"' not in html and 'The others' not in html
+
+
+def test_parts_without_data_say_so(run_dir: Path, pictures: PretrainingPictures) -> None:
+    empty = dataclasses.replace(
+        pictures,
+        anchor_sheets={'a': sheet(0)},
+        originals=pictures.originals[:0],
+        masked=pictures.masked[:0],
+        reconstructed=pictures.reconstructed[:0],
+        retrieval_anchors=pictures.retrieval_anchors[:0],
+        retrieval_nearest=pictures.retrieval_nearest[:0],
+        retrieval_correct=pictures.retrieval_correct[:0],
+        retrieval_captions=[],
+        embeddings=np.full((8, 4), np.nan),
+    )
+    pd.DataFrame({'epoch': [0], 'train_loss': [0.5]}).to_csv(run_dir / 'metrics.csv', index=False)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, empty))
+    assert page.images == 1
+    assert page.text.count('Nothing to show') == 3
+    assert 'Videos' in page.headings and not any('Anchors' in name for name in page.headings)
+
+
+def test_retrieval_that_was_not_measured_is_not_invented(
+    run_dir: Path, pictures: PretrainingPictures
+) -> None:
+    metrics = pd.read_csv(run_dir / 'metrics.csv').assign(val_retrieval=np.nan)
+    metrics.to_csv(run_dir / 'metrics.csv', index=False)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
+    assert 'was not recorded in this run' in page.text
+    assert 'guessing would find' not in page.text
+
+
+def test_many_videos_and_anchors_are_cut_and_say_so(
+    run_dir: Path, pictures: PretrainingPictures, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pretraining, 'MAX_SHEETS', 2)
+    monkeypatch.setattr(pretraining, 'MAX_SHEET_IMAGES', 3)
+    drawn = []
+
+    def remember(images: np.ndarray, captions: list[str]) -> object:
+        drawn.append((images, captions))
+        return draw(images, captions)
+
+    draw = pretraining.figures.contact_sheet
+    monkeypatch.setattr(pretraining.figures, 'contact_sheet', remember)
+    sheets = {'007': sheet(9), 'x/1.mp4': sheet(2), 'y/1.mp4': sheet(2)}
+    many = dataclasses.replace(pictures, anchor_sheets=sheets)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, many))
+    assert 'Only 2 of the 4 videos with anchors are shown here.' in page.text
+    assert page.headings[-2:] == ['Anchors: 007', 'Anchors: x/1.mp4']
+    assert '3 of the 40 anchors' in page.text
+    assert 'anchors.csv has no row for this video' in page.text
+    np.testing.assert_array_equal(drawn[0][0], sheets['007'][0][[0, 4, 8]])
+    assert drawn[0][1] == ['frame 0', 'frame 4', 'frame 8']
+    assert len(drawn) == 2
+
+
+def test_sheets_of_an_earlier_run_go_away(run_dir: Path, pictures: PretrainingPictures) -> None:
+    folder = run_dir / 'figures'
+    folder.mkdir()
+    for name in ('anchors_01_old.png', 'anchors_mine.png', 'poster.png'):
+        (folder / name).write_bytes(b'old')
+    write_pretraining_report(run_dir, SUMMARY, pictures)
+    names = {file.name for file in folder.iterdir()}
+    assert 'anchors_01_old.png' not in names
+    assert {'anchors_mine.png', 'poster.png', 'anchors_01_a_1_.png'} <= names
+
+
+@pytest.mark.parametrize('name', ['metrics.csv', 'videos.csv', 'anchors.csv'])
+def test_missing_or_empty_table_is_named(
+    run_dir: Path, pictures: PretrainingPictures, name: str
+) -> None:
+    (run_dir / name).write_text('')
+    with pytest.raises(BeastError, match=name):
+        write_pretraining_report(run_dir, SUMMARY, pictures)
+    (run_dir / name).unlink()
+    with pytest.raises(BeastError, match=name):
+        write_pretraining_report(run_dir, SUMMARY, pictures)
+    assert not (run_dir / 'report.html').exists()
+
+
+def test_missing_column_is_named(run_dir: Path, pictures: PretrainingPictures) -> None:
+    (run_dir / 'videos.csv').write_text('video,anchors\na.mp4,3\n')
+    with pytest.raises(BeastError, match=r'videos\.csv lacks status \(found video, anchors\)'):
+        write_pretraining_report(run_dir, SUMMARY, pictures)

@@ -1,0 +1,93 @@
+"""The typed `beast:` section."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from beast_lp.config import PRESETS, BeastConfig, config_yaml, parse_config
+from beast_lp.errors import BeastError
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_absent_section_means_the_papers_defaults() -> None:
+    config = parse_config(None)
+    assert config == BeastConfig()
+    assert config.model.num_patches == 196
+    assert config.model.num_visible == 49
+    assert config.loss.contrastive_weight == 0.03
+    assert config.training.epochs == 800
+
+
+def test_user_keys_go_before_the_preset() -> None:
+    config = parse_config({'preset': 'laptop', 'training': {'epochs': 3}})
+    assert config.training.epochs == 3
+    assert config.training.batch_size == PRESETS['laptop']['training']['batch_size']
+    assert config.init == 'random'
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_every_preset_is_valid(preset: str) -> None:
+    assert parse_config({'preset': preset}).preset == preset
+
+
+def test_one_number_is_a_square_image() -> None:
+    assert parse_config({'model': {'image_size': 96}}).model.image_size == [96, 96]
+
+
+def test_yaml_round_trip() -> None:
+    section = {'preset': 'vit_tiny', 'videos': ['a b.mp4'], 'loss': {'temperature': 2}}
+    config = parse_config(section)
+    assert parse_config(OmegaConf.create(config_yaml(config)).beast) == config
+
+
+@pytest.mark.parametrize(('section', 'words'), [
+    ({'modle': {}}, ['beast.modle', "'model'"]),
+    ({'training': {'epoch': 3}}, ['beast.training.epoch', "'epochs'"]),
+    ({'training': {'epochs': 'many'}}, ['beast.training.epochs', "'many'"]),
+    ({'training': {'epochs': 2.5}}, ['beast.training.epochs', "'2.5'"]),
+    ({'training': {'epochs': 0}}, ['beast.training.epochs', 'at least 1', 'found 0']),
+    ({'training': 3}, ['beast.training', 'mapping', '3']),
+    ({'training': {'batch_size': 7}}, ['even', '7']),
+    ({'preset': 'vit_bas'}, ['vit_bas', "'vit_base'"]),
+    ({'anchors': {'strategy': 'best'}}, ['beast.anchors.strategy', 'distinct', "'best'"]),
+    ({'model': {'image_size': 100}}, ['image_size', 'multiples', '16']),
+    ({'model': {'image_size': [32, 32, 3]}}, ['image_size', '[height, width]']),
+    ({'model': {'hidden_size': 100}}, ['hidden_size (100)', 'num_heads (12)']),
+    ({'model': {'image_size': 16}}, ['mask_ratio', 'hides none']),
+    ({'loss': {'reconstruction_weight': 0, 'contrastive_weight': 0}}, ['both 0']),
+    ({'loss': {'temperature': 0}}, ['temperature', 'greater than 0']),
+    ({'init': None}, ['beast.init']),
+    ('random', ['mapping', "'random'"]),
+])
+def test_bad_values_get_a_sentence(section: Any, words: list[str]) -> None:
+    with pytest.raises(BeastError) as error:
+        parse_config(section)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_the_documented_file_holds_every_key_with_its_default() -> None:
+    text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
+    documented = OmegaConf.to_container(OmegaConf.create(text))
+    defaults = OmegaConf.to_container(OmegaConf.create(config_yaml(BeastConfig())))
+    assert documented == defaults
+
+
+def test_the_documented_file_explains_every_key() -> None:
+    lines = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8').splitlines()
+    for name in _leaf_names(BeastConfig):
+        at = next(i for i, line in enumerate(lines) if line.strip().startswith(f'{name}:'))
+        assert '#' in lines[at - 1] or '#' in lines[at], name
+
+
+def _leaf_names(schema: Any) -> list[str]:
+    names: list[str] = []
+    for item in fields(schema):
+        factory: Any = item.default_factory
+        inner = isinstance(factory, type) and is_dataclass(factory)
+        names += _leaf_names(factory) if inner else [item.name]
+    return names

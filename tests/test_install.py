@@ -1,0 +1,82 @@
+"""What an installation brings, and what it leaves alone."""
+
+import json
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope='module')
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the wheel from the checkout, without a network."""
+    out = tmp_path_factory.mktemp('dist')
+    subprocess.run(
+        [sys.executable, '-m', 'hatchling', 'build', '-t', 'wheel', '-d', out],
+        cwd=ROOT, check=True, capture_output=True,
+    )
+    (path,) = out.glob('*.whl')
+    return path
+
+
+def test_the_wheel_activates_itself_and_can_be_removed(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert archive.read('beast_lp.pth') == b'import beast_lp\n'
+        assert archive.read('beast_lp.start') == b'beast_lp.host.hook:install\n'
+        (record,) = (name for name in archive.namelist() if name.endswith('RECORD'))
+        recorded = archive.read(record).decode()
+    # the installer removes what is recorded, the hook included
+    assert 'beast_lp.pth,' in recorded
+    assert 'beast_lp.start,' in recorded
+    top = {name.split('/')[0] for name in recorded.split() if '/' in name}
+    assert {name for name in top if not name.endswith('.dist-info')} == {'beast_lp'}
+
+
+def test_uninstalling_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'lab'], check=True)
+    python = tmp_path / 'lab' / 'bin' / 'python'
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--python', python, '-q']
+    (site,) = (tmp_path / 'lab' / 'lib').glob('python*/site-packages')
+    before = set(site.rglob('*'))
+    subprocess.run([*pip, 'install', '--no-index', '--no-deps', '--no-compile', wheel], check=True)
+    code = 'import sys; print("beast_lp.host.hook" in sys.modules)'
+    for expected in ('True', 'False'):
+        env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1'}
+        result = subprocess.run(
+            [python, '-c', code], capture_output=True, text=True, check=True, env=env,
+        )
+        assert (result.stdout.strip(), result.stderr) == (expected, '')
+        subprocess.run([*pip, 'uninstall', '-y', 'beast-lp'], check=True)
+    assert set(site.rglob('*')) == before
+
+
+def test_installing_beside_the_host_changes_none_of_its_packages(
+    wheel: Path, tmp_path: Path,
+) -> None:
+    """Pip's own plan, in an environment with the host and a stand-in for the DALI it wants."""
+    stand_in = tmp_path / 'nvidia_dali_cuda110-1.52.0.dist-info'
+    stand_in.mkdir()
+    (stand_in / 'METADATA').write_text(
+        'Metadata-Version: 2.1\nName: nvidia-dali-cuda110\nVersion: 1.52.0\n'
+    )
+    (stand_in / 'RECORD').write_text('')
+    (stand_in / 'INSTALLER').write_text('pip\n')
+    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
+    listed = subprocess.run(
+        [*pip, 'list', '--format', 'freeze'], env=env, capture_output=True, text=True, check=True
+    ).stdout
+    assert 'nvidia-dali-cuda110==1.52.0' in listed
+    assert 'lightning-pose==' in listed
+    # without an index nothing could be fetched, so all that it needs is there already
+    report = subprocess.run(
+        [*pip, 'install', '--dry-run', '--quiet', '--no-index', '--report', '-', wheel],
+        env=env, capture_output=True, text=True, check=True,
+    )
+    planned = [item['metadata']['name'] for item in json.loads(report.stdout)['install']]
+    assert set(planned) <= {'beast-lp'}
