@@ -66,7 +66,9 @@ def test_installing_beside_the_host_changes_none_of_its_packages(
     )
     (stand_in / 'RECORD').write_text('')
     (stand_in / 'INSTALLER').write_text('pip\n')
-    env = {**os.environ, 'PYTHONPATH': str(tmp_path)}
+    # the machine's own pip settings (constraints, folders of wheels) are no part of a lab's plan
+    env = {name: value for name, value in os.environ.items() if not name.startswith('PIP_')}
+    env |= {'PYTHONPATH': str(tmp_path), 'PIP_CONFIG_FILE': os.devnull}
     pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
     listed = subprocess.run(
         [*pip, 'list', '--format', 'freeze'], env=env, capture_output=True, text=True, check=True

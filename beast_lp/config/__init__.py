@@ -1,0 +1,22 @@
+"""The `beast:` section of a pose config: typed schema, defaults, presets and validation.
+
+`configs/beast.yaml` documents the same keys for users; a test keeps the two equal. Below this
+boundary nothing sees a dict.
+"""
+
+from beast_lp.config.presets import PRESETS
+from beast_lp.config.pretraining import (
+    AnchorConfig,
+    AugmentationConfig,
+    LossConfig,
+    ModelConfig,
+    PairConfig,
+    TrainingConfig,
+    WindowConfig,
+)
+from beast_lp.config.section import BeastConfig, config_yaml, parse_config
+
+__all__ = [
+    'PRESETS', 'AnchorConfig', 'AugmentationConfig', 'BeastConfig', 'LossConfig', 'ModelConfig',
+    'PairConfig', 'TrainingConfig', 'WindowConfig', 'config_yaml', 'parse_config',
+]

@@ -1,0 +1,111 @@
+"""The `beast:` section as a whole: from YAML to the typed schema, and back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, is_dataclass
+from typing import Any, Optional, cast, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from beast_lp.config.checks import check_choice, nearest
+from beast_lp.config.presets import PRESETS
+from beast_lp.config.pretraining import (
+    AnchorConfig,
+    AugmentationConfig,
+    LossConfig,
+    ModelConfig,
+    PairConfig,
+    TrainingConfig,
+    WindowConfig,
+)
+from beast_lp.errors import BeastError
+
+# omegaconf's structured configs read these annotations, and it knows `Optional`, not `X | None`
+# on every Python that the host supports.
+# ruff: noqa: UP045
+
+
+@dataclass
+class BeastConfig:
+    """The whole `beast:` section."""
+
+    preset: str = 'vit_base'
+    # a model hub name, a local directory or weight file, or `random`
+    init: str = 'facebook/vit-mae-base'
+    # a folder, a file or a list that replaces the config's data.video_dir for pretraining
+    videos: Any = None
+    # where `litpose train` keeps its pretraining stage; null: `beast/` in the model directory
+    output_dir: Optional[str] = None
+    seed: int = 0
+    anchors: AnchorConfig = field(default_factory=AnchorConfig)
+    windows: WindowConfig = field(default_factory=WindowConfig)
+    pairs: PairConfig = field(default_factory=PairConfig)
+    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+
+def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:
+    """Turn the `beast:` section of a pose config into its typed form.
+
+    Precedence: the schema's defaults, then the preset, then the user's keys.
+
+    Args:
+        section: the mapping under `beast:`; an absent or empty one means all defaults.
+
+    Returns:
+        the checked configuration.
+
+    Raises:
+        BeastError: if a key is unknown (the message names the nearest one), a value has the wrong
+            type or lies outside its range.
+    """
+    if isinstance(section, DictConfig):
+        section = cast(dict[str, Any], OmegaConf.to_container(section, resolve=True))
+    section = {} if section is None else section
+    if not isinstance(section, Mapping):
+        raise BeastError(f'`beast:` must be a mapping of settings, found {section!r}')
+    user = _normalise(section)
+    _check_keys(BeastConfig, user, 'beast')
+    preset = user.get('preset', BeastConfig.preset)
+    check_choice('beast.preset', str(preset), tuple(PRESETS))
+    try:
+        merged = OmegaConf.merge(OmegaConf.structured(BeastConfig), PRESETS[preset], user)
+    except OmegaConfBaseException as error:
+        raise BeastError(_type_sentence(error)) from error
+    return cast(BeastConfig, OmegaConf.to_object(merged))
+
+
+def config_yaml(config: BeastConfig) -> str:
+    """Write a configuration as the YAML that `parse_config` reads back to the same values."""
+    return OmegaConf.to_yaml(OmegaConf.create({'beast': OmegaConf.structured(config)}))
+
+
+def _normalise(section: Mapping[str, Any]) -> dict[str, Any]:
+    """Spell shorthand in full: a square image may be given by one number."""
+    user = {key: dict(value) if isinstance(value, Mapping) else value
+            for key, value in section.items()}
+    model = user.get('model')
+    if isinstance(model, dict) and isinstance(model.get('image_size'), int):
+        model['image_size'] = [model['image_size']] * 2
+    return user
+
+
+def _check_keys(schema: type, section: Mapping[str, Any], path: str) -> None:
+    hints = get_type_hints(schema)
+    known = [item.name for item in fields(schema)]
+    for key, value in section.items():
+        if key not in known:
+            raise BeastError(f'unknown key {path}.{key}{nearest(str(key), known)}')
+        if is_dataclass(hints[key]):
+            if not isinstance(value, Mapping):
+                raise BeastError(f'{path}.{key} must be a mapping of settings, found {value!r}')
+            _check_keys(hints[key], value, f'{path}.{key}')  # type: ignore[arg-type]
+
+
+def _type_sentence(error: OmegaConfBaseException) -> str:
+    """Say in one line which key has the wrong type."""
+    reason = (error.msg or str(error)).splitlines()[0]
+    key = f'beast.{error.full_key}' if error.full_key else 'the beast: section'
+    return f'{key} has the wrong type: {reason}'
