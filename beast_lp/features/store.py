@@ -1,0 +1,256 @@
+"""The feature store: one folder of numpy files per video, read here and by numpy alone.
+
+| file | what it holds |
+|---|---|
+| `cls.npy` | (frames, dim) float32, one vector per frame: the CLS token of a ViT |
+| `patches.npy` | (frames, rows * columns, channels) float16, raster order; only if asked for |
+| `frame.npy` | (frames,) int64, ordinals in the video |
+| `time.npy` | (frames,) float64, seconds since the video's first frame |
+| `info.json` | the fields of `FeatureInfo` |
+
+The folder appears under its name once it is complete; until then it ends in `.part`.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from beast_lp.errors import BeastError
+from beast_lp.video.files import PART_SUFFIX
+from beast_lp.video.prepare import video_ids
+
+# raise it when the files of a store change their meaning
+STORE_FORMAT = 1
+INFO_NAME = 'info.json'
+# the arrays of a store: type, and dimensions
+ARRAYS = {'cls': ('<f4', 2), 'patches': ('<f2', 3), 'frame': ('<i8', 1), 'time': ('<f8', 1)}
+
+
+@dataclass(frozen=True)
+class FeatureInfo:
+    """Where the features of a video come from.
+
+    Attributes:
+        video: path of the video.
+        source: what made the features, as a person names it: a path, the name of a backbone.
+        source_kind: what kind of thing that is: `vit`, `pose model`, `backbone`, `frame PCA`.
+        source_hash: of the weights, so that features of two sources are never mixed.
+        dim: channels of a vector.
+        image_size: px, (height, width) to which frames were scaled; None if that is unknown.
+        grid: patches along (height, width) as stored; None if there are none.
+        patch_dim: channels of a patch as stored; None if there are none.
+        patch_basis: hash of the basis onto which the patches were projected; None if they have
+            the source's own channels.
+        stride: every how many frames of the video have features.
+        precision: in which the source computed, `fp32` or `bf16`.
+        video_key: of the video's content, as `beast_lp.video.records.source_key` computes it.
+        width: px, of the video.
+        height: px, of the video.
+        fps: average frames per second of the video; None where its file does not tell.
+        frames: decoded frames of the whole video.
+        time_from: `time stamps` of the frames, or `frame rate` where the file has no usable ones.
+        damage: why not every frame of the video could be decoded, or None.
+        format: version of the files.
+    """
+
+    video: str
+    source: str
+    source_kind: str
+    source_hash: str
+    dim: int
+    image_size: tuple[int, int] | None = None
+    grid: tuple[int, int] | None = None
+    patch_dim: int | None = None
+    patch_basis: str | None = None
+    stride: int = 1
+    precision: str = 'fp32'
+    video_key: str = ''
+    width: int = 0
+    height: int = 0
+    fps: float | None = None
+    frames: int = 0
+    time_from: str = 'time stamps'
+    damage: str | None = None
+    format: int = STORE_FORMAT
+
+    @property
+    def row_shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shape of one frame's row in every array that the store has."""
+        shapes: dict[str, tuple[int, ...]] = {'cls': (self.dim,), 'frame': (), 'time': ()}
+        if self.grid is not None and self.patch_dim is not None:
+            shapes['patches'] = (self.grid[0] * self.grid[1], self.patch_dim)
+        return shapes
+
+    @property
+    def bytes_per_frame(self) -> int:
+        """What one frame takes on disk."""
+        return sum(
+            int(np.prod(shape)) * np.dtype(ARRAYS[name][0]).itemsize
+            for name, shape in self.row_shapes.items()
+        )
+
+    def to_json(self) -> str:
+        """Write the fields as JSON."""
+        return json.dumps(asdict(self), indent=2, ensure_ascii=False) + '\n'
+
+    @staticmethod
+    def from_json(text: str, source: Path) -> 'FeatureInfo':
+        """Read what `to_json` wrote.
+
+        Args:
+            text: the JSON.
+            source: where it was found, for the message.
+
+        Raises:
+            BeastError: if it is not such a text, or is one of a newer version.
+        """
+        try:
+            values: dict[str, Any] = json.loads(text)
+            version = values.get('format')
+            if isinstance(version, int) and version > STORE_FORMAT:
+                raise BeastError(
+                    f'{source} was written by a newer beast-lp (format {version}, and this one '
+                    f'reads {STORE_FORMAT}); update beast-lp, or run `litpose embed` again'
+                )
+            for name in ('image_size', 'grid'):
+                if values.get(name) is not None:
+                    rows, columns = values[name]
+                    values[name] = int(rows), int(columns)
+            return FeatureInfo(**values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise BeastError(
+                f'{source} does not describe features ({error}); delete the folder and run '
+                '`litpose embed` again'
+            ) from error
+
+
+@dataclass(frozen=True)
+class FeatureStore:
+    """The features of one video; the arrays are memory maps, of which only what is used is read.
+
+    Attributes:
+        directory: the folder.
+        info: where the features come from.
+        cls: one vector per frame.
+        patches: float16 patch features in raster order; None if they were not asked for.
+        frame: ordinals in the video, rising.
+        time: seconds since the video's first frame, rising.
+    """
+
+    directory: Path
+    info: FeatureInfo
+    cls: Float[np.ndarray, 'frames dim']
+    patches: Float[np.ndarray, 'frames patches channels'] | None
+    frame: Int[np.ndarray, ' frames']
+    time: Float[np.ndarray, ' frames']
+
+    def __len__(self) -> int:
+        """Return the number of frames that have features."""
+        return len(self.frame)
+
+    @classmethod
+    def open(cls, directory: str | Path) -> 'FeatureStore':
+        """Open the features of a video.
+
+        Args:
+            directory: the folder of the video, as `litpose embed` wrote it.
+
+        Raises:
+            BeastError: if there is no complete store in it.
+        """
+        directory = Path(directory).expanduser()
+        text = _read_info(directory)
+        info = FeatureInfo.from_json(text, directory / INFO_NAME)
+        arrays = {name: _open_array(directory, name) for name in info.row_shapes}
+        rows = len(arrays['frame'])
+        for name, shape in info.row_shapes.items():
+            if arrays[name].shape != (rows, *shape):
+                raise BeastError(
+                    f'{directory / name}.npy has the shape {arrays[name].shape} instead of '
+                    f'{(rows, *shape)}, so files of two stores are mixed; delete the folder and '
+                    'run `litpose embed` again'
+                )
+        return cls(directory, info, patches=arrays.pop('patches', None), **arrays)
+
+
+def find_stores(directory: str | Path) -> list[FeatureStore]:
+    """Open all stores of an output directory of `litpose embed`, or the one that it is.
+
+    Args:
+        directory: the output directory, or the folder of one video in it.
+
+    Returns:
+        at least one, sorted by name.
+
+    Raises:
+        BeastError: if there is none, or one cannot be opened.
+    """
+    directory = Path(directory).expanduser()
+    if (directory / INFO_NAME).is_file():
+        return [FeatureStore.open(directory)]
+    inside = sorted(directory.iterdir()) if directory.is_dir() else []
+    stores = [
+        FeatureStore.open(folder) for folder in inside
+        if (folder / INFO_NAME).is_file() and not folder.name.endswith(PART_SUFFIX)
+    ]
+    if not stores:
+        # the sentence that fits: nothing there, unfinished, or something else
+        FeatureStore.open(directory)
+    return stores
+
+
+def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
+    """Say where the features of each video go: into a folder that bears the video's name.
+
+    Videos of the same name get their parent folders' names in front.
+
+    Args:
+        output_dir: of `litpose embed`.
+        videos: absolute paths, without duplicates.
+    """
+    names = [video.stem for video in videos]
+    if len({name.lower() for name in names}) < len(names):
+        names = video_ids(videos)
+    return [output_dir / name for name in names]
+
+
+def _read_info(directory: Path) -> str:
+    try:
+        return (directory / INFO_NAME).read_text(encoding='utf-8')
+    except OSError as error:
+        part = directory.with_name(directory.name + PART_SUFFIX)
+        if part.is_dir() and not directory.exists():
+            raise BeastError(
+                f'the features in {directory} are not complete; run the same `litpose embed` '
+                'command again, which continues where it stopped'
+            ) from error
+        found = 'is no folder' if not directory.is_dir() else f'lacks {INFO_NAME}'
+        raise BeastError(
+            f'there are no features in {directory}, which {found}; give the folder of one video '
+            'in the output directory of `litpose embed`'
+        ) from error
+
+
+def _open_array(directory: Path, name: str) -> np.ndarray:
+    path = directory / f'{name}.npy'
+    kind, dimensions = ARRAYS[name]
+    try:
+        # an empty array cannot be mapped
+        array = np.load(path, mmap_mode='r')
+    except (OSError, ValueError) as error:
+        raise BeastError(
+            f'{path} cannot be read ({error}); delete the folder {directory} and run '
+            '`litpose embed` again'
+        ) from error
+    if array.dtype != np.dtype(kind) or array.ndim != dimensions:
+        raise BeastError(
+            f'{path} holds {array.ndim}-dimensional {array.dtype} values where '
+            f'{dimensions}-dimensional {np.dtype(kind)} are expected; delete the folder '
+            f'{directory} and run `litpose embed` again'
+        )
+    return array

@@ -1,0 +1,303 @@
+"""Writing a feature store: in order, in bounded memory, resumable after a kill at any moment."""
+
+import io
+import json
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from pathlib import Path
+from time import monotonic
+from types import TracebackType
+from typing import BinaryIO
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from beast_lp.errors import BeastError
+from beast_lp.features.store import ARRAYS, INFO_NAME, FeatureInfo
+from beast_lp.video.files import PART_SUFFIX, finished_file, full_disk_sentence
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+PROGRESS_NAME = 'progress.json'
+# seconds of work that a kill can cost, and between two waits for the disk
+COMMIT_SECONDS = 5.0
+# what is known of a video only at its end, and paths, which may change from run to run
+_NOT_COMPARED = {
+    'video', 'source', 'source_kind', 'width', 'height', 'fps', 'frames', 'time_from', 'damage',
+}
+
+
+class FeatureWriter:
+    """Writes the rows of one store and gives the folder its name at the end.
+
+    Rows are appended to plain files, never mapped, so that memory does not grow with the video.
+
+    Attributes:
+        rows: rows written so far; above 0 at the start where an interrupted run is continued.
+    """
+
+    def __init__(self, directory: Path, info: FeatureInfo) -> None:
+        """Start a store, or go on with an unfinished one.
+
+        Args:
+            directory: final name; nothing may be there.
+            info: of the store; `frames`, `time_from` and `damage` are set at the end.
+
+        Raises:
+            BeastError: if the directory exists, or its unfinished store has other settings.
+        """
+        if directory.exists():
+            raise BeastError(
+                f'{directory} already exists; delete it, or give another --output_dir'
+            )
+        self._directory = directory
+        self._part = directory.with_name(directory.name + PART_SUFFIX)
+        self._info = info
+        self.rows = _rows_so_far(self._part, directory, info)
+        self._committed = monotonic()
+        if self.rows == 0:
+            shutil.rmtree(self._part, ignore_errors=True)
+            self._part.mkdir(parents=True)
+        self._columns = {
+            name: _Column(self._part / f'{name}.npy', ARRAYS[name][0], shape, self.rows)
+            for name, shape in info.row_shapes.items()
+        }
+
+    def append(
+        self,
+        cls: Float[np.ndarray, 'rows dim'],
+        frame: Int[np.ndarray, ' rows'],
+        time: Float[np.ndarray, ' rows'],
+        patches: Float[np.ndarray, 'rows patches channels'] | None = None,
+    ) -> None:
+        """Write the next rows.
+
+        Args:
+            cls: one vector per frame.
+            frame: ordinals in the video.
+            time: seconds since the video's first frame.
+            patches: patch features, where the store has them.
+
+        Raises:
+            BeastError: if a value is not finite (float16 ends at 65504), or the disk is full.
+            ValueError: if an array is missing or has another shape than the store's.
+        """
+        given = {'cls': cls, 'frame': frame, 'time': time, 'patches': patches}
+        arrays = {name: array for name, array in given.items() if array is not None}
+        if arrays.keys() != self._columns.keys():
+            raise ValueError(f'expected {sorted(self._columns)}, found {sorted(arrays)}')
+        if len({len(array) for array in arrays.values()}) != 1:
+            raise ValueError('the arrays differ in length')
+        with full_disk_sentence(self._part), np.errstate(over='ignore'):
+            contents = {name: self._columns[name].cast(array) for name, array in arrays.items()}
+            for name in ('cls', 'patches'):
+                if name in contents and not np.isfinite(contents[name]).all():
+                    raise BeastError(
+                        f'{self._info.source} gives features that are not finite numbers (frame '
+                        f'{int(frame[0])} or one of the {len(frame) - 1} after it, {name}); are '
+                        'its weights damaged?'
+                    )
+            for name, content in contents.items():
+                self._columns[name].append(content)
+        self.rows += len(cls)
+        if monotonic() - self._committed > COMMIT_SECONDS:
+            self.commit()
+
+    def commit(self) -> None:
+        """Make sure that what was written so far survives a kill and a power cut."""
+        with full_disk_sentence(self._part):
+            for column in self._columns.values():
+                column.flush()
+            content = {'rows': self.rows, 'info': asdict(self._info)}
+            with finished_file(self._part / PROGRESS_NAME) as part:
+                part.write_text(json.dumps(content), encoding='utf-8')
+        self._committed = monotonic()
+
+    def replace_times(self, seconds_per_frame: float) -> None:
+        """Write all times anew, as ordinal times a constant."""
+        frames, times = self._columns['frame'], self._columns['time']
+        frames.flush()
+        times.restart()
+        for ordinals in frames.chunks():
+            times.append(times.cast(ordinals * seconds_per_frame))
+        self._info = replace(self._info, time_from='frame rate')
+
+    def finish(self, frames: int, damage: str | None = None) -> None:
+        """Complete the store and give it its name.
+
+        Args:
+            frames: decoded frames of the whole video.
+            damage: why not every frame could be decoded, or None.
+        """
+        info = replace(self._info, frames=frames, damage=damage)
+        with full_disk_sentence(self._part):
+            for column in self._columns.values():
+                column.finish()
+            (self._part / INFO_NAME).write_text(info.to_json(), encoding='utf-8')
+            (self._part / PROGRESS_NAME).unlink(missing_ok=True)
+            os.replace(self._part, self._directory)
+
+    def close(self) -> None:
+        """Close the files; an unfinished store keeps what was written."""
+        for column in self._columns.values():
+            column.close()
+
+    def __enter__(self) -> 'FeatureWriter':
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        # an interrupted run goes on from the last row and not from the last commit
+        if kind is not None and self._part.is_dir() and self.rows:
+            self.commit()
+        self.close()
+
+
+def write_store(
+    directory: Path,
+    info: FeatureInfo,
+    cls: Float[np.ndarray, 'frames dim'],
+    frame: Int[np.ndarray, ' frames'],
+    time: Float[np.ndarray, ' frames'],
+    patches: Float[np.ndarray, 'frames patches channels'] | None = None,
+) -> None:
+    """Write a whole store at once, for features that were computed elsewhere.
+
+    Raises:
+        BeastError: if the directory exists or a feature is not a finite number.
+    """
+    with FeatureWriter(directory, info) as writer:
+        writer.append(cls[writer.rows:], frame[writer.rows:], time[writer.rows:],
+                      None if patches is None else patches[writer.rows:])
+        writer.finish(info.frames or int(frame[-1]) + 1, info.damage)
+
+
+def difference(old: FeatureInfo, new: FeatureInfo) -> str:
+    """Name the first setting in which two stores differ, in words; empty if there is none."""
+    if old.source_hash != new.source_hash:
+        return (
+            f'its features are those of another source, {old.source}, with other weights than '
+            f'{new.source}'
+        )
+    if old.video_key != new.video_key:
+        return f'it holds the features of another video, {old.video}, or the video has changed'
+    before, now = asdict(old), asdict(new)
+    for name in before:
+        if name not in _NOT_COMPARED and before[name] != now[name]:
+            return f'{name} was {before[name]} and is now {now[name]}'
+    return ''
+
+
+def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
+    """Return the complete rows of an unfinished store, 0 to start anew.
+
+    Raises:
+        BeastError: if it has other settings.
+    """
+    progress = part / PROGRESS_NAME
+    try:
+        content = json.loads(progress.read_text(encoding='utf-8'))
+        rows = int(content['rows'])
+        old = FeatureInfo.from_json(json.dumps(content['info']), progress)
+    except FileNotFoundError:
+        return 0
+    except (OSError, ValueError, TypeError, KeyError, BeastError) as error:
+        logger.warning(f'{part} is damaged ({error}) and is written anew')
+        return 0
+    changed = difference(old, info)
+    if changed:
+        raise BeastError(
+            f'{directory} is not finished and cannot be continued: {changed}; run the command '
+            f'that began it, delete {part}, or give another --output_dir'
+        )
+    for name, shape in info.row_shapes.items():
+        column = part / f'{name}.npy'
+        needed = len(_header(ARRAYS[name][0], shape, 0)) + rows * _row_bytes(name, shape)
+        if not column.is_file() or column.stat().st_size < needed:
+            logger.warning(f'{part} is damaged ({column.name} is too short) and is written anew')
+            return 0
+    return rows
+
+
+class _Column:
+    """A `.npy` file that grows: its header says how many rows there are once it is finished."""
+
+    def __init__(self, path: Path, kind: str, shape: tuple[int, ...], rows: int) -> None:
+        self._kind, self._shape, self._path = kind, shape, path
+        self._row_bytes = int(np.prod(shape)) * np.dtype(kind).itemsize
+        self._header_bytes = len(_header(kind, shape, 0))
+        self._rows = rows
+        self._file: BinaryIO = path.open('r+b' if rows else 'w+b')
+        if rows:
+            self._file.truncate(self._header_bytes + rows * self._row_bytes)
+            self._file.seek(0, os.SEEK_END)
+        else:
+            self._file.write(_header(kind, shape, 0))
+
+    def cast(self, array: np.ndarray) -> np.ndarray:
+        """Return rows as they are stored.
+
+        Raises:
+            ValueError: if a row has another shape.
+        """
+        if array.shape[1:] != self._shape:
+            raise ValueError(f'{self._path.name}: expected rows of the shape {self._shape}, '
+                             f'found {array.shape[1:]}')
+        return np.ascontiguousarray(array, self._kind)
+
+    def append(self, array: np.ndarray) -> None:
+        """Write rows that `cast` returned."""
+        self._file.write(array.data)
+        self._rows += len(array)
+
+    def restart(self) -> None:
+        """Forget all rows."""
+        self._file.seek(self._header_bytes)
+        self._file.truncate()
+        self._rows = 0
+
+    def chunks(self, rows: int = 1 << 16) -> Iterator[np.ndarray]:
+        """Read the rows, some at a time."""
+        for start in range(0, self._rows, rows):
+            yield np.fromfile(
+                self._path, self._kind, min(rows, self._rows - start),
+                offset=self._header_bytes + start * self._row_bytes,
+            )
+
+    def flush(self) -> None:
+        """Wait until the disk has everything."""
+        self._file.flush()
+        os.fsync(self._file.fileno())
+
+    def finish(self) -> None:
+        """Write the number of rows into the header."""
+        self._file.seek(0)
+        self._file.write(_header(self._kind, self._shape, self._rows))
+        self.flush()
+        self.close()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def _row_bytes(name: str, shape: tuple[int, ...]) -> int:
+    return int(np.prod(shape)) * np.dtype(ARRAYS[name][0]).itemsize
+
+
+def _header(kind: str, shape: tuple[int, ...], rows: int) -> bytes:
+    """Return the head of a `.npy` file; its length does not depend on the number of rows.
+
+    numpy leaves room in every header for the first axis to grow.
+    """
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        buffer, {'descr': kind, 'fortran_order': False, 'shape': (rows, *shape)}
+    )
+    return buffer.getvalue()
