@@ -15,8 +15,10 @@ from beast_lp.config.pretraining import (
     WindowConfig,
 )
 from beast_lp.config.section import BeastConfig, config_yaml, parse_config
+from beast_lp.config.segmentation import SegmentationConfig
 
 __all__ = [
     'PRESETS', 'AnchorConfig', 'AugmentationConfig', 'BeastConfig', 'LossConfig', 'ModelConfig',
-    'PairConfig', 'TrainingConfig', 'WindowConfig', 'config_yaml', 'parse_config',
+    'PairConfig', 'SegmentationConfig', 'TrainingConfig', 'WindowConfig', 'config_yaml',
+    'parse_config',
 ]

@@ -18,6 +18,7 @@ from beast_lp.config.pretraining import (
     TrainingConfig,
     WindowConfig,
 )
+from beast_lp.config.segmentation import SegmentationConfig
 from beast_lp.errors import BeastError
 
 # omegaconf's structured configs read these annotations, and it knows `Optional`, not `X | None`
@@ -44,6 +45,7 @@ class BeastConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
 
 
 def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:

@@ -40,6 +40,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 _WITHOUT_EFFECT = {
     'beast.windows.processes', 'beast.training.num_workers', 'beast.training.checkpoint_minutes',
 }
+# settings of what comes after pretraining
+_OTHER_STAGES = ('beast.segmentation', 'beast.encoding')
 _LAUNCHER_VARIABLES = ('MASTER_ADDR', 'MASTER_PORT', 'NODE_RANK', 'LOCAL_RANK', 'WORLD_SIZE')
 
 @dataclass(frozen=True)
@@ -190,6 +192,8 @@ def difference_to(files: RunFiles, settings: str) -> str:
     old, new = (_flatten(OmegaConf.to_container(OmegaConf.create(text)))
                 for text in (files.config.read_text(encoding='utf-8'), settings))
     for key in sorted((old.keys() | new.keys()) - _WITHOUT_EFFECT):
+        if key.startswith(_OTHER_STAGES):
+            continue
         if old.get(key) != new.get(key):
             return f'{key} was {old.get(key)!r} and is now {new.get(key)!r}'
     return ''

@@ -153,11 +153,13 @@ def test_other_settings_do_not_continue_a_run(videos: list[Path], tmp_path: Path
         run_pretraining(_config(loss={'temperature': 0.5}), videos, tmp_path / 'out')
 
 
-def test_settings_of_speed_may_change_within_a_run(videos: list[Path], tmp_path: Path) -> None:
+def test_settings_of_speed_and_of_other_stages_may_change_within_a_run(
+    videos: list[Path], tmp_path: Path,
+) -> None:
     with pytest.raises(RuntimeError):
         run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
     changed = _config(training={'num_workers': 1, 'checkpoint_minutes': 3.0},
-                      windows={'processes': 1})
+                      windows={'processes': 1}, segmentation={'features': 'cls'})
     assert run_pretraining(changed, videos, tmp_path / 'out').is_dir()
 
 

@@ -1,0 +1,357 @@
+"""What a person scored, frame by frame: one-hot tables and BORIS event tables."""
+
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from beast_lp.config.checks import nearest
+from beast_lp.errors import BeastError
+
+BACKGROUND = 'background'
+# in place of a class, on frames that nobody scored
+UNSCORED = -1
+
+# BORIS names its columns differently from version to version
+_START = ('Start (s)', 'Start')
+_STOP = ('Stop (s)', 'Stop')
+_TIME = ('Time', 'Time (s)')
+_STATUS = ('Behavior type', 'Status', 'Type')
+_MEDIA = ('Media file name', 'Media file path', 'Media file')
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was scored in one video.
+
+    Attributes:
+        classes: names, in the order of the class numbers.
+        target: the class of every frame, `UNSCORED` where there is none.
+    """
+
+    classes: tuple[str, ...]
+    target: Int[np.ndarray, ' frames']
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.target)
+
+
+@dataclass(frozen=True)
+class Event:
+    """One bout of a BORIS table, seconds from the start of its video; a point event has no length.
+    """
+
+    behavior: str
+    start: float
+    stop: float
+
+
+# ---------------------------------------------------------------------------------------------
+# one-hot tables
+# ---------------------------------------------------------------------------------------------
+
+
+def read_one_hot(path: Path) -> Labels:
+    """Read a table with one row per frame and one column per class.
+
+    The layout of DeepEthogram, daart and lightning-action: an index column, `background` first
+    where there is one. A row without any 1, or with -1 in all columns, was not scored.
+
+    Raises:
+        BeastError: if it is not such a table, or a frame has two labels.
+    """
+    try:
+        table = pd.read_csv(path, index_col=0)
+        values = table.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (OSError, ValueError, UnicodeDecodeError) as error:
+        raise BeastError(
+            f'{path} cannot be read as a one-hot table ({" ".join(str(error).split())}); it needs '
+            f'an index column, then {BACKGROUND} and one column of 0 and 1 per class'
+        ) from error
+    classes = tuple(str(name).strip() for name in table.columns)
+    _check_header(path, classes)
+    if not np.array_equal(table.index.to_numpy(), np.arange(len(table))):
+        raise BeastError(
+            f'the first column of {path} does not count the frames 0, 1, 2, ... '
+            f'(it starts with {table.index[:3].tolist()}); write one row per frame, in order'
+        )
+    unscored = (np.isnan(values) | (values == 0)).all(axis=1) | (values == -1).all(axis=1)
+    wrong = ~np.isin(values, (0, 1)).all(axis=1) & ~unscored
+    if wrong.any():
+        frame = int(np.flatnonzero(wrong)[0])
+        raise BeastError(
+            f'{path}, frame {frame}: expected 0 or 1 in every column, found '
+            f'{values[frame].tolist()}'
+        )
+    twice = np.flatnonzero((values == 1).sum(axis=1) > 1)
+    if len(twice):
+        names = [classes[i] for i in np.flatnonzero(values[twice[0]] == 1)]
+        raise BeastError(
+            f'{path}, frame {twice[0]}: two labels on one frame ({" and ".join(names[:2])}; '
+            f'{len(twice)} such frames in all); a frame has one behaviour, so keep one of them'
+        )
+    target = np.where(unscored, UNSCORED, np.argmax(values == 1, axis=1))
+    return Labels(classes, target.astype(np.int64))
+
+
+def _check_header(path: Path, classes: tuple[str, ...]) -> None:
+    if not classes:
+        raise BeastError(f'{path} has an index column only; add one column of 0 and 1 per class')
+    if BACKGROUND in classes[1:]:
+        raise BeastError(
+            f'{path}: {BACKGROUND} must be the first column after the index, found the columns '
+            f'{", ".join(classes)}'
+        )
+    repeated = sorted({name for name in classes if classes.count(name) > 1})
+    if repeated:
+        raise BeastError(f'{path} has two columns named {repeated[0]}; keep one of them')
+
+
+# ---------------------------------------------------------------------------------------------
+# BORIS
+# ---------------------------------------------------------------------------------------------
+
+
+def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event]:
+    """Read the events of one video from a BORIS export (tabular or aggregated events).
+
+    Args:
+        path: comma-, semicolon- or tab-separated text; lines above the column names are passed
+            over.
+        video: name of the video file without suffix; where the table names media files, only the
+            rows of this one count.
+        subject: where the table names subjects, only the rows of this one count; None takes all.
+
+    Returns:
+        the events in the order of their starts; none, if the table has none for the video.
+
+    Raises:
+        BeastError: if it is not such a table, or a START has no STOP.
+    """
+    table = _boris_table(path)
+    media = _column(table, _MEDIA)
+    if media is not None:
+        stems = table[media].astype(str).map(lambda name: Path(name.replace('\\', '/')).stem)
+        table = table.loc[stems == video]
+    if subject is not None and 'Subject' in table:
+        table = table.loc[table['Subject'].astype(str) == subject]
+    start, stop = _column(table, _START), _column(table, _STOP)
+    if start is not None and stop is not None:
+        names = table['Behavior'].astype(str)
+        starts, stops = (_seconds(path, table, name) for name in (start, stop))
+        events = [Event(*row) for row in zip(names, starts, stops, strict=True)]
+    else:
+        events = _pair_events(path, table)
+    backwards = next((event for event in events if event.stop < event.start), None)
+    if backwards:
+        raise BeastError(
+            f'{path}: {backwards.behavior} stops at {backwards.stop:g} s, before it starts '
+            f'({backwards.start:g} s); correct it in BORIS and export again'
+        )
+    return sorted(events, key=lambda event: event.start)
+
+
+def events_to_labels(
+    events: Sequence[Event],
+    classes: Sequence[str],
+    times: Float[np.ndarray, ' frames'],
+    source: Path,
+) -> Labels:
+    """Give every frame the behaviour that goes on at its time; others are `background`.
+
+    Args:
+        events: of one video, in the order of their starts.
+        classes: names, `background` first.
+        times: s, of all frames.
+        source: of the events, for the messages.
+
+    Raises:
+        BeastError: if two events overlap, or one lies behind the end of the video.
+    """
+    for before, after in zip(events, events[1:], strict=False):
+        if after.start < before.stop:
+            raise BeastError(
+                f'{source}: {before.behavior} ({before.start:g} to {before.stop:g} s) and '
+                f'{after.behavior} (from {after.start:g} s) overlap; a frame has one behaviour, '
+                'so correct the events, or choose one animal with beast.segmentation.subject'
+            )
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
+    target = np.zeros(len(times), dtype=np.int64)
+    for event in events:
+        # of a point event, the frame that shows at that moment
+        first = int(np.searchsorted(times, event.start, 'left'))
+        if event.start == event.stop:
+            first = max(0, int(np.searchsorted(times, event.start, 'right')) - 1)
+        if event.start > times[-1] + step:
+            raise BeastError(
+                f'{source}: {event.behavior} starts at {event.start:g} s, but the video ends at '
+                f'{times[-1]:.2f} s; the events are longer than the video, so check that they '
+                'belong to it'
+            )
+        last = max(first + 1, int(np.searchsorted(times, event.stop, 'left')))
+        target[first:last if event.stop > event.start else first + 1] = (
+            list(classes).index(event.behavior)
+        )
+    return Labels(tuple(classes), target)
+
+
+def _boris_table(path: Path) -> pd.DataFrame:
+    try:
+        text = path.read_text(encoding='utf-8-sig')
+    except (OSError, UnicodeDecodeError) as error:
+        raise BeastError(f'{path} cannot be read as text ({error}); export it again') from error
+    for number, line in enumerate(text.splitlines()):
+        separator = max(',;\t', key=line.count)
+        names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
+        if 'Behavior' in names:
+            rest = '\n'.join(text.splitlines()[number:])
+            table = pd.read_csv(io.StringIO(rest), sep=separator, dtype=str)
+            return table.rename(columns=lambda name: str(name).strip())
+    raise BeastError(
+        f'{path} is no BORIS event table: no line of it names a column Behavior; use '
+        '"Export events" in BORIS, tabular or aggregated, as CSV or TSV'
+    )
+
+
+def _pair_events(path: Path, table: pd.DataFrame) -> list[Event]:
+    """Turn rows of START, STOP and POINT into events."""
+    time, status = _column(table, _TIME), _column(table, _STATUS)
+    if time is None or status is None:
+        raise BeastError(
+            f'{path} has neither Start and Stop columns nor Time and Status columns '
+            f'(found {", ".join(table.columns)}); export tabular or aggregated events from BORIS'
+        )
+    events: list[Event] = []
+    running: dict[tuple[str, str], float] = {}
+    subjects = table['Subject'].astype(str) if 'Subject' in table else [''] * len(table)
+    rows = zip(subjects, table['Behavior'].astype(str), _seconds(path, table, time),
+               table[status].astype(str).str.strip().str.upper(), strict=True)
+    for subject, behavior, seconds, kind in rows:
+        key = subject, behavior
+        if kind == 'START' and key not in running:
+            running[key] = seconds
+        elif kind == 'STOP' and key in running:
+            events.append(Event(behavior, running.pop(key), seconds))
+        elif kind == 'POINT':
+            events.append(Event(behavior, seconds, seconds))
+        else:
+            problem = {'START': 'a second START', 'STOP': 'a STOP without START'}.get(
+                kind, f'the unknown type {kind!r}'
+            )
+            raise BeastError(
+                f'{path}: {behavior} has {problem} at {seconds:g} s; correct it in BORIS and '
+                'export again'
+            )
+    if running:
+        (_, behavior), seconds = next(iter(running.items()))
+        raise BeastError(
+            f'{path}: {behavior} starts at {seconds:g} s and never stops; correct it in BORIS and '
+            'export again'
+        )
+    return events
+
+
+def _column(table: pd.DataFrame, names: Iterable[str]) -> str | None:
+    return next((name for name in names if name in table), None)
+
+
+def _seconds(path: Path, table: pd.DataFrame, name: str) -> list[float]:
+    try:
+        return [float(value) for value in table[name]]
+    except ValueError as error:
+        raise BeastError(
+            f'{path}: the column {name} must hold seconds ({error}); choose seconds as the '
+            'time format in BORIS'
+        ) from error
+
+
+# ---------------------------------------------------------------------------------------------
+# a project
+# ---------------------------------------------------------------------------------------------
+
+
+def scored(
+    labels: Labels, classes: Sequence[str], ignored: Sequence[str], background_is_class: bool,
+    source: Path,
+) -> Labels:
+    """Return labels in terms of the project's classes; frames of the others become unscored.
+
+    Args:
+        labels: of one video.
+        classes: of the project, from `class_list`.
+        ignored: names of classes whose frames are not scored.
+        background_is_class: false: `background` means that nobody scored the frame.
+        source: of the labels, for the message.
+
+    Raises:
+        BeastError: if the labels hold a class that the project does not know.
+    """
+    numbers: Mapping[str, int] = {name: number for number, name in enumerate(classes)}
+    dropped = {*ignored, *(() if background_is_class else (BACKGROUND,))}
+    lookup = np.full(len(labels.classes) + 1, UNSCORED, dtype=np.int64)
+    for number, name in enumerate(labels.classes):
+        if name in numbers:
+            lookup[number] = numbers[name]
+        elif name not in dropped and np.any(labels.target == number):
+            raise BeastError(
+                f'{source} has the class {name!r}, which is not one of the project\'s classes '
+                f'{", ".join(classes)}{nearest(name, list(classes))} (add it to '
+                'beast.segmentation.classes, or to beast.segmentation.ignore)'
+            )
+    # UNSCORED is -1, the last entry
+    return Labels(tuple(classes), lookup[labels.target])
+
+
+def class_list(
+    found: Iterable[Sequence[str]], wanted: Sequence[str] | None, ignored: Sequence[str],
+    background_is_class: bool,
+) -> tuple[str, ...]:
+    """Return the classes of a project, `background` first where it is one.
+
+    Args:
+        found: the classes of each label file.
+        wanted: the classes that the config names, None for all that were found.
+        ignored: classes to leave out.
+        background_is_class: whether `background` is learned as a class of its own.
+
+    Raises:
+        BeastError: if fewer than two classes are left, or a name was found nowhere.
+    """
+    names = list(dict.fromkeys(name for classes in found for name in classes))
+    for key, values in (('classes', wanted or ()), ('ignore', ignored)):
+        unknown = next((name for name in values if name not in names), None)
+        if unknown is not None:
+            raise BeastError(
+                f'beast.segmentation.{key} names {unknown!r}, which no label file has'
+                f'{nearest(unknown, names)}'
+            )
+    chosen = [name for name in (wanted or names) if name not in ignored and name != BACKGROUND]
+    if background_is_class:
+        chosen = [BACKGROUND, *chosen]
+    if len(chosen) < 2:
+        raise BeastError(
+            f'the project has {len(chosen)} class to learn ({", ".join(chosen) or "none"}), and '
+            'telling behaviours apart needs two; score another behaviour, or set '
+            'beast.segmentation.background=class to tell it from background'
+        )
+    return tuple(chosen)
+
+
+def check_length(labels: int, frames: int, source: Path, video: Path) -> None:
+    """Refuse labels that are longer or shorter than their video.
+
+    Raises:
+        BeastError: if the two numbers differ.
+    """
+    if labels != frames:
+        how = 'longer' if labels > frames else 'shorter'
+        raise BeastError(
+            f'{source} is {how} than its video: {labels} rows, but {video} has {frames} frames; '
+            'give one row per frame (frames that were not scored are rows without a 1)'
+        )

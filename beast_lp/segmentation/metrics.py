@@ -1,0 +1,206 @@
+"""How good a segmentation is: per frame, per bout, and how far its probabilities can be trusted.
+
+Everything is computed on scored frames only. Pure functions on arrays.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Int
+from sklearn.metrics import average_precision_score
+
+from beast_lp.segmentation.bouts import Bout, find_bouts
+from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.windows import stretches
+
+# a predicted bout is right if it shares this much of its union with a scored bout
+OVERLAPS = (0.1, 0.25, 0.5)
+
+
+def confusion(
+    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'], classes: int,
+) -> Int[np.ndarray, 'classes classes']:
+    """Count scored frames by what they are (rows) and what they were taken for (columns)."""
+    chosen = target != UNSCORED
+    pairs = target[chosen] * classes + predicted[chosen]
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def per_class(
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'frames classes'],
+    classes: Sequence[str],
+) -> pd.DataFrame:
+    """Score each class against the rest.
+
+    Args:
+        target: what was scored; `UNSCORED` frames do not count.
+        predicted: class numbers, never `UNSCORED`.
+        probabilities: from which the average precision is computed.
+        classes: names.
+
+    Returns:
+        one row per class: `class`, `frames` (scored), `predicted` (frames), `precision`, `recall`,
+        `f1`, `average_precision`. A class without scored frames has NaN; one that is never
+        predicted has precision 0.
+    """
+    chosen = target != UNSCORED
+    counts = confusion(target, predicted, len(classes))
+    right, scored, guessed = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    occurs = scored > 0
+    precision = np.where(occurs, right / np.maximum(guessed, 1), np.nan)
+    recall = np.where(occurs, right / np.maximum(scored, 1), np.nan)
+    average = [
+        float(average_precision_score(target[chosen] == number, probabilities[chosen, number]))
+        if occurs[number] else np.nan
+        for number in range(len(classes))
+    ]
+    return pd.DataFrame({
+        'class': list(classes), 'frames': scored, 'predicted': guessed, 'precision': precision,
+        'recall': recall, 'f1': np.where(occurs, 2 * right / np.maximum(scored + guessed, 1),
+                                         np.nan),
+        'average_precision': average,
+    })
+
+
+def macro_f1(f1: Float[np.ndarray, ' classes'], counted: Bool[np.ndarray, ' classes']) -> float:
+    """Average F1 over the classes that count and have scored frames; NaN if there are none.
+
+    Args:
+        f1: of each class, NaN where it has no scored frame.
+        counted: false for background.
+    """
+    values = f1[counted & ~np.isnan(f1)]
+    return float(values.mean()) if len(values) else float('nan')
+
+
+def macro_f1_of(
+    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'],
+    counted: Bool[np.ndarray, ' classes'],
+) -> float:
+    """Compute macro-F1 from labels."""
+    counts = confusion(target, predicted, len(counted))
+    scored, guessed = counts.sum(axis=1), counts.sum(axis=0)
+    f1 = np.where(scored > 0, 2 * np.diag(counts) / np.maximum(scored + guessed, 1), np.nan)
+    return macro_f1(f1, counted)
+
+
+def calibration(
+    target: Int[np.ndarray, ' frames'], probabilities: Float[np.ndarray, 'frames classes'],
+    bins: int = 10,
+) -> pd.DataFrame:
+    """Compare confidence (the largest probability) with how often it is right.
+
+    Args:
+        target: `UNSCORED` frames do not count.
+        probabilities: of the classes.
+        bins: equally wide bins of confidence.
+
+    Returns:
+        one row per bin that holds a frame: `from`, `to`, `frames`, `confidence` (mean) and
+        `accuracy`.
+    """
+    chosen = target != UNSCORED
+    sure = probabilities[chosen].max(axis=1)
+    right = probabilities[chosen].argmax(axis=1) == target[chosen]
+    # a confidence on an edge belongs to the bin below it, as in Guo et al., ICML 2017
+    place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
+    rows = [
+        {'from': b / bins, 'to': (b + 1) / bins, 'frames': int((place == b).sum()),
+         'confidence': float(sure[place == b].mean()), 'accuracy': float(right[place == b].mean())}
+        for b in np.unique(place)
+    ]
+    return pd.DataFrame(rows, columns=pd.Index(
+        ['from', 'to', 'frames', 'confidence', 'accuracy']
+    ))
+
+
+def expected_calibration_error(table: pd.DataFrame) -> float:
+    """Average |accuracy - confidence| over frames (Guo et al., ICML 2017); NaN without frames."""
+    if table.empty:
+        return float('nan')
+    gaps = (table['accuracy'] - table['confidence']).abs()
+    return float((gaps * table['frames']).sum() / table['frames'].sum())
+
+
+def bout_scores(
+    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'],
+    classes: Sequence[str], overlaps: Sequence[float] = OVERLAPS,
+) -> pd.DataFrame:
+    """Compare bouts: the segmental F1@k of Lea et al., CVPR 2017.
+
+    A predicted bout is right if it shares enough of its union with a scored bout of the same class
+    that no other predicted bout has taken. Bouts end where scored frames end.
+
+    Args:
+        target: one stretch after the other; `UNSCORED` frames part them.
+        predicted: of the same frames.
+        classes: names.
+        overlaps: least shares of the union.
+
+    Returns:
+        one row per class: `class`, `scored_bouts`, `predicted_bouts`, and `f1@<overlap in
+        percent>` for each overlap, NaN for a class without bouts.
+    """
+    right = np.zeros((len(overlaps), len(classes)), dtype=int)
+    scored, guessed = np.zeros(len(classes), dtype=int), np.zeros(len(classes), dtype=int)
+    for start, stop in stretches(target != UNSCORED):
+        truth, guess = find_bouts(target[start:stop]), find_bouts(predicted[start:stop])
+        for bouts, counts in ((truth, scored), (guess, guessed)):
+            for bout in bouts:
+                counts[bout.label] += 1
+        for row, overlap in enumerate(overlaps):
+            for label, count in _matches(truth, guess, overlap).items():
+                right[row, label] += count
+    both = scored + guessed
+    columns = {
+        f'f1@{round(100 * overlap)}': np.where(both > 0, 2 * right[row] / np.maximum(both, 1),
+                                               np.nan)
+        for row, overlap in enumerate(overlaps)
+    }
+    return pd.DataFrame({
+        'class': list(classes), 'scored_bouts': scored, 'predicted_bouts': guessed, **columns,
+    })
+
+
+def _matches(truth: Sequence[Bout], guess: Sequence[Bout], overlap: float) -> dict[int, int]:
+    """Count right bouts of each class; each predicted bout takes the scored one it fits best."""
+    taken: set[int] = set()
+    right: dict[int, int] = {}
+    for bout in guess:
+        shares = {i: _share(bout, other) for i, other in enumerate(truth)
+                  if other.label == bout.label and i not in taken}
+        best = max(shares, key=lambda i: shares[i], default=None)
+        if best is not None and shares[best] >= overlap:
+            taken.add(best)
+            right[bout.label] = right.get(bout.label, 0) + 1
+    return right
+
+
+def _share(a: Bout, b: Bout) -> float:
+    common = min(a.stop, b.stop) - max(a.start, b.start)
+    return max(0, common) / (len(a) + len(b) - max(0, common))
+
+
+def switches(
+    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'],
+) -> dict[str, float]:
+    """Say how often labels change within scored stretches, and how long bouts are.
+
+    Returns:
+        `scored_switches` and `predicted_switches` per 1000 frames, `scored_bout_median` and
+        `predicted_bout_median` in frames.
+    """
+    frames = int((target != UNSCORED).sum())
+    result: dict[str, float] = {}
+    for name, labels in (('scored', target), ('predicted', predicted)):
+        bouts = [bout for start, stop in stretches(target != UNSCORED)
+                 for bout in find_bouts(labels[start:stop])]
+        changes = len(bouts) - len(stretches(target != UNSCORED))
+        result[f'{name}_switches'] = 1000 * changes / max(frames, 1)
+        result[f'{name}_bout_median'] = (
+            float(np.median([len(bout) for bout in bouts])) if bouts else float('nan')
+        )
+    return result

@@ -1,0 +1,156 @@
+"""Label files, and what is refused of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beast_lp.errors import BeastError
+from beast_lp.segmentation.labels import (
+    UNSCORED,
+    Event,
+    Labels,
+    check_length,
+    class_list,
+    events_to_labels,
+    read_boris,
+    read_one_hot,
+    scored,
+)
+
+TABULAR = """\
+Observation id\tObservation date\tMedia file name\tSubject\tBehavior\tBehavior type\tTime
+o1\t2026-01-01\tvideos/mouse 1.mp4\ta\tgroom\tSTART\t0.2
+o1\t2026-01-01\tvideos/mouse 1.mp4\ta\tgroom\tSTOP\t0.6
+o1\t2026-01-01\tvideos/mouse 1.mp4\ta\tjump\tPOINT\t0.71
+o2\t2026-01-01\tvideos/mouse 2.mp4\ta\twalk\tSTART\t0
+o2\t2026-01-01\tvideos/mouse 2.mp4\ta\twalk\tSTOP\t1
+"""
+# the tabular export of older versions begins with notes
+OLD = """\
+Observation id,o1
+
+Player #1,mouse 1.mp4
+Time,Media file path,Total length,FPS,Subject,Behavior,Behavioral category,Comment,Status
+0.2,C:\\lab\\mouse 1.mp4,1,10,a,groom,,,START
+0.6,C:\\lab\\mouse 1.mp4,1,10,a,groom,,,STOP
+"""
+AGGREGATED = """\
+Observation id,Media file,Subject,Behavior,Behavior type,Start (s),Stop (s),Duration (s)
+o1,mouse 1.mp4,b,walk,STATE,0.6,1.0,0.4
+o1,mouse 1.mp4,a,groom,STATE,0.2,0.6,0.4
+"""
+
+
+def _write(directory: Path, text: str) -> Path:
+    path = directory / 'labels.csv'
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def test_one_hot_with_frames_that_nobody_scored(tmp_path: Path) -> None:
+    path = _write(tmp_path, ',background,walk,groom\n0,0,1,0\n1,1,0,0\n2,0,0,0\n3,-1,-1,-1\n'
+                            '4,,,\n5,0,0,1.0\n')
+    labels = read_one_hot(path)
+    assert labels.classes == ('background', 'walk', 'groom')
+    assert labels.target.tolist() == [1, 0, UNSCORED, UNSCORED, UNSCORED, 2]
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    (',background,walk,groom\n0,0,1,1\n1,1,0,0\n', ['frame 0', 'two labels', 'walk and groom']),
+    (',walk,background\n0,0,1\n', ['background must be the first column']),
+    (',background,walk\n0,0,2\n', ['frame 0', 'expected 0 or 1', '2.0']),
+    (',background,walk\n0,0,1\n2,1,0\n', ['count the frames', '[0, 2]']),
+    (',background,walk\n0,0,x\n', ['cannot be read as a one-hot table']),
+    ('\n', ['cannot be read as a one-hot table']),
+    ('a\n0\n', ['index column only']),
+])
+def test_a_bad_one_hot_table_gets_a_sentence(
+    tmp_path: Path, text: str, words: list[str],
+) -> None:
+    with pytest.raises(BeastError) as error:
+        read_one_hot(_write(tmp_path, text))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize('text', [TABULAR, OLD, AGGREGATED])
+def test_boris_exports_give_the_same_event(tmp_path: Path, text: str) -> None:
+    events = read_boris(_write(tmp_path, text), 'mouse 1')
+    assert events[0] == Event('groom', 0.2, 0.6)
+    assert not any(event.behavior == 'walk' and event.start == 0 for event in events)
+
+
+def test_a_boris_subject_is_chosen(tmp_path: Path) -> None:
+    path = _write(tmp_path, AGGREGATED)
+    assert [event.behavior for event in read_boris(path, 'mouse 1')] == ['groom', 'walk']
+    assert [event.behavior for event in read_boris(path, 'mouse 1', 'b')] == ['walk']
+
+
+def test_events_become_frames(tmp_path: Path) -> None:
+    events = read_boris(_write(tmp_path, TABULAR), 'mouse 1')
+    labels = events_to_labels(
+        events, ['background', 'groom', 'jump'], np.arange(10) / 10, tmp_path / 'a.tsv'
+    )
+    # 0.2 <= time < 0.6; the point event is the frame that shows at 0.71 s
+    assert labels.target.tolist() == [0, 0, 1, 1, 1, 1, 0, 2, 0, 0]
+
+
+@pytest.mark.parametrize(('events', 'words'), [
+    ([Event('walk', 0, 0.5), Event('groom', 0.4, 0.8)], ['walk', 'groom', 'overlap']),
+    ([Event('walk', 3, 4)], ['starts at 3 s', 'video ends at 0.90 s']),
+])
+def test_impossible_events_get_a_sentence(events: list[Event], words: list[str]) -> None:
+    with pytest.raises(BeastError) as error:
+        events_to_labels(
+            events, ['background', 'walk', 'groom'], np.arange(10) / 10, Path('a.csv')
+        )
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(('text', 'words'), [
+    ('Time,Behavior,Status\n1,walk,START\n', ['walk starts at 1 s and never stops']),
+    ('Time,Behavior,Status\n1,walk,STOP\n', ['walk has a STOP without START']),
+    ('Time,Behavior,Status\n1,walk,START\n2,walk,START\n', ['a second START at 2 s']),
+    ('Time,Behavior,Status\n00:01,walk,START\n', ['Time must hold seconds']),
+    ('Behavior,Start (s),Stop (s)\nwalk,2,1\n', ['walk stops at 1 s, before it starts']),
+    ('Behavior,Duration\nwalk,2\n', ['neither Start and Stop', 'Duration']),
+    ('a,b\n1,2\n', ['no BORIS event table']),
+])
+def test_a_bad_event_table_gets_a_sentence(
+    tmp_path: Path, text: str, words: list[str],
+) -> None:
+    with pytest.raises(BeastError) as error:
+        read_boris(_write(tmp_path, text), 'video')
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+def test_background_is_unscored_or_a_class() -> None:
+    labels = Labels(('background', 'walk', 'groom', 'odd'), np.array([0, 1, 2, 3, UNSCORED]))
+    classes = class_list([labels.classes], None, ['odd'], False)
+    assert classes == ('walk', 'groom')
+    path = Path('a.csv')
+    assert scored(labels, classes, ['odd'], False, path).target.tolist() == [-1, 0, 1, -1, -1]
+    classes = class_list([labels.classes], ['groom', 'walk'], ['odd'], True)
+    assert classes == ('background', 'groom', 'walk')
+    assert scored(labels, classes, ['odd'], True, path).target.tolist() == [0, 2, 1, -1, -1]
+
+
+def test_an_unknown_class_gets_a_sentence() -> None:
+    labels = Labels(('background', 'walk', 'grom'), np.array([2, 1]))
+    with pytest.raises(BeastError, match=r"'grom'.*did you mean 'groom'"):
+        scored(labels, ('walk', 'groom'), [], False, Path('a.csv'))
+    with pytest.raises(BeastError, match=r"classes names 'wlk'.*did you mean 'walk'"):
+        class_list([labels.classes], ['wlk', 'grom'], [], False)
+
+
+def test_a_project_of_one_class_gets_a_sentence() -> None:
+    with pytest.raises(BeastError, match=r'1 class to learn \(walk\)'):
+        class_list([('background', 'walk')], None, [], False)
+    assert class_list([('background', 'walk')], None, [], True) == ('background', 'walk')
+
+
+@pytest.mark.parametrize(('rows', 'word'), [(9, 'shorter'), (11, 'longer')])
+def test_labels_of_another_length_get_a_sentence(rows: int, word: str) -> None:
+    with pytest.raises(BeastError, match=f'{word} than its video: {rows} rows, but'):
+        check_length(rows, 10, Path('a.csv'), Path('a.mp4'))
+    check_length(10, 10, Path('a.csv'), Path('a.mp4'))

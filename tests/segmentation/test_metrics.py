@@ -1,0 +1,153 @@
+"""Scores against scikit-learn and against loops that are too simple to be wrong."""
+
+import numpy as np
+import pytest
+from sklearn import metrics as reference
+
+from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.metrics import (
+    bout_scores,
+    calibration,
+    confusion,
+    expected_calibration_error,
+    macro_f1,
+    macro_f1_of,
+    per_class,
+    switches,
+)
+
+CLASSES = ('rest', 'walk', 'groom')
+
+
+@pytest.fixture
+def drawn() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return target with holes, labels and probabilities of 400 frames."""
+    rng = np.random.default_rng(3)
+    target = np.repeat(rng.integers(0, 3, 40), 10)
+    target[50:83] = UNSCORED
+    logits = rng.normal(size=(400, 3)) + 1.5 * np.eye(3)[np.maximum(target, 0)]
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return target, probabilities.argmax(axis=1), probabilities
+
+
+def test_frame_scores_are_scikit_learns(
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    target, predicted, probabilities = drawn
+    chosen = target != UNSCORED
+    table = per_class(target, predicted, probabilities, CLASSES)
+    precision, recall, f1, support = reference.precision_recall_fscore_support(
+        target[chosen], predicted[chosen]
+    )
+    np.testing.assert_allclose(table['precision'], precision)
+    np.testing.assert_allclose(table['recall'], recall)
+    np.testing.assert_allclose(table['f1'], f1)
+    np.testing.assert_array_equal(table['frames'], support)
+    for number, value in enumerate(table['average_precision']):
+        assert value == pytest.approx(reference.average_precision_score(
+            target[chosen] == number, probabilities[chosen, number]
+        ))
+    np.testing.assert_array_equal(
+        confusion(target, predicted, 3),
+        reference.confusion_matrix(target[chosen], predicted[chosen]),
+    )
+    everything = np.ones(3, dtype=bool)
+    assert macro_f1_of(target, predicted, everything) == pytest.approx(
+        reference.f1_score(target[chosen], predicted[chosen], average='macro')
+    )
+    without_rest = np.array([False, True, True])
+    assert macro_f1_of(target, predicted, without_rest) == pytest.approx(
+        reference.f1_score(target[chosen], predicted[chosen], labels=[1, 2], average='macro')
+    )
+
+
+def test_a_class_that_was_not_scored_has_no_score() -> None:
+    target, predicted = np.array([0, 0, 1, 1]), np.array([0, 2, 0, 0])
+    table = per_class(target, predicted, np.eye(3)[predicted], CLASSES)
+    # class 1 is never predicted, class 2 never scored
+    assert table['precision'][1] == 0 and table['f1'][1] == 0
+    assert np.isnan(table['f1'][2]) and np.isnan(table['average_precision'][2])
+    f1 = table['f1'].to_numpy()
+    assert macro_f1(f1, np.ones(3, dtype=bool)) == pytest.approx((0.4 + 0) / 2)
+    assert np.isnan(macro_f1(f1, np.array([False, False, True])))
+
+
+def test_calibration_is_that_of_a_loop(
+    drawn: tuple[np.ndarray, np.ndarray, np.ndarray],
+) -> None:
+    target, _, probabilities = drawn
+    total, error = 0, 0.0
+    for low in np.arange(10) / 10:
+        sure, right = [], []
+        for frame in range(len(target)):
+            confidence = probabilities[frame].max()
+            if target[frame] != UNSCORED and low < confidence <= low + 0.1 + 1e-12:
+                sure.append(confidence)
+                right.append(probabilities[frame].argmax() == target[frame])
+        total += len(sure)
+        error += abs(sum(sure) - sum(right))
+    table = calibration(target, probabilities)
+    assert table['frames'].sum() == total == (target != UNSCORED).sum()
+    assert expected_calibration_error(table) == pytest.approx(error / total)
+
+
+def test_certain_and_right_is_calibrated() -> None:
+    target = np.array([0, 1, 2, 1])
+    assert expected_calibration_error(calibration(target, np.eye(3)[target])) == 0
+    wrong = np.eye(3)[(target + 1) % 3]
+    assert expected_calibration_error(calibration(target, wrong)) == 1
+
+
+def test_bouts_are_compared_by_overlap() -> None:
+    target = np.repeat([0, 1, 0], [10, 10, 10])
+    shifted = np.repeat([0, 1, 0], [14, 10, 6])
+    table = bout_scores(target, shifted, CLASSES).set_index('class')
+    # the middle bout shares 6 of 14 frames, the others 10 of 14 and 6 of 10
+    assert table.loc['walk', 'f1@25'] == 1 and table.loc['walk', 'f1@50'] == 0
+    assert table.loc['rest', 'f1@50'] == 1
+    assert np.isnan(table['f1@10'].to_numpy()[2])
+    broken = target.copy()
+    broken[14] = 2
+    table = bout_scores(target, broken, CLASSES).set_index('class')
+    # one scored bout, two predicted, one of which finds it
+    assert table.loc['walk', 'predicted_bouts'] == 2
+    assert table.loc['walk', 'f1@25'] == pytest.approx(2 / 3)
+    assert table.loc['groom', 'f1@10'] == 0
+
+
+def test_bouts_are_those_of_a_loop(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
+    target, predicted, _ = drawn
+    table = bout_scores(target, predicted, CLASSES, overlaps=(0.3,))
+    right, counts = np.zeros(3), np.zeros((2, 3), dtype=int)
+    for piece in (slice(0, 50), slice(83, 400)):
+        scored, guessed = (_bouts(labels[piece]) for labels in (target, predicted))
+        used = set()
+        for row, bouts in enumerate((scored, guessed)):
+            for label, _ in bouts:
+                counts[row, label] += 1
+        for label, frames in guessed:
+            shares = [(len(frames & other) / len(frames | other), i)
+                      for i, (name, other) in enumerate(scored) if name == label and i not in used]
+            if shares and max(shares)[0] >= 0.3:
+                used.add(max(shares)[1])
+                right[label] += 1
+    np.testing.assert_array_equal(table[['scored_bouts', 'predicted_bouts']].to_numpy().T, counts)
+    np.testing.assert_allclose(table['f1@30'], 2 * right / counts.sum(axis=0))
+
+
+def _bouts(labels: np.ndarray) -> list[tuple[int, set[int]]]:
+    bouts: list[tuple[int, set[int]]] = []
+    for frame, label in enumerate(labels):
+        if not bouts or bouts[-1][0] != label:
+            bouts.append((int(label), set()))
+        bouts[-1][1].add(frame)
+    return bouts
+
+
+def test_switches_are_counted_within_scored_stretches() -> None:
+    target = np.array([0, 0, 1, UNSCORED, 2, 2])
+    predicted = np.array([0, 1, 1, 0, 2, 2])
+    assert switches(target, predicted) == {
+        'scored_switches': 200, 'scored_bout_median': 2.0, 'predicted_switches': 200,
+        'predicted_bout_median': 2.0,
+    }

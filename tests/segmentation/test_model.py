@@ -1,0 +1,128 @@
+"""The network: the lean pooling is the textbook's, and windows leave no seams."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from beast_lp.segmentation.model import (
+    AttentionPooling,
+    Segmenter,
+    Standardise,
+    frame_differences,
+    reach,
+)
+from beast_lp.segmentation.predict import predict, to_all_frames
+
+
+def _model(pooled: int | None = 8, channels: int = 6, seed: int = 0) -> Segmenter:
+    torch.manual_seed(seed)
+    return Segmenter(channels, 3, pooled, 2, 5, 3, 2, 0.1).eval()
+
+
+def test_pooling_is_multi_head_attention() -> None:
+    torch.manual_seed(0)
+    pool, tokens = AttentionPooling(6, 8, heads=2), torch.randn(4, 7, 6)
+    query = pool.to_query(pool.query)
+    expected = []
+    for frame in tokens:
+        heads = []
+        for head in range(2):
+            part = slice(4 * head, 4 * head + 4)
+            keys, values = pool.to_key(frame)[:, part], pool.to_value(frame)[:, part]
+            attention = torch.softmax(keys @ query[part] / math.sqrt(4), dim=0)
+            heads.append(attention @ values)
+        pooled = query + torch.cat(heads)
+        expected.append(pooled + torch.relu(pool.out(pooled)))
+    torch.testing.assert_close(pool(tokens), torch.stack(expected))
+    # torch's own, with the same weights
+    theirs = nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True)
+    with torch.no_grad():
+        for weight, value in (
+            (theirs.q_proj_weight, pool.to_query.weight), (theirs.k_proj_weight,
+             pool.to_key.weight), (theirs.v_proj_weight, pool.to_value.weight),
+            (theirs.out_proj.weight, torch.eye(8)),
+        ):
+            assert weight is not None
+            weight.copy_(value)
+        theirs.in_proj_bias.copy_(torch.cat(
+            [pool.to_query.bias, torch.zeros(8), pool.to_value.bias]
+        ))
+        theirs.out_proj.bias.zero_()
+    attended, _ = theirs(pool.query.expand(4, 1, 8), tokens, tokens)
+    pooled = query + attended[:, 0]
+    torch.testing.assert_close(pool(tokens), pooled + torch.relu(pool.out(pooled)))
+
+
+def test_differences_start_at_zero_and_skip_what_is_no_frame() -> None:
+    x = torch.arange(8.0).reshape(1, 4, 2) ** 2
+    valid = torch.tensor([[True, True, True, False]])
+    both = frame_differences(x, valid)
+    assert torch.equal(both[..., :2], x)
+    assert both[0, 0, 2:].tolist() == [0, 0]
+    assert both[0, 1, 2:].tolist() == [4.0, 8.0]
+    assert both[0, 3, 2:].tolist() == [0, 0]
+
+
+def test_the_reach_is_the_methods() -> None:
+    assert reach(4, 2) == 60
+    assert reach(2, 4) == 24
+
+
+def test_a_prediction_depends_on_its_context_and_no_further() -> None:
+    model = _model()
+    x = torch.randn(1, 120, 4, 6)
+    valid = torch.ones(1, 120, dtype=torch.bool)
+    before = model(x, valid)
+    x[:, 60 + model.context:] += 1
+    x[:, :60 - model.context] -= 1
+    after = model(x, valid)
+    torch.testing.assert_close(after[:, 60], before[:, 60])
+    assert not torch.allclose(after[:, 62], before[:, 62])
+
+
+@pytest.mark.parametrize('shape', [(211, 4, 6), (211, 6), (3, 6), (1, 4, 6)])
+@pytest.mark.parametrize('window', [7, 50, 1000])
+def test_windows_give_what_the_whole_video_gives(shape: tuple[int, ...], window: int) -> None:
+    model = _model(8 if len(shape) == 3 else None)
+    features = np.random.default_rng(0).normal(size=shape).astype(np.float16)
+    whole = torch.from_numpy(features.astype(np.float32))[None]
+    expected = model(whole, torch.ones(whole.shape[:2], dtype=torch.bool)).softmax(-1)[0]
+    found = predict([model], features, window=window)[0]
+    np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
+
+
+def test_padding_changes_nothing() -> None:
+    model = _model()
+    short, long = torch.randn(1, 20, 4, 6), torch.randn(1, 50, 4, 6)
+    alone = model(short, torch.ones(1, 20, dtype=torch.bool))
+    batch, valid = torch.randn(2, 50, 4, 6), torch.ones(2, 50, dtype=torch.bool)
+    batch[0, :20], batch[1], valid[0, 20:] = short[0], long[0], False
+    torch.testing.assert_close(model(batch, valid)[0, :20], alone[0])
+
+
+def test_what_is_hidden_has_no_influence() -> None:
+    model = _model()
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(100, 4, 6)).astype(np.float32)
+    visible = np.zeros(100, dtype=bool)
+    visible[30:60] = True
+    before = predict([model], features, visible)[0]
+    assert np.isnan(before[~visible]).all() and np.isfinite(before[visible]).all()
+    features[~visible] = rng.normal(size=(70, 4, 6))
+    np.testing.assert_array_equal(predict([model], features, visible)[0], before)
+    np.testing.assert_allclose(before[30:60], predict([model], features[30:60])[0], atol=1e-6)
+
+
+def test_a_constant_channel_is_only_centred() -> None:
+    standardise = Standardise(2)
+    standardise.fit(torch.tensor([5.0, 1.0]), torch.tensor([0.0, 2.0]))
+    assert standardise(torch.tensor([5.5, 5.0])).tolist() == [0.5, 2.0]
+
+
+def test_frames_without_features_take_the_nearest() -> None:
+    rows = np.array([[0.0], [1.0], [2.0]])
+    frames = to_all_frames(rows, np.array([0, 4, 8]), 10)[:, 0]
+    assert frames.tolist() == [0, 0, 0, 1, 1, 1, 1, 2, 2, 2]
