@@ -219,6 +219,9 @@ class TrainingConfig:
     floor_fraction: float = 0.1
     # auto: bf16 where the hardware computes in it, fp32 elsewhere
     precision: str = 'auto'
+    # auto: DALI on a machine with a CUDA device where a trial succeeds, else PyAV | pyav | dali,
+    # which without a CUDA device decodes on the CPU and needs windows.codec vp9
+    loader: str = 'auto'
     # processes that read the window store; null: one per two cores of this process, at most 8
     num_workers: Optional[int] = None
     # share of every video's anchors, one contiguous block, that is held out
@@ -236,6 +239,7 @@ class TrainingConfig:
             )
         check_choice('beast.training.last_batch', self.last_batch, ('keep', 'drop'))
         check_choice('beast.training.precision', self.precision, ('auto', 'fp32', 'bf16'))
+        check_choice('beast.training.loader', self.loader, ('auto', 'pyav', 'dali'))
         for name in ('learning_rate', 'checkpoint_minutes'):
             check_positive(f'beast.training.{name}', getattr(self, name))
         check_range('beast.training.weight_decay', self.weight_decay, 0)

@@ -2,14 +2,14 @@
 
 import math
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import Dataset, Sampler
 
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.seeds import numpy_generator
@@ -60,12 +60,20 @@ class WindowPairs(Dataset[Frames]):
                 self.store.read(pair.anchor, (0,), self.size),
                 self.store.read(pair.window, (pair.offset,), self.size),
             ])
-        windows = [pair.anchor, pair.window]
-        times = self._frame[windows] + self._step[windows] * (0, pair.offset)
-        return Frames(
-            torch.from_numpy(frames), torch.from_numpy(self._video[windows]),
-            torch.from_numpy(times),
-        )
+        return Frames(torch.from_numpy(frames), *self.origins(np.array(pair)))
+
+    def origins(
+        self, pairs: Int[np.ndarray, '*pairs 3']
+    ) -> tuple[Int[Tensor, '*pairs 2'], Int[Tensor, '*pairs 2']]:
+        """Return the video and the ordinal in it of anchors and positives.
+
+        Args:
+            pairs: the three numbers of `Pair`.
+        """
+        windows, offsets = pairs[..., :2], pairs[..., 2]
+        times = self._frame[windows]
+        times[..., 1] += self._step[windows[..., 1]] * offsets
+        return torch.from_numpy(self._video[windows]), torch.from_numpy(times)
 
 
 class PairSampler(Sampler[Pair]):
@@ -131,36 +139,61 @@ class PairSampler(Sampler[Pair]):
                 yield Pair(anchor, int(others[int(choices[i] * len(others))]), 0)
 
 
-class PairLoader(DataLoader):
-    """A loader that can be resumed within an epoch, by Lightning's protocol for such loaders."""
+class BatchReader(Protocol):
+    """What reads the batches of an epoch; each pass begins with what its sampler yields then."""
 
-    def __init__(self, dataset: WindowPairs, pairs: PairSampler, **options: Any) -> None:
-        """Load in the order of `pairs`; `options` are those of torch's loader."""
-        super().__init__(dataset, sampler=pairs, **options)
-        self._pairs = pairs
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch."""
+        ...
+
+    def __iter__(self) -> Iterator[Frames]:
+        """Yield the batches."""
+        ...
+
+
+class PairLoader:
+    """Batches of a sampler's pairs, from any reader, resumable within an epoch.
+
+    Lightning sets the epoch of `sampler`, and saves and loads the state.
+    """
+
+    def __init__(self, reader: BatchReader, sampler: PairSampler, batch_size: int) -> None:
+        """Load with a reader.
+
+        Args:
+            reader: reads the pairs of `sampler`, in its order.
+            sampler: of this rank.
+            batch_size: pairs in a batch of the reader.
+        """
+        self.reader = reader
+        self.sampler = sampler
+        self.batch_size = batch_size
         # batches taken from this epoch, and those of them that an interrupted run took
         self._batches = self._earlier = 0
 
-    def __iter__(self) -> Iterator[Frames]:  # type: ignore[override]
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch."""
+        return len(self.reader)
+
+    def __iter__(self) -> Iterator[Frames]:
         """Yield the batches that are left of the epoch, and count them."""
         # here and not at the end: Lightning stops after the last batch without asking for another
         self._batches, self._earlier = self._earlier, 0
-        for batch in super().__iter__():
+        for batch in self.reader:
             self._batches += 1
             yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Return where the next batch stands."""
         if self._batches == len(self):
-            return {'epoch': self._pairs.epoch + 1, 'batches': 0}
-        return {'epoch': self._pairs.epoch, 'batches': self._batches}
+            return {'epoch': self.sampler.epoch + 1, 'batches': 0}
+        return {'epoch': self.sampler.epoch, 'batches': self._batches}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on there. Worker processes start to read at once, so the epoch must be known."""
-        assert self.batch_size is not None
         self._batches = self._earlier = state['batches']
-        self._pairs.set_epoch(state['epoch'])
-        self._pairs.skip_once(state['batches'] * self.batch_size)
+        self.sampler.set_epoch(state['epoch'])
+        self.sampler.skip_once(state['batches'] * self.batch_size)
 
 
 def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:

@@ -19,8 +19,8 @@ from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, config_yaml, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.augmentation import load_size
 from beast_lp.pretraining.callbacks import LastCheckpoint, MetricsTable, ProgressBar
+from beast_lp.pretraining.loaders import loader_workers, training_loader, worker_options
 from beast_lp.pretraining.model import encoder_to_transformers, load_encoder
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import (
@@ -36,9 +36,11 @@ from beast_lp.video.windows import WindowStore
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# settings that change how fast a run is, not what comes out
+# settings that change how fast a run is, not what comes out; of the loaders, but for a few grey
+# levels, and whoever meets trouble with one must be able to go on with the other
 _WITHOUT_EFFECT = {
     'beast.windows.processes', 'beast.training.num_workers', 'beast.training.checkpoint_minutes',
+    'beast.training.loader',
 }
 # settings of what comes after pretraining
 _OTHER_STAGES = ('beast.segmentation', 'beast.encoding')
@@ -260,36 +262,22 @@ def build_loaders(
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
     rows, held_out = split_windows(store.table, training.validation_fraction, config.seed)
-    pairs = training.batch_size // 2
     sampler = PairSampler(
         rows, store.table['video_id'].to_numpy()[rows], config.pairs.positive, config.seed,
         trainer.global_rank, trainer.world_size,
     )
-    drop_last = training.last_batch == 'drop'
-    if drop_last and len(sampler) < pairs:
-        raise BeastError(
-            f'beast.training.last_batch=drop leaves nothing to train on: the epoch has '
-            f'{len(sampler)} anchors and a batch takes {pairs}; lower beast.training.batch_size '
-            'or keep the last batch'
-        )
-    workers = training.num_workers
-    if workers is None:
-        workers = min(8, len(os.sched_getaffinity(0)) // 2)
-    options = {'num_workers': workers, 'pin_memory': torch.cuda.is_available(),
-               'persistent_workers': workers > 0}
-    train = PairLoader(
-        WindowPairs(store, load_size(size, config.augmentation)), sampler, batch_size=pairs,
-        drop_last=drop_last, **options,
-    )
+    train = training_loader(config, store, sampler)
     logger.info(
         f'beast: {len(rows)} anchors for training, {len(held_out)} held out, '
         f'{len(train)} steps an epoch'
     )
     if len(held_out) == 0:
         return train, None
+    # by PyAV on every machine, so that validation losses can be compared between them
     validation = DataLoader(
-        WindowPairs(store, size), batch_size=pairs,
-        sampler=validation_pairs(held_out, config.seed), **options,
+        WindowPairs(store, size), batch_size=training.batch_size // 2,
+        sampler=validation_pairs(held_out, config.seed),
+        **worker_options(loader_workers(training.num_workers)),
     )
     return train, validation
 

@@ -12,7 +12,6 @@ costs 0.1 ms a pair.
 
 import ctypes
 import io
-import logging
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -39,10 +38,13 @@ from beast_lp.video.windows import OPEN_CLIPS, WindowStore
 if TYPE_CHECKING:
     from nvidia.dali.pipeline import Pipeline
 
-logger = logging.getLogger('lightning_pose.' + __name__)
+Device = Literal['cpu', 'gpu']
 
 # of the codecs that a window store can have
 CPU_CODECS = ('vp9',)
+# px, (height, width): the smallest pictures that every GPU's decoder takes, by codec (NVIDIA Video
+# Codec SDK, capabilities of NVDEC)
+_LEAST_SIDES = {'h264': (16, 48), 'vp9': (128, 128)}
 # a GPU has fewer decoders than that
 _MOST_THREADS = 8
 # characters of DALI's own messages, which come with stack traces
@@ -50,14 +52,10 @@ _LONGEST_REASON = 300
 
 
 class PairOrder(Protocol):
-    """What `DaliPairs` needs of a sampler; `beast_lp.pretraining.pairs.PairSampler` is one."""
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch."""
-        ...
+    """What `DaliPairs` reads in a pass; `beast_lp.pretraining.pairs.PairSampler` is one."""
 
     def __len__(self) -> int:
-        """Return the pairs of an epoch."""
+        """Return the number of pairs."""
         ...
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
@@ -86,20 +84,11 @@ class EncodedBatch(NamedTuple):
     pairs: Int[np.ndarray, 'pairs 3']
 
 
-def dali_device() -> Literal['gpu'] | None:
-    """Return where DALI is worth using, and log why if it is nowhere.
+def dali_obstacle(store: WindowStore) -> str | None:
+    """Say why DALI cannot read a store on a GPU of this machine; None if nothing is known.
 
     On a CPU, PyAV reads the same store faster.
     """
-    reason = _obstacle()
-    if reason is None:
-        logger.info('beast: DALI reads the windows, on the GPU')
-        return 'gpu'
-    logger.info(f'beast: PyAV reads the windows, on the CPU, because {reason}')
-    return None
-
-
-def _obstacle() -> str | None:
     if not torch.cuda.is_available():
         return 'there is no CUDA device'
     try:
@@ -113,6 +102,10 @@ def _obstacle() -> str | None:
         ctypes.CDLL('libnvcuvid.so.1')
     except OSError:
         return "the driver's video decoder (libnvcuvid.so.1) is not installed"
+    codec = _EncodedPairs(store).codec(0)
+    for size in sorted(store.clip_sizes()):
+        if any(side < least for side, least in zip(size, _LEAST_SIDES[codec], strict=True)):
+            return f"a GPU's decoder takes no {codec} of {size[1]} x {size[0]} px"
     return None
 
 
@@ -138,7 +131,7 @@ class DaliPairs:
         sampler: PairOrder,
         batch_size: int,
         size: tuple[int, int],
-        device: Literal['cpu', 'gpu'] = 'gpu',
+        device: Device = 'gpu',
         drop_last: bool = False,
         workers: int = 0,
     ) -> None:
@@ -146,7 +139,7 @@ class DaliPairs:
 
         Args:
             store: the window store.
-            sampler: what to read, and in which order. Lightning sets its epoch.
+            sampler: what to read, and in which order.
             batch_size: pairs in a batch.
             size: (height, width) in px of the frames returned. Where it is smaller than the clip,
                 a pixel is a weighted average of the area it covers.
@@ -164,27 +157,22 @@ class DaliPairs:
                 f'DALI cannot be imported ({error}); install it with '
                 '`pip install beast-lp[dali]`'
             ) from error
-        self.sampler = sampler
         self._batch_size = batch_size
         self._size = size
-        self._device: Literal['cpu', 'gpu'] = device
+        self._device: Device = device
         dataset = _EncodedPairs(store)
         codec = dataset.codec(0)
         if device == 'cpu' and codec not in CPU_CODECS:
             raise BeastError(
                 f'DALI cannot decode {codec} without a GPU; read the windows in '
-                f'{store.directory} with PyAV, or set beast.windows.codec=vp9 and prepare them '
-                'again'
+                f'{store.directory} with PyAV (beast.training.loader=pyav), or store them with '
+                'beast.windows.codec=vp9'
             )
         # its type says what a sample is; a batch of it is an EncodedBatch
         self._loader: DataLoader[Any] = DataLoader(
             dataset, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers,
             persistent_workers=workers > 0, collate_fn=_collate,
         )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch of the next pass."""
-        self.sampler.set_epoch(epoch)
 
     def __len__(self) -> int:
         """Return the number of batches of an epoch."""
@@ -218,7 +206,7 @@ class DaliPairs:
 
 
 def build_pipeline(
-    source: Iterator[Inputs], batch_size: int, size: tuple[int, int], device: Literal['cpu', 'gpu']
+    source: Iterator[Inputs], batch_size: int, size: tuple[int, int], device: Device
 ) -> 'Pipeline':
     """Define the DALI pipeline: clips in memory and ordinals in, frames of one size out.
 
@@ -277,7 +265,7 @@ def _undecodable(error: RuntimeError) -> BeastError:
     reason = ' '.join(str(error).split())[:_LONGEST_REASON]
     return BeastError(
         f'DALI could not decode a batch of windows ({reason}); check that the GPU driver and '
-        'nvidia-dali fit together, or read the windows with PyAV'
+        'nvidia-dali fit together, or set beast.training.loader=pyav'
     )
 
 

@@ -120,6 +120,11 @@ class WindowStore:
         """Return the (height, width) in px at which a window's frames are stored."""
         return self._open_clip(self._clips[index]).size
 
+    def clip_sizes(self) -> set[tuple[int, int]]:
+        """Return the sizes, (height, width) in px, that occur among the clips; opens each."""
+        first_of_each = self.table.groupby('clip', sort=False).indices.values()
+        return {self.clip_size(int(rows[0])) for rows in first_of_each}
+
     def _open_clip(self, name: str) -> '_Clip':
         if self._pid != os.getpid():
             # a forked process shares the file positions of its parent's open files

@@ -32,7 +32,7 @@ def deliver(arguments: argparse.Namespace) -> dict[str, Any]:
     import torch
 
     from beast_lp.config import AugmentationConfig
-    from beast_lp.pretraining.augmentation import augment, draw_geometry, load_size
+    from beast_lp.pretraining.augmentation import augment, draw_geometry, frame_size
     from beast_lp.video.windows import WindowStore
 
     torch.set_num_threads(1)
@@ -40,7 +40,7 @@ def deliver(arguments: argparse.Namespace) -> dict[str, Any]:
     settings, image_size = AugmentationConfig(), (224, 224)
     store = WindowStore.open(arguments.store)
     draw, generator = np.random.default_rng(0), torch.Generator().manual_seed(0)
-    pairs, size = arguments.batch_size // 2, load_size(image_size, settings)
+    pairs, size = arguments.batch_size // 2, frame_size(store.clip_sizes(), image_size, settings)
 
     def batch() -> torch.Tensor:
         rows, sides = draw.integers(len(store), size=pairs), draw.choice((-1, 1), pairs)

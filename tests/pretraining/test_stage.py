@@ -138,6 +138,44 @@ def test_the_number_of_workers_does_not_change_the_result(
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
+def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
+    videos: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
+    if torch.cuda.is_available():
+        pytest.skip('a GPU decodes no VP9 as small as this')
+
+    def config(loader: str) -> BeastConfig:
+        return _config(windows={'codec': 'vp9'}, training={'loader': loader, 'num_workers': 1})
+
+    caplog.set_level('INFO', 'lightning_pose')
+    run_pretraining(config('dali'), videos, tmp_path / 'whole')
+    assert 'DALI reads the windows, on the CPU' in caplog.text
+    run_pretraining(config('pyav'), videos, tmp_path / 'pyav')
+    # the same pairs, masks and geometry in every step, but for a few grey levels
+    losses = [pd.read_csv(tmp_path / name / 'metrics.csv').train_reconstruction.to_numpy()
+              for name in ('whole', 'pyav')]
+    np.testing.assert_allclose(*losses, rtol=0.05)
+
+    for number, (before, after) in enumerate([('dali', 'dali'), ('dali', 'pyav')]):
+        torn = tmp_path / f'torn {number}'
+        with pytest.raises(RuntimeError, match='killed'):
+            run_pretraining(config(before), videos, torn, callbacks=[_Kill(2, 1)])
+        run_pretraining(config(after), videos, torn)
+        assert pd.read_csv(torn / 'metrics.csv').step.tolist() == [3, 6, 9, 12]
+    whole, first = _weights(tmp_path / 'whole'), _weights(tmp_path / 'torn 0')
+    assert all(torch.equal(whole[name], first[name]) for name in whole)
+
+
+def test_dali_without_a_gpu_needs_vp9(videos: list[Path], tmp_path: Path) -> None:
+    pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
+    if torch.cuda.is_available():
+        pytest.skip('is about machines without a CUDA device')
+    with pytest.raises(BeastError, match='beast.training.loader=pyav.*beast.windows.codec=vp9'):
+        run_pretraining(_config(training={'loader': 'dali'}), videos, tmp_path / 'out')
+    assert not (tmp_path / 'out' / 'backbone').exists()
+
+
 def test_a_finished_run_is_not_overwritten(videos: list[Path], tmp_path: Path) -> None:
     run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'out')
     before = _weights(tmp_path / 'out')
@@ -227,6 +265,8 @@ def test_the_precision_is_chosen_and_said(
 
 
 @pytest.mark.gpu
-def test_a_run_on_a_gpu(videos: list[Path], tmp_path: Path) -> None:
-    run_pretraining(_config(training={'precision': 'auto'}), videos, tmp_path / 'out')
+@pytest.mark.parametrize('loader', ['pyav', 'dali'])
+def test_a_run_on_a_gpu(videos: list[Path], tmp_path: Path, loader: str) -> None:
+    config = _config(training={'precision': 'auto', 'loader': loader})
+    run_pretraining(config, videos, tmp_path / 'out')
     assert all(torch.isfinite(value).all() for value in _weights(tmp_path / 'out').values())

@@ -1,7 +1,6 @@
 """Pairs by DALI: those of the sampler, exactly, on the CPU (VP9) as on the GPU (H.264)."""
 
 import ctypes
-import logging
 import pickle
 import subprocess
 import sys
@@ -17,7 +16,7 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.pairs import PairSampler, split_windows
 from beast_lp.video import dali
-from beast_lp.video.dali import DaliPairs, PairBatch, build_pipeline, dali_device
+from beast_lp.video.dali import DaliPairs, PairBatch, build_pipeline, dali_obstacle
 from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.windows import WindowStore
 
@@ -100,7 +99,7 @@ def test_pairs_are_the_samplers_and_exact(
     assert len(held_out)
     sampler = sampler_of(vp9, rows, positive)
     pairs = DaliPairs(vp9, sampler, 4, SIZE, 'cpu', workers=workers)
-    pairs.set_epoch(3)
+    sampler.set_epoch(3)
     batches = list(pairs)
     assert len(batches) == len(pairs)
     for batch in batches:
@@ -119,19 +118,20 @@ def test_pairs_are_the_samplers_and_exact(
 @pytest.mark.parametrize('workers', [0, 1])
 def test_a_pass_depends_on_seed_and_epoch_alone(workers: int, vp9: WindowStore) -> None:
     rows = np.arange(0, len(vp9), 2)
-    pairs = DaliPairs(vp9, sampler_of(vp9, rows), 3, SIZE, 'cpu', workers=workers)
+    sampler = sampler_of(vp9, rows)
+    pairs = DaliPairs(vp9, sampler, 3, SIZE, 'cpu', workers=workers)
     first = list(pairs)
     assert same(first, list(pairs))
     left = iter(pairs)
     next(left)
     # the pass that was left is still there, with batches decoded ahead
     assert same(first, list(pairs))
-    pairs.set_epoch(1)
+    sampler.set_epoch(1)
     second = list(pairs)
     assert rows_of(second) != rows_of(first)
     other_seed = DaliPairs(vp9, sampler_of(vp9, rows, seed=1), 3, SIZE, 'cpu')
     assert rows_of(list(other_seed)) != rows_of(first)
-    pairs.set_epoch(0)
+    sampler.set_epoch(0)
     assert same(first, list(pairs))
 
 
@@ -255,9 +255,10 @@ def test_a_forked_process_opens_clips_by_itself(
 def test_gpu_pairs_are_exact(store_of: StoreOf, read_counter: ReadCounter) -> None:
     store = store_of('h264')
     for positive in ('adjacent', 'anywhere'):
-        pairs = DaliPairs(store, sampler_of(store, positive=positive), 8, SIZE, 'gpu', workers=1)
+        sampler = sampler_of(store, positive=positive)
+        pairs = DaliPairs(store, sampler, 8, SIZE, 'gpu', workers=1)
         for epoch in range(3):
-            pairs.set_epoch(epoch)
+            sampler.set_epoch(epoch)
             batches = list(pairs)
             assert all(batch.pixels.is_cuda for batch in batches)
             assert sorted(pair[0] for pair in rows_of(batches)) == list(range(len(store)))
@@ -265,28 +266,27 @@ def test_gpu_pairs_are_exact(store_of: StoreOf, read_counter: ReadCounter) -> No
             assert same(list(pairs), batches)
 
 
-def test_dali_is_chosen_where_it_helps(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+def test_what_keeps_dali_from_a_gpu_is_named(
+    store_of: StoreOf, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    caplog.set_level(logging.INFO, 'lightning_pose')
+    store = store_of('h264')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-    assert dali_device() is None
-    assert 'PyAV reads the windows, on the CPU, because there is no CUDA device' in caplog.text
+    assert dali_obstacle(store) == 'there is no CUDA device'
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(ctypes, 'CDLL', lambda name: None)
-    assert dali_device() == 'gpu'
+    assert dali_obstacle(store) is None
+    # 96 x 128 px
+    assert dali_obstacle(store_of('vp9')) == "a GPU's decoder takes no vp9 of 128 x 96 px"
 
     def no_driver(name: str) -> None:
         raise OSError(name)
 
     monkeypatch.setattr(ctypes, 'CDLL', no_driver)
-    assert dali_device() is None
-    assert 'libnvcuvid' in caplog.text
+    assert 'libnvcuvid' in (dali_obstacle(store) or '')
 
     monkeypatch.setitem(sys.modules, 'nvidia.dali', None)
-    assert dali_device() is None
-    assert 'DALI cannot be imported' in caplog.text
+    assert 'DALI cannot be imported' in (dali_obstacle(store) or '')
 
 
 def test_missing_dali_is_named(vp9: WindowStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,20 @@ def test_the_stored_size_is_that_of_the_clip(build_store: BuildStore) -> None:
         WindowStore.open(store.directory).clip_size(2)
 
 
+def test_every_size_among_the_clips_is_listed(
+    write_video: Callable[..., Path], counter_frame: Callable[..., np.ndarray], tmp_path: Path,
+) -> None:
+    videos = [
+        write_video(f'{at}.mp4', [counter_frame(k, *size) for k in range(20)])
+        for at, size in enumerate([(96, 128), (96, 128), (144, 208)])
+    ]
+    store = prepare_windows(
+        videos, tmp_path / 'out', AnchorConfig(per_video=3), WindowConfig(processes=1), seed=0,
+        progress=False,
+    )
+    assert store.clip_sizes() == {(96, 128), (144, 208)}
+
+
 @pytest.mark.parametrize('offsets', [(), (2,), (0, -2)])
 def test_other_offsets_are_refused(build_store: BuildStore, offsets: tuple[int, ...]) -> None:
     with pytest.raises(ValueError, match='offsets must be among'):

@@ -1,0 +1,163 @@
+"""Which reader feeds the training: PyAV in worker processes, or DALI on the GPU.
+
+Both read the same pairs of the same window store in the sampler's order, and `PairLoader` makes
+either resumable, so that all that differs is a few grey levels of colour conversion and scaling.
+"""
+
+import logging
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from beast_lp.config import BeastConfig
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.augmentation import frame_size
+from beast_lp.pretraining.pairs import (
+    BatchReader,
+    Frames,
+    Pair,
+    PairLoader,
+    PairSampler,
+    WindowPairs,
+)
+from beast_lp.video.dali import DaliPairs, Device, dali_obstacle
+from beast_lp.video.windows import WindowStore
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+_MOST_WORKERS = 8
+# pairs that `auto` has DALI read before it trusts it
+_TRIAL_PAIRS = 8
+# grey levels, mean over a frame, by which the two readers may differ: 2-3 were seen, and wrong
+# colours or a wrong frame of a moving animal are more
+_TRIAL_TOLERANCE = 8.0
+
+
+class DaliReader:
+    """Batches of pairs that DALI decodes, as `Frames`."""
+
+    def __init__(self, pairs: DaliPairs, dataset: WindowPairs) -> None:
+        """Read.
+
+        Args:
+            pairs: decodes the frames.
+            dataset: of the same store; knows where they are from.
+        """
+        self._pairs = pairs
+        self._dataset = dataset
+
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch."""
+        return len(self._pairs)
+
+    def __iter__(self) -> Iterator[Frames]:
+        """Yield the batches; the pixels stay on the device that decoded them."""
+        for batch in self._pairs:
+            yield Frames(batch.pixels, *self._dataset.origins(batch.pairs.numpy()))
+
+
+def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSampler) -> PairLoader:
+    """Build the loader of the training frames, and say in the log who reads them.
+
+    Args:
+        config: all settings.
+        store: the window store.
+        sampler: of this rank.
+
+    Raises:
+        BeastError: if nothing is left to train on, or `beast.training.loader=dali` cannot be had.
+    """
+    training, image_size = config.training, config.model.image_size
+    pairs, drop_last = training.batch_size // 2, training.last_batch == 'drop'
+    if drop_last and len(sampler) < pairs:
+        raise BeastError(
+            f'beast.training.last_batch=drop leaves nothing to train on: the epoch has '
+            f'{len(sampler)} anchors and a batch takes {pairs}; lower beast.training.batch_size '
+            'or keep the last batch'
+        )
+    size = frame_size(
+        store.clip_sizes(), (image_size[0], image_size[1]), config.augmentation
+    )
+    dataset, workers = WindowPairs(store, size), loader_workers(training.num_workers)
+    device = choose_dali(training.loader, store, size)
+    reader: BatchReader
+    if device is None:
+        reader = DataLoader(
+            dataset, pairs, sampler=sampler, drop_last=drop_last, **worker_options(workers)
+        )
+    else:
+        reader = DaliReader(
+            DaliPairs(store, sampler, pairs, size, device, drop_last, workers), dataset
+        )
+    return PairLoader(reader, sampler, pairs)
+
+
+def loader_workers(setting: int | None) -> int:
+    """Return the number of processes that read frames; None is one per two cores, at most 8."""
+    if setting is not None:
+        return setting
+    return min(_MOST_WORKERS, len(os.sched_getaffinity(0)) // 2)
+
+
+def worker_options(workers: int) -> dict[str, Any]:
+    """Return the options of torch's loader for a number of processes."""
+    return {
+        'num_workers': workers, 'pin_memory': torch.cuda.is_available(),
+        'persistent_workers': workers > 0,
+    }
+
+
+def choose_dali(setting: str, store: WindowStore, size: tuple[int, int]) -> Device | None:
+    """Say whether DALI reads the training frames, and where.
+
+    `auto` takes DALI on a machine with a CUDA device, once it has read some pairs of the store as
+    PyAV reads them. On a CPU, PyAV is the faster of the two.
+
+    Args:
+        setting: `auto`, `pyav` or `dali`.
+        store: the window store.
+        size: (height, width) in px at which frames are read.
+
+    Returns:
+        the device, None for PyAV.
+    """
+    if setting == 'dali':
+        device: Device = 'gpu' if torch.cuda.is_available() else 'cpu'
+        logger.info(f'beast: DALI reads the windows, on the {device.upper()}')
+        return device
+    reason = 'beast.training.loader says so'
+    if setting == 'auto':
+        reason = dali_obstacle(store) or trial(store, size, 'gpu')
+        if reason is None:
+            logger.info('beast: DALI reads the windows, on the GPU')
+            return 'gpu'
+    logger.info(f'beast: PyAV reads the windows, on the CPU, because {reason}')
+    return None
+
+
+def trial(store: WindowStore, size: tuple[int, int], device: Device) -> str | None:
+    """Let DALI read some pairs, spread over the store, and compare them with PyAV's.
+
+    Returns:
+        why DALI cannot be used, None if it can.
+    """
+    rows = np.unique(np.linspace(0, len(store) - 1, _TRIAL_PAIRS).astype(int)).tolist()
+    pairs = [Pair(row, row, 1 - 2 * (at % 2)) for at, row in enumerate(rows)]
+    try:
+        (batch,) = DaliPairs(store, pairs, len(pairs), size, device)
+    except BeastError as error:
+        return f'a trial of DALI failed: {error}'
+    expected = np.stack([
+        store.read(anchor, (0, offset), size) for anchor, _, offset in pairs
+    ]).astype(np.int16)
+    difference = np.abs(batch.pixels.cpu().numpy() - expected).mean((2, 3, 4)).max()
+    if difference > _TRIAL_TOLERANCE:
+        return (
+            f'DALI gives other frames than PyAV on this machine, by {difference:.0f} of 255 '
+            'grey levels'
+        )
+    return None

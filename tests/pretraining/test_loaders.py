@@ -1,0 +1,201 @@
+"""Who reads the training frames, and that nothing else depends on it."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_config
+from beast_lp.errors import BeastError
+from beast_lp.pretraining import loaders
+from beast_lp.pretraining.loaders import (
+    choose_dali,
+    loader_workers,
+    training_loader,
+    trial,
+)
+from beast_lp.pretraining.pairs import Frames, PairLoader, PairSampler
+from beast_lp.video.prepare import prepare_windows
+from beast_lp.video.windows import WindowStore
+
+IMAGE_SIZE = (48, 64)
+BATCH = 4
+READERS = ('pyav', 'dali')
+
+
+@pytest.fixture
+def store(write_video: Callable[..., Path], tmp_path: Path) -> WindowStore:
+    """Return a VP9 store of two videos in which a square jumps about."""
+    videos = []
+    for seed in range(2):
+        draw = np.random.default_rng(seed)
+        frames = []
+        for _ in range(60):
+            frame = np.full((48, 64, 3), 90 + 60 * seed, np.uint8)
+            y, x = draw.integers(0, 32), draw.integers(0, 48)
+            frame[y:y + 16, x:x + 16] = draw.integers(0, 256, 3)
+            frames.append(frame)
+        videos.append(write_video(f'video {seed}.mp4', frames))
+    return prepare_windows(
+        videos, tmp_path / 'out', AnchorConfig(strategy='uniform', per_video=9),
+        WindowConfig(codec='vp9', crf=4, processes=1), 0, progress=False,
+    )
+
+
+def config_of(loader: str, positive: str = 'adjacent', **training: Any) -> BeastConfig:
+    return parse_config({
+        'model': {'image_size': list(IMAGE_SIZE)},
+        'pairs': {'positive': positive},
+        'training': {'loader': loader, 'batch_size': 2 * BATCH, 'num_workers': 0, **training},
+    })
+
+
+def sampler_of(
+    store: WindowStore, positive: str = 'adjacent', rank: int = 0, world_size: int = 1
+) -> PairSampler:
+    rows = np.arange(len(store))
+    return PairSampler(rows, store.table['video_id'].to_numpy(), positive, 3, rank, world_size)
+
+
+def loader_of(
+    name: str, store: WindowStore, positive: str = 'adjacent', rank: int = 0, world_size: int = 1,
+    **training: Any,
+) -> PairLoader:
+    if name == 'dali':
+        pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
+    sampler = sampler_of(store, positive, rank, world_size)
+    return training_loader(config_of(name, positive, **training), store, sampler)
+
+
+def same_origins(first: list[Frames], second: list[Frames]) -> bool:
+    return len(first) == len(second) and all(
+        torch.equal(a.video, b.video) and torch.equal(a.time, b.time)
+        for a, b in zip(first, second, strict=True)
+    )
+
+
+@pytest.mark.parametrize('positive', ['adjacent', 'anywhere'])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_both_readers_give_the_same_batches(
+    store: WindowStore, positive: str, workers: int,
+) -> None:
+    ours, dali = (loader_of(name, store, positive, num_workers=workers) for name in READERS)
+    for epoch in range(2):
+        for loader in (ours, dali):
+            loader.sampler.set_epoch(epoch)
+        first, second = list(ours), list(dali)
+        assert len(first) == len(ours) == len(dali) == 5
+        assert [len(batch.pixels) for batch in first] == [4, 4, 4, 4, 2]
+        assert same_origins(first, second)
+        for a, b in zip(first, second, strict=True):
+            assert a.pixels.shape == b.pixels.shape
+            assert a.pixels.dtype == b.pixels.dtype == torch.uint8
+            assert (a.pixels.float() - b.pixels.float()).abs().mean() < 3
+
+
+@pytest.mark.parametrize('name', READERS)
+@pytest.mark.parametrize('taken', [0, 1, 3, 5])
+def test_a_loader_goes_on_within_an_epoch(name: str, store: WindowStore, taken: int) -> None:
+    whole = loader_of(name, store)
+    whole.sampler.set_epoch(4)
+    batches = list(whole)
+    torn = loader_of(name, store)
+    torn.sampler.set_epoch(4)
+    passing = iter(torn)
+    for _ in range(taken):
+        next(passing)
+    state = torn.state_dict()
+    assert state == ({'epoch': 5, 'batches': 0} if taken == 5 else {'epoch': 4, 'batches': taken})
+
+    resumed = loader_of(name, store)
+    resumed.load_state_dict(state)
+    assert resumed.state_dict() == state
+    rest = list(resumed)
+    if taken < 5:
+        assert same_origins(rest, batches[taken:])
+        assert all(torch.equal(a.pixels, b.pixels)
+                   for a, b in zip(rest, batches[taken:], strict=True))
+    assert resumed.state_dict() == {'epoch': resumed.sampler.epoch + 1, 'batches': 0}
+
+
+@pytest.mark.parametrize('name', READERS)
+def test_ranks_read_different_anchors(name: str, store: WindowStore) -> None:
+    shares = [
+        {(int(batch.video[at, 0]), int(batch.time[at, 0]))
+         for batch in loader_of(name, store, rank=rank, world_size=2)
+         for at in range(len(batch.time))}
+        for rank in range(2)
+    ]
+    assert not shares[0] & shares[1]
+    assert len(shares[0]) == len(shares[1]) == 9
+
+
+@pytest.mark.parametrize('name', READERS)
+def test_the_last_batch_can_be_dropped(name: str, store: WindowStore) -> None:
+    loader = loader_of(name, store, last_batch='drop')
+    assert [len(batch.pixels) for batch in loader] == [4] * 4
+    assert len(loader) == 4
+    with pytest.raises(BeastError, match='leaves nothing to train on'):
+        loader_of(name, store, last_batch='drop', batch_size=64)
+
+
+def test_the_choice_is_said(
+    store: WindowStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, 'lightning_pose')
+
+    def choose(setting: str, obstacle: str | None = None, failure: str | None = None) -> str:
+        caplog.clear()
+        monkeypatch.setattr(loaders, 'dali_obstacle', lambda _: obstacle)
+        monkeypatch.setattr(loaders, 'trial', lambda *_: failure)
+        device = choose_dali(setting, store, IMAGE_SIZE)
+        (record,) = caplog.records
+        return f'{device}: {record.message}'
+
+    pyav = 'None: beast: PyAV reads the windows, on the CPU, because'
+    assert choose('auto') == 'gpu: beast: DALI reads the windows, on the GPU'
+    assert choose('auto', 'there is none') == f'{pyav} there is none'
+    assert choose('auto', failure='it fails') == f'{pyav} it fails'
+    assert choose('pyav') == f'{pyav} beast.training.loader says so'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+    assert choose('dali') == 'cpu: beast: DALI reads the windows, on the CPU'
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert choose('dali') == 'gpu: beast: DALI reads the windows, on the GPU'
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without a CUDA device')
+def test_without_a_cuda_device_auto_is_pyav(store: WindowStore) -> None:
+    assert choose_dali('auto', store, IMAGE_SIZE) is None
+
+
+def test_a_trial_passes_or_says_what_is_wrong(
+    store: WindowStore, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
+    assert trial(store, IMAGE_SIZE, 'cpu') is None
+
+    read = WindowStore.read
+    monkeypatch.setattr(WindowStore, 'read', lambda *arguments: read(*arguments)[..., ::-1])
+    assert 'DALI gives other frames than PyAV' in (trial(store, IMAGE_SIZE, 'cpu') or '')
+    monkeypatch.undo()
+
+    (store.directory / store.table['clip'].iloc[0]).unlink()
+    failure = trial(WindowStore.open(store.directory), IMAGE_SIZE, 'cpu') or ''
+    assert 'a trial of DALI failed' in failure
+    assert 'missing or damaged' in failure
+
+
+@pytest.mark.gpu
+def test_a_trial_passes_on_a_gpu(store: WindowStore) -> None:
+    assert trial(store, IMAGE_SIZE, 'gpu') is None
+
+
+def test_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert loader_workers(3) == 3
+    for cores, workers in ((1, 0), (2, 1), (7, 3), (64, 8)):
+        monkeypatch.setattr(loaders.os, 'sched_getaffinity', lambda _, n=cores: set(range(n)))
+        assert loader_workers(None) == workers
