@@ -4,6 +4,7 @@
 boundary nothing sees a dict.
 """
 
+from beast_lp.config.encoding import EncodingConfig
 from beast_lp.config.presets import PRESETS
 from beast_lp.config.pretraining import (
     AnchorConfig,
@@ -18,7 +19,7 @@ from beast_lp.config.section import BeastConfig, config_yaml, parse_config
 from beast_lp.config.segmentation import SegmentationConfig
 
 __all__ = [
-    'PRESETS', 'AnchorConfig', 'AugmentationConfig', 'BeastConfig', 'LossConfig', 'ModelConfig',
-    'PairConfig', 'SegmentationConfig', 'TrainingConfig', 'WindowConfig', 'config_yaml',
-    'parse_config',
+    'PRESETS', 'AnchorConfig', 'AugmentationConfig', 'BeastConfig', 'EncodingConfig', 'LossConfig',
+    'ModelConfig', 'PairConfig', 'SegmentationConfig', 'TrainingConfig', 'WindowConfig',
+    'config_yaml', 'parse_config',
 ]

@@ -8,6 +8,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from beast_lp.config.checks import check_choice, nearest
+from beast_lp.config.encoding import EncodingConfig
 from beast_lp.config.presets import PRESETS
 from beast_lp.config.pretraining import (
     AnchorConfig,
@@ -46,6 +47,7 @@ class BeastConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
+    encoding: EncodingConfig = field(default_factory=EncodingConfig)
 
 
 def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:

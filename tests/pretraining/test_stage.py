@@ -15,7 +15,13 @@ from transformers import ViTModel
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.stage import RunFiles, choose_precision, run_pretraining
+from beast_lp.pretraining.stage import (
+    RunFiles,
+    choose_precision,
+    difference_to,
+    run_pretraining,
+    run_settings,
+)
 
 SECTION: dict[str, Any] = {
     'init': 'random',
@@ -270,3 +276,12 @@ def test_a_run_on_a_gpu(videos: list[Path], tmp_path: Path, loader: str) -> None
     config = _config(training={'precision': 'auto', 'loader': loader})
     run_pretraining(config, videos, tmp_path / 'out')
     assert all(torch.isfinite(value).all() for value in _weights(tmp_path / 'out').values())
+
+
+def test_settings_of_other_stages_do_not_make_another_run(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path)
+    files.config.write_text(run_settings(_config(), []))
+    other = run_settings(_config(encoding={'lags': 9}), [])
+    assert other != files.config.read_text()
+    assert difference_to(files, other) == ''
+    assert 'beast.seed' in difference_to(files, run_settings(_config(seed=1), []))

@@ -2,6 +2,8 @@
 
 from types import ModuleType
 
-from beast_lp.host.commands import beast_demo, pretrain
+from beast_lp.host.commands import beast_demo, encode, pretrain
 
-COMMANDS: dict[str, ModuleType] = {'pretrain': pretrain, 'beast_demo': beast_demo}
+COMMANDS: dict[str, ModuleType] = {
+    'pretrain': pretrain, 'encode': encode, 'beast_demo': beast_demo,
+}

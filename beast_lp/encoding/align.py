@@ -1,0 +1,242 @@
+"""Features and spikes on one clock: bins by time stamp, never by index."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+
+from beast_lp.encoding.spikes import Activity, Binned
+from beast_lp.errors import BeastError
+
+
+@dataclass(frozen=True)
+class Bins:
+    """When the bins are; bins of one group follow each other without a break.
+
+    In a recording cut into trials a group is a trial.
+    """
+
+    # centres, seconds on the clock of the spikes
+    times: Float[np.ndarray, ' bins']
+    width: float
+    group: Int[np.ndarray, ' bins']
+
+    def __len__(self) -> int:
+        """Return the number of bins."""
+        return len(self.times)
+
+    def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Bins':
+        """Return the chosen bins."""
+        return Bins(self.times[chosen], self.width, self.group[chosen])
+
+
+def camera_clock(
+    frame_times: Float[np.ndarray, ' frames'], frames_in_video: int, offset: float, source: object,
+) -> Float[np.ndarray, ' frames']:
+    """Check the camera's time stamps and bring them onto the clock of the spikes.
+
+    Args:
+        frame_times: seconds, one per frame of the video; more than that are cut off at the end.
+        frames_in_video: frames of the video.
+        offset: seconds added to them.
+        source: of the time stamps, for messages.
+
+    Returns:
+        one time per frame.
+
+    Raises:
+        BeastError: if there are fewer stamps than frames, or they are NaN or do not ascend.
+    """
+    if len(frame_times) < frames_in_video:
+        raise BeastError(
+            f'{source} holds {len(frame_times)} camera times for a video of {frames_in_video} '
+            'frames, so it is not known which frames have one; give a time for every frame'
+        )
+    times = np.asarray(frame_times[:frames_in_video], dtype=np.float64)
+    if not np.isfinite(times).all():
+        raise BeastError(
+            f'{int((~np.isfinite(times)).sum())} of the {len(times)} camera times in {source} are '
+            'NaN or infinite; mend them'
+        )
+    if (np.diff(times) < 0).any():
+        raise BeastError(
+            f'the camera times in {source} do not ascend (first at frame '
+            f'{int(np.argmax(np.diff(times) < 0)) + 1}); mend them'
+        )
+    return times + offset
+
+
+def continuous_bins(
+    activity: Activity, camera: tuple[float, float], width: float,
+) -> Bins:
+    """Lay bins over the time in which camera and neurons were both recorded.
+
+    Args:
+        activity: of a session; counts keep the bins that they have.
+        camera: seconds of the first and the last frame.
+        width: of the bins in seconds, for spikes.
+
+    Returns:
+        the bins.
+
+    Raises:
+        BeastError: if the two do not overlap.
+    """
+    low, high = activity.span
+    start, stop = max(low, camera[0]), min(high, camera[1])
+    if isinstance(activity, Binned):
+        half = activity.width / 2
+        inside = (activity.times >= camera[0] - half) & (activity.times <= camera[1] + half)
+        times, width = activity.times[inside], activity.width
+    else:
+        count = int(np.floor((stop - start) / width + 1e-6)) if stop > start else 0
+        times = start + (np.arange(count) + 0.5) * width
+    if not len(times):
+        raise BeastError(
+            f'the spikes of {activity.source} lie outside the video: they span {low:.2f} to '
+            f'{high:.2f} s and the camera {camera[0]:.2f} to {camera[1]:.2f} s; set '
+            'beast.encoding.clock_offset_s, or give camera times on the clock of the spikes'
+        )
+    return Bins(times, width, _stretches(times, width))
+
+
+def trial_bins(
+    activity: Activity, camera: tuple[float, float], events: Float[np.ndarray, ' events'],
+    window: tuple[float, float], width: float,
+) -> Bins:
+    """Lay the same bins around every event whose window was recorded by camera and neurons.
+
+    Args:
+        activity: of a session; counts keep their width, and their bin at the window's start is a
+            trial's first.
+        camera: seconds of the first and the last frame.
+        events: seconds; NaN (no such event in that trial) and windows that reach out of the
+            recording are passed over.
+        window: seconds before (negative) and after the event.
+        width: of the bins in seconds, for spikes.
+
+    Returns:
+        the bins; each group is a trial, all of one length.
+
+    Raises:
+        BeastError: if no trial is left.
+    """
+    if isinstance(activity, Binned):
+        width = activity.width
+    bins = int(np.floor((window[1] - window[0]) / width + 1e-6))
+    if bins < 1:
+        raise BeastError(
+            f'a trial of {window[0]:g} to {window[1]:g} s holds no bin of {width:g} s; widen '
+            'beast.encoding.trials.window'
+        )
+    low, high = max(activity.span[0], camera[0]), min(activity.span[1], camera[1])
+    starts = np.sort(events[np.isfinite(events)]) + window[0]
+    starts = starts[(starts >= low - width) & (starts + bins * width <= high + width)]
+    if isinstance(activity, Binned):
+        trials = _own_trials(activity, starts, bins)
+    else:
+        trials = [start + (np.arange(bins) + 0.5) * width for start in starts]
+    # a spike belongs to one trial
+    apart: list[np.ndarray] = []
+    for trial in trials:
+        if not apart or trial[0] > apart[-1][-1] + width / 2:
+            apart.append(trial)
+    if not apart:
+        raise BeastError(
+            f'none of the {len(events)} events has its whole window of {window[0]:g} to '
+            f'{window[1]:g} s inside the recording of {activity.source} ({low:.2f} to {high:.2f} '
+            's); check beast.encoding.trials.events and the clocks'
+        )
+    return Bins(np.concatenate(apart), width, np.repeat(np.arange(len(apart)), bins))
+
+
+def _own_trials(
+    activity: Binned, starts: Float[np.ndarray, ' trials'], bins: int,
+) -> list[Float[np.ndarray, ' bins']]:
+    """Find each trial's bins among those that the recording has."""
+    first = np.searchsorted(activity.times - activity.width / 2, starts - 1e-6)
+    trials = [activity.times[at:at + bins] for at in first]
+    unbroken = activity.width * (bins - 0.5)
+    return [trial for trial in trials
+            if len(trial) == bins and trial[-1] - trial[0] < unbroken]
+
+
+def responses_in(activity: Activity, bins: Bins) -> Float[np.ndarray, 'bins neurons']:
+    """Return the spike counts, or traces, of the bins."""
+    if isinstance(activity, Binned):
+        return activity.values[np.searchsorted(activity.times, bins.times - 1e-9)]
+    # trials come in the order of time and do not overlap
+    return activity.count(bins.times - bins.width / 2, bins.width)
+
+
+def features_in(
+    features: Float[np.ndarray, 'frames features'],
+    frame_times: Float[np.ndarray, ' frames'],
+    bins: Bins,
+    interpolation: str,
+    max_gap: float,
+) -> tuple[Float[np.ndarray, 'bins features'], Bool[np.ndarray, ' bins']]:
+    """Take features at the centres of bins.
+
+    Args:
+        features: one row per frame that has some; a row with a NaN is as good as a dropped frame.
+        frame_times: seconds of these frames, ascending.
+        bins: when.
+        interpolation: `nearest` or `linear`.
+        max_gap: seconds; a bin between two frames that are further apart than this (frames were
+            dropped), or as far from the first or last frame, has no features.
+
+    Returns:
+        the features, and which bins have some; the rows of the others are 0.
+
+    Raises:
+        BeastError: if no frame has features.
+    """
+    whole = np.isfinite(features).all(axis=1)
+    if not whole.any():
+        raise BeastError(
+            f'each of the {len(features)} frames has a NaN among its features; mend the source, '
+            'or leave out keypoints that are never seen'
+        )
+    rows, times = np.flatnonzero(whole), frame_times[whole]
+    after = np.clip(np.searchsorted(times, bins.times), 1, len(times) - 1) if len(times) > 1 else (
+        np.zeros(len(bins), dtype=int))
+    before = np.maximum(after - 1, 0)
+    distance = times[after] - times[before]
+    inside = (bins.times >= times[0]) & (bins.times <= times[-1])
+    outside = np.maximum(times[0] - bins.times, bins.times - times[-1])
+    # time stamps jitter in their last digits
+    slack = 1e-6
+    known = np.where(inside, distance <= max_gap + slack, outside <= max_gap / 2 + slack)
+    weight = np.clip((bins.times - times[before]) / np.where(distance > 0, distance, 1), 0, 1)
+    if interpolation == 'nearest':
+        weight = np.round(weight)
+    result = np.zeros((len(bins), features.shape[1]), dtype=np.float32)
+    mix = weight[known, None].astype(np.float32)
+    result[known] = (1 - mix) * features[rows[before[known]]] + mix * features[rows[after[known]]]
+    return result, known
+
+
+def usable_bins(bins: Bins, known: Bool[np.ndarray, ' bins'], trials: bool) -> Bins:
+    """Leave out bins without features; a trial that loses one goes as a whole.
+
+    Raises:
+        BeastError: if nothing is left.
+    """
+    if trials:
+        lost = np.unique(bins.group[~known])
+        known = ~np.isin(bins.group, lost)
+    if not known.any():
+        raise BeastError(
+            f'none of the {len(bins)} bins has features: the frames are further apart than '
+            'beast.encoding.max_gap_s, or the clocks do not agree; raise it, or set '
+            'beast.encoding.clock_offset_s'
+        )
+    rest = bins.part(known)
+    group = rest.group if trials else _stretches(rest.times, rest.width)
+    return Bins(rest.times, rest.width, group)
+
+
+def _stretches(times: Float[np.ndarray, ' bins'], width: float) -> Int[np.ndarray, ' bins']:
+    """Number the stretches of bins that follow each other without a break."""
+    return np.concatenate([[0], np.cumsum(np.diff(times) > 1.5 * width)])

@@ -1,0 +1,90 @@
+"""Low-rank Poisson regression: counts ~ Poisson(exp(b + x U V)), fitted by L-BFGS.
+
+Both factors are penalised by their squared norms, which at the optimum is the nuclear norm of
+their product (Srebro, Rennie & Jaakkola 2004): a larger penalty also lowers the rank in use.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+# exp of it is still a plain number of spikes; only steps of the line search go beyond
+_LARGEST_LOG_RATE = 15.0
+_MAX_STEPS = 200
+
+
+@dataclass(frozen=True)
+class PoissonWeights:
+    """The fitted model: log rate = bias + x @ left @ right."""
+
+    left: Float[np.ndarray, 'features rank']
+    right: Float[np.ndarray, 'rank neurons']
+    bias: Float[np.ndarray, ' neurons']
+
+    def rates(
+        self, x: Float[np.ndarray, 'bins features'], largest: Float[np.ndarray, ' neurons'],
+    ) -> Float[np.ndarray, 'bins neurons']:
+        """Return the expected spikes per bin, at most `largest` per neuron.
+
+        An exponential of features that training never saw has no limit of its own.
+        """
+        drive = (x @ self.left) @ self.right + self.bias
+        return np.minimum(np.exp(np.minimum(drive, _LARGEST_LOG_RATE)), largest)
+
+
+def fit_poisson(
+    x: Float[np.ndarray, 'bins features'],
+    counts: Float[np.ndarray, 'bins neurons'],
+    penalty: float,
+    start: PoissonWeights,
+    device: torch.device,
+) -> PoissonWeights:
+    """Minimise the mean over bins of the summed Poisson NLL + penalty / 2 * squared factors.
+
+    Args:
+        x: features of zero mean and about unit variance.
+        counts: spikes per bin.
+        penalty: of both factors, at least 0.
+        start: first guess; its factors set the rank.
+        device: that computes.
+
+    Returns:
+        the fitted weights, of the same rank.
+    """
+    features, spikes = (torch.as_tensor(array, dtype=torch.float32, device=device)
+                        for array in (x, counts))
+    parameters = [torch.tensor(array, dtype=torch.float32, device=device, requires_grad=True)
+                  for array in balanced(start.left, start.right)]
+    bias = torch.tensor(start.bias, dtype=torch.float32, device=device, requires_grad=True)
+    left, right = parameters
+    parameters.append(bias)
+    optimiser = torch.optim.LBFGS(
+        parameters, max_iter=_MAX_STEPS, history_size=10, line_search_fn='strong_wolfe',
+        tolerance_grad=1e-5, tolerance_change=1e-6,
+    )
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        drive = torch.addmm(bias, features @ left, right).clamp(max=_LARGEST_LOG_RATE)
+        value = (drive.exp() - spikes * drive).sum() / len(features)
+        value = value + penalty / 2 * (left.square().sum() + right.square().sum())
+        value.backward()
+        return value
+
+    optimiser.step(loss)
+    fitted = [parameter.detach().double().cpu().numpy() for parameter in parameters]
+    return PoissonWeights(*fitted)
+
+
+def balanced(
+    left: Float[np.ndarray, 'features rank'], right: Float[np.ndarray, 'rank neurons'],
+) -> tuple[Float[np.ndarray, 'features rank'], Float[np.ndarray, 'rank neurons']]:
+    """Return factors of the same product whose squared norms are as small as can be."""
+    basis_left, triangle_left = np.linalg.qr(left)
+    basis_right, triangle_right = np.linalg.qr(right.T)
+    u, s, v = np.linalg.svd(triangle_left @ triangle_right.T, full_matrices=False)
+    root = np.sqrt(s)
+    return (basis_left @ u) * root, root[:, None] * (v @ basis_right.T)

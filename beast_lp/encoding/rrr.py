@@ -1,0 +1,87 @@
+"""Reduced-rank regression of continuous recordings: Gaussian in closed form, and Poisson."""
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from beast_lp.encoding.encoder import Encoder, Options, Reader, score
+from beast_lp.encoding.linear import Moments, reduced_rank
+from beast_lp.encoding.metrics import RATE_FLOOR
+from beast_lp.encoding.poisson import PoissonWeights, fit_poisson
+from beast_lp.encoding.ridge import Ridge
+from beast_lp.encoding.samples import Samples, smooth
+
+
+class ReducedRank(Ridge):
+    """Ridge whose weights have a low rank: all neurons read the same few directions."""
+
+    def __init__(self, options: Options, penalties: list[float], ranks: list[int]) -> None:
+        """Keep the penalties and ranks to choose from."""
+        super().__init__(options, penalties)
+        self.ranks = ranks
+
+    def _candidates(self) -> list[dict[str, float]]:
+        return [{'penalty': penalty, 'rank': rank}
+                for penalty in self.penalties for rank in self.ranks]
+
+    def _solve(
+        self, moments: Moments, chosen: dict[str, float],
+    ) -> Float[np.ndarray, 'inputs neurons']:
+        left, right = reduced_rank(moments, chosen['penalty'], int(chosen['rank']))
+        return left @ right
+
+
+class PoissonReducedRank(Encoder):
+    """Low-rank log-linear rates, fitted by the Poisson likelihood of the counts themselves."""
+
+    def __init__(self, options: Options, penalties: list[float], rank: int) -> None:
+        """Keep the penalties to choose from and the largest rank."""
+        super().__init__(options)
+        self.penalties = penalties
+        self.rank = rank
+
+    def fit(self, train: Samples, validation: Samples) -> None:
+        """Fit from the largest penalty down, until smaller ones predict validation worse."""
+        weights, inputs = self._start(train)
+        held_out = self._reader(validation.features, validation.run)
+        best = -np.inf
+        for penalty in sorted(self.penalties, reverse=True):
+            weights = fit_poisson(
+                inputs, train.responses, penalty, weights, self.options.device
+            )
+            value = score(validation, weights.rates(held_out, self._largest), True)
+            if value > best or not self.chosen:
+                best, self._weights = value, weights
+                self.chosen = {'penalty': penalty, 'rank': self.rank}
+            else:
+                # the path is followed downhill only
+                break
+
+    def refit(self, train: Samples) -> None:
+        """Fit again with the penalty that `fit` chose."""
+        start, inputs = self._start(train)
+        self._weights = fit_poisson(
+            inputs, train.responses, self.chosen['penalty'], start, self.options.device
+        )
+
+    def predict(
+        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+    ) -> Float[np.ndarray, 'bins neurons']:
+        """Return expected spikes per bin."""
+        return self._weights.rates(self._reader(features, run), self._largest)
+
+    def _start(
+        self, train: Samples,
+    ) -> tuple[PoissonWeights, Float[np.ndarray, 'bins inputs']]:
+        """Return the Gaussian solution, to first order that of the log rate, as a first guess."""
+        options = self.options
+        self._reader = Reader.fit(train.features, options.components, options.lags)
+        inputs = self._reader(train.features, train.run)
+        mean = np.maximum(train.responses.mean(axis=0), RATE_FLOOR)
+        # no prediction beyond what was ever counted: an exponential has no limit of its own
+        self._largest = np.maximum(train.responses.max(axis=0), mean).astype(np.float64)
+        relative = smooth(train.responses, train.run, options.smoothing) / mean - 1
+        centre = inputs.mean(axis=0)
+        left, right = reduced_rank(Moments.of(inputs - centre, relative), 0.3, self.rank)
+        # halved: log(1 + a) is less than a
+        right = right / 2
+        return PoissonWeights(left, right, np.log(mean) - (centre @ left) @ right), inputs

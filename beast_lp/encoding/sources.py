@@ -1,0 +1,256 @@
+"""Which files a run reads: sessions, and for each the sources of features to compare."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from beast_lp.encoding.align import camera_clock
+from beast_lp.encoding.spikes import Activity, Binned
+from beast_lp.errors import BeastError
+from beast_lp.features.keypoints import keypoint_features, read_keypoints
+from beast_lp.features.store import INFO_NAME, FeatureStore
+
+
+@dataclass(frozen=True)
+class Source:
+    """One row of the comparison: features of a kind, of every session.
+
+    Attributes:
+        name: for tables and figures.
+        path: a store, a folder of stores, a prediction CSV or a folder of these.
+        velocities: of keypoints, add the steps from frame to frame.
+    """
+
+    name: str
+    path: Path
+    velocities: bool = False
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """Features of one video, frame by frame.
+
+    Attributes:
+        values: one row per frame that has some.
+        frame: ordinals of these frames in the video.
+        time: their seconds since the video's first frame; None where the file has no times.
+        frames_in_video: of the whole video.
+        made_by: hash of the weights that made them, empty for keypoints.
+    """
+
+    values: Float[np.ndarray, 'frames features']
+    frame: Int[np.ndarray, ' frames']
+    time: Float[np.ndarray, ' frames'] | None
+    frames_in_video: int
+    made_by: str = ''
+
+
+def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
+    """Split `NAME=PATH` or `PATH`, which is named by itself.
+
+    Args:
+        items: as given.
+        what: is named, for messages.
+
+    Returns:
+        names and absolute paths, in order.
+
+    Raises:
+        BeastError: if nothing is given, or two have one name.
+    """
+    if not items:
+        raise BeastError(f'no {what} were given; name one or more with --{what}')
+    named = []
+    for item in items:
+        name, separator, path = item.partition('=')
+        path = Path(path if separator else item).expanduser().absolute()
+        if not separator:
+            # the folder of an ALF session is named for the session, alf/ in it is not
+            name = path.parent.name if path.name == 'alf' else path.stem
+        named.append((name, path))
+    names = [name for name, _ in named]
+    for name in names:
+        if not name or '/' in name:
+            raise BeastError(
+                f'{name!r} does not do as the name of {what}: write NAME=PATH, with a name that '
+                'can be part of a file name'
+            )
+        if names.count(name) > 1:
+            raise BeastError(
+                f'two of the {what} are called {name!r}; tell them apart with NAME=PATH'
+            )
+    return named
+
+
+def find_sources(named: Sequence[tuple[str, Path]]) -> list[Source]:
+    """Return the rows of the comparison; keypoints make two, without and with velocities.
+
+    Raises:
+        BeastError: if a path does not exist or holds no features.
+    """
+    sources = []
+    for name, path in named:
+        if not path.exists():
+            raise BeastError(f'there are no features at {path}; correct the path of {name!r}')
+        if not _holds_keypoints(path):
+            if path.is_file():
+                raise BeastError(
+                    f'{path} holds no features; give what `litpose embed` wrote, or a CSV file of '
+                    'the host\'s predictions'
+                )
+            sources.append(Source(name, path))
+            continue
+        sources += [Source(name, path), Source(f'{name} + velocities', path, velocities=True)]
+    return sources
+
+
+def read_features(source: Source, session: str, only: bool, tokens: str) -> FrameFeatures:
+    """Read the features of one session.
+
+    Args:
+        source: where.
+        session: its name; where the source is a folder, the store or CSV of that name in it.
+        only: there is one session, which a lone store or CSV belongs to whatever its name.
+        tokens: of a store, `cls`, `patches` or `both`.
+
+    Raises:
+        BeastError: if there are none for this session, or they cannot be read.
+    """
+    path = _of_session(source, session, only)
+    if path.suffix.lower() == '.csv':
+        positions, _ = read_keypoints(path)
+        values = keypoint_features(positions, source.velocities)
+        return FrameFeatures(values, np.arange(len(values)), None, len(values))
+    store = FeatureStore.open(path)
+    parts = []
+    if tokens != 'patches':
+        parts.append(store.cls)
+    if tokens != 'cls' and store.patches is not None:
+        parts.append(np.asarray(store.patches, dtype=np.float32).reshape(len(store), -1))
+    if not parts:
+        raise BeastError(
+            f'beast.encoding.tokens is {tokens}, but {path} holds no patch features; run `litpose '
+            'embed` with patches, or set tokens to cls'
+        )
+    values = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+    return FrameFeatures(
+        values, store.frame, store.time, store.info.frames or int(store.frame[-1]) + 1,
+        store.info.source_hash,
+    )
+
+
+def check_one_backbone(source: Source, hashes: dict[str, str]) -> None:
+    """Make sure that the features of all sessions were made by the same weights.
+
+    Args:
+        source: of the features.
+        hashes: of the weights, by session.
+
+    Raises:
+        BeastError: if they differ.
+    """
+    if len(set(hashes.values())) > 1:
+        found = ', '.join(f'{session}: {value[:8]}' for session, value in hashes.items())
+        raise BeastError(
+            f'the features of {source.name!r} come from different backbones ({found}), so their '
+            'scores cannot be compared; run `litpose embed` for all videos with one backbone'
+        )
+
+
+def frame_times(
+    session: str, activity: Activity, features: Sequence[FrameFeatures],
+    camera_times: Path | None, offset: float,
+) -> Float[np.ndarray, ' frames']:
+    """Find out when each frame of a session's video was taken, on the clock of the spikes.
+
+    The given camera times go before those beside the counts, and these before the video's own.
+
+    Args:
+        session: its name.
+        activity: its neurons.
+        features: of the session's video, from all sources.
+        camera_times: a .npy file, or a folder of <session>.npy; None for no file.
+        offset: seconds to add.
+
+    Returns:
+        one time per frame of the video.
+
+    Raises:
+        BeastError: if the times do not fit the video, or there are none at all.
+    """
+    frames = max(item.frames_in_video for item in features)
+    if camera_times is not None:
+        path = camera_times / f'{session}.npy' if camera_times.is_dir() else camera_times
+        return camera_clock(read_numbers(path, 'camera times'), frames, offset, path)
+    if isinstance(activity, Binned) and activity.frame_times is not None:
+        return camera_clock(activity.frame_times, frames, offset, activity.source)
+    for item in features:
+        if item.time is not None:
+            # of frames without features the time is not known, and not needed
+            return np.interp(np.arange(frames), item.frame, item.time) + offset
+    raise BeastError(
+        f'nothing says when the frames of session {session!r} were taken: keypoint files have no '
+        'times; set beast.encoding.camera_times, or add the features of a store'
+    )
+
+
+def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:
+    """Read one column of numbers from a .npy or .csv file.
+
+    Raises:
+        BeastError: if it is missing or no such file.
+    """
+    if not path.exists():
+        raise BeastError(f'there are no {what} at {path}; correct the path')
+    try:
+        if path.suffix == '.csv':
+            values = pd.read_csv(path, header=None).apply(pd.to_numeric, errors='coerce')
+            values = values.to_numpy(dtype=np.float64)
+            # a header
+            values = values[1:] if len(values) and np.isnan(values[0]).all() else values
+        else:
+            values = np.load(path, allow_pickle=False).astype(np.float64)
+        values = values.squeeze()
+    except (ValueError, OSError) as error:
+        raise BeastError(
+            f'{path} cannot be read as {what} ({error}); give a .npy file or a .csv of one column'
+        ) from error
+    if values.ndim != 1 or not values.size:
+        raise BeastError(
+            f'{path} must hold one column of {what}, found an array of {values.shape}'
+        )
+    return values
+
+
+def _holds_keypoints(path: Path) -> bool:
+    if path.is_file():
+        return path.suffix.lower() == '.csv'
+    stores = (path / INFO_NAME).exists() or any(path.glob(f'*/{INFO_NAME}'))
+    return not stores and any(path.glob('*.csv'))
+
+
+def _of_session(source: Source, session: str, only: bool) -> Path:
+    path = source.path
+    alone = path.is_file() or (path / INFO_NAME).exists()
+    if alone:
+        if not only and path.stem != session:
+            raise BeastError(
+                f'{path} holds the features of one video, but there are several sessions; give '
+                'the folder that holds those of all'
+            )
+        return path
+    inside = [path / session, path / f'{session}.csv']
+    found = [item for item in inside if item.exists()]
+    if not found:
+        known = sorted(item.stem for item in path.iterdir()
+                       if item.suffix == '.csv' or (item / INFO_NAME).exists())
+        raise BeastError(
+            f'{path} holds no features of session {session!r}, only of '
+            f'{", ".join(known) or "none"}; name the session by --spikes SESSION=PATH as its '
+            'video is called'
+        )
+    return found[0]

@@ -1,0 +1,231 @@
+"""The encoding stage: features and spikes in, scores with their controls out, resumable."""
+
+import json
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from beast_lp.config import BeastConfig, config_yaml
+from beast_lp.config.encoding import EncodingConfig
+from beast_lp.encoding.build import build_encoder
+from beast_lp.encoding.controls import drift
+from beast_lp.encoding.evaluate import Evaluation, evaluate, load_evaluation, save_evaluation
+from beast_lp.encoding.session import Session, prepare_session
+from beast_lp.encoding.sources import Source, check_one_backbone, find_sources, read_features
+from beast_lp.encoding.spikes import read_activity
+from beast_lp.encoding.tables import DRIFT, Result, comparison_table, neuron_table
+from beast_lp.errors import BeastError
+from beast_lp.video.files import finished_file, only_writer
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+_PACKAGES = ('beast-lp', 'numpy', 'scipy', 'torch')
+
+
+@dataclass(frozen=True)
+class EncodingFiles:
+    """Where an encoding run keeps what."""
+
+    directory: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings and inputs."""
+        return self.directory / 'beast.yaml'
+
+    @property
+    def neurons(self) -> Path:
+        """One row per session, source, encoder and neuron."""
+        return self.directory / 'neurons.csv'
+
+    @property
+    def comparison(self) -> Path:
+        """One row per source and encoder."""
+        return self.directory / 'comparison.csv'
+
+    @property
+    def summary(self) -> Path:
+        """Settings, seed, versions and scores; exists only once the run has finished."""
+        return self.directory / 'summary.json'
+
+    def rates(self, session: str, source: str, encoder: str) -> Path:
+        """Predicted rates and scores of one fit."""
+        name = re.sub(r'[^\w+-]+', '_', f'{source}-{encoder}')
+        return self.directory / 'rates' / session / f'{name}.npz'
+
+
+def run_encoding(
+    config: BeastConfig, spikes: Sequence[tuple[str, Path]],
+    features: Sequence[tuple[str, Path]], output_dir: Path,
+) -> list[Result]:
+    """Score every encoder on every source of features, or go on with a run that was interrupted.
+
+    Args:
+        config: all settings; `encoding` and `seed` are read.
+        spikes: name and path of each session.
+        features: name and path of each source.
+        output_dir: of this run alone.
+
+    Returns:
+        one result per session, source and encoder, in that order.
+
+    Raises:
+        BeastError: if the directory holds another run, or anything in the input cannot be used.
+    """
+    files, settings = EncodingFiles(output_dir), run_settings(config, spikes, features)
+    check_output_dir(files, settings)
+    sessions = load_sessions(config.encoding, config.seed, spikes, find_sources(features))
+    output_dir.mkdir(parents=True, exist_ok=True)
+    with only_writer(output_dir / '.lock', f'the encoding run in {output_dir}'):
+        with finished_file(files.config) as part:
+            part.write_text(settings, encoding='utf-8')
+        results = _evaluate_all(config, sessions, files)
+        _write_tables(config, files, settings, sessions, results)
+    return results
+
+
+def load_sessions(
+    config: EncodingConfig, seed: int, spikes: Sequence[tuple[str, Path]],
+    sources: Sequence[Source],
+) -> list[Session]:
+    """Read, align and split every session.
+
+    Raises:
+        BeastError: if anything in it cannot be used.
+    """
+    sessions: list[Session] = []
+    hashes: dict[str, dict[str, str]] = {source.name: {} for source in sources}
+    for name, path in spikes:
+        activity = read_activity(path)
+        features = {
+            source.name: read_features(source, name, len(spikes) == 1, config.tokens)
+            for source in sources
+        }
+        for source, item in features.items():
+            hashes[source][name] = item.made_by
+        session = prepare_session(name, activity, features, config, seed)
+        for note in session.notes:
+            logger.warning(f'beast: session {name}: {note}')
+        logger.info(
+            f'beast: session {name}: {len(session.names)} neurons, {len(session.bins)} bins of '
+            f'{session.bins.width * 1000:g} ms'
+        )
+        sessions.append(session)
+    for source in sources:
+        check_one_backbone(source, hashes[source.name])
+    if len({session.is_counts for session in sessions}) > 1:
+        raise BeastError(
+            'some sessions hold spikes and others calcium traces, whose scores cannot be '
+            'averaged; run `litpose encode` for each kind'
+        )
+    return sessions
+
+
+def run_settings(
+    config: BeastConfig, spikes: Sequence[tuple[str, Path]],
+    features: Sequence[tuple[str, Path]],
+) -> str:
+    """Return, as YAML, all that makes two runs the same run."""
+    encoding = OmegaConf.to_container(
+        OmegaConf.create(config_yaml(config))['beast']['encoding']  # type: ignore[index]
+    )
+    return OmegaConf.to_yaml(OmegaConf.create({
+        'beast': {'seed': config.seed, 'encoding': encoding},
+        'spikes': {name: str(path) for name, path in spikes},
+        'features': {name: str(path) for name, path in features},
+    }))
+
+
+def check_output_dir(files: EncodingFiles, settings: str) -> None:
+    """Make sure that a directory is new, or holds this very run, unfinished.
+
+    Raises:
+        BeastError: if going on would mix two runs or overwrite a result.
+    """
+    if files.summary.exists():
+        raise BeastError(
+            f'{files.directory} already holds a finished encoding run; look at its report.html, '
+            'or give another --output_dir'
+        )
+    if files.config.exists() and files.config.read_text(encoding='utf-8') != settings:
+        raise BeastError(
+            f'{files.directory} holds an unfinished encoding run with other settings or inputs; '
+            'give another --output_dir, or delete it'
+        )
+
+
+def _evaluate_all(
+    config: BeastConfig, sessions: Sequence[Session], files: EncodingFiles,
+) -> list[Result]:
+    encoding, controls = config.encoding, config.encoding.controls
+    fits = 1 + controls.shifts + controls.permutations
+    results: list[Result] = []
+    total = len(encoding.encoders) * sum(fits * len(session.features) + 1 for session in sessions)
+    with tqdm(total=total, desc='encoding', unit='fit', mininterval=1) as bar:
+        for session in sessions:
+            for source, features in {**session.features, DRIFT: None}.items():
+                for encoder in encoding.encoders:
+                    path = files.rates(session.name, source, encoder)
+                    bar.set_postfix_str(f'{session.name} {source} {encoder}')
+                    if path.exists():
+                        evaluation = load_evaluation(path)
+                        bar.update(1 if features is None else fits)
+                    else:
+                        evaluation = (
+                            _evaluate_drift(config, session, encoder) if features is None else
+                            evaluate(
+                                session, features,
+                                build_encoder(encoder, encoding, session.is_counts, config.seed),
+                                controls, config.seed, bar.update,
+                            )
+                        )
+                        bar.update(features is None)
+                        path.parent.mkdir(parents=True, exist_ok=True)
+                        save_evaluation(path, session, evaluation)
+                    results.append(Result(session, source, encoder, evaluation))
+    return results
+
+
+def _evaluate_drift(config: BeastConfig, session: Session, encoder: str) -> Evaluation:
+    """Score the model that knows nothing but the time."""
+    none = replace(config.encoding.controls, shifts=0, permutations=0)
+    return evaluate(
+        session, drift(session.bins.times, config.encoding.controls.drift_s),
+        build_encoder(encoder, config.encoding, session.is_counts, config.seed),
+        none, config.seed,
+    )
+
+
+def _write_tables(
+    config: BeastConfig, files: EncodingFiles, settings: str, sessions: Sequence[Session],
+    results: list[Result],
+) -> None:
+    comparison = comparison_table(results)
+    for table, path in ((neuron_table(results), files.neurons), (comparison, files.comparison)):
+        with finished_file(path) as part:
+            table.to_csv(part, index=False)
+    summary: Mapping[str, object] = {
+        'settings': OmegaConf.to_container(OmegaConf.create(settings)),
+        'seed': config.seed,
+        'versions': {name: version(name) for name in _PACKAGES},
+        'sessions': {
+            session.name: {
+                'neurons': len(session.names), 'bins': len(session.bins),
+                'bin_s': session.bins.width, 'notes': list(session.notes),
+            } for session in sessions
+        },
+        # through JSON, so that NaN becomes null
+        'comparison': json.loads(str(comparison.to_json(orient='records'))),
+        'chosen': [
+            {'session': result.session.name, 'source': result.source, 'encoder': result.encoder,
+             **result.evaluation.chosen} for result in results
+        ],
+    }
+    with finished_file(files.summary) as part:
+        part.write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding='utf-8')

@@ -1,0 +1,86 @@
+"""`litpose encode`: how much of neural activity do features of the video explain?"""
+
+import argparse
+import datetime
+import logging
+from pathlib import Path
+from typing import Any
+
+from lightning_pose.cli import types
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+def register_parser(subparsers: Any) -> argparse.ArgumentParser:
+    """Add the command to the host's parser."""
+    parser = subparsers.add_parser(
+        'encode',
+        description='Predict neural activity from features of video, compare sources of features '
+        'in one table of bits per spike beside controls, and draw a report.\n\n'
+        'example:\n'
+        '  litpose encode config.yaml --spikes spikes/session_01.npz \\\n'
+        '      --features beast=features/ pca=frame_pca/ keypoints=model/video_preds/',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage='litpose encode <config_file> --features [NAME=]PATH... --spikes [SESSION=]PATH...'
+        ' \\\n'
+        '                      [--output_dir OUTPUT_DIR] \\\n'
+        '                      [--overrides KEY=VALUE...]',
+    )
+    parser.add_argument(
+        'config_file', type=types.config_file,
+        help='path to the project\'s pose config; an optional `beast:` section in it holds the '
+        'settings of this command under `encoding:`',
+    )
+    parser.add_argument(
+        '--features', nargs='+', metavar='[NAME=]PATH',
+        help='one or more sources to compare: the output of `litpose embed` (for one video, or '
+        'the folder of all), or predictions of `litpose predict` (.csv, or a folder of them)',
+    )
+    parser.add_argument(
+        '--spikes', nargs='+', metavar='[SESSION=]PATH',
+        help='one recording per session: an ALF folder, an .nwb file, or an .npz of counts; a '
+        'session is called like its video',
+    )
+    parser.add_argument(
+        '--output_dir', type=types.model_dir,
+        help='directory of the results; a run that was interrupted there continues.\n'
+        'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
+    )
+    parser.add_argument(
+        '--overrides', nargs='*', metavar='KEY=VALUE',
+        help='overrides settings of the config file, for example '
+        '"beast.encoding.encoders=[rrr,tcn]"; a key that the file lacks may be given too',
+    )
+    return parser
+
+
+def get_parser() -> argparse.ArgumentParser:
+    """Return a parser for this command alone, for documentation."""
+    parser = argparse.ArgumentParser(prog='litpose')
+    return register_parser(parser.add_subparsers(dest='command'))
+
+
+def handle(args: argparse.Namespace) -> None:
+    """Run the command."""
+    # late: these take seconds, and the command line imports every command
+    from beast_lp.config import parse_config
+    from beast_lp.encoding.sources import parse_named
+    from beast_lp.host.compose import compose_config
+    from beast_lp.host.encode import encode
+
+    cfg = compose_config(args.config_file, args.overrides or [])
+    config = parse_config(cfg.get('beast'))
+    features = parse_named(args.features or as_list(config.encoding.features), 'features')
+    spikes = parse_named(args.spikes or as_list(config.encoding.spikes), 'spikes')
+    # given by the names and paths from here on
+    config.encoding.features = config.encoding.spikes = None
+    now = datetime.datetime.now()
+    output_dir = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
+    encode(config, spikes, features, output_dir.absolute())
+
+
+def as_list(value: object) -> list[str]:
+    """Return a setting that may be one string, a list of them or absent as a list."""
+    if value is None:
+        return []
+    return [str(item) for item in value] if isinstance(value, list) else [str(value)]

@@ -1,0 +1,230 @@
+"""Figures of the encoding report: pure functions from arrays and tables to matplotlib figures."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+_BLUE, _VERMILION, _GREY, _LIGHT = '#0072B2', '#D55E00', '#6B6B6B', '#C8C8C8'
+_PALETTE = (_BLUE, '#E69F00', '#009E73', '#CC79A7', '#3FA0D9', _VERMILION)
+_DPI = 120
+_SMALL, _TEXT = 7.5, 9.0
+_MAX_REGIONS = 20
+
+
+def score_scatter(
+    x: Float[np.ndarray, ' neurons'], y: Float[np.ndarray, ' neurons'], x_name: str, y_name: str,
+    unit: str,
+) -> Figure:
+    """Draw the neurons' scores with one source against those with another.
+
+    Args:
+        x: scores with the one; neurons with a NaN in either are left out.
+        y: scores with the other.
+        x_name: of the one.
+        y_name: of the other.
+        unit: of the scores.
+
+    Returns:
+        A square plot with the line of equal scores; the title counts the neurons above it.
+    """
+    figure = Figure(figsize=(4.6, 4.6), dpi=_DPI, layout='constrained')
+    axes = figure.subplots()
+    both = np.isfinite(x) & np.isfinite(y)
+    axes.scatter(x[both], y[both], s=14, color=_BLUE, alpha=0.7, lw=0)
+    low, high = _limits(np.concatenate([x[both], y[both]]))
+    axes.plot([low, high], [low, high], color=_GREY, lw=1, ls='--')
+    axes.set(xlim=(low, high), ylim=(low, high), aspect='equal')
+    axes.axhline(0, color=_LIGHT, lw=0.8, zorder=0)
+    axes.axvline(0, color=_LIGHT, lw=0.8, zorder=0)
+    above = int((y[both] > x[both]).sum())
+    _label(axes, f'{x_name} ({unit})', f'{y_name} ({unit})',
+           f'{above} of {both.sum()} neurons are predicted better by {y_name}')
+    return figure
+
+
+def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
+    """Draw each result beside the 95 % bands of its controls.
+
+    Args:
+        table: as `encoding.tables.comparison_table` returns it.
+        unit: of the scores.
+
+    Returns:
+        A figure with one row per source and encoder.
+    """
+    rows = len(table)
+    figure = Figure(figsize=(8.5, 1.1 + 0.34 * rows), dpi=_DPI, layout='constrained')
+    axes = figure.subplots()
+    at = np.arange(rows)[::-1]
+    controls = (('shift', -0.16, _GREY, 'circular shifts, 95 %'),
+                ('permutation', 0.16, '#E69F00', 'permutations, 95 %'))
+    for name, offset, colour, label in controls:
+        low, high = (table[f'{name}_{end}'].to_numpy(dtype=float) for end in ('low', 'high'))
+        axes.hlines(at + offset, low, high, color=colour, lw=4, alpha=0.7, label=label)
+    drift = table['drift'].to_numpy(dtype=float)
+    axes.plot(drift, at, '|', color=_VERMILION, markersize=13, mew=2, label='slow drift alone')
+    axes.plot(table['score'].to_numpy(dtype=float), at, 'o', color=_BLUE, label='result')
+    axes.axvline(0, color=_LIGHT, lw=0.8, zorder=0)
+    axes.set_yticks(at, [f'{source} · {encoder}' for source, encoder in
+                         zip(table['source'], table['encoder'], strict=True)])
+    _label(axes, unit, '', '')
+    axes.legend(fontsize=_SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
+    return figure
+
+
+def region_distribution(
+    scores: Sequence[Float[np.ndarray, ' neurons']], names: Sequence[str], unit: str,
+) -> Figure:
+    """Draw the neurons' scores, one box and cloud of points per region.
+
+    Args:
+        scores: by region; the most populous 20 are drawn.
+        names: of the regions.
+        unit: of the scores.
+    """
+    order = sorted(range(len(names)), key=lambda i: -len(scores[i]))[:_MAX_REGIONS]
+    figure = Figure(figsize=(1.6 + 0.7 * len(order), 3.6), dpi=_DPI, layout='constrained')
+    axes = figure.subplots()
+    finite = [scores[i][np.isfinite(scores[i])] for i in order]
+    axes.boxplot(finite, positions=range(len(order)), widths=0.6, showfliers=False,
+                 medianprops={'color': _VERMILION})
+    for position, values in enumerate(finite):
+        spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
+        # in the order of the neurons, which is none of the scores
+        axes.plot(position + spread[:len(values)], values, '.', color=_BLUE, ms=3, alpha=0.6)
+    axes.axhline(0, color=_LIGHT, lw=0.8, zorder=0)
+    axes.set_xticks(range(len(order)), [f'{names[i] or "unknown"}\n({len(scores[i])})'
+                                        for i in order])
+    axes.set_xlim(-0.6, len(order) - 0.4)
+    _label(axes, '', unit, '')
+    return figure
+
+
+def rasters(
+    recorded: Float[np.ndarray, 'bins neurons'], predicted: Float[np.ndarray, 'bins neurons'],
+    bin_width: float,
+) -> Figure:
+    """Draw recorded activity above predicted activity of the same bins, one row per neuron.
+
+    Args:
+        recorded: smoothed counts or traces, neurons in the order to draw.
+        predicted: the same as the model sees it.
+        bin_width: seconds.
+
+    Returns:
+        Two pictures in one grey scale; each neuron is z-scored by its recorded activity.
+    """
+    mean, deviation = recorded.mean(axis=0), recorded.std(axis=0)
+    deviation = np.where(deviation > 0, deviation, 1)
+    height = min(3.2, 0.8 + 0.035 * recorded.shape[1])
+    figure = Figure(figsize=(9.5, 2 * height + 0.5), dpi=_DPI, layout='constrained')
+    panels = figure.subplots(2, 1, sharex=True)
+    extent = (0, len(recorded) * bin_width, recorded.shape[1], 0)
+    for axes, values, title in zip(
+        panels, (recorded, predicted), ('recorded (smoothed)', 'predicted'), strict=True
+    ):
+        axes.imshow(((values - mean) / deviation).T, aspect='auto', cmap='Greys', vmin=-0.5,
+                    vmax=2.5, extent=extent, interpolation='nearest')
+        _label(axes, '', 'neuron', title)
+        axes.grid(False)
+    panels[1].set_xlabel('seconds of the test part', fontsize=_TEXT)
+    return figure
+
+
+def traces(
+    recorded: Float[np.ndarray, 'bins neurons'], predicted: Float[np.ndarray, 'bins neurons'],
+    titles: Sequence[str], bin_width: float,
+) -> Figure:
+    """Draw a few neurons' recorded and predicted activity over one another.
+
+    Args:
+        recorded: smoothed counts or traces, at most six neurons.
+        predicted: the same as the model sees it.
+        titles: one per neuron.
+        bin_width: seconds.
+    """
+    count = recorded.shape[1]
+    figure = Figure(figsize=(9.5, 0.6 + 1.15 * count), dpi=_DPI, layout='constrained')
+    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    time = np.arange(len(recorded)) * bin_width
+    for neuron, axes in enumerate(panels):
+        axes.plot(time, recorded[:, neuron], color=_GREY, lw=0.9, label='recorded (smoothed)')
+        axes.plot(time, predicted[:, neuron], color=_VERMILION, lw=1.3, label='predicted')
+        _label(axes, '', '', titles[neuron])
+    panels[0].legend(fontsize=_SMALL, frameon=False, ncols=2, loc='upper right')
+    panels[-1].set_xlabel('seconds of the test part', fontsize=_TEXT)
+    return figure
+
+
+def psths(
+    recorded: Float[np.ndarray, 'trials time neurons'],
+    predicted: Float[np.ndarray, 'trials time neurons'],
+    titles: Sequence[str], time: Float[np.ndarray, ' time'], unit: str,
+) -> Figure:
+    """Draw, per neuron, the single trials and the mean over them, recorded against predicted.
+
+    Args:
+        recorded: activity in the test trials, at most six neurons.
+        predicted: the same as the model sees it.
+        titles: one per neuron.
+        time: of the bins, seconds since the trial began.
+        unit: of the activity.
+
+    Returns:
+        One column per neuron: a raster of the recorded trials, one of the predicted ones, and both
+        means with the standard error of the recorded one.
+    """
+    trials, _, count = recorded.shape
+    figure = Figure(figsize=(1.0 + 1.75 * count, 5.4), dpi=_DPI, layout='constrained')
+    panels = figure.subplots(3, count, sharex=True, squeeze=False)
+    half = (time[1] - time[0]) / 2 if len(time) > 1 else 0.5
+    extent = (time[0] - half, time[-1] + half, trials, 0)
+    for neuron in range(count):
+        own, model = recorded[..., neuron], predicted[..., neuron]
+        top = np.quantile(own, 0.99) or own.max() or 1.0
+        for axes, values in zip(panels[:2, neuron], (own, model), strict=True):
+            axes.imshow(values, aspect='auto', cmap='Greys', vmin=0, vmax=top, extent=extent,
+                        interpolation='nearest')
+            _label(axes, '', '', '')
+            axes.grid(False)
+        panels[0, neuron].set_title(titles[neuron], fontsize=_SMALL)
+        axes = panels[2, neuron]
+        mean, error = own.mean(axis=0), own.std(axis=0) / np.sqrt(trials)
+        axes.fill_between(time, mean - error, mean + error, color=_LIGHT)
+        axes.plot(time, mean, color=_GREY, lw=1.2, label='recorded')
+        axes.plot(time, model.mean(axis=0), color=_VERMILION, lw=1.4, label='predicted')
+        _label(axes, 's into the trial', '', '')
+    for row, text in enumerate(('recorded trials', 'predicted trials', unit)):
+        panels[row, 0].set_ylabel(text, fontsize=_TEXT)
+    panels[2, 0].legend(fontsize=_SMALL, frameon=False)
+    return figure
+
+
+def longest_stretch(run: Int[np.ndarray, ' bins'], limit: int) -> slice:
+    """Return the longest run, or its first `limit` bins."""
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(run)) + 1, [len(run)]])
+    longest = int(np.argmax(np.diff(edges)))
+    return slice(int(edges[longest]), int(min(edges[longest + 1], edges[longest] + limit)))
+
+
+def _limits(values: Float[np.ndarray, ' values']) -> tuple[float, float]:
+    if not len(values):
+        return -1.0, 1.0
+    low, high = float(values.min()), float(values.max())
+    edge = 0.05 * (high - low) or 0.1
+    return low - edge, high + edge
+
+
+def _label(axes: Axes, x: str, y: str, title: str) -> None:
+    for text in (axes.set_xlabel(x, fontsize=_TEXT), axes.set_ylabel(y, fontsize=_TEXT),
+                 axes.set_title(title, loc='left', fontsize=_TEXT)):
+        # names come from the user: a dollar sign in them is no formula
+        text.set_parse_math(False)
+    axes.spines[['top', 'right']].set_visible(False)
+    axes.tick_params(labelsize=_SMALL)
+    axes.grid(color=_LIGHT, linewidth=0.5, alpha=0.6)
+    axes.set_axisbelow(True)

@@ -1,0 +1,48 @@
+"""Controls keep what they should and destroy the rest."""
+
+import numpy as np
+import pytest
+
+from beast_lp.encoding.controls import band, circular_shifts, drift, permutations
+from beast_lp.errors import BeastError
+
+
+def test_shifts_turn_the_recording_by_at_least_the_least() -> None:
+    orders = list(circular_shifts(100, 30, 20, np.random.default_rng(0)))
+    offsets = [int(order[0]) for order in orders]
+    assert len(set(offsets)) == 30
+    assert all(20 <= offset <= 80 for offset in offsets)
+    for order, offset in zip(orders, offsets, strict=True):
+        np.testing.assert_array_equal(order, (np.arange(100) + offset) % 100)
+
+
+def test_a_recording_too_short_to_shift_is_refused() -> None:
+    with pytest.raises(BeastError, match='100 bins cannot be shifted by 60 bins'):
+        list(circular_shifts(100, 3, 60, np.random.default_rng(0)))
+
+
+def test_every_trial_gets_another_whole_trial() -> None:
+    group = np.repeat([0, 1, 2, 3, 4], [4, 4, 3, 4, 4])
+    for order in permutations(group, 20, np.random.default_rng(0)):
+        assert sorted(order) == list(range(len(group)))
+        for trial in range(5):
+            of = order[group == trial]
+            # whole, in its own order of time
+            assert (np.diff(of) == 1).all()
+            assert len(set(group[of])) == 1
+            # the only trial of its length has none to exchange with
+            assert (group[of[0]] == trial) == (trial == 2)
+
+
+def test_the_band_holds_95_percent() -> None:
+    low, high = band(np.arange(1001.0))
+    assert (low, high) == (25.0, 975.0)
+    assert np.isnan(band(np.array([])).low)
+
+
+def test_drift_is_slow() -> None:
+    waves = drift(np.arange(0, 600, 0.05), slowest_s=60)
+    assert waves.shape == (12000, 10)
+    # the fastest one has half a period in each of the ten minutes
+    assert [int((np.diff(np.sign(wave)) != 0).sum()) for wave in waves.T] == list(range(1, 11))
+    assert drift(np.arange(0, 10, 0.05), 60).shape[1] == 2

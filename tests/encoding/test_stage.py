@@ -1,0 +1,191 @@
+"""The stage on files: scores, tables, resuming, and input that cannot be used."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from beast_lp.config import BeastConfig, parse_config
+from beast_lp.encoding import stage
+from beast_lp.encoding.metrics import bits_per_spike
+from beast_lp.encoding.sources import parse_named
+from beast_lp.encoding.stage import EncodingFiles, run_encoding
+from beast_lp.encoding.tables import DRIFT
+from beast_lp.errors import BeastError
+
+SECTION: dict[str, Any] = {
+    'encoders': ['ridge', 'poisson_rrr'], 'lags': 1, 'min_rate_hz': 0.5,
+    'split': {'block_s': 4.0, 'gap_s': 0.2, 'test_every': 5},
+    'linear': {'penalties': [0.01, 0.1, 1.0], 'ranks': [3], 'poisson_penalties': [0.1, 0.01]},
+    'controls': {'shifts': 5, 'permutations': 4, 'least_shift_s': 5.0},
+}
+
+
+def _config(**changes: Any) -> BeastConfig:
+    return parse_config({'encoding': {**SECTION, **changes}})
+
+
+@pytest.fixture
+def spikes(simulated: dict[str, np.ndarray], tmp_path: Path) -> Path:
+    path = tmp_path / 'spikes' / 's1.npz'
+    path.parent.mkdir()
+    counts = np.column_stack([simulated['counts'], np.zeros(2400, int)])
+    np.savez(
+        path, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05,
+        regions=np.array(['M1', 'S1'] * 6 + ['M1']),
+    )
+    return path
+
+
+@pytest.fixture
+def sources(
+    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+) -> list[tuple[str, Path]]:
+    rng = np.random.default_rng(1)
+    good, noise = simulated['features'], rng.normal(size=(2400, 4))
+    write_store('good/s1', good, simulated['times'])
+    write_store('noise/s1', noise, simulated['times'])
+    root = Path(write_store('other/s1', good, simulated['times'])).parents[1]
+    return [('good', root / 'good'), ('noise', root / 'noise')]
+
+
+def test_scores_tables_and_files(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / 'out'
+    results = run_encoding(_config(), [('s1', spikes)], sources, out)
+    files = EncodingFiles(out)
+    table = pd.read_csv(files.comparison).set_index(['source', 'encoder'])
+    test = results[0].session.part == 2
+    ceiling = bits_per_spike(simulated['counts'][test], simulated['rates'][test])
+    for encoder in ('ridge', 'poisson_rrr'):
+        good, noise = (table.loc[(name, encoder)] for name in ('good', 'noise'))
+        assert 0.7 * ceiling.pooled < good.bps_pooled < ceiling.pooled
+        assert good.bps_pooled > good.shift_high
+        assert good.bps_pooled > good.permutation_high
+        assert pd.isna(good.verdict)
+        assert 'not above' in noise.verdict
+        assert noise.bps_pooled < 0.02
+        # destroyed relations explain nothing
+        assert good.shift_high < 0.05
+        assert good.permutation_high < 0.05
+    assert (DRIFT, 'ridge') in table.index
+
+    neurons = pd.read_csv(files.neurons)
+    # 12 of 13 neurons fire
+    assert len(neurons) == 12 * 2 * 3
+    assert set(neurons.region) == {'M1', 'S1'}
+    own = neurons[(neurons.source == 'good') & (neurons.encoder == 'poisson_rrr')]
+    assert own.bps.mean() == pytest.approx(table.loc[('good', 'poisson_rrr')].bps_mean)
+    assert own.above_null.mean() > 0.9
+    summary = json.loads(files.summary.read_text())
+    assert summary['seed'] == 0
+    assert 'numpy' in summary['versions']
+    assert '1 never fire' in summary['sessions']['s1']['notes'][0]
+
+    # the saved rates are those that were scored
+    with np.load(files.rates('s1', 'good', 'ridge')) as data:
+        rates, part = data['rates'], data['part']
+        np.testing.assert_allclose(data['bin_times'], simulated['times'])
+    again = bits_per_spike(simulated['counts'][part == 2], rates[part == 2])
+    assert again.pooled == pytest.approx(table.loc[('good', 'ridge')].bps_pooled, abs=1e-5)
+    assert not list(out.rglob('*.part'))
+
+
+def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
+    spikes: Path, sources: list[tuple[str, Path]], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    args = (_config(), [('s1', spikes)], sources)
+    run_encoding(*args, tmp_path / 'whole')
+    real, calls = stage.evaluate, []
+
+    def killed(*given: Any, **more: Any) -> Any:
+        calls.append(given)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*given, **more)
+
+    monkeypatch.setattr(stage, 'evaluate', killed)
+    with pytest.raises(KeyboardInterrupt):
+        run_encoding(*args, tmp_path / 'torn')
+    assert not EncodingFiles(tmp_path / 'torn').summary.exists()
+    with pytest.raises(BeastError, match='other settings'):
+        run_encoding(_config(lags=0), *args[1:], tmp_path / 'torn')
+    run_encoding(*args, tmp_path / 'torn')
+    # 6 fits in all, 2 were there
+    assert len(calls) == 3 + 4
+    for name in ('neurons.csv', 'comparison.csv'):
+        assert (tmp_path / 'torn' / name).read_text() == (tmp_path / 'whole' / name).read_text()
+    before = EncodingFiles(tmp_path / 'whole').summary.read_bytes()
+    with pytest.raises(BeastError, match='already holds a finished encoding run'):
+        run_encoding(*args, tmp_path / 'whole')
+    assert EncodingFiles(tmp_path / 'whole').summary.read_bytes() == before
+
+
+def test_two_sessions_are_fitted_apart_and_pooled(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    for name, source_hash in (('s1', 'a'), ('s2', 'a')):
+        write_store(f'both/{name}', simulated['features'], simulated['times'], source_hash)
+    two = [('s1', spikes), ('s2', spikes)]
+    config = _config(encoders=['ridge'], controls={'shifts': 0, 'permutations': 0})
+    results = run_encoding(config, two, [('both', tmp_path / 'both')], tmp_path / 'out')
+    a, b = (result.evaluation.scores for result in results if result.source == 'both')
+    np.testing.assert_array_equal(a.bps, b.bps)
+    table = pd.read_csv(tmp_path / 'out' / 'comparison.csv')
+    assert table.neurons.tolist() == [24, 24]
+    assert table.bps_pooled[0] == pytest.approx(a.bps_pooled)
+    assert np.isnan(table.shift_high[0])
+
+
+def test_traces_of_calcium_imaging(
+    simulated: dict[str, np.ndarray], sources: list[tuple[str, Path]], tmp_path: Path,
+) -> None:
+    path = tmp_path / 's1.npz'
+    rng = np.random.default_rng(2)
+    traces = np.log(simulated['rates']) + 0.3 * rng.normal(size=(2400, 12))
+    np.savez(path, traces=traces, bin_times=simulated['times'], bin_width=0.05)
+    config = _config(encoders=['ridge'])
+    run_encoding(config, [('s1', path)], sources, tmp_path / 'out')
+    table = pd.read_csv(tmp_path / 'out' / 'comparison.csv').set_index('source')
+    assert 'bps_pooled' not in table
+    assert table.variance_explained['good'] > 0.7
+    assert table.r_squared['good'] == pytest.approx(table.variance_explained['good'], abs=0.05)
+    assert table.variance_explained['noise'] < 0.05
+    with pytest.raises(BeastError, match='poisson_rrr predicts spike counts'):
+        run_encoding(_config(), [('s1', path)], sources, tmp_path / 'poisson')
+
+
+def test_features_of_two_backbones_are_refused(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    for name, source_hash in (('s1', 'aaaa'), ('s2', 'bbbb')):
+        write_store(f'mixed/{name}', simulated['features'], simulated['times'], source_hash)
+    with pytest.raises(BeastError, match='different backbones .s1: aaaa, s2: bbbb'):
+        run_encoding(_config(), [('s1', spikes), ('s2', spikes)],
+                     [('mixed', tmp_path / 'mixed')], tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize(('items', 'words'), [
+    ([], 'no spikes were given'),
+    (['a/x.npz', 'b/x.npz'], "called 'x'"),
+    (['a/b=x.npz'], "'a/b'"),
+])
+def test_names_that_do_not_do(items: list[str], words: str) -> None:
+    with pytest.raises(BeastError, match=words):
+        parse_named(items, 'spikes')
+
+
+def test_names_are_taken_from_paths() -> None:
+    named = parse_named(['a/s1.npz', 'two=b/x.nwb', 'c/session/alf'], 'spikes')
+    assert [name for name, _ in named] == ['s1', 'two', 'session']
+    assert all(path.is_absolute() for _, path in named)
