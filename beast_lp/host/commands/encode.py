@@ -20,7 +20,6 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'example:\n'
         '  litpose encode config.yaml --spikes spikes/session_01.npz \\\n'
         '      --features beast=features/ pca=frame_pca/ keypoints=model/video_preds/',
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage='litpose encode <config_file> --features [NAME=]PATH... --spikes [SESSION=]PATH...'
         ' \\\n'
         '                      [--output_dir OUTPUT_DIR] \\\n'

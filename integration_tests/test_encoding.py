@@ -1,0 +1,116 @@
+"""`litpose encode` on the tiny project, with good input and bad."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+Litpose = Callable[..., subprocess.CompletedProcess[str]]
+
+# two seconds of recording, so everything is short
+SHORT = [
+    'beast.encoding.split.block_s=0.16', 'beast.encoding.split.gap_s=0.0',
+    'beast.encoding.lags=0', 'beast.encoding.min_rate_hz=0.1',
+    'beast.encoding.controls.least_shift_s=0.4', 'beast.encoding.controls.shifts=3',
+    'beast.encoding.controls.permutations=3', 'beast.encoding.encoders=[ridge,rrr]',
+]
+
+
+@pytest.fixture
+def keypoints(tiny_project: Path, tmp_path: Path) -> Path:
+    """Return a folder of predictions, one CSV per session as `litpose predict` leaves them."""
+    folder = tmp_path / 'video preds'
+    folder.mkdir()
+    for path in (tiny_project.parent / 'truth').glob('*_keypoints.csv'):
+        shutil.copy(path, folder / path.name.replace('_keypoints', ''))
+    return folder
+
+
+def test_two_sessions_in_one_table(
+    litpose: Litpose, tiny_project: Path, keypoints: Path, tmp_path: Path,
+) -> None:
+    spikes = sorted((tiny_project.parent / 'spikes').glob('*.npz'))
+    out = tmp_path / 'out put'
+    result = litpose(
+        'encode', tiny_project, '--features', f'pose={keypoints}', '--spikes', *spikes,
+        '--output_dir', out, '--overrides', *SHORT,
+    )
+    assert 'report.html' in result.stdout
+    table = pd.read_csv(out / 'comparison.csv')
+    assert table.source.unique().tolist() == ['pose', 'pose + velocities', 'slow drift (control)']
+    assert table.encoder.unique().tolist() == ['ridge', 'rrr']
+    assert np.isfinite(table.bps_pooled.to_numpy()).all()
+    # each verdict is said in the terminal and stands in the table
+    for row in table[table.source != 'slow drift (control)'].itertuples():
+        said = 'NOT evidence' if isinstance(row.verdict, str) else 'above all of its controls'
+        assert f'{row.source} with {row.encoder} ({row.score:.3f}) is {said}' in result.stdout
+    neurons = pd.read_csv(out / 'neurons.csv')
+    assert neurons.session.unique().tolist() == ['session_01', 'session_02']
+    assert (out / 'report.html').stat().st_size > 50_000
+    summary = json.loads((out / 'summary.json').read_text())
+    assert summary['settings']['beast']['encoding']['lags'] == 0
+    with np.load(out / 'rates' / 'session_01' / 'pose-ridge.npz') as data:
+        assert data['rates'].shape == (60, len(data['names']))
+
+    again = litpose(
+        'encode', tiny_project, '--features', f'pose={keypoints}', '--spikes', *spikes,
+        '--output_dir', out, '--overrides', *SHORT, fails=True,
+    )
+    assert 'already holds a finished encoding run' in again.stderr
+
+
+def _changed(path: Path, spikes: Path, **changes: object) -> Path:
+    with np.load(spikes) as data:
+        content = {**{name: data[name] for name in data.files}, **changes}
+    np.savez(path, **content)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(('change', 'overrides', 'words'), [
+    # camera times shorter than the video
+    (lambda c: {'frame_times': c['frame_times'][:50]}, [], '50 camera times for a video of 60'),
+    # spikes outside of the video
+    (lambda c: {'bin_times': c['bin_times'] + 1000}, [], 'outside the video'),
+    (lambda c: {'spike_counts': c['spike_counts'] * 0}, [], '5 never fire'),
+    (lambda c: {}, ['beast.encoding.encoders=[trial_rrr]'], 'needs trials of one length'),
+    (lambda c: {}, ['beast.encoding.trials.events=EVENTS'], '1 trial is too few'),
+])
+def test_bad_input_gets_a_sentence(
+    litpose: Litpose, tiny_project: Path, keypoints: Path, tmp_path: Path,
+    change: Callable[[dict[str, np.ndarray]], dict[str, object]], overrides: list[str],
+    words: str,
+) -> None:
+    source = tiny_project.parent / 'spikes' / 'session_01.npz'
+    with np.load(source) as data:
+        changes = change({name: data[name] for name in data.files})
+    spikes = _changed(tmp_path / 'session_01.npz', source, **changes)
+    np.save(tmp_path / 'events.npy', np.array([1.0]))
+    overrides = [item.replace('EVENTS', f"'{tmp_path / 'events.npy'}'") for item in overrides]
+    short = [*SHORT, 'beast.encoding.trials.window=[-0.2,0.4]']
+    result = litpose(
+        'encode', tiny_project, '--features', keypoints, '--spikes', spikes, '--output_dir',
+        tmp_path / 'out', '--overrides', *short, *overrides, fails=True,
+    )
+    line = result.stderr.strip().splitlines()[-1]
+    assert line.startswith('error: ')
+    assert words in line
+    assert not (tmp_path / 'out' / 'summary.json').exists()
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    ([], 'no features were given'),
+    (['--features', 'nowhere', '--spikes', 'nothing.npz'], 'there are no features at'),
+])
+def test_missing_arguments_get_a_sentence(
+    litpose: Litpose, tiny_project: Path, tmp_path: Path, arguments: list[str], words: str,
+) -> None:
+    result = litpose(
+        'encode', tiny_project, *arguments, '--output_dir', tmp_path / 'out', fails=True,
+    )
+    assert words in result.stderr.strip().splitlines()[-1]
+    assert not (tmp_path / 'out').exists()
