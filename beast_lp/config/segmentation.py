@@ -128,6 +128,8 @@ class SegmentationConfig:
     # any checkpoint that model.backbone_checkpoint takes; null: that setting
     source: Optional[str] = None
     features: str = 'patches'
+    # output directory of `litpose embed`, in place of source
+    features_dir: Optional[str] = None
     # folder of <video_stem>.csv predictions, for features: keypoints
     keypoints_dir: Optional[str] = None
     # patches along height and width that are stored per frame; null: all
@@ -141,9 +143,7 @@ class SegmentationConfig:
     def __post_init__(self) -> None:
         check_choice(f'{_SECTION}.label_format', self.label_format, ('auto', 'one_hot', 'boris'))
         check_choice(f'{_SECTION}.background', self.background, ('unscored', 'class'))
-        check_choice(
-            f'{_SECTION}.features', self.features, ('patches', 'cls', 'pca', 'keypoints')
-        )
+        check_choice(f'{_SECTION}.features', self.features, ('patches', 'cls', 'keypoints'))
         if self.patch_grid is not None:
             check_range(f'{_SECTION}.patch_grid', self.patch_grid, 1)
         if self.features == 'keypoints' and self.keypoints_dir is None:
@@ -151,8 +151,8 @@ class SegmentationConfig:
                 f'{_SECTION}.features=keypoints needs {_SECTION}.keypoints_dir, the folder of '
                 'prediction files <video_stem>.csv'
             )
-        if self.fitting.unfreeze_layers and self.features != 'patches':
+        if self.fitting.unfreeze_layers and (self.features != 'patches' or self.features_dir):
             raise BeastError(
                 f'{_SECTION}.fitting.unfreeze_layers trains layers of a ViT, so it needs '
-                f'{_SECTION}.features=patches, found {self.features}'
+                f'{_SECTION}.features=patches and no {_SECTION}.features_dir'
             )

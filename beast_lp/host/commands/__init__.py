@@ -2,8 +2,8 @@
 
 from types import ModuleType
 
-from beast_lp.host.commands import beast_demo, encode, pretrain
+from beast_lp.host.commands import beast_demo, encode, pretrain, segment
 
 COMMANDS: dict[str, ModuleType] = {
-    'pretrain': pretrain, 'encode': encode, 'beast_demo': beast_demo,
+    'pretrain': pretrain, 'encode': encode, 'segment': segment, 'beast_demo': beast_demo,
 }

@@ -1,0 +1,165 @@
+"""Action segmentation as a host user meets it: from a pose config to models, scores, predictions.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from beast_lp.config import SegmentationConfig, parse_config
+from beast_lp.errors import BeastError
+from beast_lp.host.hook import START_DIR
+from beast_lp.host.pose import absolute_path
+from beast_lp.reports.segmentation import write_prediction_report, write_segmentation_report
+from beast_lp.segmentation.clip import write_clip
+from beast_lp.segmentation.nwb import write_nwb
+from beast_lp.segmentation.outputs import (
+    Prediction,
+    bout_table,
+    one_hot,
+    write_lightning_action,
+    write_prediction,
+    write_table,
+)
+from beast_lp.segmentation.sessions import (
+    Inputs,
+    Session,
+    find_label_files,
+    load_labels,
+    open_sessions,
+)
+from beast_lp.segmentation.stage import (
+    Outcome,
+    Trained,
+    load_trained,
+    new_directory,
+    predict_video,
+    run_evaluation,
+    run_training,
+)
+from beast_lp.video.read import find_videos
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+def train(cfg: DictConfig, output_dir: Path) -> Outcome:
+    """Train models on the scored videos of a project, score them and draw the report.
+
+    Raises:
+        BeastError: for anything that the user can mend.
+    """
+    config = parse_config(cfg.get('beast')).segmentation
+    outcome = run_training(config, resolve(cfg, config), output_dir)
+    write_segmentation_report(output_dir, outcome, config.decoding)
+    return outcome
+
+
+def predict(
+    cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path] = (),
+    clip_seconds: float = 0.0, nwb: bool = False, lightning_action: bool = False,
+) -> list[Prediction]:
+    """Predict every frame of videos and write tables, ethograms and what else is asked for.
+
+    Args:
+        cfg: the pose config.
+        model_dir: of a finished training run.
+        output_dir: new or empty.
+        videos: files or folders; without them, the config's.
+        clip_seconds: length of a labelled clip of each video; 0 for none.
+        nwb: write the bouts as NWB too.
+        lightning_action: write features and labels in the layout of lightning-action too.
+
+    Raises:
+        BeastError: for anything that the user can mend.
+    """
+    new_directory(output_dir)
+    trained, sessions, _ = _open(cfg, model_dir, output_dir, videos)
+    predictions = []
+    for session in sessions:
+        prediction, _ = predict_video(trained, session)
+        write_prediction(prediction, output_dir)
+        if clip_seconds > 0:
+            clip = output_dir / 'clips' / f'{session.name}.mp4'
+            write_clip(prediction, clip, clip_seconds)
+        if nwb:
+            write_nwb(prediction, output_dir / 'nwb' / f'{session.name}.nwb')
+        if lightning_action:
+            write_lightning_action(
+                session.name, session.features, session.frame, one_hot(prediction),
+                output_dir / 'lightning_action',
+            )
+        predictions.append(prediction)
+    write_table(bout_table(predictions), output_dir / 'bouts.csv')
+    write_prediction_report(output_dir, predictions)
+    return predictions
+
+
+def evaluate(
+    cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path] = (),
+) -> Outcome:
+    """Score trained models on videos that they were not trained on, and draw the report.
+
+    Raises:
+        BeastError: for anything that the user can mend.
+    """
+    new_directory(output_dir)
+    trained, sessions, inputs = _open(cfg, model_dir, output_dir, videos, scored=True)
+    files = find_label_files([session.video for session in sessions], inputs.labels)
+    _, labels = load_labels(sessions, files, trained.config, trained.classes)
+    outcome = run_evaluation(trained, sessions, labels, output_dir)
+    write_segmentation_report(output_dir, outcome, trained.config.decoding)
+    return outcome
+
+
+def _open(
+    cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path],
+    scored: bool = False,
+) -> tuple[Trained, list[Session], Inputs]:
+    """Open a trained model and the features of videos, computing what is missing."""
+    config = parse_config(cfg.get('beast')).segmentation
+    trained = load_trained(model_dir)
+    inputs = resolve(cfg, config)
+    found = find_videos([Path(START_DIR, video) for video in videos]) if videos else inputs.videos
+    if scored:
+        files = find_label_files(found, inputs.labels)
+        found = [video for video in found if video in files]
+    sessions = open_sessions(
+        found, trained.config, inputs, output_dir / 'features', trained.source
+    )
+    return trained, sessions, inputs
+
+
+def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:
+    """Find what the config names; as in the host, relative paths start at `data.data_dir`.
+
+    Raises:
+        BeastError: if there are no videos.
+    """
+    data_dir = Path(START_DIR, str(OmegaConf.select(cfg, 'data.data_dir', default='') or ''))
+    source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
+    if not source:
+        raise BeastError(
+            'the config does not say where the videos are: set data.video_dir to their folder '
+            '(or beast.segmentation.videos)'
+        )
+    videos = find_videos(_paths(source, data_dir))
+    held_out: list[Path] = []
+    if config.split.by == 'video' and config.split.test_videos:
+        held_out = find_videos(_paths(config.split.test_videos, data_dir))
+    checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
+    return Inputs(
+        videos=[*videos, *(video for video in held_out if video not in videos)],
+        held_out=held_out,
+        labels=data_dir / config.labels,
+        source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
+        features_dir=data_dir / config.features_dir if config.features_dir else None,
+        keypoints_dir=data_dir / config.keypoints_dir if config.keypoints_dir else None,
+    )
+
+
+def _paths(source: Any, data_dir: Path) -> list[Path]:
+    if OmegaConf.is_config(source):
+        source = OmegaConf.to_container(source)
+    return [data_dir / str(item) for item in (source if isinstance(source, list) else [source])]

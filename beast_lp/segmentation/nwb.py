@@ -1,0 +1,55 @@
+"""Bouts as Neurodata Without Borders, through the extension `ndx-ethogram` (extra `nwb`)."""
+
+import uuid
+from datetime import datetime, timezone
+from pathlib import Path
+
+from beast_lp.errors import BeastError
+from beast_lp.segmentation.bouts import find_bouts
+from beast_lp.segmentation.outputs import Prediction
+from beast_lp.video.files import finished_file
+
+
+def write_nwb(prediction: Prediction, path: Path) -> None:
+    """Write one NWB file with the bouts of a video, in seconds from its first frame.
+
+    The time at which a recording began is not in a video file: the file's date stands in for it,
+    and the session's description says so.
+
+    Args:
+        prediction: of the video.
+        path: the `.nwb` file.
+
+    Raises:
+        BeastError: if the extension is not installed.
+    """
+    try:
+        from ndx_ethogram import EthogramBouts
+        from pynwb import NWBHDF5IO, NWBFile, ProcessingModule
+    except ImportError as error:
+        raise BeastError(
+            'NWB files need two more packages; run `pip install "beast-lp[nwb]"` (or: pip install '
+            'pynwb ndx-ethogram)'
+        ) from error
+    began = datetime.fromtimestamp(prediction.video.stat().st_mtime, tz=timezone.utc)
+    file = NWBFile(
+        session_description=f'behaviour in {prediction.video.name}, predicted by beast-lp; the '
+        'start time is the date of the video file',
+        identifier=str(uuid.uuid4()), session_start_time=began,
+    )
+    bouts = EthogramBouts(
+        name='EthogramBouts',
+        labeling_method='automated', source_software='beast-lp',
+        description='one behaviour per frame, as bouts; seconds from the first frame',
+    )
+    for bout in find_bouts(prediction.labels):
+        bouts.add_row(
+            start_time=bout.start / prediction.fps, stop_time=bout.stop / prediction.fps,
+            label=prediction.classes[bout.label],
+        )
+    module = ProcessingModule(name='behavior', description='action segmentation')
+    module.add(bouts)  # pyright: ignore
+    file.add_processing_module(module)  # pyright: ignore
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with finished_file(path) as part, NWBHDF5IO(str(part), 'w') as out:
+        out.write(file)  # pyright: ignore

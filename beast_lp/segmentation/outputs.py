@@ -1,0 +1,104 @@
+"""Predictions as files: tables per frame and per bout, and other programs' layouts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Int
+
+from beast_lp.segmentation.bouts import find_bouts
+from beast_lp.segmentation.labels import BACKGROUND
+from beast_lp.segmentation.windows import Features
+from beast_lp.video.files import finished_file
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What an ensemble says of one video.
+
+    Attributes:
+        name: for files.
+        video: the file.
+        classes: names.
+        probabilities: of all frames.
+        labels: class numbers after decoding.
+        fps: frames per second.
+    """
+
+    name: str
+    video: Path
+    classes: tuple[str, ...]
+    probabilities: Float[np.ndarray, 'frames classes']
+    labels: Int[np.ndarray, ' frames']
+    fps: float
+
+
+def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
+    """Write a table as CSV; it appears complete or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with finished_file(path) as part:
+        table.to_csv(part, index=index, float_format='%.6g')
+
+
+def one_hot(prediction: Prediction) -> pd.DataFrame:
+    """Return the labels as the label files are laid out: one-hot, `background` first."""
+    classes = list(prediction.classes)
+    table = pd.DataFrame(
+        np.eye(len(classes), dtype=int)[prediction.labels], columns=pd.Index(classes)
+    )
+    if BACKGROUND not in classes:
+        table.insert(0, BACKGROUND, 0)
+    return table
+
+
+def bout_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
+    """List the bouts of videos.
+
+    Returns:
+        one row per bout: `video`, `class`, `start_frame`, `stop_frame` (not included), `start_s`,
+        `stop_s`, `probability` (mean of the class over the bout).
+    """
+    rows = [
+        {'video': p.name, 'class': p.classes[bout.label], 'start_frame': bout.start,
+         'stop_frame': bout.stop, 'start_s': bout.start / p.fps, 'stop_s': bout.stop / p.fps,
+         'probability': float(p.probabilities[bout.start:bout.stop, bout.label].mean())}
+        for p in predictions for bout in find_bouts(p.labels)
+    ]
+    return pd.DataFrame(rows)
+
+
+def write_prediction(prediction: Prediction, directory: Path) -> None:
+    """Write `<video>_probabilities.csv` and `<video>_labels.csv`."""
+    probabilities = pd.DataFrame(
+        prediction.probabilities, columns=pd.Index(prediction.classes)
+    )
+    write_table(probabilities, directory / f'{prediction.name}_probabilities.csv', index=True)
+    write_table(one_hot(prediction), directory / f'{prediction.name}_labels.csv', index=True)
+
+
+def write_lightning_action(
+    name: str, features: Features, frame: Int[np.ndarray, ' rows'], labels: pd.DataFrame,
+    directory: Path,
+) -> None:
+    """Write a video as lightning-action reads it: `features/<name>.csv` and `labels/<name>.csv`.
+
+    Both have an index column and a row per frame that has features; patch tokens are averaged, as
+    the layout has one vector per frame.
+
+    Args:
+        name: of the video.
+        features: vectors or patch tokens.
+        frame: ordinals of the rows in the video.
+        labels: one-hot, of all frames.
+        directory: the data folder.
+    """
+    rows = np.concatenate([
+        np.asarray(part, dtype=np.float32).reshape(len(part), -1, part.shape[-1]).mean(axis=1)
+        for part in np.array_split(features, max(1, len(features) // 1024))
+    ])
+    columns = pd.Index([f'feature_{number}' for number in range(rows.shape[1])])
+    write_table(pd.DataFrame(rows, columns=columns), directory / 'features' / f'{name}.csv', True)
+    chosen = labels.iloc[frame].reset_index(drop=True)
+    write_table(chosen, directory / 'labels' / f'{name}.csv', True)

@@ -1,0 +1,235 @@
+"""The videos of a project with their features and labels, each frame by its number."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from beast_lp.config import SegmentationConfig
+from beast_lp.errors import BeastError
+from beast_lp.features.keypoints import keypoint_features, read_keypoints
+from beast_lp.features.store import FeatureStore
+from beast_lp.segmentation.labels import (
+    BACKGROUND,
+    Labels,
+    check_length,
+    class_list,
+    events_to_labels,
+    read_boris,
+    read_one_hot,
+    scored,
+)
+from beast_lp.segmentation.tokens import TokenSource, ensure_tokens
+from beast_lp.segmentation.windows import Features
+from beast_lp.video.prepare import video_ids
+from beast_lp.video.read import count_frames, probe
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Where everything is; absolute paths.
+
+    Attributes:
+        videos: all that are trained or scored on.
+        held_out: those of them that the config names as test videos.
+        labels: a folder of label files, or one BORIS table.
+        source: checkpoint of the backbone, if features come from one.
+        features_dir: stores that `litpose embed` wrote, if features come from there.
+        keypoints_dir: prediction files, if features are keypoints.
+    """
+
+    videos: Sequence[Path]
+    held_out: Sequence[Path]
+    labels: Path
+    source: str | None
+    features_dir: Path | None
+    keypoints_dir: Path | None
+
+
+@dataclass(frozen=True)
+class Session:
+    """One video and the features of its frames.
+
+    Attributes:
+        name: for files and tables.
+        video: the file.
+        features: rows of the frames that have features.
+        frame: ordinals of those frames, rising.
+        frames: of the whole video.
+        fps: frames per second.
+        source: what made the features.
+        source_hash: of its weights; empty for keypoints.
+    """
+
+    name: str
+    video: Path
+    features: Features
+    frame: Int[np.ndarray, ' rows']
+    frames: int
+    fps: float
+    source: str
+    source_hash: str
+
+    @property
+    def times(self) -> Float[np.ndarray, ' frames']:
+        """Seconds of all frames, at a constant rate."""
+        return np.arange(self.frames) / self.fps
+
+
+def session_names(videos: Sequence[Path]) -> list[str]:
+    """Name videos by their stems; equal ones get their folders' names in front."""
+    stems = [video.stem for video in videos]
+    return stems if len({stem.lower() for stem in stems}) == len(stems) else video_ids(videos)
+
+
+def open_sessions(
+    videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
+    source: TokenSource | None,
+) -> list[Session]:
+    """Open the features of videos; what a backbone has to compute first, it computes.
+
+    Args:
+        videos: files.
+        config: says what kind of features.
+        inputs: where they are.
+        directory: of the stores that are computed.
+        source: the backbone, where they are.
+
+    Raises:
+        BeastError: if features are missing or not those of the video.
+    """
+    sessions = []
+    for name, video in zip(session_names(videos), videos, strict=True):
+        if config.features == 'keypoints':
+            sessions.append(_from_keypoints(name, video, inputs.keypoints_dir))
+            continue
+        store = (
+            ensure_tokens(video, directory / name, source) if source is not None
+            else FeatureStore.open((inputs.features_dir or directory) / name)
+        )
+        sessions.append(_from_store(name, video, store, config.features))
+    return sessions
+
+
+def _from_store(name: str, video: Path, store: FeatureStore, kind: str) -> Session:
+    features = store.cls if kind == 'cls' else store.patches
+    if features is None:
+        raise BeastError(
+            f'{store.directory} holds no patch features; run `litpose embed` with them, or set '
+            'beast.segmentation.features=cls'
+        )
+    return Session(
+        name, video, features, store.frame, store.info.frames, store.info.fps or 1.0,
+        store.info.source, store.info.source_hash,
+    )
+
+
+def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
+    path = (directory or Path()) / f'{video.stem}.csv'
+    positions, _ = read_keypoints(path)
+    frames, rate = count_frames(video), probe(video).fps
+    if len(positions) != frames:
+        raise BeastError(
+            f'{path} has {len(positions)} rows, but {video} has {frames} frames; predict the '
+            'video again'
+        )
+    # the network itself adds the differences between frames, which are the velocities
+    values = keypoint_features(positions)
+    return Session(
+        name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0, 'keypoints', ''
+    )
+
+
+# ---------------------------------------------------------------------------------------------
+# labels
+# ---------------------------------------------------------------------------------------------
+
+
+def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
+    """Return the label file of every video that has one.
+
+    Args:
+        videos: files.
+        labels: a folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table for all.
+
+    Raises:
+        BeastError: if there is none at all.
+    """
+    if labels.is_file():
+        return dict.fromkeys(videos, labels)
+    found = {
+        video: path for video in videos for suffix in ('.tsv', '.csv')
+        if (path := labels / f'{video.stem}{suffix}').is_file()
+    }
+    if not found:
+        raise BeastError(
+            f'no label file in {labels} belongs to a video: looked for '
+            f'{videos[0].stem}.csv (or .tsv) and the like; set beast.segmentation.labels'
+        )
+    return found
+
+
+def load_labels(
+    sessions: Sequence[Session], files: dict[Path, Path], config: SegmentationConfig,
+    classes: Sequence[str] | None = None,
+) -> tuple[tuple[str, ...], list[Labels]]:
+    """Read the labels of videos in terms of the project's classes.
+
+    Args:
+        sessions: each with a label file.
+        files: by video.
+        config: formats, classes, what counts as unscored.
+        classes: of a trained model; None takes them from the config and the files.
+
+    Returns:
+        the classes, and the labels of all frames of each video.
+
+    Raises:
+        BeastError: for labels that cannot be used.
+    """
+    events = {}
+    one_hot = {}
+    for session in sessions:
+        path = files[session.video]
+        kind = config.label_format
+        if kind == 'auto':
+            kind = 'boris' if _looks_like_events(path) else 'one_hot'
+        if kind == 'boris':
+            events[session.video] = read_boris(path, session.video.stem, config.subject)
+        else:
+            one_hot[session.video] = read_one_hot(path)
+            check_length(len(one_hot[session.video]), session.frames, path, session.video)
+    background = config.background == 'class'
+    behaviors = sorted({event.behavior for found in events.values() for event in found})
+    found = [labels.classes for labels in one_hot.values()]
+    if events:
+        found.append((BACKGROUND, *behaviors))
+    if classes is None:
+        classes = class_list(found, config.classes, config.ignore, background)
+    result = []
+    for session in sessions:
+        path = files[session.video]
+        raw = one_hot.get(session.video)
+        if raw is None:
+            raw = events_to_labels(
+                events[session.video], (BACKGROUND, *behaviors), session.times, path
+            )
+        result.append(scored(raw, classes, config.ignore, background, path))
+    return tuple(classes), result
+
+
+def _looks_like_events(path: Path) -> bool:
+    """Tell a table of events from one of frames: it has a column Behavior."""
+    try:
+        with path.open(encoding='utf-8-sig') as file:
+            head = [line for line, _ in zip(file, range(40), strict=False)]
+    except (OSError, UnicodeDecodeError) as error:
+        raise BeastError(f'{path} cannot be read as text ({error}); replace it') from error
+    cells = [cell.strip(' "\n') for line in head
+             for cell in line.replace('\t', ',').replace(';', ',').split(',')]
+    return 'Behavior' in cells

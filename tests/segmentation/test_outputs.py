@@ -1,0 +1,86 @@
+"""What predictions become on disk."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from beast_lp.segmentation.clip import busiest_stretch, write_clip
+from beast_lp.segmentation.labels import read_one_hot
+from beast_lp.segmentation.nwb import write_nwb
+from beast_lp.segmentation.outputs import (
+    Prediction,
+    bout_table,
+    one_hot,
+    write_lightning_action,
+    write_prediction,
+)
+from beast_lp.video.read import count_frames
+
+WriteVideo = Callable[..., Path]
+
+CLASSES = ('still', 'walk', 'groom')
+
+
+@pytest.fixture
+def prediction(write_video: WriteVideo) -> Prediction:
+    """Return a prediction of a real, small video."""
+    rng = np.random.default_rng(0)
+    video = write_video('a b.mp4', rng.integers(0, 255, (50, 32, 48, 3), dtype=np.uint8))
+    labels = np.repeat([0, 1, 0, 2, 1], [20, 5, 5, 10, 10])
+    probabilities = np.full((50, 3), 0.1, dtype=np.float32)
+    probabilities[np.arange(50), labels] = 0.8
+    return Prediction('a b', video, CLASSES, probabilities, labels, 25.0)
+
+
+def test_labels_can_be_read_back(prediction: Prediction, tmp_path: Path) -> None:
+    write_prediction(prediction, tmp_path / 'out')
+    labels = read_one_hot(tmp_path / 'out' / 'a b_labels.csv')
+    assert labels.classes == ('background', *CLASSES)
+    np.testing.assert_array_equal(labels.target - 1, prediction.labels)
+    table = pd.read_csv(tmp_path / 'out' / 'a b_probabilities.csv', index_col=0)
+    np.testing.assert_allclose(table.to_numpy(), prediction.probabilities)
+    assert not list((tmp_path / 'out').glob('*.part'))
+
+
+def test_bouts_are_listed_in_frames_and_seconds(prediction: Prediction) -> None:
+    table = bout_table([prediction])
+    assert table['class'].tolist() == ['still', 'walk', 'still', 'groom', 'walk']
+    assert table['start_frame'].tolist() == [0, 20, 25, 30, 40]
+    assert table['stop_s'].tolist() == pytest.approx([0.8, 1.0, 1.2, 1.6, 2.0])
+    assert table['probability'].tolist() == pytest.approx([0.8] * 5)
+
+
+def test_nwb_holds_the_bouts(prediction: Prediction, tmp_path: Path) -> None:
+    pynwb = pytest.importorskip('pynwb')
+    pytest.importorskip('ndx_ethogram')
+    write_nwb(prediction, tmp_path / 'a.nwb')
+    with pynwb.NWBHDF5IO(str(tmp_path / 'a.nwb'), 'r') as file:
+        bouts = file.read().processing['behavior']['EthogramBouts'].to_dataframe()
+    assert bouts['label'].tolist() == ['still', 'walk', 'still', 'groom', 'walk']
+    assert bouts['start_time'].tolist() == pytest.approx([0, 0.8, 1.0, 1.2, 1.6])
+
+
+def test_a_clip_shows_the_busiest_stretch(prediction: Prediction, tmp_path: Path) -> None:
+    assert busiest_stretch(prediction.labels, 22) == 19
+    assert busiest_stretch(prediction.labels, 500) == 0
+    write_clip(prediction, tmp_path / 'clip.mp4', seconds=0.5)
+    assert count_frames(tmp_path / 'clip.mp4') == 12
+
+
+def test_lightning_action_gets_its_two_tables(prediction: Prediction, tmp_path: Path) -> None:
+    tokens = np.random.default_rng(0).normal(size=(25, 4, 3)).astype(np.float16)
+    write_lightning_action(
+        'a b', tokens, np.arange(0, 50, 2), one_hot(prediction), tmp_path
+    )
+    features = pd.read_csv(tmp_path / 'features' / 'a b.csv', index_col=0)
+    labels = pd.read_csv(tmp_path / 'labels' / 'a b.csv', index_col=0)
+    np.testing.assert_allclose(
+        features.to_numpy(), tokens.astype(np.float32).mean(axis=1), atol=1e-5
+    )
+    assert list(labels.columns) == ['background', *CLASSES]
+    np.testing.assert_array_equal(
+        labels.to_numpy().argmax(axis=1) - 1, prediction.labels[::2]
+    )

@@ -1,0 +1,119 @@
+"""Tokens of a ViT for every frame, and the layers that are left for training."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import ViTModel
+
+from beast_lp.config import ModelConfig
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.augmentation import normalise, to_unit
+from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
+from beast_lp.pretraining.weights import save_backbone
+from beast_lp.segmentation.tokens import TokenSource, ensure_tokens
+from beast_lp.video.read import iterate_frames
+
+WriteVideo = Callable[..., Path]
+
+
+@pytest.fixture
+def backbone(tmp_path: Path) -> Path:
+    """Return a small random ViT, 3 x 4 patches."""
+    torch.manual_seed(0)
+    config = ModelConfig(
+        image_size=[48, 64], hidden_size=32, num_layers=3, num_heads=2, mlp_size=64
+    )
+    model = MaskedAutoencoder(config, decoder=False)
+    save_backbone(
+        tmp_path / 'vit', model.architecture, encoder_to_transformers(model)
+    )
+    return tmp_path / 'vit'
+
+
+@pytest.fixture
+def video(write_video: WriteVideo) -> Path:
+    """Return 70 frames of noise, more than one batch."""
+    frames = np.random.default_rng(0).integers(0, 255, (70, 48, 64, 3), dtype=np.uint8)
+    return write_video('noise.mp4', frames)
+
+
+def _transformers_tokens(backbone: Path, video: Path) -> np.ndarray:
+    model = ViTModel.from_pretrained(backbone, add_pooling_layer=False).eval()
+    frames = torch.from_numpy(np.stack(list(iterate_frames(video, (48, 64)))))
+    with torch.no_grad():
+        tokens = model(normalise(to_unit(frames)), interpolate_pos_encoding=True)
+    return tokens.last_hidden_state.numpy()
+
+
+def test_tokens_are_transformers_in_raster_order(
+    backbone: Path, video: Path, tmp_path: Path,
+) -> None:
+    store = ensure_tokens(video, tmp_path / 'store', TokenSource(str(backbone), None))
+    expected = _transformers_tokens(backbone, video)
+    assert store.patches is not None and store.info.grid == (3, 4)
+    np.testing.assert_allclose(store.cls, expected[:, 0], atol=2e-5)
+    np.testing.assert_allclose(store.patches, expected[:, 1:], atol=5e-3)
+    assert store.frame.tolist() == list(range(70))
+    np.testing.assert_allclose(store.time, np.arange(70) / 25)
+
+
+def test_a_coarser_grid_is_the_mean_of_neighbours(backbone: Path, video: Path) -> None:
+    frames = np.stack(list(iterate_frames(video, (48, 64))))[:2]
+    _, fine = TokenSource(str(backbone), None).embed(frames)
+    _, coarse = TokenSource(str(backbone), 2).embed(frames)
+    maps = fine.reshape(2, 3, 4, 32)
+    # of 3 rows, both cells share the middle one
+    expected = [maps[:, rows, columns].mean(axis=(1, 2))
+                for rows in (slice(0, 2), slice(1, 3)) for columns in (slice(0, 2), slice(2, 4))]
+    np.testing.assert_allclose(coarse, np.stack(expected, axis=1), atol=1e-5)
+
+
+def test_hidden_tokens_and_their_layers_make_the_whole_vit(
+    backbone: Path, video: Path, tmp_path: Path,
+) -> None:
+    source = TokenSource(str(backbone), 2, unfreeze=2)
+    store = ensure_tokens(video, tmp_path / 'store', source)
+    assert store.patches is not None
+    hidden = torch.from_numpy(np.asarray(store.patches, dtype=np.float32))
+    found = source.tail()(hidden).detach().numpy()
+    np.testing.assert_allclose(found, _transformers_tokens(backbone, video)[:, 1:], atol=1e-2)
+
+
+def test_an_interrupted_store_continues(
+    backbone: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = TokenSource(str(backbone), None)
+    whole = ensure_tokens(video, tmp_path / 'whole', source)
+    embed, calls = source.embed, []
+
+    def killed(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        calls.append(len(frames))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return embed(frames)
+
+    monkeypatch.setattr(source, 'embed', killed)
+    with pytest.raises(KeyboardInterrupt):
+        ensure_tokens(video, tmp_path / 'killed', source)
+    resumed = ensure_tokens(video, tmp_path / 'killed', source)
+    # 64 frames, then the rest in vain, then the rest alone
+    assert calls == [64, 6, 6]
+    assert whole.patches is not None and resumed.patches is not None
+    np.testing.assert_allclose(resumed.patches, whole.patches, atol=1e-3)
+    assert resumed.frame.tolist() == whole.frame.tolist()
+
+
+def test_features_of_other_weights_are_not_taken(
+    backbone: Path, video: Path, tmp_path: Path,
+) -> None:
+    source = TokenSource(str(backbone), None)
+    ensure_tokens(video, tmp_path / 'store', source)
+    source.info = replace(source.info, source_hash='other')
+    with pytest.raises(BeastError, match='another source_hash'):
+        ensure_tokens(video, tmp_path / 'store', source)
+    with pytest.raises(BeastError, match='unfreeze_layers=9, but .* has 3 layers'):
+        TokenSource(str(backbone), None, unfreeze=9)
