@@ -1,6 +1,7 @@
 """Bouts as Neurodata Without Borders, through the extension `ndx-ethogram` (extra `nwb`)."""
 
 import uuid
+import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -51,5 +52,8 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
     module.add(bouts)  # pyright: ignore
     file.add_processing_module(module)  # pyright: ignore
     path.parent.mkdir(parents=True, exist_ok=True)
-    with finished_file(path) as part, NWBHDF5IO(str(part), 'w') as out:
-        out.write(file)  # pyright: ignore
+    with finished_file(path) as part, warnings.catch_warnings():
+        # the name ends in .nwb once the file is complete
+        warnings.filterwarnings('ignore', ".*does not end in '.nwb'.*")
+        with NWBHDF5IO(str(part), 'w') as out:  # pyright: ignore
+            out.write(file)  # pyright: ignore

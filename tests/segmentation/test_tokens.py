@@ -45,7 +45,7 @@ def _transformers_tokens(backbone: Path, video: Path) -> np.ndarray:
     model = ViTModel.from_pretrained(backbone, add_pooling_layer=False).eval()
     frames = torch.from_numpy(np.stack(list(iterate_frames(video, (48, 64)))))
     with torch.no_grad():
-        tokens = model(normalise(to_unit(frames)), interpolate_pos_encoding=True)
+        tokens = model(normalise(to_unit(frames)))
     return tokens.last_hidden_state.numpy()
 
 
