@@ -93,6 +93,36 @@ def test_two_processes_share_a_run(
     assert status['status'] == 'COMPLETED'
 
 
+def test_two_projects_a_probe_and_a_choice_of_the_weight(
+    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+) -> None:
+    other = tmp_path / 'other lab'
+    shutil.copytree(tiny_project.parent, other)
+    cfg = OmegaConf.load(tiny_project)
+    OmegaConf.update(cfg, 'data.data_dir', str(other))
+    OmegaConf.save(cfg, other / 'config.yaml')
+    out = tmp_path / 'out'
+    litpose(
+        'pretrain', tiny_project, other / 'config.yaml', '--output_dir', out, '--overrides',
+        'beast.probe.every_epochs=1', 'beast.tune=[0,0.03]', 'beast.tune_epochs=1',
+    )
+    table = pd.read_csv(out / 'tune' / 'tune.csv')
+    assert table.probe_px.idxmin() == table.index[table.chosen][0]
+    metrics = pd.read_csv(out / 'metrics.csv')
+    assert (metrics.probe_px > 0).all() and (metrics.probe_constant_px > 0).all()
+    page = (out / 'report.html').read_text()
+    for words in ('2, in equal shares', 'Does it help your keypoints?',
+                  'Choice of the contrastive weight'):
+        assert words in page
+    # what the run took for its weights serves as the start of another
+    result = litpose(
+        'pretrain', tiny_project, '--output_dir', tmp_path / 'next', '--overrides',
+        f'beast.init="{out / "checkpoints" / "best.ckpt"}"', 'beast.training.epochs=1',
+    )
+    assert 'loaded 102 of 102 encoder tensors' in result.stdout
+    assert 'the decoder starts from' in result.stdout
+
+
 def test_the_tiny_demo_runs_and_can_be_repeated(litpose: Litpose, tmp_path: Path) -> None:
     for _ in range(2):
         result = litpose('beast_demo', '--tiny', '--output_dir', tmp_path / 'demo')

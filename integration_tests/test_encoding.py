@@ -46,9 +46,11 @@ def test_two_sessions_in_one_table(
     assert table.encoder.unique().tolist() == ['ridge', 'rrr']
     assert np.isfinite(table.bps_pooled.to_numpy()).all()
     # each verdict is said in the terminal and stands in the table
-    for row in table[table.source != 'slow drift (control)'].itertuples():
-        said = 'NOT evidence' if isinstance(row.verdict, str) else 'above all of its controls'
-        assert f'{row.source} with {row.encoder} ({row.score:.3f}) is {said}' in result.stdout
+    for row in table[table.source != 'slow drift (control)'].to_dict('records'):
+        name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3f})'
+        is_bad = isinstance(row['verdict'], str)
+        said = 'NOT evidence' if is_bad else 'above all of its controls'
+        assert f'{name} is {said}' in result.stdout
     neurons = pd.read_csv(out / 'neurons.csv')
     assert neurons.session.unique().tolist() == ['session_01', 'session_02']
     assert (out / 'report.html').stat().st_size > 50_000

@@ -12,6 +12,7 @@ from beast_lp.config.pretraining import (
     LossConfig,
     ModelConfig,
     PairConfig,
+    ProbeConfig,
     TrainingConfig,
     WindowConfig,
 )
@@ -20,6 +21,6 @@ from beast_lp.config.segmentation import SegmentationConfig
 
 __all__ = [
     'PRESETS', 'AnchorConfig', 'AugmentationConfig', 'BeastConfig', 'EncodingConfig', 'LossConfig',
-    'ModelConfig', 'PairConfig', 'SegmentationConfig', 'TrainingConfig', 'WindowConfig',
-    'config_yaml', 'parse_config',
+    'ModelConfig', 'PairConfig', 'ProbeConfig', 'SegmentationConfig', 'TrainingConfig',
+    'WindowConfig', 'config_yaml', 'parse_config',
 ]

@@ -224,10 +224,15 @@ class TrainingConfig:
     loader: str = 'auto'
     # processes that read the window store; null: one per two cores of this process, at most 8
     num_workers: Optional[int] = None
-    # share of every video's anchors, one contiguous block, that is held out
+    # share of the anchors that is held out
     validation_fraction: float = 0.1
+    # videos: whole videos are held out; blocks: a contiguous block of each; auto: videos from five
+    # on, else blocks
+    validation: str = 'auto'
     # last.ckpt, which a killed run resumes from, is written every so many minutes
     checkpoint_minutes: float = 5.0
+    # and after every so many epochs; null: by the clock alone
+    checkpoint_epochs: Optional[int] = None
 
     def __post_init__(self) -> None:
         check_range('beast.training.epochs', self.epochs, 1)
@@ -245,6 +250,26 @@ class TrainingConfig:
         check_range('beast.training.weight_decay', self.weight_decay, 0)
         for name in ('warmup_fraction', 'floor_fraction'):
             check_range(f'beast.training.{name}', getattr(self, name), 0, 1)
+        check_choice(
+            'beast.training.validation', self.validation, ('auto', 'videos', 'blocks')
+        )
         check_range('beast.training.validation_fraction', self.validation_fraction, 0, 0.5)
         if self.num_workers is not None:
             check_range('beast.training.num_workers', self.num_workers, 0)
+        if self.checkpoint_epochs is not None:
+            check_range('beast.training.checkpoint_epochs', self.checkpoint_epochs, 1)
+
+
+@dataclass
+class ProbeConfig:
+    """A linear read-out of the project's labelled keypoints during pretraining."""
+
+    # the last epoch is always measured; null: no probe
+    every_epochs: Optional[int] = None
+    # patches: CLS and the patch tokens averaged over a coarse grid; cls: CLS alone
+    features: str = 'patches'
+
+    def __post_init__(self) -> None:
+        if self.every_epochs is not None:
+            check_range('beast.probe.every_epochs', self.every_epochs, 1)
+        check_choice('beast.probe.features', self.features, ('patches', 'cls'))

@@ -7,7 +7,7 @@ from typing import Any, Optional, cast, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from beast_lp.config.checks import check_choice, nearest
+from beast_lp.config.checks import check_choice, check_range, nearest
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.config.presets import PRESETS
 from beast_lp.config.pretraining import (
@@ -16,6 +16,7 @@ from beast_lp.config.pretraining import (
     LossConfig,
     ModelConfig,
     PairConfig,
+    ProbeConfig,
     TrainingConfig,
     WindowConfig,
 )
@@ -36,9 +37,16 @@ class BeastConfig:
     init: str = 'facebook/vit-mae-base'
     # a folder, a file or a list that replaces the config's data.video_dir for pretraining
     videos: Any = None
+    # pose configs of further projects that are trained on together with this one, in equal shares
+    projects: list[str] = field(default_factory=list)
     # where `litpose train` keeps its pretraining stage; null: `beast/` in the model directory
     output_dir: Optional[str] = None
     seed: int = 0
+    # contrastive weights to try in short runs; the best is used in place of
+    # loss.contrastive_weight. Empty: that one is used as it is
+    tune: list[float] = field(default_factory=list)
+    # epochs of a short run; null: a tenth of the whole run, at least 5
+    tune_epochs: Optional[int] = None
     anchors: AnchorConfig = field(default_factory=AnchorConfig)
     windows: WindowConfig = field(default_factory=WindowConfig)
     pairs: PairConfig = field(default_factory=PairConfig)
@@ -46,8 +54,22 @@ class BeastConfig:
     model: ModelConfig = field(default_factory=ModelConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
     segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
     encoding: EncodingConfig = field(default_factory=EncodingConfig)
+
+    def __post_init__(self) -> None:
+        for weight in self.tune:
+            check_range('beast.tune', weight, 0)
+        if len(set(self.tune)) != len(self.tune):
+            raise BeastError(f'beast.tune names a weight twice, found {list(self.tune)}')
+        if self.tune_epochs is not None:
+            check_range('beast.tune_epochs', self.tune_epochs, 1)
+        if self.tune and self.training.validation_fraction == 0:
+            raise BeastError(
+                'beast.tune chooses by held-out frames, so beast.training.validation_fraction '
+                'must be greater than 0'
+            )
 
 
 def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:

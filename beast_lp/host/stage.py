@@ -11,8 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.host.compose import compose_config
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
+from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
 from beast_lp.pretraining.stage import RunFiles, difference_to, run_pretraining, run_settings
 from beast_lp.reports.collect import write_report
 from beast_lp.video.read import find_videos
@@ -38,16 +40,18 @@ def pretrain(
         BeastError: for anything that the user can mend.
     """
     config = parse_config(cfg.get('beast'))
-    videos = find_videos(video_source(cfg, config))
+    videos, projects = gather_videos(cfg, config)
+    labels = labelled_frames(cfg, config)
     # resolved now, so that the settings of a run do not depend on where it was started
     config.videos = config.output_dir = None
+    config.projects = []
     config.init = absolute_path(config.init, cfg)
     if config.windows.bbox_dir:
         config.windows.bbox_dir = absolute_path(config.windows.bbox_dir, cfg)
 
     files = RunFiles(output_dir)
     if reuse and files.backbone.exists():
-        difference = difference_to(files, run_settings(config, videos))
+        difference = difference_to(files, run_settings(config, videos, projects))
         if difference:
             raise BeastError(
                 f'{output_dir} holds a finished pretraining run with other settings '
@@ -60,9 +64,65 @@ def pretrain(
     # the host's tracker writes from whatever process it is in, so it is for one alone
     main_process = int(os.environ.get('LOCAL_RANK', 0)) == 0
     trackers = [JSONTrainingProgressTracker(status_file)] if main_process else []
-    backbone = run_pretraining(config, videos, output_dir, num_devices(cfg), trackers)
+    backbone = run_pretraining(
+        config, videos, output_dir, num_devices(cfg), trackers, projects, labels
+    )
     write_report(output_dir)
     return backbone
+
+
+def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], list[str]]:
+    """Return the videos of a project and of those that are trained on together with it.
+
+    Returns:
+        the videos, and the project of each; no projects where there is one.
+
+    Raises:
+        BeastError: if a project has no videos, or two have one in common.
+    """
+    videos = find_videos(video_source(cfg, config))
+    if not config.projects:
+        return videos, []
+    projects = ['this project'] * len(videos)
+    for name in config.projects:
+        path = Path(absolute_path(name, cfg))
+        if not path.is_file():
+            raise BeastError(f'beast.projects names {path}, where there is no config file')
+        other = compose_config(path, [])
+        found = find_videos(video_source(other, parse_config(other.get('beast'))))
+        shared = set(found) & set(videos)
+        if shared:
+            raise BeastError(
+                f'{min(shared)} belongs to {path} and to another of the projects, which are to be '
+                'balanced; give each project a data.video_dir of its own'
+            )
+        videos += found
+        projects += [str(path)] * len(found)
+    return videos, projects
+
+
+def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | None:
+    """Return the labelled frames, where the probe is asked for or can help to tune.
+
+    Raises:
+        BeastError: if the probe is asked for and there are none.
+    """
+    asked = config.probe.every_epochs is not None
+    if not asked and not config.tune:
+        return None
+    value = OmegaConf.select(cfg, 'data.csv_file', default=None)
+    names = [str(name) for name in value] if OmegaConf.is_list(value) else [str(value or '')]
+    data_dir = Path(START_DIR, str(OmegaConf.select(cfg, 'data.data_dir', default='') or ''))
+    files = [data_dir / name for name in names if name]
+    if not asked and not (files and all(path.is_file() for path in files)):
+        return None
+    if not files:
+        raise BeastError(
+            'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
+            'beast.probe.every_epochs=null'
+        )
+    frames = read_labels(files, data_dir)
+    return frames if asked or len(frames.images) >= LEAST_FRAMES else None
 
 
 def video_source(cfg: DictConfig, config: BeastConfig) -> Path | list[Path]:

@@ -1,131 +1,205 @@
-"""What a run writes while it runs: a table of metrics and a checkpoint that can be resumed."""
+"""What a run tells while it runs: how fast it is, when it ends, and a table of its metrics."""
 
-import os
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
+from torch import Tensor
+
+from beast_lp.video.files import finished_file
+
+
+class Throughput(Callback):
+    """Measures training within each epoch, and how long the run will still take.
+
+    Validation is no training throughput, but it counts in the time that is left. What was measured
+    of an epoch survives a resume.
+    """
+
+    def __init__(self) -> None:
+        """Start with nothing measured."""
+        # of this epoch so far; seconds without validation
+        self.frames = 0
+        self.seconds = self.waited = 0.0
+        self._mark = 0.0
+        # of this process
+        self._started = 0.0
+        self._first_step = 0
+        self._steps_left = self._steps_done = 0
+
+    @property
+    def images_per_second(self) -> float:
+        """Frames trained on per second, over all processes."""
+        return self.frames / self.seconds if self.seconds else 0.0
+
+    @property
+    def data_wait_share(self) -> float:
+        """Share of the time in which the step waited for its frames, 0 to 1."""
+        return self.waited / self.seconds if self.seconds else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimated time to the end of training, validation included; 0 before the first step."""
+        passed = time.perf_counter() - self._started
+        return passed / self._steps_done * self._steps_left if self._steps_done else 0.0
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clocks; where an epoch is resumed, Lightning does not start it again."""
+        self._started = self._mark = time.perf_counter()
+        self._first_step = trainer.global_step
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start an epoch."""
+        self.frames, self.seconds, self.waited = 0, 0.0, 0.0
+        self._mark = time.perf_counter()
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+    ) -> None:
+        """Count the time since the last step ended as waiting for data."""
+        self.waited += time.perf_counter() - self._mark
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Count the step."""
+        now = time.perf_counter()
+        self.frames += 2 * len(batch.pixels) * trainer.world_size
+        self.seconds += now - self._mark
+        self._mark = now
+        self._steps_done = trainer.global_step - self._first_step
+        self._steps_left = max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the validation out."""
+        self._mark = time.perf_counter()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Tell the logger."""
+        if trainer.logger is not None:
+            trainer.logger.log_metrics({
+                'images_per_second': self.images_per_second,
+                'data_wait_share': self.data_wait_share,
+                'hours_left': self.seconds_left / 3600,
+            }, trainer.global_step)
+
+    def state_dict(self) -> dict[str, float]:
+        """Return what was measured of the epoch so far."""
+        return {'frames': self.frames, 'seconds': self.seconds, 'waited': self.waited}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with an epoch."""
+        self.frames = state_dict['frames']
+        self.seconds, self.waited = state_dict['seconds'], state_dict['waited']
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's progress bar with the loss, without the number of the logger's version."""
+    """Lightning's progress bar with the losses, the throughput and the time that is left."""
+
+    def __init__(self, throughput: Throughput) -> None:
+        """Show what `throughput` measures."""
+        super().__init__()
+        self._throughput = throughput
 
     def get_metrics(
         self, trainer: Trainer, pl_module: LightningModule,
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands at the end of the bar."""
         metrics = super().get_metrics(trainer, pl_module)
+        speed = self._throughput
         return {
-            name.removesuffix('_step'): value for name, value in metrics.items()
-            if name != 'v_num' and not name.endswith('_epoch')
+            **{
+                name.removesuffix('_step').removeprefix('train_'): value
+                for name, value in metrics.items()
+                if name != 'v_num' and not name.endswith('_epoch')
+            },
+            'images/s': f'{speed.images_per_second:.3g}',
+            'wait': f'{speed.data_wait_share:.0%}',
+            'left': duration(speed.seconds_left),
         }
 
 
-class LastCheckpoint(Callback):
-    """Keeps `last.ckpt`, which a killed run resumes from, every few minutes and after the run.
-
-    By the clock and not by epochs: with few frames an epoch takes seconds, with many hours, and a
-    ViT-B checkpoint is 1.3 GB.
-    """
-
-    def __init__(self, path: Path, minutes: float) -> None:
-        """Save to `path` once `minutes` have passed since the last save, and after the run."""
-        self.path = path
-        self.minutes = minutes
-        self._saved_at = time.monotonic()
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-        batch_idx: int,
-    ) -> None:
-        """Save within an epoch, if it is time; at its end there is a better moment."""
-        if not trainer.is_last_batch:
-            self._save(trainer, at_once=False)
-
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save if it is time, and at the end of the run."""
-        self._save(trainer, at_once=trainer.current_epoch + 1 == trainer.max_epochs)
-
-    def _save(self, trainer: Trainer, at_once: bool) -> None:
-        due = at_once or time.monotonic() - self._saved_at >= self.minutes * 60
-        # rank 0's clock decides for all, since saving is collective
-        if trainer.world_size > 1:
-            due = trainer.strategy.broadcast(due)
-        if due:
-            # Lightning writes to a temporary file and renames it
-            trainer.save_checkpoint(self.path)
-            self._saved_at = time.monotonic()
+def duration(seconds: float) -> str:
+    """Write a time as people say it: `45 s`, `12 min`, `3 h 05 min`."""
+    if seconds < 100:
+        return f'{seconds:.0f} s'
+    minutes = round(seconds / 60)
+    return f'{minutes} min' if minutes < 60 else f'{minutes // 60} h {minutes % 60:02d} min'
 
 
 class MetricsTable(Callback):
-    """Appends one row per epoch to `metrics.csv`, with the throughput; survives a resume.
+    """Writes `metrics.csv`, one row per epoch, whole epochs also after a resume.
 
-    Lightning's CSV logger deletes the table of the run that it resumes.
+    Lightning's CSV logger deletes the table of the run that it resumes, and its averages begin
+    anew in the middle of an epoch.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Write to `path`."""
-        self.path = path
-        self._epoch_start = self._wait_start = 0.0
-        self._waited = 0.0
-        self._frames = 0
+    def __init__(
+        self, path: Path, throughput: Throughput,
+        more: Callable[[], Mapping[str, float]] = dict,
+    ) -> None:
+        """Write a table.
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock of an epoch that is resumed: Lightning does not start it again."""
-        self.on_train_epoch_start(trainer, pl_module)
+        Args:
+            path: the file.
+            throughput: comes before this callback.
+            more: returns further columns of the epoch that ends.
+        """
+        self.path = path
+        self._throughput = throughput
+        self._more = more
+        self._sums: dict[str, Tensor] = {}
+        self._pairs = 0
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the epoch's clock."""
-        self._epoch_start = self._wait_start = time.perf_counter()
-        self._waited, self._frames = 0.0, 0
-
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
-    ) -> None:
-        """Count the time since the last step ended as waiting for data."""
-        self._waited += time.perf_counter() - self._wait_start
+        """Start an epoch's averages."""
+        self._sums, self._pairs = {}, 0
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
         batch_idx: int,
     ) -> None:
-        """Count the frames of the step."""
-        self._frames += 2 * len(batch.pixels) * trainer.world_size
-        self._wait_start = time.perf_counter()
-
-    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Stop the epoch's clock: validation is no training throughput."""
-        self._pause = time.perf_counter()
-
-    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Go on with the epoch's clock."""
-        self._epoch_start += time.perf_counter() - self._pause
+        """Add a step's losses, weighted by its size."""
+        pairs = len(batch.pixels)
+        for name, value in trainer.callback_metrics.items():
+            if name.startswith('train_') and name.endswith('_step'):
+                name = name.removesuffix('_step')
+                self._sums[name] = self._sums.get(name, torch.zeros(())) + pairs * value.cpu()
+        self._pairs += pairs
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's row; rows of epochs that a resumed run repeats are replaced."""
-        seconds = time.perf_counter() - self._epoch_start
-        metrics = {
-            name.removesuffix('_epoch'): float(value)
-            for name, value in trainer.callback_metrics.items()
-            if name.startswith(('train_', 'val_')) and not name.endswith('_step')
-        }
         row = {
             'epoch': trainer.current_epoch,
             'step': trainer.global_step,
             'learning_rate': trainer.optimizers[0].param_groups[0]['lr'],
-            **metrics,
-            'images_per_second': self._frames / seconds,
-            'data_wait_share': self._waited / seconds,
+            **{name: float(value) / self._pairs for name, value in self._sums.items()},
+            **{name: float(value) for name, value in trainer.callback_metrics.items()
+               if name.startswith('val_')},
+            **self._more(),
+            'images_per_second': self._throughput.images_per_second,
+            'data_wait_share': self._throughput.data_wait_share,
+            'seconds_left': self._throughput.seconds_left,
         }
         table = pd.DataFrame([row])
         if self.path.exists():
             earlier = pd.read_csv(self.path)
             table = pd.concat([earlier[earlier.epoch < row['epoch']], table], ignore_index=True)
-        temporary = self.path.with_suffix('.csv.tmp')
-        table.to_csv(temporary, index=False)
-        os.replace(temporary, self.path)
+        with finished_file(self.path) as part:
+            table.to_csv(part, index=False)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return the averages of the epoch so far."""
+        return {'sums': self._sums, 'pairs': self._pairs}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on with an epoch."""
+        self._sums, self._pairs = state_dict['sums'], state_dict['pairs']

@@ -16,10 +16,15 @@ from torch.nn import functional
 
 from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.names import (
+    State,
+    decoder_to_own,
+    encoder_from_own,
+    encoder_to_own,
+)
 from beast_lp.pretraining.weights import (
     Architecture,
     Encoder,
-    State,
     interpolate_positions,
     log_load,
 )
@@ -232,39 +237,10 @@ def _initialise(module: nn.Module) -> None:
 # transformers' weights
 # ---------------------------------------------------------------------------------------------
 
-# (module of a block here, module in a transformers layer); qkv is three there
-_BLOCK_MODULES = (
-    ('attention_norm', 'layernorm_before'),
-    ('out', 'attention.output.dense'),
-    ('mlp_norm', 'layernorm_after'),
-    ('mlp_in', 'intermediate.dense'),
-    ('mlp_out', 'output.dense'),
-)
-_QKV = tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))
-
 
 def encoder_to_transformers(model: MaskedAutoencoder) -> State:
     """Return the encoder's tensors under transformers' names on disk."""
-    p = model.architecture.patch_size
-    state = {name: value.detach() for name, value in model.state_dict().items()}
-    result = {
-        'embeddings.cls_token': state['cls_token'],
-        'embeddings.position_embeddings': state['positions'],
-        # a linear layer on (row, column, channel) pixels, as a convolution on (channel, row, col)
-        'embeddings.patch_embeddings.projection.weight':
-            state['embed.weight'].view(-1, p, p, 3).permute(0, 3, 1, 2),
-        'embeddings.patch_embeddings.projection.bias': state['embed.bias'],
-        'layernorm.weight': state['norm.weight'],
-        'layernorm.bias': state['norm.bias'],
-    }
-    for layer in range(len(model.blocks)):
-        ours, theirs = f'blocks.{layer}', f'encoder.layer.{layer}'
-        for kind in ('weight', 'bias'):
-            for a, b in _BLOCK_MODULES:
-                result[f'{theirs}.{b}.{kind}'] = state[f'{ours}.{a}.{kind}']
-            parts = state[f'{ours}.qkv.{kind}'].chunk(3)
-            result |= {f'{theirs}.{b}.{kind}': v for b, v in zip(_QKV, parts, strict=True)}
-    return result
+    return encoder_from_own({name: value.detach() for name, value in model.state_dict().items()})
 
 
 def load_encoder(model: MaskedAutoencoder, encoder: Encoder) -> None:
@@ -283,59 +259,20 @@ def load_encoder(model: MaskedAutoencoder, encoder: Encoder) -> None:
                 f'beast.model.{name} is {getattr(ours, name)}; choose the preset that fits the '
                 'weights, other weights, or beast.init=random'
             )
-    source, state = encoder.state, model.state_dict()
-    positions = source['embeddings.position_embeddings']
+    state, loaded = model.state_dict(), encoder_to_own(encoder.state)
     if theirs.grid != ours.grid:
-        positions = interpolate_positions(positions, theirs.grid, ours.grid)
-    loaded = {
-        'cls_token': source['embeddings.cls_token'],
-        'positions': positions,
-        'embed.weight': source['embeddings.patch_embeddings.projection.weight']
-            .permute(0, 2, 3, 1).flatten(1),
-        'embed.bias': source['embeddings.patch_embeddings.projection.bias'],
-        'norm.weight': source['layernorm.weight'],
-        'norm.bias': source['layernorm.bias'],
-        **_blocks_from_transformers(source, 'encoder.layer', 'blocks', len(model.blocks)),
-    }
-    log_load(encoder, len(source))
+        loaded['positions'] = interpolate_positions(loaded['positions'], theirs.grid, ours.grid)
+    log_load(encoder, len(encoder.state))
     if model.has_decoder:
-        decoder = _decoder_from_transformers(encoder.other, len(model.decoder_blocks))
+        decoder = decoder_to_own(encoder.other)
         # fixed sines: where the image size differs, the model's own are the right ones
         if decoder and theirs.grid != ours.grid:
-            del decoder['decoder_positions']
-        fits = bool(decoder) and all(state[k].shape == v.shape for k, v in decoder.items())
+            decoder['decoder_positions'] = state['decoder_positions']
+        own = {name for name in state if name not in loaded}
+        fits = decoder.keys() == own and all(state[k].shape == v.shape for k, v in decoder.items())
         logger.info(
             f'beast: the decoder starts from {encoder.source}' if fits
             else f'beast: {encoder.source} has no decoder of this shape, so it starts at random'
         )
         loaded |= decoder if fits else {}
     model.load_state_dict({**state, **loaded})
-
-
-def _blocks_from_transformers(source: State, theirs: str, ours: str, layers: int) -> State:
-    result: State = {}
-    for layer in range(layers):
-        a, b = f'{ours}.{layer}', f'{theirs}.{layer}'
-        for kind in ('weight', 'bias'):
-            for own, other in _BLOCK_MODULES:
-                result[f'{a}.{own}.{kind}'] = source[f'{b}.{other}.{kind}']
-            result[f'{a}.qkv.{kind}'] = torch.cat([source[f'{b}.{part}.{kind}'] for part in _QKV])
-    return result
-
-
-def _decoder_from_transformers(other: State, layers: int) -> State:
-    """Return the decoder's tensors, or nothing where the file holds no decoder of this depth."""
-    source = {k.removeprefix('decoder.'): v for k, v in other.items() if k.startswith('decoder.')}
-    if f'decoder_layers.{layers - 1}.output.dense.bias' not in source:
-        return {}
-    if f'decoder_layers.{layers}.output.dense.bias' in source:
-        return {}
-    return {
-        'mask_token': source['mask_token'],
-        'decoder_positions': source['decoder_pos_embed'],
-        **{f'{a}.{kind}': source[f'{b}.{kind}'] for kind in ('weight', 'bias') for a, b in (
-            ('decoder_embed', 'decoder_embed'), ('decoder_norm', 'decoder_norm'),
-            ('predict', 'decoder_pred'),
-        )},
-        **_blocks_from_transformers(source, 'decoder_layers', 'decoder_blocks', layers),
-    }

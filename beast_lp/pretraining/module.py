@@ -10,8 +10,8 @@ from lightning.pytorch import LightningModule
 from torch import Generator, Tensor, nn
 
 from beast_lp.config import BeastConfig
-from beast_lp.errors import BeastError
 from beast_lp.pretraining.augmentation import augment, draw_geometry, normalise, to_unit
+from beast_lp.pretraining.checkpoints import diverged
 from beast_lp.pretraining.losses import (
     info_nce,
     nearest_frame,
@@ -22,6 +22,7 @@ from beast_lp.pretraining.losses import (
 from beast_lp.pretraining.model import MaskedAutoencoder
 from beast_lp.pretraining.pairs import Frames
 from beast_lp.pretraining.seeds import torch_generator
+from beast_lp.pretraining.untrusted import ARCHITECTURE_KEY
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -51,11 +52,7 @@ class BeastModule(LightningModule):
         draw = torch_generator(self.config.seed, 'step', self.global_step, self.global_rank)
         losses, _ = self._losses(self._augment(batch.pixels, draw), draw, self._excluded(batch))
         if not torch.isfinite(losses['loss']):
-            raise BeastError(
-                f'the loss became {losses["loss"].item()} at step {self.global_step}; '
-                'checkpoints/last.ckpt keeps the last good weights: lower '
-                'beast.training.learning_rate and start again in a new output directory'
-            )
+            raise diverged(f'the loss became {losses["loss"].item()}', self.global_step)
         self.log_dict(
             {f'train_{name}': value for name, value in losses.items()},
             on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.pixels),
@@ -82,6 +79,10 @@ class BeastModule(LightningModule):
         self._held_out.clear()
         self.log('val_retrieval', retrieval_accuracy(nearest_frame(anchors, positives)))
         self.log('val_retrieval_chance', 1 / (2 * len(anchors) - 1))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name the encoder's shape, so that the file can serve as initial weights by itself."""
+        checkpoint[ARCHITECTURE_KEY] = self.model.architecture.to_json()
 
     def configure_optimizers(self) -> Any:
         """Build AdamW with warm-up and cosine, stepped per step."""

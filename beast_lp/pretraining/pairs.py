@@ -1,6 +1,5 @@
-"""Anchor-positive pairs on the window store: split, sampler and dataset."""
+"""Anchor-positive pairs on the window store: sampler, dataset and loader."""
 
-import math
 from collections.abc import Iterator
 from typing import NamedTuple, Protocol
 
@@ -79,8 +78,11 @@ class WindowPairs(Dataset[Frames]):
 class PairSampler(Sampler[Pair]):
     """Visits every anchor once an epoch, in a seeded order that mixes the videos.
 
-    Ranks take disjoint, equally long shares; where the anchors do not divide evenly, the last few
-    of the epoch's order (fewer than there are ranks) wait for another epoch.
+    Where several projects are trained on together, each has the same number of places in an epoch
+    and in every stretch of it: the anchors of a small project come several times, those of a large
+    one take turns over the epochs. Ranks take disjoint, equally long shares; where the anchors do
+    not divide evenly, the last few of the epoch's order (fewer than there are ranks) wait for
+    another epoch.
     """
 
     def __init__(
@@ -91,6 +93,7 @@ class PairSampler(Sampler[Pair]):
         seed: int,
         rank: int = 0,
         world_size: int = 1,
+        projects: np.ndarray | None = None,
     ) -> None:
         """Sample from the given anchors.
 
@@ -101,8 +104,12 @@ class PairSampler(Sampler[Pair]):
             seed: of the run.
             rank: of this process.
             world_size: number of processes.
+            projects: the project of each, any comparable of shape (anchors,); None: there is one.
         """
         self.anchors = anchors
+        self._projects = [anchors] if projects is None else [
+            anchors[projects == project] for project in np.unique(projects)
+        ]
         self.positive = positive
         self.seed = seed
         self.rank = rank
@@ -121,12 +128,15 @@ class PairSampler(Sampler[Pair]):
 
     def __len__(self) -> int:
         """Return the number of anchors of this rank in an epoch."""
-        return len(self.anchors) // self.world_size
+        return self._places() // self.world_size
 
     def __iter__(self) -> Iterator[Pair]:
         """Yield this rank's pairs of the epoch."""
         draw = numpy_generator(self.seed, 'pairs', self.epoch)
-        order = draw.permutation(self.anchors)
+        if len(self._projects) == 1:
+            order = draw.permutation(self.anchors)
+        else:
+            order = self._balanced(draw)
         offsets = draw.choice((-1, 1), size=len(order))
         choices = draw.random(len(order))
         skip, self._skip = self._skip, 0
@@ -137,6 +147,19 @@ class PairSampler(Sampler[Pair]):
             else:
                 others = self._partners[anchor]
                 yield Pair(anchor, int(others[int(choices[i] * len(others))]), 0)
+
+    def _places(self) -> int:
+        """Return the places of an epoch: all anchors, rounded up to equal shares."""
+        return -(-len(self.anchors) // len(self._projects)) * len(self._projects)
+
+    def _balanced(self, draw: np.random.Generator) -> np.ndarray:
+        """Return anchors of all projects in turn, each turn in its own order."""
+        share = self._places() // len(self._projects)
+        turns = np.stack([
+            _endless_order(anchors, share * self.epoch, share, (self.seed, 'project', number))
+            for number, anchors in enumerate(self._projects)
+        ], axis=1)
+        return draw.permuted(turns, axis=1).ravel()
 
 
 class BatchReader(Protocol):
@@ -202,47 +225,22 @@ def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
     return [Pair(int(a), int(a), int(o)) for a, o in zip(anchors, offsets, strict=True)]
 
 
-def split_windows(
-    table: pd.DataFrame, fraction: float, seed: int,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out one contiguous block of every video's anchors, with a gap on both sides.
-
-    Neighbouring frames are near copies of each other, so a random split would test on the training
-    frames. The gap is one anchor on each side.
+def _endless_order(
+    anchors: np.ndarray, start: int, count: int, key: tuple[int | str, ...],
+) -> np.ndarray:
+    """Return a stretch of an endless order in which all anchors come before any comes again.
 
     Args:
-        table: the store's table, one row per window with `video_id` and `frame`.
-        fraction: share of each video's anchors to hold out.
-        seed: places the blocks.
-
-    Returns:
-        rows for training and rows held out; none are held out where the fraction is 0. A video
-        with too few anchors for a block of 1 and its gaps is for training only.
-
-    Raises:
-        BeastError: if nothing is left to train on.
+        anchors: integer of shape (anchors,).
+        start: place in the order.
+        count: places to return.
+        key: of the random draws.
     """
-    draw = numpy_generator(seed, 'split')
-    train: list[np.ndarray] = []
-    held_out: list[np.ndarray] = []
-    for _, group in table.groupby('video_id', sort=True):
-        rows = group.sort_values('frame').index.to_numpy()
-        size = math.ceil(len(rows) * fraction)
-        if size == 0 or len(rows) < size + 3:
-            train.append(rows)
-            continue
-        start = int(draw.integers(0, len(rows) - size + 1))
-        held_out.append(rows[start:start + size])
-        train += [rows[:max(start - 1, 0)], rows[start + size + 1:]]
-    training, validation = (
-        np.concatenate([np.empty(0, np.int64), *part]) for part in (train, held_out)
-    )
-    if len(training) < 2:
-        raise BeastError(
-            f'the videos give only {len(table)} anchors, too few to train on; add videos, or '
-            'lower beast.anchors.min_spacing or beast.anchors.motion_percentile'
-        )
-    return training, validation
+    first, last = start // len(anchors), (start + count - 1) // len(anchors)
+    passes = [numpy_generator(*key, number).permutation(anchors)
+              for number in range(first, last + 1)]
+    begin = start - first * len(anchors)
+    return np.concatenate(passes)[begin:begin + count]
 
 
 def _same_video(anchors: np.ndarray, videos: np.ndarray) -> dict[int, np.ndarray]:

@@ -2,15 +2,18 @@
 
 import logging
 import os
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
+import pandas as pd
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -19,7 +22,8 @@ from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, config_yaml, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.callbacks import LastCheckpoint, MetricsTable, ProgressBar
+from beast_lp.pretraining.callbacks import MetricsTable, ProgressBar, Throughput
+from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
 from beast_lp.pretraining.loaders import loader_workers, training_loader, worker_options
 from beast_lp.pretraining.model import encoder_to_transformers, load_encoder
 from beast_lp.pretraining.module import BeastModule
@@ -27,10 +31,14 @@ from beast_lp.pretraining.pairs import (
     PairLoader,
     PairSampler,
     WindowPairs,
-    split_windows,
     validation_pairs,
 )
+from beast_lp.pretraining.pictures import Snapshots
+from beast_lp.pretraining.probe import LabelledFrames, Probe
+from beast_lp.pretraining.split import split_windows
+from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
 from beast_lp.pretraining.weights import read_encoder, save_backbone
+from beast_lp.video.files import finished_file, full_disk_sentence
 from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.windows import WindowStore
 
@@ -41,10 +49,12 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 _WITHOUT_EFFECT = {
     'beast.windows.processes', 'beast.training.num_workers', 'beast.training.checkpoint_minutes',
     'beast.training.loader',
+    'beast.training.checkpoint_epochs', 'beast.probe.every_epochs', 'beast.probe.features',
 }
 # settings of what comes after pretraining
 _OTHER_STAGES = ('beast.segmentation', 'beast.encoding')
 _LAUNCHER_VARIABLES = ('MASTER_ADDR', 'MASTER_PORT', 'NODE_RANK', 'LOCAL_RANK', 'WORLD_SIZE')
+
 
 @dataclass(frozen=True)
 class RunFiles:
@@ -69,6 +79,16 @@ class RunFiles:
         return self.directory / 'checkpoints' / 'last.ckpt'
 
     @property
+    def tune(self) -> Path:
+        """The short runs that chose the contrastive weight, where some were made."""
+        return self.directory / 'tune'
+
+    @property
+    def snapshots(self) -> Path:
+        """Reconstructions of the same frames over the epochs."""
+        return self.directory / 'snapshots'
+
+    @property
     def metrics(self) -> Path:
         """One row per epoch."""
         return self.directory / 'metrics.csv'
@@ -85,6 +105,8 @@ def run_pretraining(
     output_dir: Path,
     num_devices: int = 1,
     callbacks: Sequence[Callback] = (),
+    projects: Sequence[str] = (),
+    labels: LabelledFrames | None = None,
 ) -> Path:
     """Pretrain a backbone on videos, or go on with a run that was interrupted.
 
@@ -94,25 +116,27 @@ def run_pretraining(
         output_dir: of this run alone; a run that was killed there continues.
         num_devices: GPUs, or processes on a machine without GPUs.
         callbacks: further Lightning callbacks.
+        projects: the project of each video, where several are trained on together.
+        labels: of the project, for the probe.
 
     Returns:
         the directory of the finished backbone.
 
     Raises:
         BeastError: if the directory holds a finished run or one with other settings, no video can
-            be used, the initial weights do not fit, or training diverges.
+            be used, the initial weights do not fit, training diverges, or the disk is full.
+        Stopped: if a signal asked for it, once the state is saved.
     """
     files = RunFiles(output_dir)
     main_process = int(os.environ.get('LOCAL_RANK', 0)) == 0
-    settings = run_settings(config, videos)
+    settings = run_settings(config, videos, projects)
     if main_process:
         check_output_dir(files, settings)
     module = build_module(config, resume=files.last.exists())
     if main_process:
         files.last.parent.mkdir(parents=True, exist_ok=True)
-        temporary = files.config.with_suffix('.yaml.tmp')
-        temporary.write_text(settings, encoding='utf-8')
-        os.replace(temporary, files.config)
+        with finished_file(files.config) as part:
+            part.write_text(settings, encoding='utf-8')
         store = prepare_windows(
             videos, output_dir, config.anchors, config.windows, config.seed,
             offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
@@ -120,23 +144,80 @@ def run_pretraining(
     else:
         store = WindowStore.open(files.windows)
 
-    trainer = build_trainer(config, files, num_devices, callbacks)
+    add_projects(store, videos, projects)
+    if config.tune:
+        config = _tuned(config, files, store, num_devices, labels)
+        module = build_module(config, resume=files.last.exists())
+    _fit(module, files, store, num_devices, callbacks, labels)
+    with full_disk_sentence(files.directory):
+        save_backbone(
+            files.backbone, module.model.architecture, encoder_to_transformers(module.model)
+        )
+    return files.backbone
+
+
+def _fit(
+    module: BeastModule, files: RunFiles, store: WindowStore, num_devices: int,
+    callbacks: Sequence[Callback], labels: LabelledFrames | None,
+) -> None:
+    """Train a module by its settings, from the beginning or from `last.ckpt`."""
+    config = module.config
+    signals = StopSignals()
+    probe = config.probe.every_epochs and labels and Probe(
+        labels, config.probe.every_epochs, config.probe.features,
+        module.model.architecture.image_size,
+    )
+    trainer = build_trainer(config, files, num_devices, signals, probe or None, [
+        Snapshots(files.snapshots, config, store), *callbacks,
+    ])
     train, validation = build_loaders(config, store, trainer)
     module.total_steps = len(train) * config.training.epochs
-    with _separate_from_later_trainers(), warnings.catch_warnings():
-        # few steps an epoch are normal here, and the number of workers is a setting of ours
+    with (
+        _separate_from_later_trainers(), warnings.catch_warnings(), signals,
+        full_disk_sentence(files.directory),
+    ):
+        # few steps an epoch are normal here, the number of workers is a setting of ours, a folder
+        # with checkpoints is one to continue from, and the last is Lightning's own affair
         warnings.filterwarnings('ignore', '.*does not have many workers.*')
         warnings.filterwarnings('ignore', '.*smaller than the logging interval.*')
+        warnings.filterwarnings('ignore', '.*exists and is not empty.*')
+        warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated.*')
         resume = str(files.last) if files.last.exists() else None
         if resume:
-            logger.info(f'beast: continuing the run in {output_dir}')
+            logger.info(f'beast: continuing the run in {files.directory}')
         trainer.fit(module, train, validation, ckpt_path=resume)
 
     if not trainer.is_global_zero:
         # Lightning started this process for the fit alone; what follows is for one process
         sys.exit(0)
-    save_backbone(files.backbone, module.model.architecture, encoder_to_transformers(module.model))
-    return files.backbone
+
+
+def _tuned(
+    config: BeastConfig, files: RunFiles, store: WindowStore, num_devices: int,
+    labels: LabelledFrames | None,
+) -> BeastConfig:
+    """Return the settings with the contrastive weight that short runs chose."""
+    by_slurm = SLURMEnvironment.detect() and int(os.environ.get('SLURM_NTASKS', 1)) > 1
+    if torch.distributed.is_torchelastic_launched() or by_slurm:
+        raise BeastError(
+            'beast.tune makes one run after the other, which does not work in processes that '
+            'torchrun or srun started; tune in one process, then set '
+            'beast.loss.contrastive_weight'
+        )
+
+    def train(weight: float) -> pd.DataFrame:
+        short = RunFiles(files.tune / f'weight_{weight:g}')
+        short.last.parent.mkdir(parents=True, exist_ok=True)
+        module = build_module(
+            short_run(config, weight, labels is not None), resume=short.last.exists()
+        )
+        _fit(module, short, store, num_devices, (), labels)
+        shutil.rmtree(short.last.parent)
+        return pd.read_csv(short.metrics)
+
+    files.tune.mkdir(exist_ok=True)
+    chosen = tune(config.tune, files.tune / TUNE_TABLE, train)
+    return with_weight(config, chosen)
 
 
 @contextmanager
@@ -157,11 +238,30 @@ def _separate_from_later_trainers() -> Iterator[None]:
                 os.environ[name] = before[name]
 
 
-def run_settings(config: BeastConfig, videos: Sequence[Path]) -> str:
+def run_settings(
+    config: BeastConfig, videos: Sequence[Path], projects: Sequence[str] = (),
+) -> str:
     """Return, as YAML, all that makes two runs the same run."""
-    return config_yaml(config) + OmegaConf.to_yaml(
-        OmegaConf.create({'videos': [str(video) for video in videos]})
-    )
+    names = [str(video) for video in videos]
+    joint = {'projects': list(projects)} if projects else {}
+    return config_yaml(config) + OmegaConf.to_yaml(OmegaConf.create({'videos': names, **joint}))
+
+
+def add_projects(
+    store: WindowStore, videos: Sequence[Path], projects: Sequence[str],
+) -> None:
+    """Add the column `project` to a store's table, where several are trained on together."""
+    if projects:
+        of = {str(video): project for video, project in zip(videos, projects, strict=True)}
+        store.table['project'] = [of[video] for video in store.table['video']]
+
+
+def open_store(files: RunFiles) -> WindowStore:
+    """Open the window store of an existing run, with the column `project` where it has several."""
+    store = WindowStore.open(files.windows)
+    settings: Any = OmegaConf.load(files.config)
+    add_projects(store, settings.videos, settings.get('projects', []))
+    return store
 
 
 def check_output_dir(files: RunFiles, settings: str) -> None:
@@ -202,8 +302,10 @@ def difference_to(files: RunFiles, settings: str) -> str:
 
 
 def read_run_config(files: RunFiles) -> BeastConfig:
-    """Return the settings of an existing run."""
-    return parse_config(OmegaConf.load(files.config)['beast'])  # type: ignore[index]
+    """Return the settings of an existing run, with the contrastive weight that it chose."""
+    config = parse_config(OmegaConf.load(files.config)['beast'])  # type: ignore[index]
+    chosen = chosen_weight(files.tune / TUNE_TABLE)
+    return config if chosen is None else with_weight(config, chosen)
 
 
 def build_module(config: BeastConfig, resume: bool) -> BeastModule:
@@ -224,25 +326,41 @@ def build_module(config: BeastConfig, resume: bool) -> BeastModule:
 
 
 def build_trainer(
-    config: BeastConfig, files: RunFiles, num_devices: int, callbacks: Sequence[Callback],
+    config: BeastConfig, files: RunFiles, num_devices: int, signals: StopSignals,
+    probe: Probe | None, callbacks: Sequence[Callback],
 ) -> Trainer:
     """Build the Lightning trainer of a run."""
-    has_validation = config.training.validation_fraction > 0
+    training = config.training
+    has_validation = training.validation_fraction > 0
     best = ModelCheckpoint(
         files.last.parent, filename='best', monitor='val_loss', enable_version_counter=False,
+        # what it is for: the best weights; the run itself continues from the last ones
+        save_weights_only=True,
     )
+    throughput = Throughput()
+    plugins: list[Any] = [AtomicCheckpoints()]
+    if SLURMEnvironment.detect():
+        # whether a job is queued again is Slurm's and the user's business, not Lightning's
+        plugins.append(SLURMEnvironment(auto_requeue=False))
     return Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu',
         devices=num_devices,
         strategy='ddp' if num_devices > 1 else 'auto',
-        precision=choose_precision(config.training.precision),
-        max_epochs=config.training.epochs,
+        precision=choose_precision(training.precision),
+        max_epochs=training.epochs,
+        plugins=plugins,
+        # not the directory that the run is started in, where Lightning looks for files of Slurm's
+        default_root_dir=files.directory,
         logger=TensorBoardLogger(files.directory, name='', version='tb_logs'),
         callbacks=[
-            ProgressBar(),
+            throughput,
+            ProgressBar(throughput),
             LearningRateMonitor('step'),
-            MetricsTable(files.metrics),
-            LastCheckpoint(files.last, config.training.checkpoint_minutes),
+            *([probe] if probe else []),
+            MetricsTable(files.metrics, throughput, probe.row if probe else dict),
+            LastCheckpoint(
+                files.last, training.checkpoint_minutes, training.checkpoint_epochs, signals
+            ),
             *([best] if has_validation else []),
             *callbacks,
         ],
@@ -261,10 +379,14 @@ def build_loaders(
 ) -> tuple[PairLoader, DataLoader | None]:
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
-    rows, held_out = split_windows(store.table, training.validation_fraction, config.seed)
+    rows, held_out = split_windows(
+        store.table, training.validation_fraction, config.seed, training.validation
+    )
+    table = store.table.iloc[rows]
     sampler = PairSampler(
-        rows, store.table['video_id'].to_numpy()[rows], config.pairs.positive, config.seed,
+        rows, table['video_id'].to_numpy(), config.pairs.positive, config.seed,
         trainer.global_rank, trainer.world_size,
+        table['project'].to_numpy() if 'project' in table else None,
     )
     train = training_loader(config, store, sampler)
     logger.info(

@@ -1,9 +1,4 @@
-"""ViT weights in and out, in transformers' file format: strict, counted, one set of names.
-
-transformers 5.9 renamed the ViT weights in memory; on disk every version still writes and reads
-the older names. Those are the names used here (`encoder.layer.0.attention.attention.query.weight`,
-...), whatever a file or a model calls its tensors.
-"""
+"""ViT weights in and out, in transformers' file format: strict, counted, one set of names."""
 
 import json
 import logging
@@ -22,31 +17,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.names import (
+    CLS,
+    PATCHES,
+    POSITIONS,
+    State,
+    decoder_from_own,
+    disk_name,
+    encoder_from_own,
+    encoder_tensor_names,
+    is_own,
+)
+from beast_lp.pretraining.untrusted import read_tensors
 
 if TYPE_CHECKING:
     from transformers import ViTModel
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-State = dict[str, Tensor]
-
 WEIGHT_SUFFIXES = ('.safetensors', '.ckpt', '.pt', '.pth', '.bin')
-
-# (name since transformers 5.9, name on disk)
-_RENAMES = (
-    (r'\blayers\.(\d+)\.', r'encoder.layer.\1.'),
-    # not since 5.9: some versions write the decoder of a ViT-MAE under this name
-    (r'decoder_encoder\.layer\.', 'decoder_layers.'),
-    (r'attention\.q_proj\.', 'attention.attention.query.'),
-    (r'attention\.k_proj\.', 'attention.attention.key.'),
-    (r'attention\.v_proj\.', 'attention.attention.value.'),
-    (r'attention\.o_proj\.', 'attention.output.dense.'),
-    (r'mlp\.fc1\.', 'intermediate.dense.'),
-    (r'mlp\.fc2\.', 'output.dense.'),
-)
-_CLS = 'embeddings.cls_token'
-_POSITIONS = 'embeddings.position_embeddings'
-_PATCHES = 'embeddings.patch_embeddings.projection.weight'
 
 
 @dataclass(frozen=True)
@@ -143,33 +132,6 @@ class Encoder:
 
 
 # ---------------------------------------------------------------------------------------------
-# names
-# ---------------------------------------------------------------------------------------------
-
-
-def disk_name(name: str) -> str:
-    """Return a tensor's name on disk, given its name under any version of transformers."""
-    for pattern, replacement in _RENAMES:
-        name = re.sub(pattern, replacement, name)
-    return name
-
-
-def encoder_tensor_names(num_layers: int) -> list[str]:
-    """Return the names on disk of all tensors of a ViT encoder without pooler."""
-    names = [_CLS, _POSITIONS, _PATCHES, _PATCHES.replace('weight', 'bias')]
-    modules = (
-        'attention.attention.query', 'attention.attention.key', 'attention.attention.value',
-        'attention.output.dense', 'intermediate.dense', 'output.dense',
-        'layernorm_before', 'layernorm_after',
-    )
-    names += [
-        f'encoder.layer.{layer}.{module}.{kind}'
-        for layer in range(num_layers) for module in modules for kind in ('weight', 'bias')
-    ]
-    return [*names, 'layernorm.weight', 'layernorm.bias']
-
-
-# ---------------------------------------------------------------------------------------------
 # reading
 # ---------------------------------------------------------------------------------------------
 
@@ -180,7 +142,8 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
     Args:
         checkpoint: the output directory of `litpose pretrain`, its `backbone/`, a transformers
             model directory, a weight file (`.safetensors`, `.ckpt`, `.pt`, `.pth`, `.bin`; old or
-            new weight names, any prefix), or a model hub name such as `facebook/vit-mae-base`.
+            new weight names, any prefix; also a run's own `checkpoints/best.ckpt`), or a model hub
+            name such as `facebook/vit-mae-base`.
 
     Returns:
         the complete encoder.
@@ -190,12 +153,15 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
     """
     path = locate(checkpoint)
     weights = _weight_file(path) if path.is_dir() else path
-    raw = _read_tensors(weights)
+    tensors, shape = read_tensors(weights)
+    raw = _from_own_checkpoint(tensors)
     prefix = _encoder_prefix(raw, weights)
     state = {disk_name(k.removeprefix(prefix)): v for k, v in raw.items() if k.startswith(prefix)}
     config = path / 'config.json' if path.is_dir() else None
     if config is not None and config.is_file():
         architecture = Architecture.from_transformers_config(_read_json(config), config)
+    elif shape:
+        architecture = Architecture.from_json(shape)
     else:
         architecture = infer_architecture(state, weights)
     names = encoder_tensor_names(architecture.num_layers)
@@ -203,6 +169,15 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
     _check_complete(encoder, names, architecture, weights)
     other = {disk_name(k): v for k, v in raw.items() if not k.startswith(prefix) or prefix == ''}
     return Encoder(architecture, encoder, weights, other)
+
+
+def _from_own_checkpoint(raw: State) -> State:
+    """Give the tensors of a pretraining run's `last.ckpt` or `best.ckpt` the names on disk."""
+    if not is_own(raw, 'model.'):
+        return raw
+    own = {name.removeprefix('model.'): value for name, value in raw.items()
+           if name.startswith('model.')}
+    return {**encoder_from_own(own), **decoder_from_own(own)}
 
 
 def locate(checkpoint: str | Path) -> Path:
@@ -274,15 +249,15 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
     Raises:
         BeastError: if the tensors do not determine a square ViT with heads of width 64.
     """
-    missing = [name for name in (_PATCHES, _POSITIONS) if name not in state]
+    missing = [name for name in (PATCHES, POSITIONS) if name not in state]
     if missing:
         raise BeastError(f'{source} holds no complete ViT encoder: {missing[0]} is missing')
-    hidden, _, patch, _ = state[_PATCHES].shape
+    hidden, _, patch, _ = state[PATCHES].shape
     layers = 1 + max((int(m.group(1)) for name in state
                       if (m := re.match(r'encoder\.layer\.(\d+)\.', name))), default=-1)
-    side = math.isqrt(state[_POSITIONS].shape[1] - 1)
+    side = math.isqrt(state[POSITIONS].shape[1] - 1)
     mlp = state.get('encoder.layer.0.intermediate.dense.weight')
-    if mlp is None or hidden % 64 or side * side != state[_POSITIONS].shape[1] - 1:
+    if mlp is None or hidden % 64 or side * side != state[POSITIONS].shape[1] - 1:
         raise BeastError(
             f'{source} does not say what ViT it holds (width {hidden}, {layers} layers); put it '
             "beside transformers' config.json and give the directory"
@@ -301,24 +276,6 @@ def _weight_file(directory: Path) -> Path:
     )
 
 
-def _read_tensors(path: Path) -> State:
-    """Read the tensors of a file. No code in the file is ever run."""
-    try:
-        if path.suffix == '.safetensors':
-            return safetensors.torch.load_file(path, device='cpu')
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except Exception as error:
-        raise BeastError(
-            f'{path} cannot be read as weights ({type(error).__name__}); it is damaged, or needs '
-            'code to be run, which beast does not do: save its tensors as .safetensors'
-        ) from error
-    state = content.get('state_dict', content) if isinstance(content, Mapping) else {}
-    tensors = {str(k): v for k, v in state.items() if isinstance(v, Tensor)}
-    if not tensors:
-        raise BeastError(f'{path} holds no tensors; give a file with model weights')
-    return tensors
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
@@ -329,12 +286,12 @@ def _read_json(path: Path) -> dict[str, Any]:
 def _encoder_prefix(state: Mapping[str, Tensor], source: Path) -> str:
     """Return what stands before the encoder's names: `vit.`, `vit_mae.vit.`, nothing, ..."""
     for name in state:
-        if name.endswith(_CLS):
-            return name.removesuffix(_CLS)
+        if name.endswith(CLS):
+            return name.removesuffix(CLS)
     example = next(iter(state))
     raise BeastError(
         f'{source} holds no ViT encoder: none of its {len(state)} tensors is named '
-        f'...{_CLS} (the first is {example}); give a checkpoint of a ViT or ViT-MAE'
+        f'...{CLS} (the first is {example}); give a checkpoint of a ViT or ViT-MAE'
     )
 
 
@@ -348,7 +305,7 @@ def _check_complete(
             f'{architecture.num_layers}-layer ViT ({missing[0]} is missing, for one); it would '
             'train from mostly random weights, so give a complete checkpoint'
         )
-    width = state[_CLS].shape[-1]
+    width = state[CLS].shape[-1]
     if width != architecture.hidden_size:
         raise BeastError(
             f'{source} is {width} wide, but its config.json says {architecture.hidden_size}; '
@@ -376,13 +333,13 @@ def load_into_vit(vit: 'ViTModel', encoder: Encoder) -> int:
     """
     own = vit.state_dict()
     state = dict(encoder.state)
-    if state[_POSITIONS].shape != own[_POSITIONS].shape:
+    if state[POSITIONS].shape != own[POSITIONS].shape:
         # a ViTModel keeps its grid in its config
         size: Any = vit.config.image_size
         patch: Any = vit.config.patch_size
         height, width = (size, size) if isinstance(size, int) else size
-        state[_POSITIONS] = interpolate_positions(
-            state[_POSITIONS], encoder.architecture.grid, (height // patch, width // patch),
+        state[POSITIONS] = interpolate_positions(
+            state[POSITIONS], encoder.architecture.grid, (height // patch, width // patch),
         )
     matched = {
         name: state[disk_name(name)] for name, value in own.items()

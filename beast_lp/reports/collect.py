@@ -11,12 +11,20 @@ from jaxtyping import Float
 from torch import Tensor
 
 from beast_lp.pretraining.augmentation import denormalise, normalise, to_unit
-from beast_lp.pretraining.losses import nearest_frame, patch_statistics
-from beast_lp.pretraining.model import patchify, unpatchify
+from beast_lp.pretraining.callbacks import duration
+from beast_lp.pretraining.losses import nearest_frame
 from beast_lp.pretraining.module import BeastModule
-from beast_lp.pretraining.pairs import Pair, WindowPairs, split_windows, validation_pairs
-from beast_lp.pretraining.seeds import numpy_generator, torch_generator
-from beast_lp.pretraining.stage import RunFiles, read_run_config
+from beast_lp.pretraining.pairs import Pair
+from beast_lp.pretraining.pictures import (
+    EXAMPLES,
+    example_pairs,
+    read_pairs,
+    read_snapshots,
+    reconstruct,
+    spread,
+)
+from beast_lp.pretraining.seeds import numpy_generator
+from beast_lp.pretraining.stage import RunFiles, open_store, read_run_config
 from beast_lp.reports.pretraining import (
     MAX_SHEET_IMAGES,
     MAX_SHEETS,
@@ -25,7 +33,6 @@ from beast_lp.reports.pretraining import (
 )
 from beast_lp.video.windows import WindowStore
 
-EXAMPLES = 6
 RETRIEVALS = 12
 # points of the map: more would only hide each other
 MAP_FRAMES = 1000
@@ -43,9 +50,9 @@ def write_report(output_dir: Path) -> Path:
     """
     files = RunFiles(output_dir)
     module = load_module(files)
-    store = WindowStore.open(files.windows)
+    store = open_store(files)
     return write_pretraining_report(
-        output_dir, _summary(module, files, store), _collect(module, store)
+        output_dir, _summary(module, files, store), _collect(module, store, files)
     )
 
 
@@ -62,37 +69,40 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
     metrics = pd.read_csv(files.metrics)
     frames = config.training.batch_size
     seconds = (len(store) * 2 / metrics['images_per_second']).sum()
+    last, finished = metrics.iloc[-1], len(metrics) == config.training.epochs
+    left = {} if finished else {'time left': f'about {duration(last["seconds_left"])}'}
+    projects = store.table['project'].nunique() if 'project' in store.table else 1
     return {
         'preset': config.preset,
         'initial weights': config.init,
         'encoder': f'{config.model.hidden_size} wide, {config.model.num_layers} layers, '
                    f'patches of {config.model.patch_size} px',
         'image size': f'{config.model.image_size[0]} x {config.model.image_size[1]} px',
+        **({'projects': f'{projects}, in equal shares'} if projects > 1 else {}),
         'videos': str(store.table['video_id'].nunique()),
         'anchors': str(len(store)),
         'epochs': f'{len(metrics)} of {config.training.epochs}',
         'batch': f'{frames} frames ({frames // 2} anchors, {frames // 2} positives) per device',
         'contrastive weight': f'{config.loss.contrastive_weight:g} '
                               f'at temperature {config.loss.temperature:g}',
-        'training time': f'about {seconds / 60:.1f} min',
+        'training time': f'about {duration(seconds)}',
+        **left,
+        'throughput': f'{metrics["images_per_second"].median():.3g} images/s, '
+                      f'{metrics["data_wait_share"].median():.0%} of the time waiting for data',
         'versions': ', '.join(f'{name} {version(name)}'
                               for name in ('beast-lp', 'torch', 'transformers', 'lightning')),
     }
 
 
 @torch.inference_mode()
-def _collect(module: BeastModule, store: WindowStore) -> PretrainingPictures:
+def _collect(
+    module: BeastModule, store: WindowStore, files: RunFiles,
+) -> PretrainingPictures:
     config = module.config
     size = (config.model.image_size[0], config.model.image_size[1])
-    train, held_out = split_windows(
-        store.table, config.training.validation_fraction, config.seed
-    )
-    # held-out frames where there are any: what the model never saw
-    shown = held_out if len(held_out) else np.sort(train)
-    pairs = _spread(validation_pairs(shown, config.seed), _BATCH)
-    frames = torch.stack([WindowPairs(store, size)[pair].pixels for pair in pairs])
-    images = normalise(to_unit(frames))
-    originals, masked, reconstructed = _reconstruct(module, images[:EXAMPLES, 0])
+    pairs = example_pairs(config, store)
+    images = read_pairs(config, store, pairs)
+    originals, masked, reconstructed = reconstruct(module, images[:EXAMPLES, 0])
     nearest, captions = _retrieve(module, images, pairs, store)
     every = images.transpose(0, 1).flatten(0, 1)
     cls, rows = _embed(module, store, size)
@@ -102,6 +112,7 @@ def _collect(module: BeastModule, store: WindowStore) -> PretrainingPictures:
         originals=originals.numpy(),
         masked=masked.numpy(),
         reconstructed=reconstructed.numpy(),
+        snapshots=read_snapshots(files.snapshots) if len(originals) else {},
         retrieval_anchors=denormalise(images[:RETRIEVALS, 0]).numpy(),
         retrieval_nearest=denormalise(every[nearest[:RETRIEVALS]]).numpy(),
         retrieval_correct=(nearest == torch.arange(len(pairs)) + len(pairs))[:RETRIEVALS].numpy(),
@@ -112,27 +123,6 @@ def _collect(module: BeastModule, store: WindowStore) -> PretrainingPictures:
             table['frame'] / store.table.groupby('video_id')['frame'].transform('max').iloc[rows]
         ).to_numpy(),
     )
-
-
-def _reconstruct(module: BeastModule, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Return images, what the encoder sees of them, and the decoder's completion, in 0..1."""
-    architecture = module.model.architecture
-    draw = torch_generator(module.config.seed, 'report')
-    output = module.model(images, torch.rand(len(images), module.config.model.num_patches,
-                                             generator=draw))
-    if output.prediction is None:
-        nothing = torch.empty(0, 3, 1, 1)
-        return nothing, nothing, nothing
-    prediction = output.prediction.float()
-    if module.config.loss.norm_pix_loss:
-        # such a model predicts each patch without its brightness and contrast: give them back
-        mean, scale = patch_statistics(output.target)
-        prediction = prediction * scale + mean
-    patches = patchify(images, architecture.patch_size)
-    index = output.masked[..., None].expand(-1, -1, patches.shape[-1])
-    completed = unpatchify(patches.scatter(1, index, prediction), architecture.grid)
-    visible = patchify(denormalise(images), architecture.patch_size).scatter(1, index, 0.5)
-    return denormalise(images), unpatchify(visible, architecture.grid), denormalise(completed)
 
 
 def _retrieve(
@@ -173,14 +163,8 @@ def _sheets(store: WindowStore) -> dict[str, tuple[np.ndarray, list[str]]]:
     """Return evenly spread anchors of the first videos, at the videos' own aspect."""
     sheets: dict[str, tuple[np.ndarray, list[str]]] = {}
     for video, group in list(store.table.groupby('video', sort=True))[:MAX_SHEETS]:
-        rows = _spread(group.index.tolist(), MAX_SHEET_IMAGES)
+        rows = spread(group.index.tolist(), MAX_SHEET_IMAGES)
         size = store.clip_size(rows[0])
         images = np.concatenate([store.read(row, (0,), size) for row in rows])
         sheets[str(video)] = images, [f'frame {store.table.frame[row]}' for row in rows]
     return sheets
-
-
-def _spread(items: Sequence, count: int) -> list:
-    """Return at most `count` items, evenly spread over all of them."""
-    picks = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[i] for i in picks]

@@ -8,7 +8,7 @@ tell apart; what a colour says is always said a second time, by a line style, a 
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -259,6 +259,103 @@ def embedding_map(
         axes.set_xlabel(f'component 1 ({shares[0]:.0%} of variance)', fontsize=_TEXT)
         axes.set_ylabel(f'component 2 ({shares[1]:.0%} of variance)', fontsize=_TEXT)
         _style(axes)
+    return figure
+
+def reconstructions_over_epochs(
+    originals: Float[np.ndarray, 'n 3 height width'],
+    masked: Float[np.ndarray, 'n 3 height width'],
+    snapshots: Mapping[int, UInt8[np.ndarray, 'n 3 height width']],
+) -> Figure:
+    """Show how the same frames were filled in as training went on, one frame in each row.
+
+    Args:
+        originals: RGB pictures in [0, 1], at least one.
+        masked: the same pictures with the hidden patches blanked.
+        snapshots: epochs trained → the same pictures as the model filled them in, 0 to 255.
+
+    Returns:
+        A figure with the original, the masked input and one column for each snapshot.
+
+    Raises:
+        ValueError: if there is no example or no snapshot, or shapes differ.
+    """
+    _check_counts(originals=originals, masked=masked)
+    columns = {'original': originals, 'masked input': masked}
+    for epoch, pictures in sorted(snapshots.items()):
+        columns[f'epoch {epoch}'] = pictures / 255
+    shapes = {pictures.shape for pictures in columns.values()}
+    if not snapshots or len(shapes) != 1:
+        raise ValueError(f'expected snapshots of the shape of the originals: {sorted(shapes)}')
+    cell = _cell_size(*originals.shape[2:], longest=1.1)
+    grid = _Grid(len(columns), [_LINE + 0.06] + [0.0] * (len(originals) - 1), cell)
+    for column, (title, pictures) in enumerate(columns.items()):
+        for row, picture in enumerate(pictures):
+            axes = grid.add(row, column)
+            axes.imshow(_displayable(picture))
+            if row == 0:
+                _write_title(axes, title, cell[0])
+    return grid.figure
+
+
+def probe_curve(metrics: pd.DataFrame) -> Figure:
+    """Draw the error of the probe over training, with what it must be compared to.
+
+    Args:
+        metrics: one row per epoch with `probe_px`, `probe_constant_px` and `probe_start_px` (NaN
+            where it was not measured).
+
+    Returns:
+        A figure of one panel, in pixels of the original images.
+    """
+    figure = Figure(figsize=(6.0, 3.4), dpi=_DPI, layout='constrained')
+    axes = figure.subplots()
+    measured = metrics.dropna(subset=['probe_px'])
+    x = _abscissa(measured)
+    _draw(axes, measured, x, 'probe_px', 'frozen features, ridge regression', _BLUE, 'o-')
+    for column, label, colour, style in (
+        ('probe_start_px', 'with the initial weights', _VERMILION, '--'),
+        ('probe_constant_px', 'constant prediction', _GREY, ':'),
+    ):
+        values = _numbers(measured, column)
+        if np.isfinite(values).any():
+            axes.axhline(float(np.nanmean(values)), color=colour, linestyle=style, label=label)
+    axes.set_ylim(bottom=0)
+    _finish_panel(axes, 'Keypoints from frozen features', 'mean error (px)', x)
+    return figure
+
+
+def tuning(table: pd.DataFrame) -> Figure:
+    """Draw what the short runs with different contrastive weights came to.
+
+    Args:
+        table: one row per run with `contrastive_weight`, `probe_px`, `val_retrieval`,
+            `val_reconstruction` (NaN where not measured) and `chosen`.
+
+    Returns:
+        A figure with one panel for each measure; the chosen run has a ring.
+    """
+    panels = {
+        'probe_px': 'probe: mean error (px)', 'val_retrieval': 'positives found (share)',
+        'val_reconstruction': 'reconstruction (MSE)',
+    }
+    figure = Figure(figsize=(10.5, 3.0), dpi=_DPI, layout='constrained')
+    # weights span orders of magnitude and may be 0, so they stand side by side as names
+    table = table.sort_values('contrastive_weight').reset_index(drop=True)
+    places = np.arange(len(table), dtype=np.float64)
+    for axes, (column, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        values = _numbers(table, column)
+        if np.isfinite(values).any():
+            axes.plot(places, values, 'o-', color=_BLUE, markersize=4)
+            chosen = table['chosen'].to_numpy(bool)
+            axes.plot(places[chosen], values[chosen], 'o', color=_VERMILION, markersize=11,
+                      fillstyle='none', label='chosen')
+            axes.set_xticks(places, [f'{w:g}' for w in table['contrastive_weight']])
+            axes.legend(fontsize=_SMALL, frameon=False)
+            axes.set_xlabel('contrastive weight (lambda)', fontsize=_TEXT)
+            axes.set_ylabel(label, fontsize=_TEXT)
+            _style(axes)
+        else:
+            _finish_panel(axes, '', label, _Abscissa(places, 'contrastive weight (lambda)'))
     return figure
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, UInt8
 from matplotlib.figure import Figure
+from PIL import Image
 
 from beast_lp.errors import BeastError
 from beast_lp.reports import figures
@@ -40,6 +41,8 @@ class PretrainingPictures:
     originals: Float[np.ndarray, 'examples 3 height width']
     masked: Float[np.ndarray, 'examples 3 height width']
     reconstructed: Float[np.ndarray, 'examples 3 height width']
+    # epochs trained → the same examples as the model reconstructed them then, 0 to 255
+    snapshots: Mapping[int, UInt8[np.ndarray, 'examples 3 height width']]
     retrieval_anchors: Float[np.ndarray, 'pairs 3 height width']
     retrieval_nearest: Float[np.ndarray, 'pairs 3 height width']
     retrieval_correct: Bool[np.ndarray, ' pairs']
@@ -73,7 +76,10 @@ def write_pretraining_report(
     parts = {
         'summary': _summary_section(summary),
         'training_curves': _curves_section(metrics),
+        **_tuning_sections(output_dir / 'tune' / 'tune.csv'),
+        **_probe_sections(metrics),
         'reconstructions': _reconstruction_section(pictures),
+        **_snapshot_sections(pictures),
         'retrieval': _retrieval_section(metrics, pictures),
         'embedding_map': _map_section(pictures),
         'videos': _videos_section(videos),
@@ -83,6 +89,7 @@ def write_pretraining_report(
     for name, section in parts.items():
         if section.figure is not None:
             save_figure(section.figure, folder / f'{name}.png')
+    _tell_tensorboard(folder, parts, output_dir / 'tb_logs')
     _remove_old_sheets(folder, keep=parts)
     page = output_dir / 'report.html'
     write_page(page, 'BEAST pretraining', list(parts.values()))
@@ -140,6 +147,59 @@ def _reconstruction_section(pictures: PretrainingPictures) -> Section:
         pictures.originals, pictures.masked, pictures.reconstructed
     )
     return Section(title, text, drawing)
+
+
+def _snapshot_sections(pictures: PretrainingPictures) -> dict[str, Section]:
+    """Return the section of the pictures taken during training, if there were two or more."""
+    if len(pictures.snapshots) < 2:
+        return {}
+    text = (
+        'The same frames with the same hidden patches, as training went on. First comes the mean '
+        'colour, then the arena, then the animal. If the last columns still differ, more epochs '
+        'would still change the model; if they have long been equal, fewer would have done.'
+    )
+    return {'reconstructions_over_epochs': Section(
+        'Reconstruction over the epochs', text,
+        figures.reconstructions_over_epochs(
+            pictures.originals, pictures.masked, pictures.snapshots
+        ),
+    )}
+
+
+def _probe_sections(metrics: pd.DataFrame) -> dict[str, Section]:
+    """Return the section of the probe, if it was measured."""
+    if 'probe_px' not in metrics or metrics.dropna(subset=['probe_px']).empty:
+        return {}
+    last = metrics.dropna(subset=['probe_px']).iloc[-1]
+    text = (
+        'How well the features, frozen, give away where your labelled keypoints are: a ridge '
+        'regression, on labelled frames that it was not fitted to, in pixels of the original '
+        'images. A pose model is fine-tuned and much better than this; what counts is that the '
+        'line falls below that of the initial weights and far below a constant prediction. If it '
+        'does not, pretraining does not help these keypoints.\n\n'
+        f'At the end: {last["probe_px"]:.1f} px. With the initial weights: '
+        f'{last["probe_start_px"]:.1f} px. A constant prediction: '
+        f'{last["probe_constant_px"]:.1f} px.'
+    )
+    return {'probe': Section('Does it help your keypoints?', text, figures.probe_curve(metrics))}
+
+
+def _tuning_sections(path: Path) -> dict[str, Section]:
+    """Return the section of the runs that chose the contrastive weight, if there were any."""
+    if not path.exists():
+        return {}
+    table = _read_table(path, needed=('contrastive_weight', 'chosen'))
+    by_probe = len(table.dropna(subset=['probe_px'])) == len(table)
+    text = (
+        'One short run for each weight of the contrastive term. Chosen: '
+        + ('the lowest error of the probe on held-out labelled frames.' if by_probe else
+           'the highest share of held-out positives found, since there were too few labelled '
+           'frames for the probe.')
+    )
+    marked = frozenset(np.flatnonzero(table['chosen']).tolist())
+    return {'tuning': Section(
+        'Choice of the contrastive weight', text, figures.tuning(table), table, marked
+    )}
 
 
 def _retrieval_section(metrics: pd.DataFrame, pictures: PretrainingPictures) -> Section:
@@ -255,6 +315,19 @@ def _sheet_name(index: int, video: str) -> str:
     """Return a file name without suffix; the number keeps videos of equal names apart."""
     stem = re.sub(r'[^\w.-]+', '_', Path(video).stem, flags=re.ASCII)
     return f'anchors_{index + 1:02d}_{stem[:60]}'
+
+
+def _tell_tensorboard(folder: Path, parts: Mapping[str, Section], logs: Path) -> None:
+    """Show the figures of the page in TensorBoard too, beside the curves that training wrote."""
+    if not logs.is_dir():
+        return
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(str(logs), filename_suffix='.report') as writer:
+        for name, section in parts.items():
+            if section.figure is not None:
+                with Image.open(folder / f'{name}.png') as picture:
+                    writer.add_image(name, np.asarray(picture.convert('RGB')), dataformats='HWC')
 
 
 def _remove_old_sheets(folder: Path, keep: Mapping[str, Section]) -> None:

@@ -15,7 +15,8 @@ from lightning_pose.models.backbones import build_backbone
 from beast_lp.errors import BeastError
 from beast_lp.host.backbone import ARCHITECTURE_PREFIX, BeastBackbone
 from beast_lp.host.checkpoint import callbacks
-from beast_lp.pretraining.weights import Architecture, disk_name, save_backbone
+from beast_lp.pretraining.names import disk_name
+from beast_lp.pretraining.weights import Architecture, save_backbone
 
 # the host's type annotations do not know the name
 BEAST: Any = 'beast'

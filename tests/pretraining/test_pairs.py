@@ -12,7 +12,6 @@ from beast_lp.pretraining.pairs import (
     Pair,
     PairSampler,
     WindowPairs,
-    split_windows,
     validation_pairs,
 )
 
@@ -106,37 +105,64 @@ def test_the_dataset_reads_the_anchor_and_its_positive(pair: Pair) -> None:
     assert frames.video.tolist() == [int(pair.anchor >= 6), int(pair.window >= 6)]
 
 
-def _table(*counts: int) -> pd.DataFrame:
-    rows = [(f'video{v}', 3 * i + 1) for v, count in enumerate(counts) for i in range(count)]
-    return pd.DataFrame(rows, columns=pd.Index(['video_id', 'frame']))
-
-
-@pytest.mark.parametrize('seed', range(5))
-def test_the_split_is_one_block_with_gaps_in_every_video(seed: int) -> None:
-    table = _table(40, 20)
-    train, held_out = split_windows(table, 0.1, seed)
-    assert not set(train) & set(held_out)
-    for video, size in (('video0', 4), ('video1', 2)):
-        rows = table.index[table.video_id == video].to_numpy()
-        block = sorted(set(held_out) & set(rows))
-        assert len(block) == size
-        assert block == list(range(block[0], block[0] + size))
-        gap = {block[0] - 1, block[-1] + 1} & set(rows)
-        assert not gap & set(train)
-        assert set(rows) == (set(train) | set(held_out) | gap) & set(rows)
-
-
-def test_nothing_is_held_out_of_short_videos_or_at_fraction_0() -> None:
-    train, held_out = split_windows(_table(3, 2), 0.1, 0)
-    assert (len(train), len(held_out)) == (5, 0)
-    assert len(split_windows(_table(40), 0.0, 0)[1]) == 0
-
-
-def test_too_few_anchors_get_a_sentence() -> None:
-    with pytest.raises(BeastError, match='only 1 anchors'):
-        split_windows(_table(1), 0.1, 0)
-
-
 def test_validation_pairs_are_fixed() -> None:
     assert validation_pairs(ANCHORS, 0) == validation_pairs(ANCHORS, 0)
     assert {pair.offset for pair in validation_pairs(ANCHORS, 0)} == {-1, 1}
+
+
+# three projects of very different sizes
+PROJECTS = np.array(['small'] * 3 + ['large'] * 20 + ['middle'] * 7)
+
+
+def _joint(rank: int = 0, world_size: int = 1) -> PairSampler:
+    return PairSampler(
+        np.arange(100, 130), np.array(['a'] * 30), 'adjacent', 0, rank, world_size, PROJECTS
+    )
+
+
+def _project(pair: Pair) -> str:
+    return PROJECTS[pair.anchor - 100]
+
+
+@pytest.mark.parametrize('epoch', [0, 3])
+def test_every_project_has_the_same_share_of_every_stretch(epoch: int) -> None:
+    sampler = _joint()
+    sampler.set_epoch(epoch)
+    pairs = list(sampler)
+    assert len(pairs) == len(sampler) == 30
+    for start in range(0, 30, 3):
+        assert len({_project(pair) for pair in pairs[start:start + 3]}) == 3
+    # not always in the same order, or two ranks would see different projects
+    assert len({tuple(_project(p) for p in pairs[i:i + 3]) for i in range(0, 30, 3)}) > 2
+
+
+def test_the_anchors_of_a_project_all_come_before_any_comes_again() -> None:
+    sampler = _joint()
+    seen: dict[str, list[int]] = {'small': [], 'large': [], 'middle': []}
+    for epoch in range(14):
+        sampler.set_epoch(epoch)
+        for pair in sampler:
+            seen[_project(pair)].append(pair.anchor)
+    for project, anchors in seen.items():
+        size = PROJECTS.tolist().count(project)
+        assert len(anchors) == 140
+        for start in range(0, 140 - size + 1, size):
+            assert len(set(anchors[start:start + size])) == size, project
+
+
+def test_a_joint_epoch_repeats_and_can_be_entered_anywhere() -> None:
+    sampler = _joint()
+    sampler.set_epoch(5)
+    whole = list(sampler)
+    again = _joint()
+    again.set_epoch(5)
+    again.skip_once(11)
+    assert list(again) == whole[11:]
+
+
+def test_ranks_share_a_joint_epoch_and_each_sees_all_projects() -> None:
+    shares = [list(_joint(rank, 3)) for rank in range(3)]
+    assert [len(share) for share in shares] == [10, 10, 10]
+    assert all(len({_project(pair) for pair in share}) == 3 for share in shares)
+    together = [pair for turn in zip(*shares, strict=True) for pair in turn]
+    assert together == list(_joint())

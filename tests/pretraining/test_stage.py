@@ -1,6 +1,7 @@
 """The stage: from videos to a backbone, resumable, and never mixing two runs."""
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,52 +20,23 @@ from beast_lp.pretraining.stage import (
     RunFiles,
     choose_precision,
     difference_to,
+    open_store,
     run_pretraining,
     run_settings,
 )
 
-SECTION: dict[str, Any] = {
-    'init': 'random',
-    'anchors': {'per_video': 12},
-    'windows': {'longest_side': 48},
-    'model': {'image_size': 32, 'patch_size': 16, 'hidden_size': 32, 'num_layers': 1,
-              'num_heads': 2, 'mlp_size': 64, 'mask_ratio': 0.5, 'decoder_hidden_size': 16,
-              'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32},
-    'training': {'epochs': 4, 'batch_size': 8, 'learning_rate': 1e-2, 'precision': 'fp32',
-                 'num_workers': 0, 'checkpoint_minutes': 1e-9},
-}
-
-
-def _config(**changes: Any) -> BeastConfig:
-    section = {**SECTION}
-    for key, value in changes.items():
-        section[key] = {**SECTION.get(key, {}), **value} if isinstance(value, dict) else value
-    return parse_config(section)
-
-
-@pytest.fixture
-def videos(write_video: Callable[..., Path]) -> list[Path]:
-    """Return two short videos of a square that jumps about."""
-    paths = []
-    for seed in range(2):
-        draw = np.random.default_rng(seed)
-        frames = []
-        for _ in range(60):
-            frame = np.full((48, 64, 3), 90 + 60 * seed, np.uint8)
-            y, x = draw.integers(0, 32), draw.integers(0, 48)
-            frame[y:y + 16, x:x + 16] = draw.integers(0, 256, 3)
-            frames.append(frame)
-        paths.append(write_video(f'video {seed}.mp4', frames))
-    return paths
+TinyConfig = Callable[..., BeastConfig]
 
 
 def _weights(output_dir: Path) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(output_dir / 'backbone' / 'model.safetensors')
 
 
-def test_a_run_writes_all_that_it_promises(videos: list[Path], tmp_path: Path) -> None:
+def test_a_run_writes_all_that_it_promises(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
     out = tmp_path / 'out put'
-    backbone = run_pretraining(_config(), videos, out)
+    backbone = run_pretraining(tiny_config(), videos, out)
     assert backbone == out / 'backbone'
     for name in ('beast.yaml', 'anchors.csv', 'videos.csv', 'metrics.csv', 'windows/index.csv',
                  'checkpoints/last.ckpt', 'checkpoints/best.ckpt', 'backbone/config.json'):
@@ -80,21 +52,23 @@ def test_a_run_writes_all_that_it_promises(videos: list[Path], tmp_path: Path) -
     assert vit.config.hidden_size == 32
 
 
-def test_training_lowers_the_held_out_loss(videos: list[Path], tmp_path: Path) -> None:
-    run_pretraining(_config(training={'epochs': 40}), videos, tmp_path / 'out')
+def test_training_lowers_the_held_out_loss(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    run_pretraining(tiny_config(training={'epochs': 40}), videos, tmp_path / 'out')
     loss = pd.read_csv(tmp_path / 'out' / 'metrics.csv').val_reconstruction
     assert np.mean(loss.to_numpy()[-3:]) < 0.7 * loss.to_numpy()[0]
 
 
 def test_videos_of_other_sizes_and_grey_ones_mix(
-    videos: list[Path], write_video: Callable[..., Path], tmp_path: Path,
+    tiny_config: TinyConfig, videos: list[Path], write_video: Callable[..., Path], tmp_path: Path,
 ) -> None:
     draw = np.random.default_rng(5)
     frames = [np.repeat(draw.integers(0, 256, (96, 32, 1), np.uint8), 3, axis=2)
               for _ in range(40)]
     grey = write_video('grey.avi', frames, codec='mjpeg', pixel_format='yuvj420p')
     single = write_video('one channel.mkv', frames, pixel_format='gray')
-    run_pretraining(_config(training={'epochs': 1}), [*videos, grey, single], tmp_path / 'out')
+    run_pretraining(tiny_config(training={'epochs': 1}), [*videos, grey, single], tmp_path / 'out')
     table = pd.read_csv(tmp_path / 'out' / 'videos.csv')
     assert (table.status == 'ok').all()
     assert (table.anchors > 0).all()
@@ -116,9 +90,9 @@ class _Kill(Callback):
 @pytest.mark.parametrize('batch', [0, 1, 2])
 @pytest.mark.parametrize('workers', [0, 2])
 def test_a_killed_run_ends_with_the_same_weights(
-    videos: list[Path], tmp_path: Path, batch: int, workers: int,
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, batch: int, workers: int,
 ) -> None:
-    config = _config(training={'num_workers': workers})
+    config = tiny_config(training={'num_workers': workers})
     run_pretraining(config, videos, tmp_path / 'whole')
     with pytest.raises(RuntimeError, match='killed'):
         run_pretraining(config, videos, tmp_path / 'torn', callbacks=[_Kill(2, batch)])
@@ -136,23 +110,23 @@ def test_a_killed_run_ends_with_the_same_weights(
 
 
 def test_the_number_of_workers_does_not_change_the_result(
-    videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
-    run_pretraining(_config(), videos, tmp_path / 'a')
-    run_pretraining(_config(training={'num_workers': 2}), videos, tmp_path / 'b')
+    run_pretraining(tiny_config(), videos, tmp_path / 'a')
+    run_pretraining(tiny_config(training={'num_workers': 2}), videos, tmp_path / 'b')
     a, b = _weights(tmp_path / 'a'), _weights(tmp_path / 'b')
     assert all(torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
-    videos: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture,
 ) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
     if torch.cuda.is_available():
         pytest.skip('a GPU decodes no VP9 as small as this')
 
     def config(loader: str) -> BeastConfig:
-        return _config(windows={'codec': 'vp9'}, training={'loader': loader, 'num_workers': 1})
+        return tiny_config(windows={'codec': 'vp9'}, training={'loader': loader, 'num_workers': 1})
 
     caplog.set_level('INFO', 'lightning_pose')
     run_pretraining(config('dali'), videos, tmp_path / 'whole')
@@ -173,51 +147,93 @@ def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
     assert all(torch.equal(whole[name], first[name]) for name in whole)
 
 
-def test_dali_without_a_gpu_needs_vp9(videos: list[Path], tmp_path: Path) -> None:
+def test_dali_without_a_gpu_needs_vp9(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
     if torch.cuda.is_available():
         pytest.skip('is about machines without a CUDA device')
     with pytest.raises(BeastError, match='beast.training.loader=pyav.*beast.windows.codec=vp9'):
-        run_pretraining(_config(training={'loader': 'dali'}), videos, tmp_path / 'out')
+        run_pretraining(tiny_config(training={'loader': 'dali'}), videos, tmp_path / 'out')
     assert not (tmp_path / 'out' / 'backbone').exists()
 
 
-def test_a_finished_run_is_not_overwritten(videos: list[Path], tmp_path: Path) -> None:
-    run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'out')
+def test_a_finished_run_is_not_overwritten(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'out')
     before = _weights(tmp_path / 'out')
     with pytest.raises(BeastError, match='already holds a finished'):
-        run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'out')
+        run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'out')
     assert torch.equal(before['layernorm.weight'], _weights(tmp_path / 'out')['layernorm.weight'])
 
 
-def test_other_settings_do_not_continue_a_run(videos: list[Path], tmp_path: Path) -> None:
+def test_other_settings_do_not_continue_a_run(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
     with pytest.raises(RuntimeError):
-        run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
     with pytest.raises(BeastError, match='beast.loss.temperature was 1.0 and is now 0.5'):
-        run_pretraining(_config(loss={'temperature': 0.5}), videos, tmp_path / 'out')
+        run_pretraining(tiny_config(loss={'temperature': 0.5}), videos, tmp_path / 'out')
 
 
 def test_settings_of_speed_and_of_other_stages_may_change_within_a_run(
-    videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
     with pytest.raises(RuntimeError):
-        run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
-    changed = _config(training={'num_workers': 1, 'checkpoint_minutes': 3.0},
-                      windows={'processes': 1}, segmentation={'features': 'cls'})
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    changed = tiny_config(training={'num_workers': 1, 'checkpoint_minutes': 3.0},
+                          windows={'processes': 1}, segmentation={'features': 'cls'})
     assert run_pretraining(changed, videos, tmp_path / 'out').is_dir()
 
 
-def test_a_wider_step_reaches_the_pairs(videos: list[Path], tmp_path: Path) -> None:
-    config = _config(pairs={'offset_ms': 120.0, 'exclude_within': 5}, training={'epochs': 1})
+def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
+    tiny_config: TinyConfig, five_videos: list[Path], tmp_path: Path,
+) -> None:
+    class Count(Callback):
+        def __init__(self) -> None:
+            self.seen: Counter[bool] = Counter()
+
+        def on_train_batch_start(
+            self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+        ) -> None:
+            self.seen.update((batch.video[:, 0] == 0).tolist())
+
+    count = Count()
+    config = tiny_config(training={'validation_fraction': 0.2})
+    projects = ['small', 'large', 'large', 'large', 'large']
+    run_pretraining(config, five_videos, tmp_path / 'whole', callbacks=[count], projects=projects)
+    # one video of five makes up half of the training
+    assert count.seen[True] == pytest.approx(count.seen.total() / 2, abs=1)
+    assert count.seen.total() > 100
+
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(config, five_videos, tmp_path / 'torn', callbacks=[_Kill(2, 1)],
+                        projects=projects)
+    with pytest.raises(BeastError, match='projects was .* and is now'):
+        run_pretraining(config, five_videos, tmp_path / 'torn')
+    run_pretraining(config, five_videos, tmp_path / 'torn', projects=projects)
+    whole, torn = _weights(tmp_path / 'whole'), _weights(tmp_path / 'torn')
+    assert all(torch.equal(whole[name], torn[name]) for name in whole)
+    table = open_store(RunFiles(tmp_path / 'whole')).table
+    assert table.groupby('project').video_id.nunique().to_dict() == {'large': 4, 'small': 1}
+
+
+def test_a_wider_step_reaches_the_pairs(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    config = tiny_config(pairs={'offset_ms': 120.0, 'exclude_within': 5}, training={'epochs': 1})
     run_pretraining(config, videos, tmp_path / 'out')
     # 120 ms at 25 frames/s
     assert (pd.read_csv(tmp_path / 'out' / 'windows' / 'index.csv').step == 3).all()
     assert np.isfinite(pd.read_csv(tmp_path / 'out' / 'metrics.csv').train_loss).all()
 
 
-def test_initial_weights_are_used(videos: list[Path], tmp_path: Path) -> None:
-    run_pretraining(_config(training={'epochs': 1}), videos, tmp_path / 'first')
-    config = _config(init=str(tmp_path / 'first'),
+def test_initial_weights_are_used(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'first')
+    config = tiny_config(init=str(tmp_path / 'first'),
                      training={'epochs': 1, 'learning_rate': 1e-12})
     run_pretraining(config, videos, tmp_path / 'second')
     first, second = _weights(tmp_path / 'first'), _weights(tmp_path / 'second')
@@ -238,7 +254,7 @@ def test_missing_initial_weights_leave_nothing_behind(
 
 
 def test_divergence_stops_with_the_step_and_keeps_good_weights(
-    videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
     class Poison(Callback):
         def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -246,15 +262,15 @@ def test_divergence_stops_with_the_step_and_keeps_good_weights(
                 next(pl_module.parameters()).data.fill_(float('nan'))
 
     with pytest.raises(BeastError, match=r'the loss became nan at step \d+'):
-        run_pretraining(_config(), videos, tmp_path / 'out', callbacks=[Poison()])
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[Poison()])
     state = torch.load(RunFiles(tmp_path / 'out').last, weights_only=True)['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
 
 
 def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
-    videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
-    config = _config(training={'batch_size': 512, 'last_batch': 'drop'})
+    config = tiny_config(training={'batch_size': 512, 'last_batch': 'drop'})
     with pytest.raises(BeastError, match='leaves nothing to train on'):
         run_pretraining(config, videos, tmp_path / 'out')
 
@@ -272,16 +288,20 @@ def test_the_precision_is_chosen_and_said(
 
 @pytest.mark.gpu
 @pytest.mark.parametrize('loader', ['pyav', 'dali'])
-def test_a_run_on_a_gpu(videos: list[Path], tmp_path: Path, loader: str) -> None:
-    config = _config(training={'precision': 'auto', 'loader': loader})
+def test_a_run_on_a_gpu(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, loader: str,
+) -> None:
+    config = tiny_config(training={'precision': 'auto', 'loader': loader})
     run_pretraining(config, videos, tmp_path / 'out')
     assert all(torch.isfinite(value).all() for value in _weights(tmp_path / 'out').values())
 
 
-def test_settings_of_other_stages_do_not_make_another_run(tmp_path: Path) -> None:
+def test_settings_of_other_stages_do_not_make_another_run(
+    tiny_config: TinyConfig, tmp_path: Path,
+) -> None:
     files = RunFiles(tmp_path)
-    files.config.write_text(run_settings(_config(), []))
-    other = run_settings(_config(encoding={'lags': 9}), [])
+    files.config.write_text(run_settings(tiny_config(), []))
+    other = run_settings(tiny_config(encoding={'lags': 9}), [])
     assert other != files.config.read_text()
     assert difference_to(files, other) == ''
-    assert 'beast.seed' in difference_to(files, run_settings(_config(seed=1), []))
+    assert 'beast.seed' in difference_to(files, run_settings(tiny_config(seed=1), []))

@@ -10,11 +10,13 @@ import safetensors.torch
 import torch
 from transformers import ViTConfig, ViTModel
 
+from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.model import load_encoder
+from beast_lp.pretraining.module import BeastModule
+from beast_lp.pretraining.names import disk_name, encoder_tensor_names
 from beast_lp.pretraining.weights import (
     Architecture,
-    disk_name,
-    encoder_tensor_names,
     interpolate_positions,
     load_into_vit,
     read_encoder,
@@ -176,3 +178,35 @@ def test_the_hubs_cache_serves_without_a_network(
     shutil.rmtree(tmp_path / 'models--lab--mae')
     with pytest.raises(BeastError, match=r'hf download lab/mae.*beast.init=random'):
         read_encoder('lab/mae')
+
+
+def _own_checkpoint(path: Path, image_size: list[int], heads: int = 2) -> BeastModule:
+    """Write a Lightning checkpoint of a pretraining module, as a run does."""
+    module = BeastModule(parse_config({'init': 'random', 'model': {
+        'image_size': image_size, 'patch_size': 16, 'hidden_size': 32, 'num_layers': 2,
+        'num_heads': heads, 'mlp_size': 64, 'mask_ratio': 0.5, 'decoder_hidden_size': 16,
+        'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32,
+    }}))
+    checkpoint: dict = {'state_dict': module.state_dict(), 'global_step': 3}
+    module.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, path)
+    return module
+
+
+def test_a_checkpoint_of_a_run_serves_as_backbone_and_as_start(tmp_path: Path) -> None:
+    module = _own_checkpoint(tmp_path / 'best.ckpt', [32, 64])
+    encoder = read_encoder(tmp_path / 'best.ckpt')
+    # neither heads of this width nor a grid of this shape can be told from the tensors
+    assert encoder.architecture == module.model.architecture
+    vit = ViTModel(ViTConfig(**encoder.architecture.transformers_config()),
+                   add_pooling_layer=False)
+    assert load_into_vit(vit, encoder) == len(vit.state_dict())
+    images = torch.randn(2, 3, 32, 64)
+    with torch.no_grad():
+        theirs = vit.eval()(images).last_hidden_state
+        torch.testing.assert_close(theirs, module.model.eval().encode(images))
+
+    fresh = BeastModule(module.config)
+    load_encoder(fresh.model, encoder)
+    for name, value in module.model.state_dict().items():
+        assert torch.equal(fresh.model.state_dict()[name], value), name

@@ -406,3 +406,52 @@ def test_pyplot_is_never_imported() -> None:
         'import sys, beast_lp.reports.pretraining; sys.exit("matplotlib.pyplot" in sys.modules)'
     )
     assert subprocess.run([sys.executable, '-c', script], check=False).returncode == 0
+
+
+def test_snapshots_stand_in_the_order_of_training(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    originals, masked = draw.random((2, 2, 3, 16, 24))
+    snapshots = {9: draw.integers(0, 256, (2, 3, 16, 24), np.uint8),
+                 1: draw.integers(0, 256, (2, 3, 16, 24), np.uint8)}
+    figure = figures.reconstructions_over_epochs(originals, masked, snapshots)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[::2] == ['original', 'masked input', 'epoch 1', 'epoch 9']
+    np.testing.assert_allclose(
+        shown(figure.axes[5]), np.moveaxis(snapshots[1][1], 0, -1) / 255, atol=1e-6
+    )
+    assert_well_drawn(figure, tmp_path)
+    assert_titles_apart(figure)
+    with pytest.raises(ValueError, match='shape'):
+        figures.reconstructions_over_epochs(originals, masked, {1: snapshots[1][:1]})
+    with pytest.raises(ValueError, match='expected snapshots'):
+        figures.reconstructions_over_epochs(originals, masked, {})
+
+
+def test_the_probe_stands_beside_what_it_must_beat(tmp_path: Path) -> None:
+    metrics = pd.DataFrame({
+        'epoch': [0, 1, 2], 'probe_px': [np.nan, 12.0, 9.0],
+        'probe_start_px': [np.nan, 15.0, 15.0], 'probe_constant_px': [np.nan, 40.0, 40.0],
+    })
+    figure = figures.probe_curve(metrics)
+    (axes,) = figure.axes
+    x, y = line(axes, 'frozen features, ridge regression')
+    assert x.tolist() == [1, 2] and y.tolist() == [12, 9]
+    assert line(axes, 'with the initial weights')[1].tolist() == [15, 15]
+    assert line(axes, 'constant prediction')[1].tolist() == [40, 40]
+    assert_well_drawn(figure, tmp_path)
+
+
+def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(tmp_path: Path) -> None:
+    table = pd.DataFrame({
+        'contrastive_weight': [0.1, 0.0, 0.03], 'probe_px': [np.nan] * 3,
+        'val_retrieval': [0.9, 0.1, 0.5], 'val_reconstruction': [0.4, 0.2, 0.3],
+        'chosen': [True, False, False],
+    })
+    figure = figures.tuning(table)
+    assert 'not recorded' in [text.get_text() for text in figure.axes[0].texts]
+    retrieval = figure.axes[1]
+    assert [label.get_text() for label in retrieval.get_xticklabels()] == ['0', '0.03', '0.1']
+    assert retrieval.lines[0].get_ydata().tolist() == [0.1, 0.5, 0.9]  # type: ignore[union-attr]
+    x, y = line(retrieval, 'chosen')
+    assert (x.tolist(), y.tolist()) == ([2], [0.9])
+    assert_well_drawn(figure, tmp_path)

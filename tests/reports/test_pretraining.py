@@ -30,6 +30,8 @@ def pictures() -> PretrainingPictures:
         originals=rng.random((2, 3, 16, 16)),
         masked=rng.random((2, 3, 16, 16)),
         reconstructed=rng.random((2, 3, 16, 16)),
+        snapshots={1: rng.integers(0, 256, (2, 3, 16, 16), np.uint8),
+                   9: rng.integers(0, 256, (2, 3, 16, 16), np.uint8)},
         retrieval_anchors=rng.random((3, 3, 16, 16)),
         retrieval_nearest=rng.random((3, 3, 16, 16)),
         retrieval_correct=np.array([True, False, True]),
@@ -101,13 +103,14 @@ def test_report_shows_all_parts_in_order(run_dir: Path, pictures: PretrainingPic
         'What was run',
         'Training curves',
         'Reconstruction of hidden patches',
+        'Reconstruction over the epochs',
         'Does the model find the neighbouring frame?',
         'Map of the CLS tokens',
         'Videos',
         'Anchors: a <1>.mp4',
         'Anchors: 007',
     ]
-    assert page.images == 6
+    assert page.images == 7
     assert 'are shown here' not in page.text
     for text in (*SUMMARY, *SUMMARY.values()):
         assert text in page.text
@@ -122,7 +125,7 @@ def test_every_figure_is_a_file_of_its_own(run_dir: Path, pictures: PretrainingP
     files = sorted((run_dir / 'figures').iterdir())
     assert [file.name for file in files] == [
         'anchors_01_a_1_.png', 'anchors_02_007.png', 'embedding_map.png', 'reconstructions.png',
-        'retrieval.png', 'training_curves.png',
+        'reconstructions_over_epochs.png', 'retrieval.png', 'training_curves.png',
     ]  # fmt: skip
     for file in files:
         assert np.asarray(Image.open(file)).std() > 1
@@ -159,6 +162,7 @@ def test_parts_without_data_say_so(run_dir: Path, pictures: PretrainingPictures)
         originals=pictures.originals[:0],
         masked=pictures.masked[:0],
         reconstructed=pictures.reconstructed[:0],
+        snapshots={},
         retrieval_anchors=pictures.retrieval_anchors[:0],
         retrieval_nearest=pictures.retrieval_nearest[:0],
         retrieval_correct=pictures.retrieval_correct[:0],
@@ -235,3 +239,46 @@ def test_missing_column_is_named(run_dir: Path, pictures: PretrainingPictures) -
     (run_dir / 'videos.csv').write_text('video,anchors\na.mp4,3\n')
     with pytest.raises(BeastError, match=r'videos\.csv lacks status \(found video, anchors\)'):
         write_pretraining_report(run_dir, SUMMARY, pictures)
+
+
+def test_the_probe_is_shown_where_it_was_measured(
+    run_dir: Path, pictures: PretrainingPictures
+) -> None:
+    metrics = pd.DataFrame({
+        'epoch': [0, 1, 2], 'train_loss': [3.0, 2.0, 1.0], 'probe_px': [np.nan, 12.5, 9.25],
+        'probe_start_px': [np.nan, 15.0, 15.0], 'probe_constant_px': [np.nan, 40.0, 40.0],
+    })
+    metrics.to_csv(run_dir / 'metrics.csv', index=False)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
+    assert 'Does it help your keypoints?' in page.headings
+    assert 'At the end: 9.2 px. With the initial weights: 15.0 px.' in page.text
+    assert 'A constant prediction: 40.0 px.' in page.text
+    assert (run_dir / 'figures' / 'probe.png').is_file()
+
+
+def test_the_choice_of_the_weight_is_shown(
+    run_dir: Path, pictures: PretrainingPictures
+) -> None:
+    (run_dir / 'tune').mkdir()
+    pd.DataFrame({
+        'contrastive_weight': [0.0, 0.03], 'epochs': [5, 5], 'probe_px': [np.nan, np.nan],
+        'val_retrieval': [0.2, 0.4], 'val_reconstruction': [0.5, 0.6], 'chosen': [False, True],
+    }).to_csv(run_dir / 'tune' / 'tune.csv', index=False)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
+    assert 'Choice of the contrastive weight' in page.headings
+    assert 'the highest share of held-out positives found' in page.text
+    assert '<tr class="marked"><td class="number">0.03</td>' in (
+        run_dir / 'report.html'
+    ).read_text()
+
+
+def test_tensorboard_gets_the_figures(run_dir: Path, pictures: PretrainingPictures) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    (run_dir / 'tb_logs').mkdir()
+    write_pretraining_report(run_dir, SUMMARY, pictures)
+    events = EventAccumulator(str(run_dir / 'tb_logs'))
+    events.Reload()
+    assert {'training_curves', 'embedding_map', 'retrieval', 'anchors_02_007'} <= set(
+        events.Tags()['images']
+    )

@@ -14,7 +14,8 @@ import torch
 
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.pairs import PairSampler, split_windows
+from beast_lp.pretraining.pairs import PairSampler
+from beast_lp.pretraining.split import split_windows
 from beast_lp.video import dali
 from beast_lp.video.dali import DaliPairs, PairBatch, build_pipeline, dali_obstacle
 from beast_lp.video.prepare import prepare_windows

@@ -17,14 +17,15 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'pretrain',
         description='Pretrain a ViT backbone on the videos of a Lightning Pose project (BEAST). '
         'Use the result as model.backbone_checkpoint with model.backbone: beast.',
-        usage='litpose pretrain <config_file> \\\n'
+        usage='litpose pretrain <config_file> [<config_file>...] \\\n'
         '                      [--output_dir OUTPUT_DIR] \\\n'
         '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
-        'config_file', type=types.config_file,
+        'config_file', type=types.config_file, nargs='+',
         help='path to the project\'s pose config; an optional `beast:` section in it holds the '
-        'settings of this command',
+        'settings of this command. With several configs, the videos of all projects are trained '
+        'on together, each project in equal share, by the settings of the first',
     )
     parser.add_argument(
         '--output_dir', type=types.model_dir,
@@ -48,10 +49,16 @@ def get_parser() -> argparse.ArgumentParser:
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     # late: these take seconds, and the command line imports every command
+    from omegaconf import OmegaConf
+
     from beast_lp.host.compose import compose_config
     from beast_lp.host.stage import mark_completed, pretrain
 
-    cfg = compose_config(args.config_file, args.overrides or [])
+    first, *others = args.config_file
+    cfg = compose_config(first, args.overrides or [])
+    if others:
+        listed = [*(OmegaConf.select(cfg, 'beast.projects') or []), *map(str, others)]
+        OmegaConf.update(cfg, 'beast.projects', listed, force_add=True)
     now = datetime.datetime.now()
     output_dir = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
     output_dir = output_dir.absolute()

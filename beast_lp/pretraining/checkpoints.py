@@ -1,0 +1,223 @@
+"""Checkpoints that a run cannot be lost with: atomic, finite, and written before it is stopped."""
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io import TorchCheckpointIO
+from lightning.pytorch import Callback, LightningModule, Trainer
+from torch import Tensor
+
+from beast_lp.errors import BeastError
+from beast_lp.video.files import finished_file
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# what ends a run from outside: Ctrl-C, `kill` and Slurm's pre-emption, and Slurm's early warning
+# (`sbatch --signal=USR1@120`)
+STOPPING = tuple(
+    getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)
+)
+
+
+class Stopped(SystemExit):
+    """The run was stopped from outside, after its state was saved."""
+
+
+class AtomicCheckpoints(TorchCheckpointIO):
+    """Writes checkpoints that appear complete or not at all, and never broken weights.
+
+    Lightning's own writer holds a second copy of the checkpoint in memory, and on a full disk its
+    error is several pages long.
+    """
+
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None,
+    ) -> None:
+        """Write a checkpoint; an earlier one stays until the new one is on the disk.
+
+        Args:
+            checkpoint: Lightning's, with `state_dict` and `global_step`.
+            path: the final name.
+            storage_options: has no meaning here.
+
+        Raises:
+            BeastError: if a weight is not finite or the disk is full; the earlier file stays.
+        """
+        path = Path(path)
+        broken = first_broken(checkpoint['state_dict'])
+        if broken:
+            raise diverged(f'the weights of {broken} became non-finite', checkpoint['global_step'])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with finished_file(path) as part, part.open('wb') as file:
+            torch.save(checkpoint, file)
+            file.flush()
+            os.fsync(file.fileno())
+
+
+def first_broken(state: Mapping[str, Tensor]) -> str:
+    """Name the first tensor with a value that is not finite; empty if there is none."""
+    return next((name for name, value in state.items()
+                 if value.is_floating_point() and not bool(torch.isfinite(value).all())), '')
+
+
+def diverged(what: str, step: int) -> BeastError:
+    """Return the error of a run whose numbers have broken down.
+
+    Args:
+        what: was found, as the beginning of the sentence.
+        step: optimiser steps until then.
+    """
+    return BeastError(
+        f'{what} at step {step}; checkpoints/last.ckpt keeps the last good weights: lower '
+        'beast.training.learning_rate and start again in a new output directory'
+    )
+
+
+class StopSignals:
+    """Remembers a signal that asks the process to end, so that it can save first.
+
+    Used as a context around the run: Lightning puts in handlers of its own when a fit starts, so
+    `listen` is called after that, and leaving the context puts back what was there before.
+    """
+
+    def __init__(self) -> None:
+        """Hear nothing yet."""
+        # a number of `signal`; 0 for none
+        self.received = 0
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> 'StopSignals':
+        # only the main thread may choose how signals are handled
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.getsignal(number) for number in STOPPING}
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+    def listen(self) -> None:
+        """Take over the signals that end a run."""
+        for number in self._before:
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self.received = number
+        logger.warning(
+            f'beast: {signal.Signals(number).name} received; the run stops after this step, once '
+            'its state is saved'
+        )
+        if number == signal.SIGINT:
+            # whoever asks again does not want to wait
+            signal.signal(number, signal.default_int_handler)
+
+
+class LastCheckpoint(Callback):
+    """Keeps `last.ckpt`, from which the same command continues the run.
+
+    Written every so many minutes, every so many epochs where that is asked for, at the end, and
+    before the run gives way to a signal. Mostly by the clock: with few frames an epoch takes
+    seconds, with many hours, and a ViT-B checkpoint is 1.3 GB.
+    """
+
+    def __init__(
+        self, path: Path, minutes: float, epochs: int | None, signals: StopSignals,
+    ) -> None:
+        """Save to a path.
+
+        Args:
+            path: the checkpoint.
+            minutes: between two checkpoints.
+            epochs: between two checkpoints; None: by the clock alone.
+            signals: what asks the run to stop.
+        """
+        self.path = path
+        self.minutes = minutes
+        self.epochs = epochs
+        self.signals = signals
+        self._saved_at = time.monotonic()
+        self._validating = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Listen to signals, now that Lightning has put its own handlers in place."""
+        self.signals.listen()
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save within an epoch; at its end, and where gradients are gathered, it is not time."""
+        if not trainer.is_last_batch and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            self._save(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save before the validation, which may be long."""
+        self._validating = True
+        self._save(trainer)
+
+    def on_validation_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
+        batch_idx: int, dataloader_idx: int = 0,
+    ) -> None:
+        """Give way to a signal; the validation is done again when the run continues."""
+        self._save(trainer, only_if_stopped=True)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note that training goes on."""
+        self._validating = False
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Save if it is time, and at the end of the run."""
+        done = trainer.current_epoch + 1
+        at_once = done == trainer.max_epochs or bool(self.epochs and done % self.epochs == 0)
+        self._save(trainer, at_once)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any],
+    ) -> None:
+        """Mark a state from before or within a validation, so that all of it is done again."""
+        if self._validating:
+            # what Lightning itself writes down in its first batch: one begun, none completed
+            progress = checkpoint['loops']['fit_loop']['epoch_loop.val_loop.batch_progress']
+            for part in ('total', 'current'):
+                progress[part] = {'ready': 1, 'started': 1, 'processed': 0, 'completed': 0}
+
+    def _save(
+        self, trainer: Trainer, at_once: bool = False, only_if_stopped: bool = False,
+    ) -> None:
+        """Save if it is time or a signal came, which any of the processes may say for all."""
+        due = at_once or time.monotonic() - self._saved_at >= self.minutes * 60
+        wanted = (due and not only_if_stopped) or self.signals.received > 0
+        agree = trainer.strategy.reduce_boolean_decision
+        if not agree(wanted, all=False):
+            return
+        trainer.save_checkpoint(self.path)
+        self._saved_at = time.monotonic()
+        if agree(self.signals.received > 0, all=False):
+            finished = trainer.current_epoch + 1 == trainer.max_epochs and not self._validating
+            if finished and trainer.is_last_batch:
+                # the last step is done and saved; what is left takes seconds
+                return
+            self._stop(trainer)
+
+    def _stop(self, trainer: Trainer) -> None:
+        # the other processes of the run may not have had the signal
+        number = self.signals.received or signal.SIGTERM
+        logger.warning(
+            f'beast: stopped by {signal.Signals(number).name} after step {trainer.global_step}; '
+            f'{self.path} holds the state, and the same command continues from it'
+        )
+        # as a shell reports a process that a signal ended; another process that ends with an
+        # error would make Lightning kill the main one while it closes its files
+        raise Stopped(128 + number if trainer.is_global_zero else 0)

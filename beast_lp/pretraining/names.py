@@ -1,0 +1,165 @@
+"""What tensors are called: in this package's model, in memory and on disk in transformers.
+
+transformers 5.9 renamed the ViT weights in memory; on disk every version still writes and reads
+the older names. Those are the names that the rest of the package works with
+(`encoder.layer.0.attention.attention.query.weight`, ...).
+"""
+
+import re
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+State = dict[str, Tensor]
+
+CLS = 'embeddings.cls_token'
+POSITIONS = 'embeddings.position_embeddings'
+PATCHES = 'embeddings.patch_embeddings.projection.weight'
+
+# (name since transformers 5.9, name on disk)
+_RENAMES = (
+    (r'\blayers\.(\d+)\.', r'encoder.layer.\1.'),
+    # not since 5.9: some versions write the decoder of a ViT-MAE under this name
+    (r'decoder_encoder\.layer\.', 'decoder_layers.'),
+    (r'attention\.q_proj\.', 'attention.attention.query.'),
+    (r'attention\.k_proj\.', 'attention.attention.key.'),
+    (r'attention\.v_proj\.', 'attention.attention.value.'),
+    (r'attention\.o_proj\.', 'attention.output.dense.'),
+    (r'mlp\.fc1\.', 'intermediate.dense.'),
+    (r'mlp\.fc2\.', 'output.dense.'),
+)
+# (module of a block here, module in a transformers layer); qkv is three there
+_BLOCK_MODULES = (
+    ('attention_norm', 'layernorm_before'),
+    ('out', 'attention.output.dense'),
+    ('mlp_norm', 'layernorm_after'),
+    ('mlp_in', 'intermediate.dense'),
+    ('mlp_out', 'output.dense'),
+)
+_QKV = tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))
+# (module of the decoder here, in transformers' ViT-MAE)
+_DECODER_MODULES = (
+    ('decoder_embed', 'decoder_embed'), ('decoder_norm', 'decoder_norm'),
+    ('predict', 'decoder_pred'),
+)
+_KINDS = ('weight', 'bias')
+
+
+def disk_name(name: str) -> str:
+    """Return a tensor's name on disk, given its name under any version of transformers."""
+    for pattern, replacement in _RENAMES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def encoder_tensor_names(num_layers: int) -> list[str]:
+    """Return the names on disk of all tensors of a ViT encoder without pooler."""
+    names = [CLS, POSITIONS, PATCHES, PATCHES.replace('weight', 'bias')]
+    modules = (*_QKV, *(theirs for _, theirs in _BLOCK_MODULES))
+    names += [
+        f'encoder.layer.{layer}.{module}.{kind}'
+        for layer in range(num_layers) for module in modules for kind in _KINDS
+    ]
+    return [*names, 'layernorm.weight', 'layernorm.bias']
+
+
+def is_own(state: Mapping[str, Tensor], prefix: str = '') -> bool:
+    """Say whether a state dictionary is that of this package's `MaskedAutoencoder`."""
+    return {f'{prefix}{name}' for name in ('cls_token', 'positions', 'embed.weight')} <= set(state)
+
+
+def encoder_from_own(state: Mapping[str, Tensor]) -> State:
+    """Return the encoder of a `MaskedAutoencoder` under transformers' names on disk."""
+    weight = state['embed.weight']
+    patch = round((weight.shape[1] / 3) ** 0.5)
+    return {
+        CLS: state['cls_token'],
+        POSITIONS: state['positions'],
+        # a linear layer on (row, column, channel) pixels, as a convolution on (channel, row, col)
+        PATCHES: weight.view(-1, patch, patch, 3).permute(0, 3, 1, 2),
+        PATCHES.replace('weight', 'bias'): state['embed.bias'],
+        'layernorm.weight': state['norm.weight'],
+        'layernorm.bias': state['norm.bias'],
+        **_blocks_from_own(state, 'blocks', 'encoder.layer'),
+    }
+
+
+def decoder_from_own(state: Mapping[str, Tensor]) -> State:
+    """Return the decoder of a `MaskedAutoencoder` under a ViT-MAE's names; empty without one."""
+    if 'mask_token' not in state:
+        return {}
+    decoder = {
+        'mask_token': state['mask_token'],
+        'decoder_pos_embed': state['decoder_positions'],
+        **{f'{theirs}.{kind}': state[f'{ours}.{kind}']
+           for ours, theirs in _DECODER_MODULES for kind in _KINDS},
+        **_blocks_from_own(state, 'decoder_blocks', 'decoder_layers'),
+    }
+    return {f'decoder.{name}': value for name, value in decoder.items()}
+
+
+def encoder_to_own(state: Mapping[str, Tensor]) -> State:
+    """Return an encoder under the names of `MaskedAutoencoder`."""
+    return {
+        'cls_token': state[CLS],
+        'positions': state[POSITIONS],
+        'embed.weight': state[PATCHES].permute(0, 2, 3, 1).flatten(1),
+        'embed.bias': state[PATCHES.replace('weight', 'bias')],
+        'norm.weight': state['layernorm.weight'],
+        'norm.bias': state['layernorm.bias'],
+        **_blocks_to_own(state, 'encoder.layer', 'blocks'),
+    }
+
+
+def decoder_to_own(other: Mapping[str, Tensor]) -> State:
+    """Return a ViT-MAE's decoder under the names of `MaskedAutoencoder`.
+
+    Args:
+        other: what a file holds beside the encoder, names as on disk.
+
+    Returns:
+        the decoder; empty where the file holds none.
+    """
+    state = {name.removeprefix('decoder.'): value for name, value in other.items()
+             if name.startswith('decoder.')}
+    needed = ['mask_token', 'decoder_pos_embed', 'decoder_layers.0.output.dense.bias']
+    if not set(needed) <= set(state):
+        return {}
+    return {
+        'mask_token': state['mask_token'],
+        'decoder_positions': state['decoder_pos_embed'],
+        **{f'{ours}.{kind}': state[f'{theirs}.{kind}']
+           for ours, theirs in _DECODER_MODULES for kind in _KINDS},
+        **_blocks_to_own(state, 'decoder_layers', 'decoder_blocks'),
+    }
+
+
+def _layers(state: Mapping[str, Tensor], blocks: str) -> range:
+    pattern = re.compile(re.escape(blocks) + r'\.(\d+)\.')
+    return range(1 + max((int(found[1]) for name in state if (found := pattern.match(name))),
+                         default=-1))
+
+
+def _blocks_from_own(state: Mapping[str, Tensor], ours: str, theirs: str) -> State:
+    result: State = {}
+    for layer in _layers(state, ours):
+        a, b = f'{ours}.{layer}', f'{theirs}.{layer}'
+        for kind in _KINDS:
+            for own, other in _BLOCK_MODULES:
+                result[f'{b}.{other}.{kind}'] = state[f'{a}.{own}.{kind}']
+            parts = state[f'{a}.qkv.{kind}'].chunk(3)
+            result |= {f'{b}.{name}.{kind}': part
+                       for name, part in zip(_QKV, parts, strict=True)}
+    return result
+
+
+def _blocks_to_own(state: Mapping[str, Tensor], theirs: str, ours: str) -> State:
+    result: State = {}
+    for layer in _layers(state, theirs):
+        a, b = f'{ours}.{layer}', f'{theirs}.{layer}'
+        for kind in _KINDS:
+            for own, other in _BLOCK_MODULES:
+                result[f'{a}.{own}.{kind}'] = state[f'{b}.{other}.{kind}']
+            result[f'{a}.qkv.{kind}'] = torch.cat([state[f'{b}.{part}.{kind}'] for part in _QKV])
+    return result

@@ -1,0 +1,143 @@
+"""What the model makes of a few fixed held-out frames, now and over the epochs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.loggers import TensorBoardLogger
+from torch import Tensor
+
+from beast_lp.config import BeastConfig
+from beast_lp.pretraining.augmentation import denormalise, normalise, to_unit
+from beast_lp.pretraining.losses import patch_statistics
+from beast_lp.pretraining.model import patchify, unpatchify
+from beast_lp.pretraining.module import BeastModule
+from beast_lp.pretraining.pairs import Pair, WindowPairs, validation_pairs
+from beast_lp.pretraining.seeds import torch_generator
+from beast_lp.pretraining.split import split_windows
+from beast_lp.video.files import finished_file
+from beast_lp.video.windows import WindowStore
+
+# frames that are reconstructed, and pairs that are looked up
+EXAMPLES = 6
+PAIRS = 32
+# pictures of a run, closer together at its beginning, where more happens
+SNAPSHOTS = 8
+
+
+class Reconstruction(NamedTuple):
+    """Images, what the encoder sees of them, and the decoder's completion, in 0..1.
+
+    All empty where the model has no decoder.
+    """
+
+    original: Float[Tensor, 'images 3 height width']
+    masked: Float[Tensor, 'images 3 height width']
+    completed: Float[Tensor, 'images 3 height width']
+
+
+def spread(items: Sequence, count: int) -> list:
+    """Return at most `count` items, evenly spread over all of them."""
+    picks = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
+    return [items[i] for i in picks]
+
+
+def example_pairs(config: BeastConfig, store: WindowStore) -> list[Pair]:
+    """Return the same few pairs for all pictures of a run: what the model never saw, if it can."""
+    training = config.training
+    train, held_out = split_windows(
+        store.table, training.validation_fraction, config.seed, training.validation
+    )
+    shown = held_out if len(held_out) else np.sort(train)
+    return spread(validation_pairs(shown, config.seed), PAIRS)
+
+
+def read_pairs(
+    config: BeastConfig, store: WindowStore, pairs: Sequence[Pair],
+) -> Float[Tensor, 'pairs 2 3 height width']:
+    """Return anchors and positives as the model takes them, without augmentation."""
+    dataset = WindowPairs(store, (config.model.image_size[0], config.model.image_size[1]))
+    return normalise(to_unit(torch.stack([dataset[pair].pixels for pair in pairs])))
+
+
+def reconstruct(
+    module: BeastModule, images: Float[Tensor, 'images 3 height width'],
+) -> Reconstruction:
+    """Hide patches, the same ones whenever it is called, and let the model fill them in."""
+    architecture = module.model.architecture
+    draw = torch_generator(module.config.seed, 'report')
+    noise = torch.rand(len(images), module.config.model.num_patches, generator=draw)
+    output = module.model(images, noise.to(images.device))
+    if output.prediction is None:
+        nothing = torch.empty(0, 3, 1, 1)
+        return Reconstruction(nothing, nothing, nothing)
+    prediction = output.prediction.float()
+    if module.config.loss.norm_pix_loss:
+        # such a model predicts each patch without its brightness and contrast: give them back
+        mean, scale = patch_statistics(output.target)
+        prediction = prediction * scale + mean
+    patches = patchify(images, architecture.patch_size)
+    index = output.masked[..., None].expand(-1, -1, patches.shape[-1])
+    completed = unpatchify(patches.scatter(1, index, prediction), architecture.grid)
+    visible = patchify(denormalise(images), architecture.patch_size).scatter(1, index, 0.5)
+    return Reconstruction(
+        denormalise(images), unpatchify(visible, architecture.grid), denormalise(completed)
+    )
+
+
+def snapshot_epochs(epochs: int) -> list[int]:
+    """Return after which epochs, counted from 0, pictures are taken; the last is one of them."""
+    return sorted({round(float(n)) - 1 for n in np.geomspace(1, epochs, SNAPSHOTS)})
+
+
+class Snapshots(Callback):
+    """Reconstructs the same held-out frames every so often, for TensorBoard and the report."""
+
+    def __init__(self, directory: Path, config: BeastConfig, store: WindowStore) -> None:
+        """Take pictures of a run.
+
+        Args:
+            directory: gets `epoch_00001.npy`, ...; uint8, (frames, 3, height, width).
+            config: settings of the run.
+            store: where its frames are.
+        """
+        self.directory = directory
+        self.epochs = snapshot_epochs(config.training.epochs)
+        self._config = config
+        self._store = store
+        self._images: Tensor | None = None
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Take a picture, if it is time."""
+        if trainer.current_epoch not in self.epochs or not trainer.is_global_zero:
+            return
+        assert isinstance(pl_module, BeastModule)
+        if self._images is None:
+            pairs = example_pairs(self._config, self._store)[:EXAMPLES]
+            self._images = read_pairs(self._config, self._store, pairs)[:, 0]
+        training = pl_module.training
+        with torch.no_grad():
+            pictures = reconstruct(pl_module.eval(), self._images.to(pl_module.device))
+        pl_module.train(training)
+        if not len(pictures.completed):
+            return
+        number = trainer.current_epoch + 1
+        self.directory.mkdir(exist_ok=True)
+        pixels = (pictures.completed * 255).round().byte().cpu().numpy()
+        path = self.directory / f'epoch_{number:05d}.npy'
+        with finished_file(path) as part, part.open('wb') as file:
+            np.save(file, pixels)
+        if isinstance(trainer.logger, TensorBoardLogger):
+            # one row per frame: original, masked, completed
+            rows = torch.cat([part.cpu() for part in pictures], dim=3)
+            trainer.logger.experiment.add_images('reconstruction', rows, trainer.global_step)
+
+
+def read_snapshots(directory: Path) -> dict[int, UInt8[np.ndarray, 'frames 3 height width']]:
+    """Return the pictures that `Snapshots` took, by the number of epochs trained."""
+    return {int(path.stem.removeprefix('epoch_')): np.load(path)
+            for path in sorted(directory.glob('epoch_*.npy'))}

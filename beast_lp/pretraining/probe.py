@@ -1,0 +1,291 @@
+"""Does pretraining help this project? A linear read-out of its own labelled keypoints."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Bool, Float, Int, UInt8
+from lightning.pytorch import Callback, LightningModule, Trainer
+from PIL import Image
+from sklearn.linear_model import RidgeCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+from torch.nn import functional
+
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.augmentation import normalise, to_unit
+from beast_lp.pretraining.model import MaskedAutoencoder
+from beast_lp.pretraining.split import WHOLE_VIDEOS_FROM
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+FOLDS = 5
+# fewer labelled frames cannot be split into folds that say anything
+LEAST_FRAMES = 2 * FOLDS
+# patch tokens are averaged over a grid of so many cells a side: a mean over the whole image would
+# not say where things are
+_GRID = 4
+_ALPHAS = np.logspace(0, 6, 13)
+_BATCH = 32
+
+
+@dataclass(frozen=True)
+class LabelledFrames:
+    """The labelled frames of a project."""
+
+    images: Sequence[Path]
+    keypoints: Sequence[str]
+    # px of the original images, x and y; NaN where a keypoint is not labelled
+    positions: Float[np.ndarray, 'frames keypoints 2']
+
+    @property
+    def videos(self) -> list[str]:
+        """The folder of each image, which the host names after the video."""
+        return [str(image.parent) for image in self.images]
+
+
+class ProbeError(NamedTuple):
+    """Mean distances of held-out keypoints, in px of the original images."""
+
+    model: float
+    # of the constant prediction: each keypoint's mean over the training frames
+    constant: float
+
+
+def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
+    """Read label files as Lightning Pose and DeepLabCut write them.
+
+    Args:
+        files: tables with three header rows (scorer, bodyparts, coords) and the path of an image
+            first in every row; several, one for each view.
+        data_dir: what the image paths are relative to.
+
+    Raises:
+        BeastError: if a file or an image is missing, or a file is no such table.
+    """
+    tables = []
+    for path in files:
+        try:
+            table = pd.read_csv(path, header=[0, 1, 2], index_col=0)
+        except (OSError, ValueError) as error:
+            raise BeastError(
+                f'{path} cannot be read as a table of labels ({type(error).__name__}); the probe '
+                'needs the data.csv_file of a Lightning Pose project'
+            ) from error
+        if table.index.name is not None:
+            # pandas takes a first row without any label for the name of the index
+            first = pd.Index([str(table.index.name)])
+            empty = pd.DataFrame(np.nan, index=first, columns=table.columns)
+            table = pd.concat([empty, table])
+        table.columns = pd.MultiIndex.from_tuples(
+            [(str(name), str(axis)) for _, name, axis in table.columns]
+        )
+        wanted = [column for column in table.columns if column[1] in ('x', 'y')]
+        if not wanted:
+            raise BeastError(f'{path} has no columns x and y; is it a table of labels?')
+        tables.append(table[wanted])
+    together = pd.concat(tables)
+    names = list(dict.fromkeys(name for name, _ in together.columns))
+    columns = pd.MultiIndex.from_product([names, ['x', 'y']])
+    positions = together.reindex(columns=columns).to_numpy(np.float64)
+    images = [data_dir / str(name) for name in together.index]
+    missing = [image for image in images if not image.is_file()]
+    if missing:
+        raise BeastError(
+            f'{len(missing)} of the {len(images)} labelled images are missing, such as '
+            f'{missing[0]}; the probe needs them where data.csv_file says they are'
+        )
+    return LabelledFrames(images, names, positions.reshape(len(images), len(names), 2))
+
+
+def assign_folds(videos: Sequence[str], folds: int = FOLDS) -> Int[np.ndarray, ' frames']:
+    """Share frames out to folds: whole videos where there are enough, else stretches of frames.
+
+    Args:
+        videos: of each frame; the frames of a video are in order of time.
+        folds: how many.
+    """
+    names, video = np.unique(np.asarray(videos), return_inverse=True)
+    if len(names) < max(folds, WHOLE_VIDEOS_FROM):
+        order = np.argsort(video, kind='stable')
+        result = np.empty(len(video), np.int64)
+        result[order] = np.arange(len(video)) * folds // len(video)
+        return result
+    # the largest videos first, each to the fold that has fewest frames
+    sizes = np.bincount(video)
+    load = np.zeros(folds, np.int64)
+    fold_of = np.empty(len(names), np.int64)
+    for index in np.argsort(-sizes, kind='stable'):
+        fold_of[index] = load.argmin()
+        load[fold_of[index]] += sizes[index]
+    return fold_of[video]
+
+
+def probe_error(
+    features: Float[np.ndarray, 'frames dim'],
+    positions: Float[np.ndarray, 'frames keypoints 2'],
+    folds: Int[np.ndarray, ' frames'],
+) -> ProbeError:
+    """Predict keypoints by ridge regression, each fold from the others.
+
+    Args:
+        features: of the frames.
+        positions: in px, NaN where a keypoint is not labelled.
+        folds: of each frame.
+
+    Returns:
+        mean distances over all labelled keypoints of all frames.
+    """
+    predicted, constant = np.full_like(positions, np.nan), np.full_like(positions, np.nan)
+    labelled: Bool[np.ndarray, 'frames keypoints'] = np.asarray(
+        np.isfinite(positions).all(axis=2)
+    )
+    for fold in np.unique(folds):
+        test = folds == fold
+        # keypoints that are labelled in the same frames are fitted together
+        patterns = np.unique(labelled[~test], axis=1, return_inverse=True)
+        for index, known in enumerate(patterns[0].T):
+            points = np.flatnonzero(patterns[1].ravel() == index)
+            rows = np.flatnonzero(~test)[known]
+            if len(rows) < 2:
+                continue
+            target = positions[np.ix_(rows, points)].reshape(len(rows), -1)
+            model = make_pipeline(StandardScaler(), RidgeCV(_ALPHAS))
+            guess = model.fit(features[rows], target).predict(features[test])
+            where = np.ix_(np.flatnonzero(test), points)
+            predicted[where] = guess.reshape(test.sum(), len(points), 2)
+            constant[where] = target.mean(axis=0).reshape(len(points), 2)
+    return ProbeError(*(
+        float(np.nanmean(np.linalg.norm(guess - positions, axis=2)))
+        for guess in (predicted, constant)
+    ))
+
+
+def frozen_features(
+    model: MaskedAutoencoder, images: UInt8[Tensor, 'frames height width 3'], kind: str,
+) -> Float[np.ndarray, 'frames dim']:
+    """Encode whole images.
+
+    Args:
+        model: stays as it is.
+        images: of the model's size.
+        kind: `cls`, or `patches`: CLS and the patch tokens averaged over a coarse grid.
+    """
+    result = []
+    with torch.inference_mode():
+        for batch in images.split(_BATCH):
+            tokens = model.encode(normalise(to_unit(batch.to(model.cls_token.device))))
+            parts = [tokens[:, 0]]
+            if kind == 'patches':
+                grid = tokens[:, 1:].transpose(1, 2).unflatten(2, model.architecture.grid)
+                parts.append(functional.adaptive_avg_pool2d(grid, _GRID).flatten(1))
+            result.append(torch.cat(parts, dim=1).float().cpu())
+    return torch.cat(result).numpy()
+
+
+class Probe(Callback):
+    """Measures the probe before training and every few epochs.
+
+    The labelled frames are held in memory at the model's size, which grows with the labels and not
+    with the videos.
+    """
+
+    def __init__(
+        self, frames: LabelledFrames, every_epochs: int, kind: str, image_size: tuple[int, int],
+    ) -> None:
+        """Probe with the labels of a project.
+
+        Args:
+            frames: with their labels.
+            every_epochs: between two measurements; the last epoch is always measured.
+            kind: of `frozen_features`.
+            image_size: of the model, (height, width) in px.
+
+        Raises:
+            BeastError: if there are too few labelled frames.
+        """
+        if len(frames.images) < LEAST_FRAMES:
+            raise BeastError(
+                f'the probe needs {LEAST_FRAMES} labelled frames, but data.csv_file has '
+                f'{len(frames.images)}; label more, or set beast.probe.every_epochs=null'
+            )
+        self.frames = frames
+        self.every_epochs = every_epochs
+        self.kind = kind
+        self.image_size = image_size
+        # with the initial weights, px
+        self.start = float('nan')
+        self._images: Tensor | None = None
+        self._row: dict[str, float] = {}
+
+    def row(self) -> dict[str, float]:
+        """Return the columns of the epoch that ends; none where it was not measured."""
+        return self._row
+
+    def measure(self, model: MaskedAutoencoder) -> ProbeError:
+        """Probe a model as it is."""
+        if self._images is None:
+            self._images = _read_images(self.frames.images, self.image_size)
+        training = model.training
+        features = frozen_features(model.eval(), self._images, self.kind)
+        model.train(training)
+        return probe_error(features, self.frames.positions, assign_folds(self.frames.videos))
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure the initial weights."""
+        if trainer.global_step == 0 and trainer.is_global_zero:
+            error = self.measure(_model(pl_module))
+            self.start = error.model
+            logger.info(
+                f'beast: probe before training: {error.model:.1f} px on held-out labelled '
+                f'frames; a constant prediction has {error.constant:.1f} px'
+            )
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Forget the epoch before."""
+        self._row = {}
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Measure, if it is time."""
+        done = trainer.current_epoch + 1
+        if not trainer.is_global_zero or (done % self.every_epochs and done != trainer.max_epochs):
+            return
+        error = self.measure(_model(pl_module))
+        self._row = {
+            'probe_px': error.model, 'probe_constant_px': error.constant,
+            'probe_start_px': self.start,
+        }
+        if trainer.logger is not None:
+            trainer.logger.log_metrics(self._row, trainer.global_step)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run cannot measure again."""
+        return {'start': self.start}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take it back."""
+        self.start = state_dict['start']
+
+
+def _model(module: LightningModule) -> MaskedAutoencoder:
+    model = module.model
+    assert isinstance(model, MaskedAutoencoder)
+    return model
+
+
+def _read_images(
+    paths: Sequence[Path], size: tuple[int, int],
+) -> UInt8[Tensor, 'frames height width 3']:
+    """Read images at a size, (height, width) in px, as the window store's frames are."""
+    pictures = np.empty((len(paths), *size, 3), np.uint8)
+    for index, path in enumerate(paths):
+        with Image.open(path) as image:
+            scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
+            pictures[index] = np.asarray(scaled)
+    return torch.from_numpy(pictures)

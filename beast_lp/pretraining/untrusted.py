@@ -1,0 +1,118 @@
+"""Weight files of others, read without running code from them."""
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from beast_lp.errors import BeastError
+
+# Classes that training programs pickle beside the weights and that only hold values: settings,
+# paths and arrays. Making one runs nothing that the file brings along.
+_HARMLESS = {
+    'argparse': ('Namespace',),
+    'builtins': ('bool', 'bytes', 'complex', 'dict', 'float', 'frozenset', 'int', 'list', 'set',
+                 'str', 'tuple'),
+    'collections': ('OrderedDict', 'defaultdict'),
+    'datetime': ('date', 'datetime', 'timedelta', 'timezone'),
+    'numpy': ('dtype', 'ndarray'),
+    'numpy._core.multiarray': ('_reconstruct', 'scalar'),
+    'numpy.dtypes': ('BoolDType', 'Float32DType', 'Float64DType', 'Int32DType', 'Int64DType',
+                     'StrDType', 'UInt8DType'),
+    'omegaconf.base': ('ContainerMetadata', 'Metadata'),
+    'omegaconf.dictconfig': ('DictConfig',),
+    'omegaconf.listconfig': ('ListConfig',),
+    'omegaconf.nodes': ('AnyNode', 'BooleanNode', 'BytesNode', 'FloatNode', 'IntegerNode',
+                        'PathNode', 'StringNode'),
+    'pathlib': ('Path', 'PosixPath', 'PurePath', 'PurePosixPath'),
+    'typing': ('Any',),
+}
+# the same classes under the names that other versions pickle them by
+_OTHER_NAMES = {
+    'numpy.core.multiarray': 'numpy._core.multiarray',
+    'pathlib._local': 'pathlib',
+}
+
+
+# under which a checkpoint of this package names its encoder's shape
+ARCHITECTURE_KEY = 'beast_architecture'
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
+    """Read the tensors of a `.safetensors` file or a pickled one, Lightning checkpoints included.
+
+    Args:
+        path: the file; of a checkpoint with a `state_dict`, that is read.
+
+    Returns:
+        the tensors by name, and what a checkpoint of this package says of its encoder's shape (for
+        `Architecture.from_json`; empty for other files).
+
+    Raises:
+        BeastError: if the file is damaged, holds no tensors, or needs a class that is not known to
+            be harmless, which the message names.
+    """
+    if path.suffix == '.safetensors':
+        try:
+            return safetensors.torch.load_file(path, device='cpu'), ''
+        except Exception as error:
+            raise _unreadable(path, error) from error
+    content = _unpickle(path)
+    content = content if isinstance(content, Mapping) else {}
+    state = content.get('state_dict', content)
+    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    if not tensors:
+        raise BeastError(f'{path} holds no tensors; give a file with model weights')
+    return tensors, str(content.get(ARCHITECTURE_KEY, ''))
+
+
+def _unpickle(path: Path) -> Any:
+    try:
+        with torch.serialization.safe_globals(harmless_classes()):
+            return torch.load(path, map_location='cpu', weights_only=True)
+    except Exception as error:
+        unknown = _unknown_classes(path)
+        if unknown:
+            raise BeastError(
+                f'{path} needs code to be run that is not known to be harmless '
+                f'({", ".join(unknown[:3])}), which beast does not do; save its tensors as '
+                '.safetensors where the file was written'
+            ) from error
+        raise _unreadable(path, error) from error
+
+
+def harmless_classes() -> list[Any]:
+    """Return the classes that may be made from a file, each with the names that it may have."""
+    classes: list[Any] = []
+    for module, names in _HARMLESS.items():
+        aliases = [other for other, own in _OTHER_NAMES.items() if own == module]
+        try:
+            loaded = importlib.import_module(module)
+        except ImportError:
+            # numpy before 2 has only the older name
+            loaded = importlib.import_module(aliases[0])
+        for name in names:
+            found = getattr(loaded, name, None)
+            if found is not None:
+                classes += [(found, f'{place}.{name}') for place in (module, *aliases)]
+    return classes
+
+
+def _unknown_classes(path: Path) -> list[str]:
+    try:
+        needed = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+    except Exception:  # a damaged file, or one of a format that torch cannot look into
+        return []
+    known = {name for _, name in harmless_classes()}
+    return sorted(set(needed) - known)
+
+
+def _unreadable(path: Path, error: Exception) -> BeastError:
+    return BeastError(
+        f'{path} cannot be read as weights ({type(error).__name__}); it is damaged, or needs '
+        'code to be run, which beast does not do: save its tensors as .safetensors'
+    )

@@ -1,0 +1,79 @@
+"""From pose configs to videos, projects and labels."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from beast_lp.config import parse_config
+from beast_lp.errors import BeastError
+from beast_lp.host.stage import gather_videos, labelled_frames
+
+
+def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
+    """Write a project with empty videos and one labelled frame, and its config."""
+    for name in names:
+        path = directory / 'videos' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    picture = directory / 'labeled-data' / 'a' / 'img0.png'
+    picture.parent.mkdir(parents=True)
+    Image.new('RGB', (8, 8)).save(picture)
+    (directory / 'labels.csv').write_text(
+        'scorer,me,me\nbodyparts,nose,nose\ncoords,x,y\nlabeled-data/a/img0.png,1,2\n'
+    )
+    cfg = OmegaConf.create({
+        'data': {'data_dir': str(directory), 'video_dir': 'videos', 'csv_file': 'labels.csv'},
+        'beast': beast,
+    })
+    path = directory / 'config.yaml'
+    OmegaConf.save(cfg, path)
+    return cfg, path
+
+
+def test_one_project_has_no_name(tmp_path: Path) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4', '2.mp4'])
+    videos, projects = gather_videos(cfg, parse_config(cfg.beast))
+    assert [video.name for video in videos] == ['1.mp4', '2.mp4']
+    assert projects == []
+
+
+def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) -> None:
+    _, second = _project(tmp_path / 'b', ['1.mp4', '3.mp4'])
+    _, third = _project(tmp_path / 'c', ['9.mp4'], videos='videos/9.mp4')
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second), str(third)])
+    videos, projects = gather_videos(cfg, parse_config(cfg.beast))
+    assert [str(video.relative_to(tmp_path)) for video in videos] == [
+        'a/videos/1.mp4', 'b/videos/1.mp4', 'b/videos/3.mp4', 'c/videos/9.mp4',
+    ]
+    assert projects == ['this project', str(second), str(second), str(third)]
+
+
+def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
+    _, second = _project(tmp_path / 'b', ['1.mp4'], videos=str(tmp_path / 'a' / 'videos'))
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second)])
+    with pytest.raises(BeastError, match='1.mp4 belongs to .*b/config.yaml'):
+        gather_videos(cfg, parse_config(cfg.beast))
+    cfg.beast.projects = ['nowhere.yaml']
+    with pytest.raises(BeastError, match='nowhere.yaml, where there is no config'):
+        gather_videos(cfg, parse_config(cfg.beast))
+
+
+def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    assert labelled_frames(cfg, parse_config({})) is None
+    asked = parse_config({'probe': {'every_epochs': 5}})
+    frames = labelled_frames(cfg, asked)
+    assert frames is not None
+    assert frames.keypoints == ['nose'] and frames.positions.tolist() == [[[1.0, 2.0]]]
+    # for the choice of the weight too few labels are no error, but no labels either
+    assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
+    cfg.data.csv_file = 'none.csv'
+    assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
+    with pytest.raises(BeastError, match='none.csv cannot be read'):
+        labelled_frames(cfg, asked)
+    cfg.data.csv_file = None
+    with pytest.raises(BeastError, match='no data.csv_file'):
+        labelled_frames(cfg, asked)

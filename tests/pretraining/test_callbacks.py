@@ -1,0 +1,53 @@
+"""What a run tells while it runs."""
+
+import re
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from beast_lp.config import BeastConfig
+from beast_lp.pretraining.callbacks import Throughput, duration
+from beast_lp.pretraining.stage import run_pretraining
+
+
+@pytest.mark.parametrize(('seconds', 'text'), [
+    (0, '0 s'), (99, '99 s'), (119, '2 min'), (3570, '1 h 00 min'), (11100, '3 h 05 min'),
+])
+def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_the_bar_and_the_table_tell_speed_and_time_left(
+    tiny_config: Callable[..., BeastConfig], videos: list[Path], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run_pretraining(tiny_config(), videos, tmp_path / 'out')
+    bar = capsys.readouterr().out
+    assert re.search(r'loss=[\d.]+, .*images/s=[\d.e+]+, wait=\d+%, left=\d+ s', bar)
+    table = pd.read_csv(tmp_path / 'out' / 'metrics.csv')
+    assert (table.images_per_second > 0).all()
+    assert table.data_wait_share.between(0, 1).all()
+    left = table.seconds_left.to_numpy()
+    assert (left[:-1] > 0).all() and left[-1] == 0
+    # nothing of an epoch is left out of its mean
+    assert np.isfinite(table.train_loss).all()
+
+
+def test_what_was_measured_of_an_epoch_survives() -> None:
+    a, b = Throughput(), Throughput()
+    a.frames, a.seconds, a.waited = 100, 4.0, 1.0
+    b.load_state_dict(a.state_dict())
+    assert b.images_per_second == 25.0
+    assert b.data_wait_share == 0.25
+
+
+def test_the_time_left_follows_the_pace() -> None:
+    speed = Throughput()
+    assert speed.seconds_left == 0
+    speed._started = time.perf_counter() - 10.0
+    speed._steps_done, speed._steps_left = 5, 20
+    assert speed.seconds_left == pytest.approx(40.0, rel=0.05)
