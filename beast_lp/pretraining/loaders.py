@@ -26,6 +26,7 @@ from beast_lp.pretraining.pairs import (
 )
 from beast_lp.video.dali import DaliPairs, Device, dali_obstacle
 from beast_lp.video.windows import WindowStore
+from beast_lp.video.workers import outlast_signals
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -107,7 +108,7 @@ def worker_options(workers: int) -> dict[str, Any]:
     """Return the options of torch's loader for a number of processes."""
     return {
         'num_workers': workers, 'pin_memory': torch.cuda.is_available(),
-        'persistent_workers': workers > 0,
+        'persistent_workers': workers > 0, 'worker_init_fn': outlast_signals,
     }
 
 

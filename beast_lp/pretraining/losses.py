@@ -8,6 +8,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+# anchors that are looked up at once: all similarities of a large run would take gigabytes
+_QUERIES = 1024
+
 
 def reconstruction_loss(
     prediction: Float[Tensor, 'images masked pixels'],
@@ -99,8 +102,13 @@ def nearest_frame(
     """
     pairs = len(anchors)
     frames = functional.normalize(torch.cat([anchors, positives]).float(), dim=-1)
-    similarity = frames[:pairs] @ frames.T
-    return similarity.masked_fill(_own_column(pairs, 2 * pairs, similarity.device), -2).argmax(-1)
+    nearest = []
+    for start in range(0, pairs, _QUERIES):
+        similarity = frames[start:start + _QUERIES][:pairs - start] @ frames.T
+        # a frame is not its own neighbour
+        similarity.diagonal(start).fill_(-2)
+        nearest.append(similarity.argmax(-1))
+    return torch.cat(nearest)
 
 
 def retrieval_accuracy(nearest: Int[Tensor, ' pairs']) -> Float[Tensor, '']:

@@ -34,6 +34,7 @@ from torch.utils.data import DataLoader, Dataset
 from beast_lp.errors import BeastError
 from beast_lp.video.clip import CLIP_RATE, OFFSETS, WINDOW
 from beast_lp.video.windows import OPEN_CLIPS, WindowStore
+from beast_lp.video.workers import outlast_signals
 
 if TYPE_CHECKING:
     from nvidia.dali.pipeline import Pipeline
@@ -171,7 +172,7 @@ class DaliPairs:
         # its type says what a sample is; a batch of it is an EncodedBatch
         self._loader: DataLoader[Any] = DataLoader(
             dataset, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers,
-            persistent_workers=workers > 0, collate_fn=_collate,
+            persistent_workers=workers > 0, worker_init_fn=outlast_signals, collate_fn=_collate,
         )
 
     def __len__(self) -> int:

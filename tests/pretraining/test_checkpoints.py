@@ -1,6 +1,7 @@
 """A run that cannot be lost: killed, stopped, diverged, or out of disk."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -61,12 +62,13 @@ def _interrupt(
     arguments = json.dumps([section, [str(v) for v in videos], str(out), place, epoch, batch])
     with subprocess.Popen(
         [sys.executable, '-c', CHILD, arguments], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True,
+        stderr=subprocess.STDOUT, text=True, start_new_session=True,
     ) as child:
         while not (out / 'here').exists():
             assert child.poll() is None, child.communicate()[0]
             time.sleep(0.02)
-        child.send_signal(number)
+        # as Slurm and a terminal do it: to the readers too
+        os.killpg(child.pid, number)
         # so that the signal is there before the run goes on
         time.sleep(0.2)
         (out / 'go').touch()
@@ -78,19 +80,21 @@ def _weights(output_dir: Path) -> dict[str, torch.Tensor]:
     return safetensors.torch.load_file(output_dir / 'backbone' / 'model.safetensors')
 
 
-@pytest.mark.parametrize(('number', 'place', 'epoch', 'batch'), [
-    (signal.SIGKILL, 'training', 2, 1),
-    (signal.SIGKILL, 'validation', 1, 1),
-    (signal.SIGTERM, 'training', 2, 1),
-    (signal.SIGTERM, 'validation', 1, 0),
+@pytest.mark.parametrize(('number', 'place', 'epoch', 'batch', 'workers'), [
+    (signal.SIGKILL, 'training', 2, 1, 0),
+    (signal.SIGKILL, 'validation', 1, 1, 0),
+    (signal.SIGTERM, 'training', 2, 0, 2),
+    (signal.SIGTERM, 'validation', 1, 0, 0),
     # Slurm's early warning, in the last step of an epoch
-    (signal.SIGUSR1, 'training', 1, 1),
+    (signal.SIGUSR1, 'training', 1, 1, 1),
 ])
 def test_a_run_that_a_signal_ends_continues_to_the_same_weights(
     tiny_section: TinySection, tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
-    number: int, place: str, epoch: int, batch: int,
+    number: int, place: str, epoch: int, batch: int, workers: int,
 ) -> None:
-    changes: dict[str, Any] = {'training': {'validation_fraction': 0.4, 'batch_size': 12}}
+    changes: dict[str, Any] = {'training': {
+        'validation_fraction': 0.4, 'batch_size': 12, 'num_workers': workers,
+    }}
     run_pretraining(tiny_config(**changes), videos, tmp_path / 'whole')
     torn = tmp_path / 'torn'
     if number != signal.SIGKILL:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from beast_lp.pretraining import losses
 from beast_lp.pretraining.losses import (
     info_nce,
     nearest_frame,
@@ -98,7 +99,11 @@ def test_reconstruction_equals_a_slow_loop(norm_pix: bool) -> None:
     assert float(loss) == pytest.approx(total / count, rel=1e-5)
 
 
-def test_nearest_frame_equals_a_slow_loop() -> None:
+@pytest.mark.parametrize('queries', [1024, 3])
+def test_nearest_frame_equals_a_slow_loop(
+    queries: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(losses, '_QUERIES', queries)
     torch.manual_seed(0)
     anchors, positives = torch.randn(2, 9, 4)
     frames = [*anchors, *positives]
