@@ -1,14 +1,17 @@
 """The package's commands and the host's on a tiny project, with good input and bad."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
+import safetensors.torch
 import torch
 from omegaconf import OmegaConf
 
@@ -23,6 +26,23 @@ def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> Non
     status = json.loads((tiny_pretraining / 'train_status.json').read_text())
     assert status['status'] == 'COMPLETED'
     assert status['progress']['completed'] == status['progress']['total'] == 2
+
+
+# batches whose pairs divide evenly, and no rounding to speak of
+EXACT = (
+    'beast.training.precision=fp32', 'beast.training.last_batch=drop',
+    'beast.loss.gather_negatives=true', 'beast.loss.contrastive_weight=1.0',
+)
+
+
+@pytest.fixture(scope='module')
+def shared_negatives(
+    litpose: Litpose, tiny_project: Path, tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    """Return the run of one process that two are compared with."""
+    out = tmp_path_factory.mktemp('one') / 'out'
+    litpose('pretrain', tiny_project, '--output_dir', out, '--overrides', *EXACT)
+    return out
 
 
 def test_train_predict_move_and_python(
@@ -79,16 +99,33 @@ def test_train_pretrains_first_where_there_is_no_checkpoint(
     assert (pose / 'beast' / 'backbone' / 'model.safetensors').stat().st_mtime_ns == written
 
 
-def test_two_processes_share_a_run(
-    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path, tmp_path: Path,
+@pytest.mark.parametrize('launcher', ['lightning', 'torchrun'])
+def test_two_processes_end_where_one_does(
+    litpose: Litpose, tiny_project: Path, shared_negatives: Path, tmp_path: Path, launcher: str,
 ) -> None:
-    litpose('pretrain', tiny_project, '--output_dir', tmp_path / 'out', '--overrides',
-            'training.num_gpus=2', 'beast.training.batch_size=4')
+    arguments = [
+        'pretrain', tiny_project, '--output_dir', tmp_path / 'out', '--overrides', *EXACT,
+        'training.num_gpus=2', 'beast.training.batch_size=4',
+    ]
+    if launcher == 'torchrun':
+        programs = Path(sys.executable).parent
+        subprocess.run(
+            [programs / 'torchrun', '--standalone', '--nproc-per-node', '2', '--no-python',
+             programs / 'litpose', *arguments],
+            check=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        )
+    else:
+        litpose(*arguments)
     shared, alone = (pd.read_csv(out / 'metrics.csv') for out in (tmp_path / 'out',
-                                                                  tiny_pretraining))
-    # half the batch on each of two: the same frames a step, so the same number of steps
+                                                                  shared_negatives))
     assert shared.step.tolist() == alone.step.tolist()
-    assert np.isfinite(shared.train_loss.to_numpy()).all()
+    # half the batch on each of two: the same pairs, masks, negatives and statistics
+    for name in ('train_reconstruction', 'train_contrastive', 'val_reconstruction'):
+        np.testing.assert_allclose(shared[name], alone[name], rtol=1e-4)
+    ours, theirs = (safetensors.torch.load_file(out / 'backbone' / 'model.safetensors')
+                    for out in (tmp_path / 'out', shared_negatives))
+    for name, value in ours.items():
+        torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-4)
     status = json.loads((tmp_path / 'out' / 'train_status.json').read_text())
     assert status['status'] == 'COMPLETED'
 
@@ -121,6 +158,15 @@ def test_two_projects_a_probe_and_a_choice_of_the_weight(
     )
     assert 'loaded 102 of 102 encoder tensors' in result.stdout
     assert 'the decoder starts from' in result.stdout
+
+
+def test_a_launcher_that_does_not_fit_the_settings_is_refused(
+    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+) -> None:
+    result = litpose('pretrain', tiny_project, '--output_dir', tmp_path / 'o', '--overrides',
+                     'beast.num_nodes=2', fails=True)
+    assert 'beast.num_nodes is 2' in result.stderr
+    assert 'torchrun' in result.stderr
 
 
 def test_the_tiny_demo_runs_and_can_be_repeated(litpose: Litpose, tmp_path: Path) -> None:

@@ -183,6 +183,10 @@ class LossConfig:
     contrastive_form: str = 'symmetric'
     # with unit-length projections lambda and the temperature are tied: change them together
     temperature: float = 1.0
+    # train the temperature too, from the value above
+    learn_temperature: bool = False
+    # the frames of all processes are candidates, not those of the own process alone
+    gather_negatives: bool = False
     # linear layers of the projection on the CLS token, BatchNorm and ReLU between them
     projection_layers: int = 3
 
@@ -208,20 +212,27 @@ class TrainingConfig:
     epochs: int = 800
     # frames per device and step, half of them anchors and half positives
     batch_size: int = 128
+    # batches whose gradients add up to one step
+    accumulate: int = 1
     # keep: the last, smaller batch of an epoch is used; drop: it is left out
     last_batch: str = 'keep'
-    # per 256 frames of the global batch: peak = learning_rate * global batch / 256
+    # per 256 frames of a step over all devices: peak = learning_rate * frames a step / 256
     learning_rate: float = 5e-5
     weight_decay: float = 0.05
     # share of all steps
     warmup_fraction: float = 0.15
     # the schedule starts and ends at this share of the peak
     floor_fraction: float = 0.1
-    # auto: bf16 where the hardware computes in it, fp32 elsewhere
+    # auto: bf16 where the hardware computes in it, fp32 elsewhere; medium: fp32 whose products
+    # may round their factors to bf16 (torch.set_float32_matmul_precision)
     precision: str = 'auto'
     # auto: DALI on a machine with a CUDA device where a trial succeeds, else PyAV | pyav | dali,
     # which without a CUDA device decodes on the CPU and needs windows.codec vp9
     loader: str = 'auto'
+    # torch.compile of the masked autoencoder
+    compile: bool = False
+    # recompute activations in the backward pass instead of keeping them
+    gradient_checkpointing: bool = False
     # processes that read the window store; null: one per two cores of this process, at most 8
     num_workers: Optional[int] = None
     # share of the anchors that is held out
@@ -243,8 +254,11 @@ class TrainingConfig:
                 f'even, found {self.batch_size}'
             )
         check_choice('beast.training.last_batch', self.last_batch, ('keep', 'drop'))
-        check_choice('beast.training.precision', self.precision, ('auto', 'fp32', 'bf16'))
         check_choice('beast.training.loader', self.loader, ('auto', 'pyav', 'dali'))
+        check_range('beast.training.accumulate', self.accumulate, 1)
+        check_choice(
+            'beast.training.precision', self.precision, ('auto', 'fp32', 'bf16', 'medium')
+        )
         for name in ('learning_rate', 'checkpoint_minutes'):
             check_positive(f'beast.training.{name}', getattr(self, name))
         check_range('beast.training.weight_decay', self.weight_decay, 0)

@@ -42,6 +42,8 @@ class BeastConfig:
     # where `litpose train` keeps its pretraining stage; null: `beast/` in the model directory
     output_dir: Optional[str] = None
     seed: int = 0
+    # machines; the host's training.num_gpus is the number of devices of each
+    num_nodes: int = 1
     # contrastive weights to try in short runs; the best is used in place of
     # loss.contrastive_weight. Empty: that one is used as it is
     tune: list[float] = field(default_factory=list)
@@ -70,6 +72,7 @@ class BeastConfig:
                 'beast.tune chooses by held-out frames, so beast.training.validation_fraction '
                 'must be greater than 0'
             )
+        check_range('beast.num_nodes', self.num_nodes, 1)
 
 
 def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:

@@ -15,6 +15,7 @@ from beast_lp.host.compose import compose_config
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
 from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
+from beast_lp.pretraining.ranks import launched_rank
 from beast_lp.pretraining.stage import RunFiles, difference_to, run_pretraining, run_settings
 from beast_lp.reports.collect import write_report
 from beast_lp.video.read import find_videos
@@ -62,8 +63,7 @@ def pretrain(
         return files.backbone
     output_dir.mkdir(parents=True, exist_ok=True)
     # the host's tracker writes from whatever process it is in, so it is for one alone
-    main_process = int(os.environ.get('LOCAL_RANK', 0)) == 0
-    trackers = [JSONTrainingProgressTracker(status_file)] if main_process else []
+    trackers = [JSONTrainingProgressTracker(status_file)] if launched_rank() == 0 else []
     backbone = run_pretraining(
         config, videos, output_dir, num_devices(cfg), trackers, projects, labels
     )

@@ -41,9 +41,10 @@ def patch_statistics(
 def info_nce(
     anchors: Float[Tensor, 'pairs dim'],
     positives: Float[Tensor, 'pairs dim'],
-    temperature: float = 1.0,
+    temperature: float | Float[Tensor, ''] = 1.0,
     form: str = 'symmetric',
     excluded: Bool[Tensor, 'frames frames'] | None = None,
+    queries: slice | None = None,
 ) -> Float[Tensor, '']:
     """Contrast every query with its partner against all other frames of the batch.
 
@@ -59,16 +60,19 @@ def info_nce(
             B/2 anchors).
         excluded: pairs of the 2 * pairs frames (anchors, then positives) that are no candidates
             for each other; never a frame and its own partner.
+        queries: the pairs that ask; the others are candidates alone, such as the frames of other
+            processes. All of them by default.
     """
     pairs = len(anchors)
     frames = functional.normalize(torch.cat([anchors, positives]).float(), dim=-1)
-    queries = frames if form == 'symmetric' else frames[:pairs]
-    logits = queries @ frames.T / temperature
-    left_out = _own_column(len(queries), 2 * pairs, logits.device)
+    rows = torch.arange(pairs, device=frames.device)[queries or slice(None)]
+    if form == 'symmetric':
+        rows = torch.cat([rows, rows + pairs])
+    left_out = rows[:, None] == torch.arange(2 * pairs, device=frames.device)
     if excluded is not None:
-        left_out = left_out | excluded[:len(queries)]
-    logits = logits.masked_fill(left_out, -torch.inf)
-    return functional.cross_entropy(logits, _partner(len(queries), pairs, logits.device))
+        left_out = left_out | excluded[rows]
+    logits = (frames[rows] @ frames.T / temperature).masked_fill(left_out, -torch.inf)
+    return functional.cross_entropy(logits, (rows + pairs) % (2 * pairs))
 
 
 def temporal_neighbours(
@@ -86,8 +90,8 @@ def temporal_neighbours(
     """
     count = len(video)
     close = (time[:, None] - time[None]).abs() <= within
-    partner = _partner(count, count // 2, video.device)
     index = torch.arange(count, device=video.device)
+    partner = (index + count // 2) % count
     own = (index[None] == partner[:, None]) | (index[None] == index[:, None])
     return close & (video[:, None] == video[None]) & ~own
 
@@ -114,12 +118,5 @@ def nearest_frame(
 def retrieval_accuracy(nearest: Int[Tensor, ' pairs']) -> Float[Tensor, '']:
     """Return the share of anchors whose nearest frame is their positive; chance is 1/(2n - 1)."""
     pairs = len(nearest)
-    return (nearest == _partner(pairs, pairs, nearest.device)).float().mean()
-
-
-def _own_column(queries: int, frames: int, device: torch.device) -> Tensor:
-    return torch.eye(queries, frames, dtype=torch.bool, device=device)
-
-
-def _partner(queries: int, pairs: int, device: torch.device) -> Tensor:
-    return (torch.arange(queries, device=device) + pairs) % (2 * pairs)
+    positives = torch.arange(pairs, 2 * pairs, device=nearest.device)
+    return (nearest == positives).float().mean()

@@ -2,20 +2,25 @@
 
 transformers' module spends its time on masked patches that it throws away, on three projections
 where one serves, and on shuffling tokens back. Here only the visible patches are embedded, the
-decoder keeps the order CLS, visible, masked, and only masked patches are predicted.
+decoder keeps the order CLS, visible, masked, and only masked patches are predicted. What its first
+block projects of a mask token depends on the patch alone, so that is computed once per batch; its
+last block computes what the prediction reads, the masked tokens.
 """
 
 import logging
 import math
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.attention import attend
 from beast_lp.pretraining.names import (
     State,
     decoder_to_own,
@@ -30,10 +35,6 @@ from beast_lp.pretraining.weights import (
 )
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
-
-# Up to this many tokens two batched products with an fp32 softmax beat the fused kernel's backward
-# pass in bf16 on a CPU (about 5x at 50 tokens); beyond it, and on a GPU, the kernel wins.
-_EXPLICIT_ATTENTION_TOKENS = 64
 
 
 class Masked(NamedTuple):
@@ -61,13 +62,53 @@ class Block(nn.Module):
         self.mlp_in = nn.Linear(width, mlp_size)
         self.mlp_out = nn.Linear(mlp_size, width)
 
-    def forward(self, x: Float[Tensor, 'images tokens dim']) -> Float[Tensor, 'images tokens dim']:
-        """Attend, then transform every token."""
-        images, tokens, width = x.shape
-        qkv = self.qkv(self.attention_norm(x)).view(images, tokens, 3, self.heads, -1)
-        attended = attend(*qkv.permute(2, 0, 3, 1, 4).unbind(0))
-        x = x + self.out(attended.transpose(1, 2).reshape(images, tokens, width))
+    def forward(
+        self, x: Float[Tensor, 'images tokens dim'], last: int | None = None,
+    ) -> Float[Tensor, 'images kept dim']:
+        """Attend, then transform every token.
+
+        Args:
+            x: the tokens.
+            last: return the last so many tokens alone; the others are attended to.
+        """
+        normal = self.attention_norm(x)
+        if last is None or last == x.shape[1]:
+            return self.transform(x, *self._split(self.qkv(normal)))
+        width = x.shape[-1]
+        query = self._part(normal[:, -last:], slice(0, width))
+        rest = self._part(normal, slice(width, None))
+        return self.transform(x[:, -last:], *self._split(query), *self._split(rest))
+
+    def first(
+        self,
+        seen: Float[Tensor, 'images seen dim'],
+        shared: Float[Tensor, 'patches dim'],
+        index: Int[Tensor, 'images hidden'],
+    ) -> Float[Tensor, 'images tokens dim']:
+        """Do as `forward` on tokens of which many are the same in all images.
+
+        Args:
+            seen: the images' own tokens.
+            shared: tokens that images share.
+            index: which of them each image has, after its own.
+        """
+        own, common = (self.qkv(self.attention_norm(x)) for x in (seen, shared))
+        x = torch.cat([seen, functional.embedding(index, shared)], dim=1)
+        qkv = torch.cat([own, functional.embedding(index, common)], dim=1)
+        return self.transform(x, *self._split(qkv))
+
+    def transform(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+        """Add to each token what it attends to, and then what the MLP makes of it."""
+        x = x + self.out(attend(query, key, value).flatten(2))
         return x + self.mlp_out(functional.gelu(self.mlp_in(self.mlp_norm(x))))
+
+    def _part(self, x: Tensor, rows: slice) -> Tensor:
+        return functional.linear(x, self.qkv.weight[rows], self.qkv.bias[rows])
+
+    def _split(self, x: Tensor) -> list[Tensor]:
+        """Cut (images, tokens, n * dim) into n parts (images, tokens, heads, dim of a head)."""
+        head = self.qkv.in_features // self.heads
+        return list(x.view(*x.shape[:2], -1, self.heads, head).unbind(2))
 
 
 class MaskedAutoencoder(nn.Module):
@@ -90,6 +131,8 @@ class MaskedAutoencoder(nn.Module):
             config.patch_size, (height, width),
         )
         self.num_visible = config.num_visible
+        # true: activations within a block are computed again in the backward pass, not kept
+        self.checkpointing = False
         pixels = 3 * config.patch_size ** 2
         eps = self.architecture.layer_norm_eps
         grid = self.architecture.grid
@@ -146,39 +189,35 @@ class MaskedAutoencoder(nn.Module):
         tokens = self.embed(patchify(images, self.architecture.patch_size)) + self.positions[:, 1:]
         return self._encode(tokens)
 
+    def _run(self, function: Callable[..., Tensor], *inputs: Tensor | int) -> Tensor:
+        if self.checkpointing and torch.is_grad_enabled():
+            return checkpoint(function, *inputs, use_reentrant=False)
+        return function(*inputs)
+
     def _encode(self, tokens: Tensor) -> Tensor:
         cls = (self.cls_token + self.positions[:, :1]).expand(len(tokens), -1, -1)
         x = torch.cat([cls.to(tokens.dtype), tokens], dim=1)
         for block in self.blocks:
-            x = block(x)
+            x = self._run(block, x)
         return self.norm(x)
 
     def _decode(self, tokens: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
-        positions = self.decoder_positions
-        cls = positions[:, :1].expand(len(tokens), -1, -1)
-        seen = self.decoder_embed(tokens) + torch.cat([cls, positions[0, 1 + visible]], dim=1)
-        hidden = self.mask_token + positions[0, 1 + masked]
-        x = torch.cat([seen, hidden.to(seen.dtype)], dim=1)
-        for block in self.decoder_blocks:
-            x = block(x)
-        return self.predict(self.decoder_norm(x[:, -masked.shape[1]:]))
+        positions = self.decoder_positions[0]
+        cls = positions[:1].expand(len(tokens), -1, -1)
+        seen = self.decoder_embed(tokens) + torch.cat([cls, positions[1 + visible]], dim=1)
+        hidden = (self.mask_token[0] + positions[1:]).to(seen.dtype)
+        first, *others = cast(Iterable[Block], self.decoder_blocks)
+        x = self._run(first.first, seen, hidden, masked)
+        for block in others[:-1]:
+            x = self._run(block, x)
+        count = masked.shape[1]
+        x = self._run(others[-1], x, count) if others else x[:, -count:]
+        return self.predict(self.decoder_norm(x))
 
 
 # ---------------------------------------------------------------------------------------------
 # parts
 # ---------------------------------------------------------------------------------------------
-
-
-def attend(
-    query: Float[Tensor, 'images heads tokens dim'],
-    key: Float[Tensor, 'images heads tokens dim'],
-    value: Float[Tensor, 'images heads tokens dim'],
-) -> Float[Tensor, 'images heads tokens dim']:
-    """Scaled dot-product attention by whichever of two equal ways is faster here."""
-    if query.device.type == 'cpu' and query.shape[-2] <= _EXPLICIT_ATTENTION_TOKENS:
-        scores = query @ key.transpose(-2, -1) * query.shape[-1] ** -0.5
-        return scores.float().softmax(dim=-1).to(value.dtype) @ value
-    return functional.scaled_dot_product_attention(query, key, value)
 
 
 def patchify(

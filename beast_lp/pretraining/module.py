@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from jaxtyping import Bool, Float, UInt8
 from lightning.pytorch import LightningModule
-from torch import Generator, Tensor, nn
+from torch import Tensor, nn
 
 from beast_lp.config import BeastConfig
 from beast_lp.pretraining.augmentation import augment, draw_geometry, normalise, to_unit
@@ -21,10 +21,20 @@ from beast_lp.pretraining.losses import (
 )
 from beast_lp.pretraining.model import MaskedAutoencoder
 from beast_lp.pretraining.pairs import Frames
+from beast_lp.pretraining.ranks import (
+    BatchNorm,
+    gather_over_ranks,
+    global_rank,
+    sum_over_ranks,
+    world_size,
+)
 from beast_lp.pretraining.seeds import torch_generator
 from beast_lp.pretraining.untrusted import ARCHITECTURE_KEY
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# a learned temperature stays above this (CLIP, Radford et al. 2021, section 2.5)
+_LEAST_TEMPERATURE = 0.01
 
 
 class BeastModule(LightningModule):
@@ -35,11 +45,15 @@ class BeastModule(LightningModule):
         super().__init__()
         self.config = config
         self.model = MaskedAutoencoder(config.model, decoder=config.loss.reconstruction_weight > 0)
+        self.model.checkpointing = config.training.gradient_checkpointing
         self.projection = None
+        self.log_temperature = None
         if config.loss.contrastive_weight > 0:
             self.projection = projection_head(
                 config.model.hidden_size, config.loss.projection_layers
             )
+            if config.loss.learn_temperature:
+                self.log_temperature = nn.Parameter(torch.tensor(config.loss.temperature).log())
         # of the schedule; the stage sets it. Lightning's own estimate would start the loader
         # before a resumed run has told it where to go on.
         self.total_steps = 1
@@ -49,14 +63,21 @@ class BeastModule(LightningModule):
         self, batch: Frames, batch_index: int,
     ) -> Float[Tensor, '']:
         """Augment, mask, reconstruct, contrast."""
-        draw = torch_generator(self.config.seed, 'step', self.global_step, self.global_rank)
-        losses, _ = self._losses(self._augment(batch.pixels, draw), draw, self._excluded(batch))
+        key = (self.config.seed, 'step', self.current_epoch, batch_index)
+        images = self._augment(batch.pixels, key)
+        noise = mask_noise(len(batch.pixels), self.config.model.num_patches, key)
+        losses, _ = self._losses(images, noise, self._excluded(batch))
         if not torch.isfinite(losses['loss']):
             raise diverged(f'the loss became {losses["loss"].item()}', self.global_step)
+        # averaged here and not by `sync_dist`, which waits for all processes whenever one of them
+        # reads an epoch's metrics
         self.log_dict(
-            {f'train_{name}': value for name, value in losses.items()},
+            {f'train_{name}': sum_over_ranks(value.detach()) / world_size()
+             for name, value in losses.items()},
             on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.pixels),
         )
+        if self.log_temperature is not None:
+            self.log('train_temperature', torch.as_tensor(self.temperature).detach())
         return losses['loss']
 
     def validation_step(
@@ -64,8 +85,10 @@ class BeastModule(LightningModule):
     ) -> None:
         """Compute the same losses on held-out frames, without augmentation, with fixed masks."""
         images = normalise(to_unit(batch.pixels).transpose(0, 1).flatten(0, 1))
-        draw = torch_generator(self.config.seed, 'validation', batch_index)
-        losses, queries = self._losses(images, draw, self._excluded(batch))
+        # every process validates on all held-out frames, so it draws for itself alone
+        key = (self.config.seed, 'validation', batch_index)
+        noise = mask_noise(len(batch.pixels), self.config.model.num_patches, key, 0, 1)
+        losses, queries = self._losses(images, noise, self._excluded(batch))
         self.log_dict(
             {f'val_{name}': value for name, value in losses.items()},
             batch_size=len(batch.pixels),
@@ -87,9 +110,8 @@ class BeastModule(LightningModule):
     def configure_optimizers(self) -> Any:
         """Build AdamW with warm-up and cosine, stepped per step."""
         training = self.config.training
-        peak = peak_learning_rate(
-            training.learning_rate, training.batch_size * self.trainer.world_size
-        )
+        frames = training.batch_size * self.trainer.world_size * training.accumulate
+        peak = peak_learning_rate(training.learning_rate, frames)
         optimizer = torch.optim.AdamW(
             parameter_groups(self, training.weight_decay), lr=peak, fused=True,
         )
@@ -101,16 +123,26 @@ class BeastModule(LightningModule):
             'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
         }
 
+    @property
+    def temperature(self) -> Float[Tensor, ''] | float:
+        """What divides the cosines: the setting, or what has been learned from it."""
+        if self.log_temperature is None:
+            return self.config.loss.temperature
+        return self.log_temperature.exp().clamp(min=_LEAST_TEMPERATURE)
+
     def _augment(
-        self, pixels: UInt8[Tensor, 'pairs 2 height width 3'], draw: Generator,
+        self, pixels: UInt8[Tensor, 'pairs 2 height width 3'], key: tuple[int | str, ...],
     ) -> Float[Tensor, 'frames 3 out_height out_width']:
         """Return normalised images, all anchors and then all positives."""
         settings, size = self.config.augmentation, self.model.architecture.image_size
         frames = pixels.transpose(0, 1).flatten(0, 1)
+        # one draw for the joined batch of all processes, of which each takes its pairs
+        pairs, draw = len(pixels) * world_size(), torch_generator(*key, 'geometry')
         if settings.shared_geometry:
-            maps = draw_geometry(len(pixels), size, settings, draw).repeat(2, 1, 1)
+            maps = draw_geometry(pairs, size, settings, draw).repeat(2, 1, 1)
         else:
-            maps = draw_geometry(len(frames), size, settings, draw)
+            maps = draw_geometry(2 * pairs, size, settings, draw)
+        maps = maps.unflatten(0, (2, pairs))[:, global_rank()::world_size()].flatten(0, 1)
         return augment(frames, maps, size)
 
     def _excluded(self, batch: Frames) -> Bool[Tensor, 'frames frames'] | None:
@@ -118,14 +150,24 @@ class BeastModule(LightningModule):
         within = self.config.pairs.exclude_within
         if within == 0:
             return None
-        return temporal_neighbours(batch.video.T.flatten(), batch.time.T.flatten(), within)
+        video, time = batch.video, batch.time
+        if self._gathers:
+            video, time = gather_over_ranks(video), gather_over_ranks(time)
+        return temporal_neighbours(video.T.flatten(), time.T.flatten(), within)
+
+    @property
+    def _gathers(self) -> bool:
+        """Whether the frames of other processes are negatives; never in validation."""
+        return self.config.loss.gather_negatives and self.training
 
     def _losses(
-        self, images: Tensor, draw: Generator, excluded: Tensor | None = None,
-    ) -> tuple[dict[str, Tensor], Tensor]:
+        self,
+        images: Float[Tensor, 'frames 3 height width'],
+        noise: Float[Tensor, 'frames patches'],
+        excluded: Bool[Tensor, 'all_frames all_frames'] | None = None,
+    ) -> tuple[dict[str, Tensor], Float[Tensor, 'frames dim']]:
         """Return the losses by name, and what retrieval compares (projections, else CLS)."""
         settings = self.config.loss
-        noise = torch.rand(len(images), self.config.model.num_patches, generator=draw)
         output = self.model(images, noise.to(images.device))
         losses: dict[str, Tensor] = {}
         total = torch.zeros((), device=images.device)
@@ -137,19 +179,59 @@ class BeastModule(LightningModule):
         queries = output.cls
         if self.projection is not None:
             queries = self.projection(output.cls)
-            anchors, positives = queries.chunk(2)
-            losses['contrastive'] = info_nce(
-                anchors, positives, settings.temperature, settings.contrastive_form, excluded
-            )
+            losses['contrastive'] = self._contrast(queries, excluded)
             total = total + settings.contrastive_weight * losses['contrastive']
         return {'loss': total, **losses}, queries.detach()
+
+    def _contrast(
+        self, projections: Float[Tensor, 'frames dim'], excluded: Tensor | None,
+    ) -> Float[Tensor, '']:
+        """Return InfoNCE of this process's pairs among its own frames, or among everyone's."""
+        anchors, positives = projections.chunk(2)
+        own = slice(0, len(anchors))
+        if self._gathers:
+            first = global_rank() * len(anchors)
+            own = slice(first, first + len(anchors))
+            anchors, positives = gather_over_ranks(anchors), gather_over_ranks(positives)
+        return info_nce(
+            anchors, positives, self.temperature, self.config.loss.contrastive_form, excluded, own
+        )
+
+
+def mask_noise(
+    pairs: int,
+    patches: int,
+    key: tuple[int | str, ...],
+    rank: int | None = None,
+    ranks: int | None = None,
+) -> Float[Tensor, 'frames patches']:
+    """Draw what decides which patches are hidden: anew for every image.
+
+    Args:
+        pairs: of this process's batch.
+        patches: of an image.
+        key: of the batch.
+        rank: of this process, the running one by default; its i-th pair is number
+            `i * ranks + rank` of the joined batch, and that number alone fixes the draw.
+        ranks: number of processes, the running ones by default.
+
+    Returns:
+        uniform numbers, the anchors' and then the positives'.
+    """
+    rank = global_rank() if rank is None else rank
+    ranks = world_size() if ranks is None else ranks
+    noise = torch.stack([
+        torch.rand(2, patches, generator=torch_generator(*key, 'mask', i * ranks + rank))
+        for i in range(pairs)
+    ])
+    return noise.transpose(0, 1).flatten(0, 1)
 
 
 def projection_head(width: int, layers: int) -> nn.Sequential:
     """Build the non-linear projection: linear layers with BatchNorm and ReLU between them."""
     modules: list[nn.Module] = []
     for _ in range(layers - 1):
-        modules += [nn.Linear(width, width), nn.BatchNorm1d(width), nn.ReLU()]
+        modules += [nn.Linear(width, width), BatchNorm(width), nn.ReLU()]
     return nn.Sequential(*modules, nn.Linear(width, width))
 
 

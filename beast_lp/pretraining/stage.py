@@ -1,6 +1,7 @@
 """The pretraining stage: videos in, a backbone out, resumable at any point."""
 
 import logging
+import math
 import os
 import shutil
 import sys
@@ -35,6 +36,7 @@ from beast_lp.pretraining.pairs import (
 )
 from beast_lp.pretraining.pictures import Snapshots
 from beast_lp.pretraining.probe import LabelledFrames, Probe
+from beast_lp.pretraining.ranks import check_launch, first_process_first
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
 from beast_lp.pretraining.weights import read_encoder, save_backbone
@@ -50,6 +52,7 @@ _WITHOUT_EFFECT = {
     'beast.windows.processes', 'beast.training.num_workers', 'beast.training.checkpoint_minutes',
     'beast.training.loader',
     'beast.training.checkpoint_epochs', 'beast.probe.every_epochs', 'beast.probe.features',
+    'beast.training.gradient_checkpointing',
 }
 # settings of what comes after pretraining
 _OTHER_STAGES = ('beast.segmentation', 'beast.encoding')
@@ -114,7 +117,7 @@ def run_pretraining(
         config: all settings.
         videos: video files.
         output_dir: of this run alone; a run that was killed there continues.
-        num_devices: GPUs, or processes on a machine without GPUs.
+        num_devices: of every machine: GPUs, or processes where there are none.
         callbacks: further Lightning callbacks.
         projects: the project of each video, where several are trained on together.
         labels: of the project, for the probe.
@@ -128,21 +131,22 @@ def run_pretraining(
         Stopped: if a signal asked for it, once the state is saved.
     """
     files = RunFiles(output_dir)
-    main_process = int(os.environ.get('LOCAL_RANK', 0)) == 0
+    check_launch(num_devices, config.num_nodes)
     settings = run_settings(config, videos, projects)
-    if main_process:
-        check_output_dir(files, settings)
-    module = build_module(config, resume=files.last.exists())
-    if main_process:
-        files.last.parent.mkdir(parents=True, exist_ok=True)
-        with finished_file(files.config) as part:
-            part.write_text(settings, encoding='utf-8')
-        store = prepare_windows(
-            videos, output_dir, config.anchors, config.windows, config.seed,
-            offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
-        )
-    else:
-        store = WindowStore.open(files.windows)
+    with first_process_first() as first:
+        if first:
+            check_output_dir(files, settings)
+        module = build_module(config, resume=files.last.exists())
+        if first:
+            files.last.parent.mkdir(parents=True, exist_ok=True)
+            with finished_file(files.config) as part:
+                part.write_text(settings, encoding='utf-8')
+            store = prepare_windows(
+                videos, output_dir, config.anchors, config.windows, config.seed,
+                offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
+            )
+        else:
+            store = WindowStore.open(files.windows)
 
     add_projects(store, videos, projects)
     if config.tune:
@@ -171,10 +175,14 @@ def _fit(
         Snapshots(files.snapshots, config, store), *callbacks,
     ])
     train, validation = build_loaders(config, store, trainer)
-    module.total_steps = len(train) * config.training.epochs
+    module.total_steps = math.ceil(len(train) / config.training.accumulate)
+    module.total_steps *= config.training.epochs
+    if config.training.compile:
+        # in place, so that the names of the weights stay
+        module.model.compile()
     with (
-        _separate_from_later_trainers(), warnings.catch_warnings(), signals,
-        full_disk_sentence(files.directory),
+        _separate_from_later_trainers(), matmul_precision(config.training.precision),
+        warnings.catch_warnings(), signals, full_disk_sentence(files.directory),
     ):
         # few steps an epoch are normal here, the number of workers is a setting of ours, a folder
         # with checkpoints is one to continue from, and the last is Lightning's own affair
@@ -345,7 +353,8 @@ def build_trainer(
     return Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu',
         devices=num_devices,
-        strategy='ddp' if num_devices > 1 else 'auto',
+        num_nodes=config.num_nodes,
+        strategy='ddp' if num_devices * config.num_nodes > 1 else 'auto',
         precision=choose_precision(training.precision),
         max_epochs=training.epochs,
         plugins=plugins,
@@ -368,8 +377,7 @@ def build_trainer(
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
-        # torch has no synchronised BatchNorm on CPUs: there, each process normalises by itself
-        sync_batchnorm=num_devices > 1 and torch.cuda.is_available(),
+        accumulate_grad_batches=config.training.accumulate,
         enable_model_summary=False,
     )
 
@@ -410,8 +418,22 @@ def choose_precision(setting: str) -> Literal['32-true', 'bf16-mixed']:
     `auto` computes in bf16 (with fp32 weights) where the hardware multiplies in it.
     """
     wanted = setting == 'bf16' or (setting == 'auto' and _computes_in_bf16())
-    logger.info(f'beast: computing in {"bf16" if wanted else "fp32"}')
+    name = 'bf16' if wanted else 'fp32'
+    if setting == 'medium':
+        name += ' with products whose factors may be rounded to bf16'
+    logger.info(f'beast: computing in {name}')
     return 'bf16-mixed' if wanted else '32-true'
+
+
+@contextmanager
+def matmul_precision(setting: str) -> Iterator[None]:
+    """Let fp32 products use bf16 units within, if the setting is `medium`; exact otherwise."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision('medium' if setting == 'medium' else 'highest')
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def _computes_in_bf16() -> bool:

@@ -4,6 +4,7 @@ import math
 
 import pytest
 import torch
+from lightly.loss import NTXentLoss
 from torch import Tensor
 
 from beast_lp.pretraining import losses
@@ -40,7 +41,8 @@ def _slow_info_nce(
 
 @pytest.mark.parametrize('form', ['symmetric', 'anchors'])
 @pytest.mark.parametrize('temperature', [0.1, 1.0, 3.0])
-@pytest.mark.parametrize(('pairs', 'dim'), [(1, 3), (2, 5), (7, 4), (16, 8)])
+@pytest.mark.parametrize('pairs', [1, 2, 7, 16])
+@pytest.mark.parametrize('dim', [1, 3, 8])
 def test_info_nce_equals_a_slow_loop(
     pairs: int, dim: int, temperature: float, form: str,
 ) -> None:
@@ -49,6 +51,42 @@ def test_info_nce_equals_a_slow_loop(
     fast = info_nce(anchors, positives, temperature, form)
     slow = _slow_info_nce(anchors, positives, temperature, form)
     assert float(fast) == pytest.approx(slow, rel=1e-5, abs=1e-7)
+
+
+@pytest.mark.parametrize('form', ['symmetric', 'anchors'])
+@pytest.mark.parametrize('queries', [slice(0, 3), slice(2, 7), slice(6, 7)])
+def test_some_pairs_ask_and_the_others_are_candidates(form: str, queries: slice) -> None:
+    torch.manual_seed(1)
+    anchors, positives = torch.randn(2, 7, 4, dtype=torch.float64)
+    frames, total, count = [*anchors, *positives], 0.0, 0
+    for pair in range(queries.start, queries.stop):
+        for i in (pair, pair + 7)[:2 if form == 'symmetric' else 1]:
+            partner = (i + 7) % 14
+            candidates = [math.exp(_cosine(frames[i], frames[j]) / 0.3) for j in range(14)
+                          if j != i]
+            total -= math.log(math.exp(_cosine(frames[i], frames[partner]) / 0.3)
+                              / sum(candidates))
+            count += 1
+    fast = info_nce(anchors, positives, 0.3, form, queries=queries)
+    assert float(fast) == pytest.approx(total / count, rel=1e-5)
+
+
+@pytest.mark.parametrize(('pairs', 'dim'), [(2, 3), (5, 16), (64, 128)])
+def test_the_symmetric_form_is_nt_xent_at_unit_temperature(pairs: int, dim: int) -> None:
+    torch.manual_seed(pairs)
+    anchors, positives = torch.randn(2, pairs, dim)
+    theirs = NTXentLoss(temperature=1.0)(anchors, positives)
+    torch.testing.assert_close(info_nce(anchors, positives), theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_a_temperature_can_be_learned() -> None:
+    torch.manual_seed(0)
+    anchors, positives = torch.randn(2, 5, 4, dtype=torch.float64)
+    log_temperature = torch.tensor(-0.5, requires_grad=True)
+    info_nce(anchors, positives, log_temperature.exp()).backward()
+    a, b = (float(info_nce(anchors, positives, math.exp(-0.5 + step))) for step in (-1e-2, 1e-2))
+    assert log_temperature.grad is not None
+    assert float(log_temperature.grad) == pytest.approx((b - a) / 2e-2, rel=1e-2)
 
 
 @pytest.mark.parametrize('form', ['symmetric', 'anchors'])
@@ -82,15 +120,18 @@ def test_info_nce_bounds_at_unit_temperature() -> None:
 
 
 @pytest.mark.parametrize('norm_pix', [False, True])
-def test_reconstruction_equals_a_slow_loop(norm_pix: bool) -> None:
+@pytest.mark.parametrize(('images', 'patches', 'size'), [(1, 1, 2), (3, 4, 12), (2, 7, 48)])
+def test_reconstruction_equals_a_slow_loop(
+    images: int, patches: int, size: int, norm_pix: bool,
+) -> None:
     torch.manual_seed(0)
-    prediction, target = torch.randn(2, 3, 4, 12)
+    prediction, target = torch.randn(2, images, patches, size)
     total, count = 0.0, 0
-    for image in range(3):
-        for patch in range(4):
+    for image in range(images):
+        for patch in range(patches):
             pixels = target[image, patch].tolist()
-            mean = sum(pixels) / 12
-            variance = sum((p - mean) ** 2 for p in pixels) / 11
+            mean = sum(pixels) / size
+            variance = sum((p - mean) ** 2 for p in pixels) / (size - 1)
             for k, pixel in enumerate(pixels):
                 wanted = (pixel - mean) / math.sqrt(variance + 1e-6) if norm_pix else pixel
                 total += (float(prediction[image, patch, k]) - wanted) ** 2
@@ -99,16 +140,18 @@ def test_reconstruction_equals_a_slow_loop(norm_pix: bool) -> None:
     assert float(loss) == pytest.approx(total / count, rel=1e-5)
 
 
+@pytest.mark.parametrize('pairs', [1, 2, 9])
 @pytest.mark.parametrize('queries', [1024, 3])
 def test_nearest_frame_equals_a_slow_loop(
-    queries: int, monkeypatch: pytest.MonkeyPatch,
+    pairs: int, queries: int, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(losses, '_QUERIES', queries)
     torch.manual_seed(0)
-    anchors, positives = torch.randn(2, 9, 4)
+    anchors, positives = torch.randn(2, pairs, 4)
     frames = [*anchors, *positives]
-    slow = [max((j for j in range(18) if j != i), key=lambda j, i=i: _cosine(frames[i], frames[j]))
-            for i in range(9)]
+    slow = [max((j for j in range(2 * pairs) if j != i),
+                key=lambda j, i=i: _cosine(frames[i], frames[j]))
+            for i in range(pairs)]
     assert nearest_frame(anchors, positives).tolist() == slow
 
 

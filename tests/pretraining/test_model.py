@@ -6,12 +6,11 @@ import pytest
 import torch
 from transformers import ViTMAEConfig, ViTMAEForPreTraining, ViTModel
 
-from beast_lp.config import ModelConfig
+from beast_lp.config import ModelConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.losses import reconstruction_loss
 from beast_lp.pretraining.model import (
     MaskedAutoencoder,
-    attend,
     encoder_to_transformers,
     load_encoder,
     patchify,
@@ -99,13 +98,6 @@ def test_without_decoder_there_is_no_prediction() -> None:
     assert not any('decoder' in name for name in model.state_dict())
 
 
-def test_both_ways_to_attend_are_equal() -> None:
-    torch.manual_seed(0)
-    q, k, v = torch.randn(3, 2, 4, 50, 16)
-    kernel = torch.nn.functional.scaled_dot_product_attention(q, k, v)
-    torch.testing.assert_close(attend(q, k, v), kernel, rtol=1e-5, atol=1e-5)
-
-
 def test_patches_are_in_raster_order_and_can_be_put_back() -> None:
     images = torch.randn(2, 3, 32, 48)
     patches = patchify(images, 16)
@@ -133,3 +125,64 @@ def test_the_mask_is_drawn_per_image_and_hides_three_quarters() -> None:
     output = model(torch.randn(8, 3, 64, 64), torch.rand(8, 16))
     assert output.masked.shape == (8, 12)
     assert len({tuple(sorted(row.tolist())) for row in output.masked}) > 1
+
+
+@pytest.mark.parametrize('preset', ['vit_tiny', 'vit_small', 'vit_base', 'vit_large'])
+@pytest.mark.parametrize('patch', [8, 14, 16])
+@pytest.mark.parametrize('grid', [(14, 14), (8, 15)])
+def test_every_size_takes_every_patch(preset: str, patch: int, grid: tuple[int, int]) -> None:
+    size = [patch * side for side in grid]
+    config = parse_config({'preset': preset, 'model': {'image_size': size, 'patch_size': patch}})
+    patches = grid[0] * grid[1]
+    # shapes alone: a real ViT-L takes seconds and gigabytes
+    with torch.device('meta'):
+        model = MaskedAutoencoder(config.model)
+        output = model(torch.empty(2, 3, *size), torch.empty(2, patches))
+        assert model.encode(torch.empty(2, 3, *size)).shape == (
+            2, 1 + patches, config.model.hidden_size,
+        )
+    assert output.cls.shape == (2, config.model.hidden_size)
+    assert output.prediction is not None
+    assert output.prediction.shape == output.target.shape == (
+        2, patches - patches // 4, 3 * patch ** 2,
+    )
+
+
+@pytest.mark.parametrize('patch', [8, 14, 16])
+@pytest.mark.parametrize('layers', [1, 2, 3])
+def test_every_patch_and_depth_computes_what_transformers_does(
+    patch: int, layers: int, tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    config = ModelConfig(**{
+        **vars(SIZES), 'image_size': [4 * patch, 4 * patch], 'patch_size': patch,
+        'decoder_num_layers': layers,
+    })
+    reference = ViTMAEForPreTraining(ViTMAEConfig(
+        hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=128,
+        image_size=4 * patch, patch_size=patch, decoder_hidden_size=32,
+        decoder_num_hidden_layers=layers, decoder_num_attention_heads=2,
+        decoder_intermediate_size=64,
+    )).eval()
+    reference.save_pretrained(tmp_path)
+    model = MaskedAutoencoder(config)
+    load_encoder(model, read_encoder(tmp_path))
+    images, noise = torch.randn(3, 3, 4 * patch, 4 * patch), torch.rand(3, 16)
+    theirs = reference(images, noise=noise)
+    ours = model(images, noise)
+    assert ours.prediction is not None
+    loss = reconstruction_loss(ours.prediction, ours.target)
+    torch.testing.assert_close(loss, theirs.loss, rtol=1e-5, atol=1e-6)
+    loss.backward()
+    theirs.loss.backward()
+    # what all blocks and both shortcuts of the decoder send back
+    assert model.embed.weight.grad is not None
+    wanted = reference.vit.embeddings.patch_embeddings.projection.weight.grad
+    assert wanted is not None
+    torch.testing.assert_close(
+        model.embed.weight.grad, wanted.permute(0, 2, 3, 1).flatten(1), rtol=1e-3, atol=1e-6,
+    )
+    assert model.mask_token.grad is not None and reference.decoder.mask_token.grad is not None
+    torch.testing.assert_close(
+        model.mask_token.grad, reference.decoder.mask_token.grad, rtol=1e-3, atol=1e-6,
+    )

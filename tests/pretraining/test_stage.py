@@ -1,6 +1,8 @@
 """The stage: from videos to a backbone, resumable, and never mixing two runs."""
 
+import math
 import re
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +22,7 @@ from beast_lp.pretraining.stage import (
     RunFiles,
     choose_precision,
     difference_to,
+    matmul_precision,
     open_store,
     run_pretraining,
     run_settings,
@@ -219,6 +222,55 @@ def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
     assert table.groupby('project').video_id.nunique().to_dict() == {'large': 4, 'small': 1}
 
 
+def test_gradients_accumulate_over_batches(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    loss = {'contrastive_weight': 0.0}
+    training = {'epochs': 2, 'batch_size': 4, 'last_batch': 'drop'}
+    run_pretraining(tiny_config(loss=loss, training={**training, 'accumulate': 2}), videos,
+                    tmp_path / 'two')
+    table = pd.read_csv(tmp_path / 'two' / 'metrics.csv')
+    run_pretraining(tiny_config(loss=loss, training=training), videos, tmp_path / 'one')
+    single = pd.read_csv(tmp_path / 'one' / 'metrics.csv')
+    assert table.step.tolist() == [math.ceil(step / 2) for step in single.step.tolist()[:1]] + [
+        2 * math.ceil(single.step.tolist()[0] / 2)
+    ]
+    # twice the frames a step: twice the learning rate, by the same schedule
+    assert table.learning_rate.iloc[-1] == pytest.approx(2 * single.learning_rate.iloc[-1])
+
+
+def test_a_compiled_model_trains_to_the_same_loss(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    if shutil.which('g++') is None:
+        pytest.skip('torch.compile needs a C++ compiler on CPUs, and there is no g++')
+    for name, compiled in (('compiled', True), ('plain', False)):
+        run_pretraining(tiny_config(training={'epochs': 1, 'compile': compiled}), videos,
+                        tmp_path / name)
+    a, b = (pd.read_csv(tmp_path / name / 'metrics.csv') for name in ('compiled', 'plain'))
+    np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)
+    assert _weights(tmp_path / 'compiled').keys() == _weights(tmp_path / 'plain').keys()
+
+
+def test_a_learned_temperature_is_in_the_table(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    config = tiny_config(loss={'learn_temperature': True, 'temperature': 0.5})
+    run_pretraining(config, videos, tmp_path / 'out')
+    learned = pd.read_csv(tmp_path / 'out' / 'metrics.csv').train_temperature
+    assert learned.iloc[-1] != learned.iloc[0]
+    assert learned.between(0.3, 0.8).all()
+
+
+@pytest.mark.parametrize('setting', ['medium', 'fp32', 'bf16'])
+def test_the_products_are_as_before_after_the_run(setting: str) -> None:
+    before = torch.get_float32_matmul_precision()
+    with matmul_precision(setting):
+        wanted = 'medium' if setting == 'medium' else 'highest'
+        assert torch.get_float32_matmul_precision() == wanted
+    assert torch.get_float32_matmul_precision() == before
+
+
 def test_a_wider_step_reaches_the_pairs(
     tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
@@ -276,7 +328,8 @@ def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
 
 
 @pytest.mark.parametrize(('setting', 'choices'), [
-    ('fp32', {'32-true'}), ('bf16', {'bf16-mixed'}), ('auto', {'32-true', 'bf16-mixed'}),
+    ('fp32', {'32-true'}), ('medium', {'32-true'}), ('bf16', {'bf16-mixed'}),
+    ('auto', {'32-true', 'bf16-mixed'}),
 ])
 def test_the_precision_is_chosen_and_said(
     setting: str, choices: set[str], caplog: pytest.LogCaptureFixture,

@@ -51,9 +51,13 @@ def handle(args: argparse.Namespace) -> None:
     # late: these take seconds, and the command line imports every command
     from omegaconf import OmegaConf
 
+    from beast_lp.errors import BeastError
     from beast_lp.host.compose import compose_config
     from beast_lp.host.stage import mark_completed, pretrain
+    from beast_lp.pretraining.ranks import launched_processes
 
+    if args.output_dir is None and launched_processes() > 1:
+        raise BeastError('several processes need one directory of results: give --output_dir')
     first, *others = args.config_file
     cfg = compose_config(first, args.overrides or [])
     if others:

@@ -1,0 +1,202 @@
+"""Compares our training step with that of the authors' package: speed and memory on one thread.
+
+    uv run python integration_tests/benchmarks/training_step.py --output results
+
+Both sides start from the same weights and take the same images and masks; the first losses must
+agree. Steps alternate between the two processes, and medians of CPU seconds are compared, so that
+other load on the machine hits both. The authors' package gets an environment of its own.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from authors_environment import authors_environment
+
+HERE = Path(__file__).parent
+PRECISIONS = ('fp32', 'medium', 'bf16')
+PATCHES, VISIBLE, PIXELS = 196, 49, 768
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model size; widths and depths as transformers' ViTMAEConfig names them."""
+
+    batch: int
+    width: int
+    layers: int
+    heads: int
+    decoder_width: int
+    decoder_layers: int
+    decoder_heads: int
+
+    @property
+    def theirs(self) -> dict[str, int]:
+        """Keys of the authors' config."""
+        return {
+            'hidden_size': self.width, 'num_hidden_layers': self.layers,
+            'num_attention_heads': self.heads, 'intermediate_size': 4 * self.width,
+            'decoder_hidden_size': self.decoder_width,
+            'decoder_num_hidden_layers': self.decoder_layers,
+            'decoder_num_attention_heads': self.decoder_heads,
+            'decoder_intermediate_size': 4 * self.decoder_width,
+        }
+
+    @property
+    def ours(self) -> dict[str, int]:
+        """Keys of `beast.model`."""
+        return {
+            'hidden_size': self.width, 'num_layers': self.layers, 'num_heads': self.heads,
+            'mlp_size': 4 * self.width, 'decoder_hidden_size': self.decoder_width,
+            'decoder_num_layers': self.decoder_layers, 'decoder_num_heads': self.decoder_heads,
+            'decoder_mlp_size': 4 * self.decoder_width,
+        }
+
+    @property
+    def flop(self) -> float:
+        """FLOP of a step as ViT-MAE defines it, whatever either side saves.
+
+        Products and attention, the backward pass as twice the forward pass.
+        """
+        def blocks(layers: int, width: int, tokens: int) -> float:
+            return layers * (24 * tokens * width ** 2 + 4 * tokens ** 2 * width)
+
+        forward = (
+            blocks(self.layers, self.width, VISIBLE + 1)
+            + blocks(self.decoder_layers, self.decoder_width, PATCHES + 1)
+            + 2 * VISIBLE * PIXELS * self.width
+            + 2 * (VISIBLE + 1) * self.width * self.decoder_width
+            + 2 * (PATCHES - VISIBLE) * self.decoder_width * PIXELS
+            + 6 * self.width ** 2
+        )
+        return 3 * forward * self.batch
+
+
+CASES = {
+    'ViT-B/16': Case(16, 768, 12, 12, 512, 8, 16),
+    'ViT-S/16, full decoder': Case(32, 384, 12, 6, 512, 8, 16),
+    'small (192, decoder 128)': Case(32, 192, 12, 3, 128, 4, 4),
+}
+
+
+class Side:
+    """A process that does training steps on order."""
+
+    def __init__(self, python: Path, script: str, folder: Path) -> None:
+        """Start it and wait until it has built its model."""
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+        self._process = subprocess.Popen(
+            [python, HERE / script, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, env=environment,
+        )
+        while (line := self._line()) != 'ready':
+            print(line, file=sys.stderr)
+
+    def step(self, precision: str) -> dict[str, float]:
+        """Do one step."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(f'{precision}\n')
+        self._process.stdin.flush()
+        return json.loads(self._line())
+
+    def close(self) -> None:
+        """End the process."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+    def _line(self) -> str:
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise SystemExit(f'{self._process.args} ended with status {self._process.wait()}')
+        return line.strip()
+
+
+def measure(name: str, case: Case, python: Path, repeats: int, folder: Path) -> pd.DataFrame:
+    """Return one row per precision."""
+    draw = np.random.default_rng(0)
+    (folder / 'case.json').write_text(json.dumps({'ours': case.ours, 'theirs': case.theirs}))
+    np.save(folder / 'images.npy', draw.normal(size=(case.batch, 3, 224, 224)).astype('f'))
+    np.save(folder / 'noise.npy', draw.random((case.batch, PATCHES)).astype('f'))
+    # theirs first: it writes the weights
+    sides = {'theirs': Side(python, 'authors_step.py', folder)}
+    sides['ours'] = Side(Path(sys.executable), 'our_step.py', folder)
+    first = {side: process.step('fp32')['loss'] for side, process in sides.items()}
+    if abs(first['ours'] - first['theirs']) > 1e-4 * abs(first['theirs']):
+        raise SystemExit(f'{name}: the two sides compute different losses: {first}')
+    taken: dict[tuple[str, str], list[dict[str, float]]] = {}
+    for repeat in range(repeats):
+        print(f'{name}: repeat {repeat + 1} of {repeats}', file=sys.stderr, flush=True)
+        for precision in PRECISIONS:
+            for side, process in sides.items():
+                taken.setdefault((side, precision), []).append(process.step(precision))
+    for process in sides.values():
+        process.close()
+
+    def median(side: str, precision: str, key: str) -> float:
+        return statistics.median(one[key] for one in taken[side, precision])
+
+    rows = []
+    for precision in PRECISIONS:
+        cpu = {side: median(side, precision, 'cpu') for side in sides}
+        peak = {side: median(side, precision, 'peak') for side in sides}
+        rate = statistics.median(one['rate'] for side in sides for one in taken[side, precision])
+        rows.append({
+            'model': name, 'batch': case.batch, 'precision': precision,
+            **{f'{side}_images_per_cpu_s': case.batch / cpu[side] for side in sides},
+            'ratio': cpu['theirs'] / cpu['ours'],
+            'ratio_to_their_fp32': median('theirs', 'fp32', 'cpu') / cpu['ours'],
+            'matmul_gflops': rate / 1e9,
+            **{f'{side}_share': case.flop / cpu[side] / rate for side in sides},
+            **{f'{side}_peak_mb': peak[side] for side in sides},
+            'peak_ratio': peak['ours'] / peak['theirs'],
+            'ours_loss': median('ours', precision, 'loss'),
+            'theirs_loss': median('theirs', precision, 'loss'),
+        })
+    return pd.DataFrame(rows)
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Write the table with three digits a number."""
+    text = table.map(lambda x: f'{x:.3g}' if isinstance(x, float) else str(x))
+    lines = [text.columns.tolist(), ['---'] * len(text.columns), *text.to_numpy().tolist()]
+    return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
+
+
+def main() -> None:
+    """Measure and write `training_step.csv` and `.md`."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--output', type=Path, required=True, help='folder of the results')
+    parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
+    parser.add_argument(
+        '--environments', type=Path, default=Path.home() / '.cache' / 'beast_lp_benchmark',
+        help="where the authors' environment is kept",
+    )
+    arguments = parser.parse_args()
+    python = authors_environment(arguments.environments) / 'python'
+    arguments.output.mkdir(parents=True, exist_ok=True)
+    tables = []
+    for name in arguments.cases:
+        with tempfile.TemporaryDirectory() as folder:
+            tables.append(
+                measure(name, CASES[name], python, arguments.repeats, Path(folder))
+            )
+        # after every size, since a run takes long
+        table = pd.concat(tables)
+        table.to_csv(arguments.output / 'training_step.csv', index=False)
+        (arguments.output / 'training_step.md').write_text(markdown(table))
+    print(markdown(pd.concat(tables)))
+
+
+if __name__ == '__main__':
+    main()
