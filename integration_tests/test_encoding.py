@@ -46,8 +46,7 @@ def test_two_sessions_in_one_table(
     assert table.encoder.unique().tolist() == ['ridge', 'rrr']
     assert np.isfinite(table.bps_pooled.to_numpy()).all()
     # each verdict is said in the terminal and stands in the table
-    real = pd.DataFrame(table[table.source != 'slow drift (control)'])
-    for row in real.to_dict('records'):
+    for row in table[table.source != 'slow drift (control)'].to_dict('records'):
         name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3f})'
         is_bad = isinstance(row['verdict'], str)
         said = 'NOT evidence' if is_bad else 'above all of its controls'
@@ -67,53 +66,10 @@ def test_two_sessions_in_one_table(
     assert 'already holds a finished encoding run' in again.stderr
 
 
-def _changed(path: Path, spikes: Path, **changes: object) -> Path:
-    with np.load(spikes) as data:
-        content = {**{name: data[name] for name in data.files}, **changes}
-    np.savez(path, **content)  # type: ignore[arg-type]
-    return path
-
-
-@pytest.mark.parametrize(('change', 'overrides', 'words'), [
-    # camera times shorter than the video
-    (lambda c: {'frame_times': c['frame_times'][:50]}, [], '50 camera times for a video of 60'),
-    # spikes outside of the video
-    (lambda c: {'bin_times': c['bin_times'] + 1000}, [], 'outside the video'),
-    (lambda c: {'spike_counts': c['spike_counts'] * 0}, [], '5 never fire'),
-    (lambda c: {}, ['beast.encoding.encoders=[trial_rrr]'], 'needs trials of one length'),
-    (lambda c: {}, ['beast.encoding.trials.events=EVENTS'], '1 trial is too few'),
-])
-def test_bad_input_gets_a_sentence(
-    litpose: Litpose, tiny_project: Path, keypoints: Path, tmp_path: Path,
-    change: Callable[[dict[str, np.ndarray]], dict[str, object]], overrides: list[str],
-    words: str,
-) -> None:
-    source = tiny_project.parent / 'spikes' / 'session_01.npz'
-    with np.load(source) as data:
-        changes = change({name: data[name] for name in data.files})
-    spikes = _changed(tmp_path / 'session_01.npz', source, **changes)
-    np.save(tmp_path / 'events.npy', np.array([1.0]))
-    overrides = [item.replace('EVENTS', f"'{tmp_path / 'events.npy'}'") for item in overrides]
-    short = [*SHORT, 'beast.encoding.trials.window=[-0.2,0.4]']
-    result = litpose(
-        'encode', tiny_project, '--features', keypoints, '--spikes', spikes, '--output_dir',
-        tmp_path / 'out', '--overrides', *short, *overrides, fails=True,
-    )
-    line = result.stderr.strip().splitlines()[-1]
-    assert line.startswith('error: ')
-    assert words in line
-    assert not (tmp_path / 'out' / 'summary.json').exists()
-
-
-@pytest.mark.parametrize(('arguments', 'words'), [
-    ([], 'no features were given'),
-    (['--features', 'nowhere', '--spikes', 'nothing.npz'], 'there are no features at'),
-])
 def test_missing_arguments_get_a_sentence(
-    litpose: Litpose, tiny_project: Path, tmp_path: Path, arguments: list[str], words: str,
+    litpose: Litpose, tiny_project: Path, tmp_path: Path,
 ) -> None:
-    result = litpose(
-        'encode', tiny_project, *arguments, '--output_dir', tmp_path / 'out', fails=True,
-    )
-    assert words in result.stderr.strip().splitlines()[-1]
+    result = litpose('encode', tiny_project, '--output_dir', tmp_path / 'out', fails=True)
+    (line,) = result.stderr.strip().splitlines()
+    assert line.startswith('error: no features were given')
     assert not (tmp_path / 'out').exists()

@@ -65,12 +65,14 @@ class LinearConfig:
 
     # of the squared weights, per bin, for z-scored features
     penalties: list[float] = field(
-        default_factory=lambda: [0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0]
+        default_factory=lambda: [0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0]
     )
     # of rrr
     ranks: list[int] = field(default_factory=lambda: [3, 6, 12, 24])
     # of poisson_rrr: of both factors, from the largest down
-    poisson_penalties: list[float] = field(default_factory=lambda: [1.0, 0.3, 0.1, 0.03, 0.01])
+    poisson_penalties: list[float] = field(
+        default_factory=lambda: [3.0, 1.0, 0.3, 0.1, 0.03, 0.01]
+    )
     # of poisson_rrr: the largest rank; the penalty chooses among the lower ones
     poisson_rank: int = 12
 

@@ -40,10 +40,10 @@ class PoissonReducedRank(Encoder):
         self.rank = rank
 
     def fit(self, train: Samples, validation: Samples) -> None:
-        """Fit from the largest penalty down, until smaller ones predict validation worse."""
+        """Fit from the largest penalty down, until two smaller ones predict validation worse."""
         weights, inputs = self._start(train)
         held_out = self._reader(validation.features, validation.run)
-        best = -np.inf
+        best, worse = -np.inf, 0
         for penalty in sorted(self.penalties, reverse=True):
             weights = fit_poisson(
                 inputs, train.responses, penalty, weights, self.options.device
@@ -52,9 +52,11 @@ class PoissonReducedRank(Encoder):
             if value > best or not self.chosen:
                 best, self._weights = value, weights
                 self.chosen = {'penalty': penalty, 'rank': self.rank}
+                worse = 0
             else:
-                # the path is followed downhill only
-                break
+                worse += 1
+                if worse == 2:
+                    break
 
     def refit(self, train: Samples) -> None:
         """Fit again with the penalty that `fit` chose."""

@@ -21,12 +21,13 @@ class Source:
 
     Attributes:
         name: for tables and figures.
-        path: a store, a folder of stores, a prediction CSV or a folder of these.
+        paths: of each view a store, a folder of stores, a prediction CSV or a folder of these;
+            the features of several views stand side by side.
         velocities: of keypoints, add the steps from frame to frame.
     """
 
     name: str
-    path: Path
+    paths: tuple[Path, ...]
     velocities: bool = False
 
 
@@ -93,18 +94,19 @@ def find_sources(named: Sequence[tuple[str, Path]]) -> list[Source]:
         BeastError: if a path does not exist or holds no features.
     """
     sources = []
-    for name, path in named:
-        if not path.exists():
-            raise BeastError(f'there are no features at {path}; correct the path of {name!r}')
-        if not _holds_keypoints(path):
-            if path.is_file():
+    for name, joined in named:
+        paths = tuple(_views(joined))
+        for path in paths:
+            if not path.exists():
+                raise BeastError(f'there are no features at {path}; correct the path of {name!r}')
+            if path.is_file() and path.suffix.lower() != '.csv':
                 raise BeastError(
                     f'{path} holds no features; give what `litpose embed` wrote, or a CSV file of '
                     'the host\'s predictions'
                 )
-            sources.append(Source(name, path))
-            continue
-        sources += [Source(name, path), Source(f'{name} + velocities', path, velocities=True)]
+        sources.append(Source(name, paths))
+        if all(_holds_keypoints(path) for path in paths):
+            sources.append(Source(f'{name} + velocities', paths, velocities=True))
     return sources
 
 
@@ -120,10 +122,30 @@ def read_features(source: Source, session: str, only: bool, tokens: str) -> Fram
     Raises:
         BeastError: if there are none for this session, or they cannot be read.
     """
-    path = _of_session(source, session, only)
+    views = [
+        _read_view(_of_session(source.name, path, session, only), source.velocities, tokens)
+        for path in source.paths
+    ]
+    if len(views) == 1:
+        return views[0]
+    first = views[0]
+    if any(not np.array_equal(view.frame, first.frame) for view in views):
+        found = ', '.join(str(len(view.frame)) for view in views)
+        raise BeastError(
+            f'the views of {source.name!r} do not have features of the same frames ({found} '
+            f'frames in session {session!r}); embed videos of one camera clock with one stride'
+        )
+    time = next((view.time for view in views if view.time is not None), None)
+    return FrameFeatures(
+        np.concatenate([view.values for view in views], axis=1), first.frame, time,
+        first.frames_in_video, '+'.join(view.made_by for view in views),
+    )
+
+
+def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
     if path.suffix.lower() == '.csv':
         positions, _ = read_keypoints(path)
-        values = keypoint_features(positions, source.velocities)
+        values = keypoint_features(positions, velocities)
         return FrameFeatures(values, np.arange(len(values)), None, len(values))
     store = FeatureStore.open(path)
     parts = []
@@ -214,7 +236,8 @@ def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:
             values = values[1:] if len(values) and np.isnan(values[0]).all() else values
         else:
             values = np.load(path, allow_pickle=False).astype(np.float64)
-        values = values.squeeze()
+        if values.ndim == 2 and 1 in values.shape:
+            values = values.ravel()
     except (ValueError, OSError) as error:
         raise BeastError(
             f'{path} cannot be read as {what} ({error}); give a .npy file or a .csv of one column'
@@ -233,14 +256,21 @@ def _holds_keypoints(path: Path) -> bool:
     return not stores and any(path.glob('*.csv'))
 
 
-def _of_session(source: Source, session: str, only: bool) -> Path:
-    path = source.path
+def _views(joined: Path) -> list[Path]:
+    """Split `PATH,PATH,...`; a path that exists as it is may hold commas itself."""
+    if joined.exists():
+        return [joined]
+    first, *others = str(joined).split(',')
+    return [Path(first), *(Path(other).expanduser().absolute() for other in others)]
+
+
+def _of_session(name: str, path: Path, session: str, only: bool) -> Path:
     alone = path.is_file() or (path / INFO_NAME).exists()
     if alone:
         if not only and path.stem != session:
             raise BeastError(
-                f'{path} holds the features of one video, but there are several sessions; give '
-                'the folder that holds those of all'
+                f'{path} ({name!r}) holds the features of one video, but there are several '
+                'sessions; give the folder that holds those of all'
             )
         return path
     inside = [path / session, path / f'{session}.csv']

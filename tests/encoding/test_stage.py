@@ -12,7 +12,7 @@ import pytest
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.encoding import stage
 from beast_lp.encoding.metrics import bits_per_spike
-from beast_lp.encoding.sources import parse_named
+from beast_lp.encoding.sources import find_sources, parse_named, read_features
 from beast_lp.encoding.stage import EncodingFiles, run_encoding
 from beast_lp.encoding.tables import DRIFT
 from beast_lp.errors import BeastError
@@ -189,3 +189,42 @@ def test_names_are_taken_from_paths() -> None:
     named = parse_named(['a/s1.npz', 'two=b/x.nwb', 'c/session/alf'], 'spikes')
     assert [name for name, _ in named] == ['s1', 'two', 'session']
     assert all(path.is_absolute() for _, path in named)
+
+
+def test_views_stand_side_by_side(
+    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+) -> None:
+    features, times = simulated['features'], simulated['times']
+    left = write_store('left', features[:, :2], times, 'a')
+    right = write_store('right', features[:, 2:], times, 'b')
+    (source,) = find_sources(parse_named([f'both={left},{right}'], 'features'))
+    both = read_features(source, 's1', only=True, tokens='cls')
+    np.testing.assert_allclose(both.values, features, atol=1e-6)
+    assert both.made_by == 'a+b'
+    short = write_store('short', features[:100], times[:100])
+    (source,) = find_sources(parse_named([f'both={left},{short}'], 'features'))
+    with pytest.raises(BeastError, match='the same frames .2400, 100 frames'):
+        read_features(source, 's1', only=True, tokens='cls')
+
+
+def test_patches_are_read_only_where_they_are(
+    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+) -> None:
+    features, times = simulated['features'], simulated['times']
+    patches = np.random.default_rng(0).normal(size=(2400, 4, 3))
+    with_patches = write_store('p', features, times, patches=patches)
+    (source,) = find_sources([('p', with_patches)])
+    for tokens, width in (('cls', 6), ('patches', 12), ('both', 18)):
+        assert read_features(source, 's1', True, tokens).values.shape == (2400, width)
+    (source,) = find_sources([('c', write_store('c', features, times))])
+    with pytest.raises(BeastError, match='holds no patch features'):
+        read_features(source, 's1', True, 'patches')
+
+
+def test_a_session_without_features_is_named(
+    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+) -> None:
+    folder = write_store('some/other', simulated['features'], simulated['times']).parent
+    (source,) = find_sources([('some', folder)])
+    with pytest.raises(BeastError, match="no features of session 's1', only of other"):
+        read_features(source, 's1', True, 'cls')

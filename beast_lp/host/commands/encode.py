@@ -20,8 +20,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'example:\n'
         '  litpose encode config.yaml --spikes spikes/session_01.npz \\\n'
         '      --features beast=features/ pca=frame_pca/ keypoints=model/video_preds/',
-        usage='litpose encode <config_file> --features [NAME=]PATH... --spikes [SESSION=]PATH...'
-        ' \\\n'
+        usage='litpose encode <config_file> --features [NAME=]PATH[,PATH]... \\\n'
+        '                      --spikes [SESSION=]PATH... \\\n'
         '                      [--output_dir OUTPUT_DIR] \\\n'
         '                      [--overrides KEY=VALUE...]',
     )
@@ -31,9 +31,10 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'settings of this command under `encoding:`',
     )
     parser.add_argument(
-        '--features', nargs='+', metavar='[NAME=]PATH',
+        '--features', nargs='+', metavar='[NAME=]PATH[,PATH]',
         help='one or more sources to compare: the output of `litpose embed` (for one video, or '
-        'the folder of all), or predictions of `litpose predict` (.csv, or a folder of them)',
+        'the folder of all), or predictions of `litpose predict` (.csv, or a folder of them); '
+        'NAME=PATH,PATH puts several views side by side',
     )
     parser.add_argument(
         '--spikes', nargs='+', metavar='[SESSION=]PATH',
