@@ -87,18 +87,21 @@ def synthesise(arguments: argparse.Namespace) -> dict[str, Any]:
     import av
     import numpy as np
 
-    rows, columns = np.mgrid[:64, :64]
+    side = arguments.side
+    places, unit = np.arange(side), side / 64
+    # the planes of yuv420p below each other, colourless
+    planes = np.full((side * 3 // 2, side), 128, np.uint8)
     with av.open(str(arguments.output), 'w') as container:
         stream = container.add_stream('libx264', rate=25, options={'preset': 'ultrafast'})
-        stream.height = stream.width = 64
+        stream.height = stream.width = side
         stream.pix_fmt = 'yuv420p'
         for time_ in range(arguments.frames):
             # frequencies without a common period
-            y, x = 32 + 20 * np.sin(0.1 * time_), 32 + 20 * np.sin(0.1 * 2 ** 0.5 * time_)
-            width = 60 + 30 * np.sin(0.1 * 3 ** 0.5 * time_)
-            spot = 30 + 200 * np.exp(-((rows - y) ** 2 + (columns - x) ** 2) / width)
-            frame = np.repeat(spot.astype(np.uint8)[..., None], 3, axis=2)
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format='rgb24')))
+            y, x = (unit * (32 + 20 * np.sin(0.1 * factor * time_)) for factor in (1, 2 ** 0.5))
+            width = unit ** 2 * (60 + 30 * np.sin(0.1 * 3 ** 0.5 * time_))
+            down, right = (np.exp(-(places - middle) ** 2 / width) for middle in (y, x))
+            planes[:side] = 30 + 200 * down[:, None] * right
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format='yuv420p')))
         container.mux(stream.encode(None))
     return {}
 
@@ -138,6 +141,7 @@ def main() -> None:
     job = jobs.add_parser('synthesise')
     job.add_argument('--output', type=Path)
     job.add_argument('--frames', type=int)
+    job.add_argument('--side', type=int, default=64)
     job.set_defaults(run=synthesise)
     jobs.add_parser('versions').set_defaults(run=versions)
     arguments = parser.parse_args()

@@ -47,6 +47,10 @@ BATCH_SIZE = 64
 # frames of the synthetic videos: 1, 4 and 16 times the first
 LENGTHS = (1_000, 4_000, 16_000)
 LONG_LENGTHS = (10_000, 40_000, 160_000)
+MILLION = 1_000_000
+# Growth that is not flat, and is known: a few arrays with a number per frame (motion energy, the
+# candidates and what k-means knows of them) are in memory, up to about 100 bytes a frame
+MOST_MB = 500
 # training lists a video several times under other names, so that an epoch has some steps
 TRAINING_VIDEOS = 4
 # Growth in peak memory over a 16 times longer video that still counts as flat. It is not 1, since
@@ -216,7 +220,7 @@ class Bench:
             wall_rate.ours.append(delivered['images'] / delivered['wall'])
         return [wall, cpu, start, peak, disk, rate, wall_rate]
 
-    def lengths(self, lengths: Sequence[int]) -> list[Measure]:
+    def lengths(self, lengths: Sequence[int], million: bool = False) -> list[Measure]:
         """Measure peak memory on synthetic videos of several lengths, and its growth."""
         peaks = []
         for frames in lengths:
@@ -231,11 +235,24 @@ class Bench:
             peak.ours.append(self._our_extraction([video])[0].peak)
             peaks.append(peak)
         first, last = peaks[0], peaks[-1]
+        if million:
+            peaks.append(self._million())
         growth = Measure(f'peak at {lengths[-1] // lengths[0]} times the length', most=FLAT)
         growth.ours.append(last.ours[0] / first.ours[0])
         if self.authors is not None:
             growth.theirs.append(last.theirs[0] / first.theirs[0])
         return [*peaks, growth]
+
+    def _million(self) -> Measure:
+        """Measure ours alone on a video that the authors' package cannot hold."""
+        note(f'memory with {MILLION} frames')
+        video = self.directory / 'million.mp4'
+        our_child(
+            'synthesise', '--output', video, '--frames', str(MILLION), '--side', '32'
+        )
+        peak = Measure(f'peak MB with {MILLION:,} frames of 32 x 32 px', most=MOST_MB)
+        peak.ours.append(self._our_extraction([video])[0].peak)
+        return peak
 
     def training(self, videos: Sequence[Path], epochs: int) -> list[Measure]:
         """Measure the share of training that waits for data."""
@@ -389,6 +406,9 @@ def read_arguments() -> argparse.Namespace:
     parser.add_argument('--seconds', type=float, default=6, help='of each delivery')
     parser.add_argument('--epochs', type=int, default=1, help='of training')
     parser.add_argument('--long', action='store_true', help='ten times longer synthetic videos')
+    parser.add_argument(
+        '--million', action='store_true', help='ours also on a video of a million frames'
+    )
     parser.add_argument('--skip-authors', action='store_true', help='measure ours alone')
     parser.add_argument(
         '--environment', type=Path, default=CACHE,
@@ -415,7 +435,7 @@ def main() -> None:
             )
             measures = [
                 *bench.videos(videos),
-                *bench.lengths(LONG_LENGTHS if arguments.long else LENGTHS),
+                *bench.lengths(LONG_LENGTHS if arguments.long else LENGTHS, arguments.million),
                 *bench.training(videos, arguments.epochs),
             ]
     except (BuildError, BenchmarkError) as error:

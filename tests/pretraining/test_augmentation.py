@@ -124,6 +124,17 @@ def test_crops_are_cut_padded_scaled_and_mirrored() -> None:
     assert len(seen) == 8
 
 
+def test_the_tightest_crop_of_the_smallest_frame_is_a_pixel() -> None:
+    maps = _maps(200, (16, 16), crop_pad_probability=1.0, crop_pad_fraction=0.45)
+    for height, width in ((2, 300), (300, 2), (3, 3)):
+        boxes = source_boxes(maps, height, width)[0]
+        assert int((boxes[..., 1] - boxes[..., 0]).min()) >= 1
+        frames = torch.full((200, height, width, 3), 255, dtype=torch.uint8)
+        images = denormalise(augment(frames, maps, (16, 16)))
+        # part of each frame is in its picture
+        assert float(images.flatten(1).amax(1).min()) > 0.3
+
+
 def _scaled_by_loop(part: np.ndarray, height: int, width: int) -> np.ndarray:
     """Interpolate between the centres of pixels; beyond the outermost ones, they go on."""
     result = np.empty((height, width, 3))

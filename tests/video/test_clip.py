@@ -12,6 +12,7 @@ from beast_lp.config import WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import clip
 from beast_lp.video.clip import build_clip, clip_size
+from beast_lp.video.files import full_disk_sentence
 from beast_lp.video.read import PictureReader, VideoError, iterate_frames
 
 CODECS = ('h264', 'vp9')
@@ -109,3 +110,15 @@ def test_an_interruption_leaves_no_clip(
     if expected is BeastError:
         assert 'is full' in str(caught.value)
     assert list(out.iterdir()) == []
+
+
+@pytest.mark.skipif(not Path('/dev/full').exists(), reason='needs a device that is always full')
+@pytest.mark.parametrize('codec', CODECS)
+def test_a_disk_that_is_really_full_is_one_sentence(codec: str) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (30, 192, 192, 3)).astype(np.uint8)
+    full = Path('/dev/full')
+    with pytest.raises(BeastError, match='is full; free some space'), \
+            full_disk_sentence(full.parent), \
+            clip._ClipWriter(full, (192, 192), WindowConfig(codec=codec)) as writer:
+        for frame in noise:
+            writer.write(frame)
