@@ -282,13 +282,10 @@ def test_equal_seeds_give_equal_projects_and_other_seeds_do_not(
     for path in sorted(project.rglob('*')):
         name = path.relative_to(project)
         # the config holds the folder's own path
-        if path.suffix in ('.csv', '.npz', '.txt'):
+        if path.is_file() and path.suffix != '.yaml':
             assert path.read_bytes() == (again / name).read_bytes(), name
-        # In about 1 of 40 runs a few pixels differ by a grey level before they are encoded, and
-        # the encoder decides otherwise from there on: 0.12 grey levels on average were seen.
         if path.suffix == '.mp4':
             pictures = np.stack(_decode(path)).astype(float)
-            assert np.abs(pictures - np.stack(_decode(again / name))).mean() < 0.6, name
             assert np.abs(pictures - np.stack(_decode(other / name))).mean() > 6, name
     for name in ('videos/session_01.mp4', 'CollectedData.csv', 'spikes/session_02.npz'):
         assert (project / name).read_bytes() != (other / name).read_bytes()

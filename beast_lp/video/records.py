@@ -17,7 +17,7 @@ from beast_lp.video.files import finished_file
 from beast_lp.video.read import VideoError
 
 # part of every key: raise it when the same settings give other anchors or other clips
-STORE_VERSION = 2
+STORE_VERSION = 3
 SIDECAR_SUFFIX = '.json'
 
 _EDGE_BYTES = 1 << 20

@@ -50,7 +50,7 @@ LONG_LENGTHS = (10_000, 40_000, 160_000)
 MILLION = 1_000_000
 # Growth that is not flat, and is known: a few arrays with a number per frame (motion energy, the
 # candidates and what k-means knows of them) are in memory, up to about 100 bytes a frame
-MOST_MB = 500
+MOST_MB = 400
 # training lists a video several times under other names, so that an epoch has some steps
 TRAINING_VIDEOS = 4
 # Growth in peak memory over a 16 times longer video that still counts as flat. It is not 1, since
