@@ -158,6 +158,8 @@ class FeatureWriter:
         if kind is not None and self._part.is_dir() and self.rows:
             self.commit()
         self.close()
+        if not self.rows:
+            shutil.rmtree(self._part, ignore_errors=True)
 
 
 def write_store(

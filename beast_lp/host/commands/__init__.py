@@ -2,8 +2,9 @@
 
 from types import ModuleType
 
-from beast_lp.host.commands import beast_demo, encode, pretrain, segment
+from beast_lp.host.commands import beast_demo, embed, encode, pretrain, segment
 
 COMMANDS: dict[str, ModuleType] = {
-    'pretrain': pretrain, 'encode': encode, 'segment': segment, 'beast_demo': beast_demo,
+    'pretrain': pretrain, 'embed': embed, 'encode': encode, 'segment': segment,
+    'beast_demo': beast_demo,
 }

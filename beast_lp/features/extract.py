@@ -1,0 +1,281 @@
+"""From videos to feature stores: decoding overlapped with computing, resumable, flat in memory."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from tqdm import tqdm
+
+from beast_lp.errors import BeastError
+from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
+from beast_lp.features.prefetch import Prefetch
+from beast_lp.features.source import Source
+from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
+from beast_lp.features.writer import FeatureWriter, difference
+from beast_lp.video.boxes import Boxes, boxes_file
+from beast_lp.video.files import only_writer
+from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
+from beast_lp.video.records import source_key
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+@dataclass(frozen=True)
+class ExtractionSettings:
+    """How features are extracted and what is kept of them.
+
+    Attributes:
+        batch_size: frames that are encoded at once.
+        stride: every how many frames of a video get features.
+        patches: store patch features too.
+        patch_grid: patches along the longer side, averages of the source's; None for all.
+        patch_dim: channels of a patch, by principal components; None for all.
+        bbox_dir: folder of the host's bounding boxes, to which frames are cropped.
+    """
+
+    batch_size: int = 32
+    stride: int = 1
+    patches: bool = False
+    patch_grid: int | None = None
+    patch_dim: int | None = None
+    bbox_dir: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in ('batch_size', 'stride', 'patch_grid', 'patch_dim'):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise BeastError(f'--{name} must be at least 1, found {value}')
+        if not self.patches and (self.patch_grid or self.patch_dim):
+            raise BeastError(
+                '--patch_grid and --patch_dim shape the patch features, which are stored with '
+                '--patches only; add it'
+            )
+
+
+class Batch(NamedTuple):
+    """Frames that are encoded together."""
+
+    frames: UInt8[np.ndarray, 'frames h w ...']
+    ordinal: Int[np.ndarray, ' frames']
+    time: Float[np.ndarray, ' frames']
+
+
+def extract_features(
+    source: Source,
+    videos: Sequence[Path],
+    output_dir: Path,
+    settings: ExtractionSettings | None = None,
+    progress: bool = True,
+) -> list[Path]:
+    """Write a feature store for every video; what is there already is used, or continued.
+
+    Args:
+        source: what makes the features.
+        videos: absolute paths, without duplicates.
+        output_dir: gets one folder per video, and the basis of the patches if they have one.
+        settings: of the extraction, None for the defaults.
+        progress: show bars.
+
+    Returns:
+        the folder of every video.
+
+    Raises:
+        BeastError: if a folder holds features of another source or of other settings, a setting
+            does not fit the source, or the disk is full; also, once all the others are done, if
+            videos could not be read.
+    """
+    settings = settings or ExtractionSettings()
+    reduction = None
+    if settings.patches:
+        reduction = PatchReduction(stored_grid(source, settings.patch_grid))
+        if settings.patch_dim is not None:
+            reduction = PatchReduction(reduction.grid, patch_basis(
+                output_dir / BASIS_NAME, source, reduction.grid, settings.patch_dim, videos,
+                settings.batch_size, progress,
+            ))
+    directories = store_directories(output_dir, videos)
+    failed: list[str] = []
+    for number, (video, directory) in enumerate(zip(videos, directories, strict=True), 1):
+        try:
+            extract_video(
+                source, video, directory, settings, reduction, progress,
+                f'{number}/{len(videos)} {video.name}',
+            )
+        except VideoError as error:
+            logger.warning(f'{error} (the other videos go on)')
+            failed.append(str(error))
+    if failed:
+        raise BeastError(
+            f'{len(failed)} of {len(videos)} videos have no features: {"; ".join(failed)}'
+        )
+    return directories
+
+
+def extract_video(
+    source: Source,
+    video: Path,
+    directory: Path,
+    settings: ExtractionSettings,
+    reduction: PatchReduction | None,
+    progress: bool = True,
+    label: str | None = None,
+) -> None:
+    """Write the feature store of one video.
+
+    Args:
+        source: what makes the features.
+        video: absolute path.
+        directory: of the store.
+        settings: of the extraction.
+        reduction: of the patches, None to store none.
+        progress: show a bar.
+        label: of the bar, None for the video's name.
+
+    Raises:
+        VideoError: if nothing of the video can be decoded.
+        BeastError: if the store holds other features, or the disk is full.
+    """
+    boxes = _boxes(video, settings.bbox_dir)
+    reader = PictureReader(video)
+    info = _describe(source, reader, boxes, settings, reduction)
+    if directory.exists():
+        changed = difference(FeatureStore.open(directory).info, info)
+        if changed:
+            raise BeastError(
+                f'{directory} already holds other features: {changed}; delete the folder, or give '
+                'another --output_dir'
+            )
+        logger.info(f'beast: the features of {video.name} are there already')
+        return
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        only_writer(directory.with_name(f'.{directory.name}.lock'), str(directory)),
+        FeatureWriter(directory, info) as writer,
+    ):
+        if writer.rows:
+            logger.info(f'beast: {video.name} continues after {writer.rows} frames')
+        clock = _Clock(reader.info.fps)
+        batches = _read(reader, source, settings, boxes, clock, writer.rows)
+        total = -(-count_frames(video) // settings.stride)
+        bar = tqdm(desc=label or video.name, unit='frame', total=total, initial=writer.rows,
+                   disable=not progress)
+        with bar, Prefetch(batches) as ready:
+            for batch in ready:
+                cls, maps = source.encode(batch.frames, reduction is not None)
+                patches = None if reduction is None or maps is None else reduction(maps)
+                writer.append(cls, batch.ordinal, batch.time, patches)
+                bar.update(len(cls))
+        if not writer.rows:
+            raise VideoError(f'{video} gives no frames ({reader.error or "it is empty"})')
+        if not clock.usable:
+            if not reader.info.fps > 0:
+                raise VideoError(
+                    f'{video} has neither usable time stamps nor a frame rate; convert it, for '
+                    'example with `ffmpeg -i video -r RATE video.mp4`'
+                )
+            logger.warning(
+                f'{video} has no usable time stamps, so that the times of its frames are taken '
+                f'from its frame rate of {reader.info.fps:g} per second'
+            )
+            writer.replace_times(1 / reader.info.fps)
+        if reader.error:
+            logger.warning(
+                f'{video} is damaged or cut short ({reader.error}); the {reader.frames_read} '
+                'frames that could be decoded have features'
+            )
+        writer.finish(reader.frames_read, reader.error)
+        logger.info(
+            f'beast: {writer.rows} frames of {video.name} are in {directory} '
+            f'({writer.rows * info.bytes_per_frame / 1e6:.1f} MB'
+            + (f', {_hour(info):.2f} GB per hour of video)' if info.fps else ')')
+        )
+
+
+def _describe(
+    source: Source,
+    reader: PictureReader,
+    boxes: Boxes | None,
+    settings: ExtractionSettings,
+    reduction: PatchReduction | None,
+) -> FeatureInfo:
+    header = reader.info
+    grid = None if reduction is None else reduction.grid
+    patch_dim, basis = source.patch_dim, None
+    if reduction is not None and reduction.basis is not None:
+        patch_dim, basis = len(reduction.basis.components), reduction.basis.hash
+    return FeatureInfo(
+        video=str(header.path),
+        source=source.name,
+        source_kind=source.kind,
+        source_hash=source.hash,
+        dim=source.dim,
+        image_size=source.image_size,
+        grid=grid,
+        patch_dim=None if grid is None else patch_dim,
+        patch_basis=basis,
+        stride=settings.stride,
+        precision=source.precision,
+        video_key=source_key(header.path, boxes.path if boxes else None),
+        width=header.width,
+        height=header.height,
+        fps=header.fps if math.isfinite(header.fps) else None,
+    )
+
+
+def _boxes(video: Path, directory: Path | None) -> Boxes | None:
+    return None if directory is None else Boxes(boxes_file(directory, video))
+
+
+def _hour(info: FeatureInfo) -> float:
+    """GB per hour of video."""
+    return 3600 * (info.fps or 0) / info.stride * info.bytes_per_frame / 1e9
+
+
+class _Clock:
+    """Turns time stamps into seconds since the first frame, and says whether they are usable."""
+
+    def __init__(self, fps: float) -> None:
+        self.usable = True
+        self._frame_seconds = 1 / fps if fps > 0 else math.nan
+        self._first: float | None = None
+        self._last = -math.inf
+
+    def __call__(self, ordinal: int, stamp: float | None) -> float:
+        if stamp is None or stamp <= self._last:
+            self.usable = False
+        if not self.usable or stamp is None:
+            # written anew at the end
+            return ordinal * self._frame_seconds
+        self._first = stamp if self._first is None else self._first
+        self._last = stamp
+        return stamp - self._first
+
+
+def _read(
+    reader: PictureReader,
+    source: Source,
+    settings: ExtractionSettings,
+    boxes: Boxes | None,
+    clock: _Clock,
+    done: int,
+) -> Iterator[Batch]:
+    """Decode the whole video and convert what is wanted and not yet done."""
+    convert = PictureConverter(source.pixel_format, boxes)
+    frames, ordinals, times = [], [], []
+    for ordinal, picture in enumerate(reader):
+        second = clock(ordinal, picture.time)
+        if ordinal % settings.stride or ordinal // settings.stride < done:
+            continue
+        frames.append(convert(picture, source.image_size, ordinal))
+        ordinals.append(ordinal)
+        times.append(second)
+        if len(frames) == settings.batch_size:
+            yield Batch(np.stack(frames), np.array(ordinals), np.array(times))
+            frames, ordinals, times = [], [], []
+    if frames:
+        yield Batch(np.stack(frames), np.array(ordinals), np.array(times))

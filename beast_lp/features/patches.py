@@ -1,0 +1,126 @@
+"""Making patch features small: an average-pooled grid, and fewer channels."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from beast_lp.errors import BeastError
+from beast_lp.features.pca import Basis, fit_basis
+from beast_lp.features.sample import sample_frames
+from beast_lp.features.source import Source
+
+BASIS_NAME = 'patch_basis.npz'
+# frames whose patches the basis is fitted to, over all videos
+BASIS_FRAMES = 500
+
+
+@dataclass(frozen=True)
+class PatchReduction:
+    """What is stored of the patches.
+
+    Attributes:
+        grid: patches along (height, width), averages of the source's.
+        basis: components onto which every patch is projected, None to keep its channels.
+    """
+
+    grid: tuple[int, int]
+    basis: Basis | None = None
+
+    def __call__(
+        self, maps: Float[Tensor, 'frames channels rows columns'],
+    ) -> Float[np.ndarray, 'frames patches kept']:
+        """Pool, put into raster order, project."""
+        if tuple(maps.shape[2:]) != self.grid:
+            maps = functional.adaptive_avg_pool2d(maps, self.grid)
+        patches = maps.flatten(2).transpose(1, 2).cpu().numpy()
+        if self.basis is None:
+            return patches
+        count, tokens, channels = patches.shape
+        return self.basis.project(patches.reshape(-1, channels)).reshape(count, tokens, -1)
+
+
+def stored_grid(source: Source, patch_grid: int | None) -> tuple[int, int]:
+    """Say which grid is stored.
+
+    Args:
+        source: of the patches.
+        patch_grid: patches along the longer side; None for the source's own.
+
+    Returns:
+        patches along (height, width); a non-square image keeps its proportions.
+
+    Raises:
+        BeastError: if the source has no patches, or fewer.
+    """
+    if source.grid is None:
+        raise BeastError(f'{source.name} has no patches; leave out --patches')
+    if patch_grid is None:
+        return source.grid
+    longest = max(source.grid)
+    if not 1 <= patch_grid <= longest:
+        raise BeastError(
+            f'--patch_grid must be between 1 and {longest}, the patches along the longer side of '
+            f'{source.name} at {source.image_size[0]} x {source.image_size[1]} px, found '
+            f'{patch_grid}'
+        )
+    rows, columns = (max(1, round(side * patch_grid / longest)) for side in source.grid)
+    return rows, columns
+
+
+def patch_basis(
+    path: Path,
+    source: Source,
+    grid: tuple[int, int],
+    components: int,
+    videos: Sequence[Path],
+    batch_size: int,
+    progress: bool = True,
+) -> Basis:
+    """Fit components to the pooled patches of a sample of frames, or open those fitted earlier.
+
+    All videos of an output directory share one basis, so that their patches can be compared.
+
+    Args:
+        path: `.npz` file of the basis.
+        source: of the patches.
+        grid: of the pooled patches.
+        components: channels to keep.
+        videos: absolute paths.
+        batch_size: frames that are encoded at once.
+        progress: show a bar.
+
+    Raises:
+        BeastError: if an existing basis is of another source or of other settings.
+    """
+    size = source.image_size
+    settings = (
+        f'source {source.hash}, images of {size[0]} x {size[1]} px, grid {grid[0]} x {grid[1]}, '
+        f'{components} components'
+    )
+    if path.exists():
+        found = Basis.load(path)
+        if found.settings != settings:
+            raise BeastError(
+                f'{path} was fitted with other settings ({found.settings}) than asked for '
+                f'({settings}); give the same ones or another --output_dir'
+            )
+        return found
+    pool = PatchReduction(grid)
+
+    def tokens() -> Iterator[np.ndarray]:
+        for frames in sample_frames(
+            videos, BASIS_FRAMES, size, source.pixel_format, batch_size, progress
+        ):
+            maps = source.encode(frames, patches=True).patches
+            assert maps is not None
+            patches = pool(maps)
+            yield patches.reshape(-1, patches.shape[-1])
+
+    basis = fit_basis(tokens(), components, settings)
+    basis.save(path)
+    return basis

@@ -1,0 +1,205 @@
+"""Principal components: of whole frames, as a baseline, and of patch tokens, to store fewer."""
+
+import hashlib
+import logging
+import zipfile
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+from sklearn.decomposition import IncrementalPCA
+
+from beast_lp.errors import BeastError
+from beast_lp.features.sample import sample_frames
+from beast_lp.features.source import Encoded, Source
+from beast_lp.video.files import finished_file
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+FRAME_PCA_NAME = 'frame_pca.npz'
+# frames that the components are fitted to, over all videos
+SAMPLE_FRAMES = 4_000
+PCA_IMAGE_SIZE = (64, 64)
+
+
+@dataclass(frozen=True)
+class Basis:
+    """Principal components.
+
+    Attributes:
+        mean: of the data.
+        components: orthonormal rows, by falling variance.
+        explained: share of the variance along each.
+        settings: what the components were fitted with; a basis is used with the same ones only.
+    """
+
+    mean: Float[np.ndarray, ' channels']
+    components: Float[np.ndarray, 'kept channels']
+    explained: Float[np.ndarray, ' kept']
+    settings: str = ''
+
+    @property
+    def hash(self) -> str:
+        """Of mean and components."""
+        digest = hashlib.blake2b(digest_size=16)
+        for array in (self.mean, self.components):
+            digest.update(np.ascontiguousarray(array, np.float32).data)
+        return digest.hexdigest()
+
+    def project(
+        self, values: Float[np.ndarray, 'rows channels'],
+    ) -> Float[np.ndarray, 'rows kept']:
+        """Return the coordinates along the components."""
+        return (values - self.mean) @ self.components.T
+
+    def save(self, path: Path, **further: Any) -> None:
+        """Write a `.npz` file that appears complete or not at all."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with finished_file(path) as part, part.open('wb') as file:
+            np.savez(file, mean=self.mean, components=self.components, explained=self.explained,
+                     settings=self.settings, **further)
+
+    @staticmethod
+    def load(path: Path) -> 'Basis':
+        """Read what `save` wrote.
+
+        Raises:
+            BeastError: if it is no such file.
+        """
+        try:
+            with np.load(path) as file:
+                return Basis(file['mean'], file['components'], file['explained'],
+                             str(file['settings']))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise BeastError(
+                f'{path} holds no principal components ({error}); delete it and run the command '
+                'that wrote it again'
+            ) from error
+
+
+def fit_basis(
+    batches: Iterable[Float[np.ndarray, 'rows channels']], components: int, settings: str = '',
+) -> Basis:
+    """Fit principal components to data that passes by once, in bounded memory.
+
+    Args:
+        batches: of any length.
+        components: how many to keep.
+        settings: of the fit, kept with it.
+
+    Raises:
+        BeastError: if there are fewer rows, or channels, than components.
+    """
+    pca = IncrementalPCA(components)
+    held: np.ndarray | None = None
+    seen = 0
+    for batch in batches:
+        seen += len(batch)
+        held = batch if held is None else np.concatenate([held, batch])
+        if components > held.shape[1]:
+            raise BeastError(
+                f'{components} components were asked for of data with {held.shape[1]} channels; '
+                'ask for fewer'
+            )
+        # every step needs at least as many rows as components, the last one too
+        if len(held) >= 2 * components + 256:
+            pca.partial_fit(held[:-components])
+            held = held[-components:]
+    if held is None or seen < components:
+        raise BeastError(
+            f'{components} components were asked for, but the videos give only {seen} samples; '
+            'ask for fewer components or give longer videos'
+        )
+    pca.partial_fit(held)
+    mean, axes, explained = (
+        np.asarray(array, np.float32)
+        for array in (pca.mean_, pca.components_, pca.explained_variance_ratio_)
+    )
+    return Basis(mean, axes, explained, settings)
+
+
+class FramePCA(Source):
+    """Grey frames, scaled down, along their principal components."""
+
+    kind = 'frame PCA'
+    pixel_format = 'gray'
+
+    def __init__(self, basis: Basis, image_size: tuple[int, int], name: str | Path) -> None:
+        """Use components that were fitted to frames of that size in px."""
+        self.name, self.image_size, self.hash = str(name), image_size, basis.hash
+        self.dim = len(basis.components)
+        self._basis = basis
+
+    def encode(self, frames: UInt8[np.ndarray, 'frames h w'], patches: bool) -> Encoded:
+        """Compute the coordinates of some frames."""
+        if patches:
+            raise BeastError('frame PCA has no patches; leave out --patches')
+        return Encoded(self._basis.project(_flat(frames)), None)
+
+    def save(self, path: Path) -> None:
+        """Write the components, for `open_frame_pca`."""
+        self._basis.save(path, image_size=np.array(self.image_size))
+
+
+def open_frame_pca(path: Path) -> FramePCA:
+    """Open components that `FramePCA.save` wrote.
+
+    Raises:
+        BeastError: if they are not of frames.
+    """
+    basis = Basis.load(path)
+    with np.load(path) as file:
+        if 'image_size' not in file:
+            raise BeastError(
+                f'{path} holds components of patches and not of frames; give {FRAME_PCA_NAME}'
+            )
+        height, width = (int(side) for side in file['image_size'])
+    return FramePCA(basis, (height, width), path)
+
+
+def frame_pca(
+    path: Path,
+    videos: Sequence[Path],
+    components: int,
+    image_size: tuple[int, int] | None = None,
+    progress: bool = True,
+) -> FramePCA:
+    """Fit components to a sample of the frames of some videos, or open those fitted earlier.
+
+    Args:
+        path: `.npz` file of the components; an existing one is used, whatever the videos.
+        videos: absolute paths.
+        components: channels of the features.
+        image_size: px, (height, width), None for `PCA_IMAGE_SIZE`.
+        progress: show a bar.
+
+    Raises:
+        BeastError: if an existing file has other settings, or there are too few frames.
+    """
+    size = image_size or PCA_IMAGE_SIZE
+    if path.exists():
+        found = open_frame_pca(path)
+        if (found.dim, found.image_size) != (components, size):
+            raise BeastError(
+                f'{path} holds {found.dim} components of frames of {found.image_size[0]} x '
+                f'{found.image_size[1]} px, and {components} of {size[0]} x {size[1]} px were '
+                'asked for; give the same settings or another --output_dir'
+            )
+        logger.info(f'beast: using the components in {path}')
+        return found
+    batches = sample_frames(videos, SAMPLE_FRAMES, size, 'gray', 256, progress)
+    basis = fit_basis(map(_flat, batches), components)
+    source = FramePCA(basis, size, path)
+    source.save(path)
+    logger.info(
+        f'beast: {components} principal components explain '
+        f'{100 * float(basis.explained.sum()):.1f} % of the variance of the frames'
+    )
+    return source
+
+
+def _flat(frames: UInt8[np.ndarray, 'frames h w']) -> Float[np.ndarray, 'frames pixels']:
+    return frames.reshape(len(frames), -1).astype(np.float32) / 255
