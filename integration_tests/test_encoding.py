@@ -46,7 +46,8 @@ def test_two_sessions_in_one_table(
     assert table.encoder.unique().tolist() == ['ridge', 'rrr']
     assert np.isfinite(table.bps_pooled.to_numpy()).all()
     # each verdict is said in the terminal and stands in the table
-    for row in table[table.source != 'slow drift (control)'].to_dict('records'):
+    scored = pd.DataFrame(table[table.source != 'slow drift (control)'])
+    for row in scored.to_dict('records'):
         name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3f})'
         is_bad = isinstance(row['verdict'], str)
         said = 'NOT evidence' if is_bad else 'above all of its controls'

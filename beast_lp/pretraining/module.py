@@ -77,7 +77,10 @@ class BeastModule(LightningModule):
             on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.pixels),
         )
         if self.log_temperature is not None:
-            self.log('train_temperature', torch.as_tensor(self.temperature).detach())
+            self.log(
+                'train_temperature', torch.as_tensor(self.temperature).detach(),
+                on_step=True, on_epoch=True, batch_size=len(batch.pixels),
+            )
         return losses['loss']
 
     def validation_step(
