@@ -2,11 +2,13 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -176,6 +178,15 @@ def test_the_tiny_demo_runs_and_can_be_repeated(litpose: Litpose, tmp_path: Path
     errors = pd.read_csv(tmp_path / 'demo' / 'pose_error.csv')
     assert (errors.constant_px > 0).all()
     assert (errors.model_px > 0).all()
+    # the page shows all heads, and what it links is there
+    page = (tmp_path / 'demo' / 'index.html').read_text()
+    linked = [tmp_path / 'demo' / unquote(link) for link in re.findall('href="([^"#]+)"', page)]
+    assert [path.parent.name for path in linked if path.name == 'report.html'] == [
+        'pretraining', 'encoding', 'segmentation',
+    ]
+    assert all(path.stat().st_size > 0 for path in linked)
+    sources = set(pd.read_csv(tmp_path / 'demo' / 'encoding' / 'comparison.csv').source)
+    assert {'beast', 'frame_pca', 'pose', 'pose + velocities'} < sources
 
 
 # ---------------------------------------------------------------------------------------------

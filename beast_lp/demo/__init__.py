@@ -5,6 +5,7 @@ rates of its simulated neurons are known for every frame. `litpose beast_demo` a
 this package work on it. Nothing in it was recorded from an animal.
 """
 
-from beast_lp.demo.project import FULL, TINY, DemoSize, write_project
+from beast_lp.demo.project import write_project
+from beast_lp.demo.size import FULL, TINY, DemoSize
 
 __all__ = ['FULL', 'TINY', 'DemoSize', 'write_project']

@@ -17,6 +17,7 @@ from PIL import Image
 from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
 from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
 from beast_lp.demo.neurons import Neurons, bits_per_spike_ceiling, make_neurons
+from beast_lp.demo.size import FULL, DemoSize
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
 from beast_lp.errors import BeastError
@@ -27,55 +28,6 @@ CONFIG_NAME = 'config_demo.yaml'
 # the animals' size, nose to tail base, as a share of the image side
 SIZE = (0.32, 0.36)
 SCORER = 'synthetic_lab'
-
-
-@dataclass(frozen=True)
-class DemoSize:
-    """How large a demo is.
-
-    `videos` counts the held-out one, which comes last; `labeled_frames` are drawn from the others,
-    and a quarter as many from the held-out one. `image_side` is in pixels. The rest goes into the
-    config: epochs and batches that suit the amount of data.
-    """
-
-    videos: int
-    frames_per_video: int
-    image_side: int
-    labeled_frames: int
-    neurons: int
-    fps: int
-    pose_epochs: int = 80
-    pose_batch: int = 16
-    anchors_per_video: int = 150
-    pretraining_epochs: int = 100
-    pretraining_batch: int = 64
-
-    def __post_init__(self) -> None:
-        least = {'videos': 2, 'frames_per_video': 10, 'image_side': 32, 'labeled_frames': 4,
-                 'neurons': 1, 'fps': 1}
-        for name, value in least.items():
-            if getattr(self, name) < value:
-                raise BeastError(
-                    f'a demo needs {name} of at least {value}, found {getattr(self, name)}; '
-                    'ask for more'
-                )
-        if self.image_side % 2:
-            raise BeastError(
-                f'image_side must be even for 4:2:0 video, found {self.image_side}; '
-                f'use {self.image_side + 1}'
-            )
-        if self.labeled_frames > (self.videos - 1) * self.frames_per_video:
-            raise BeastError(
-                f'{self.labeled_frames} labeled_frames were asked for, but the training videos '
-                f'have {(self.videos - 1) * self.frames_per_video} frames; ask for fewer'
-            )
-
-
-FULL = DemoSize(videos=4, frames_per_video=600, image_side=192, labeled_frames=120, neurons=40,
-                fps=25)
-TINY = DemoSize(videos=2, frames_per_video=60, image_side=96, labeled_frames=16, neurons=5, fps=25,
-                pose_epochs=2, pose_batch=8, anchors_per_video=12, pretraining_epochs=2,
-                pretraining_batch=8)
 
 
 @dataclass(frozen=True)
@@ -142,10 +94,7 @@ def _write_all(part: Path, directory: Path, size: DemoSize, seed: int) -> None:
     _write_labels(part / 'CollectedData_new.csv', sessions[-1:])
     (part / 'README.txt').write_text(README, encoding='utf-8')
     (part / CONFIG_NAME).write_text(
-        config_text(
-            directory, list(KEYPOINTS), size.pose_epochs, size.pose_batch, size.anchors_per_video,
-            size.pretraining_epochs, size.pretraining_batch,
-        ),
+        config_text(directory, list(KEYPOINTS), size),
         encoding='utf-8',
     )
 

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from beast_lp.demo.size import DemoSize
+
 TEMPLATE = """\
 # A complete Lightning Pose config for the synthetic lab, with BEAST as its backbone.
 # `litpose pretrain`, `litpose train`, `litpose embed`, ... all take this file.
@@ -111,6 +113,33 @@ beast:
   training:
     epochs: {pretraining_epochs}
     batch_size: {pretraining_batch}
+  # learns behavior/*.csv; four short videos want other settings than hours of them
+  segmentation:
+    patch_grid: 4
+    split:
+      test_videos: videos_test
+    head:
+      hidden_size: 32
+      blocks: 2
+      lags: 4
+    fitting:
+      epochs: {segmentation_epochs}
+      sequence_frames: 200
+      learning_rate: 2.0e-3
+      ensemble: 3
+  # predicts spikes/*.npz; sessions of seconds are split by blocks of seconds
+  encoding:
+    encoders: [ridge, rrr]
+    lags: {encoding_lags}
+    min_rate_hz: 0.1
+    split:
+      block_s: {encoding_block}
+      gap_s: {encoding_gap}
+    controls:
+      shifts: {control_draws}
+      permutations: {control_draws}
+      least_shift_s: {least_shift}
+      drift_s: {drift}
 """
 
 README = """\
@@ -131,42 +160,38 @@ spikes/*.npz            spike_counts (bins, neurons); true_rate, expected spikes
 """
 
 
-def config_text(
-    directory: Path,
-    keypoint_names: list[str],
-    pose_epochs: int,
-    pose_batch: int,
-    anchors: int,
-    pretraining_epochs: int,
-    pretraining_batch: int,
-) -> str:
+def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> str:
     """Fill in the config.
 
     Args:
         directory: absolute path of the project.
         keypoint_names: in the order of the label file.
-        pose_epochs: length of the pose training.
-        pose_batch: labelled frames per step.
-        anchors: frames per video for pretraining.
-        pretraining_epochs: length of pretraining.
-        pretraining_batch: frames per step of pretraining.
+        size: amount of data and length of the stages.
 
     Returns:
         the YAML text.
     """
-    milestones = [pose_epochs * share // 20 for share in (12, 15, 18)]
+    milestones = [size.pose_epochs * share // 20 for share in (12, 15, 18)]
+    session_seconds = size.frames_per_video / size.fps
     return TEMPLATE.format(
         # a JSON string is a YAML string, whatever the path holds
         data_dir=json.dumps(str(directory), ensure_ascii=False),
         test_dir=json.dumps(str(directory / 'videos_test'), ensure_ascii=False),
         num_keypoints=len(keypoint_names),
         keypoint_names=', '.join(keypoint_names),
-        pose_batch=pose_batch,
-        pose_epochs=pose_epochs,
-        unfreezing=pose_epochs // 16,
-        check_val=min(5, pose_epochs),
+        pose_batch=size.pose_batch,
+        pose_epochs=size.pose_epochs,
+        unfreezing=size.pose_epochs // 16,
+        check_val=min(5, size.pose_epochs),
         milestones=', '.join(str(milestone) for milestone in milestones),
-        anchors=anchors,
-        pretraining_epochs=pretraining_epochs,
-        pretraining_batch=pretraining_batch,
+        anchors=size.anchors_per_video,
+        pretraining_epochs=size.pretraining_epochs,
+        pretraining_batch=size.pretraining_batch,
+        segmentation_epochs=size.segmentation_epochs,
+        encoding_block=size.encoding_block,
+        encoding_gap=size.encoding_block / 10,
+        encoding_lags=size.encoding_lags,
+        control_draws=size.control_draws,
+        least_shift=session_seconds / 6,
+        drift=session_seconds / 2,
     )

@@ -12,6 +12,9 @@ from beast_lp.encoding.samples import Samples, Scaler, add_lags, smooth
 
 # shares of a neuron's mean rate below which a prediction without a log link is not believed
 FLOORS = (0.02, 0.05, 0.1, 0.2, 0.4)
+# share of the first component's variance below which a component is rounding errors of features,
+# which come in float32
+_LEAST_VARIANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -89,7 +92,7 @@ class Reader:
         basis = None
         scaled = scaler(features)
         if components is not None and components < features.shape[1]:
-            basis = np.linalg.eigh(scaled.T @ scaled)[1][:, ::-1][:, :components]
+            basis = _leading_components(scaled, components)
             scaled = scaled @ basis
         return cls(scaler, basis, Scaler.fit(scaled), lags)
 
@@ -101,6 +104,18 @@ class Reader:
         if self.basis is not None:
             scaled = scaled @ self.basis
         return add_lags(self.components(scaled), run, self.lags)
+
+
+def _leading_components(
+    scaled: Float[np.ndarray, 'bins features'], most: int,
+) -> Float[np.ndarray, 'features components']:
+    """Return the leading principal axes, without those along which nothing varies.
+
+    Fewer bins than features leave such axes; z-scored, their rounding errors would be inputs.
+    """
+    variances, axes = np.linalg.eigh(scaled.T @ scaled)
+    vary = variances > _LEAST_VARIANCE * variances[-1]
+    return axes[:, vary][:, ::-1][:, :most]
 
 
 @dataclass(frozen=True)

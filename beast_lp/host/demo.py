@@ -1,109 +1,118 @@
 """The stages of `litpose beast_demo`, each skipped where its result is there already."""
 
-import json
 import logging
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import lightning_pose.train
-import pandas as pd
-from omegaconf import open_dict
+from lightning_pose.api import Model
+from omegaconf import DictConfig, open_dict
 
+from beast_lp.config import parse_config
 from beast_lp.demo import DemoSize, write_project
 from beast_lp.demo.project import CONFIG_NAME
+from beast_lp.encoding.stage import EncodingFiles
+from beast_lp.features.extract import extract_features
+from beast_lp.features.pca import FRAME_PCA_NAME, frame_pca
+from beast_lp.host import segment
 from beast_lp.host.compose import compose_config
+from beast_lp.host.demo_results import DemoFiles, is_completed, write_results
+from beast_lp.host.encode import encode
+from beast_lp.host.sources import open_source
 from beast_lp.host.stage import mark_completed, pretrain
 from beast_lp.pretraining.stage import RunFiles
+from beast_lp.segmentation.stage import SegmentationFiles
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# of the frames themselves, the baseline of the encoding stage
+_PCA_COMPONENTS = 30
+
 
 def run_demo(directory: Path, size: DemoSize) -> None:
-    """Write the synthetic lab, pretrain on it, train a pose model, and say where to look.
+    """Write a project, pretrain, and train and evaluate all three kinds of head.
 
     Args:
         directory: of the demo; what is finished in it is kept.
         size: of the synthetic lab.
     """
-    project, pretraining, pose = (directory / name for name in ('project', 'pretraining', 'pose'))
+    files = DemoFiles(directory)
+    config_file = files.project / CONFIG_NAME
     seconds: dict[str, float] = {}
-
-    with _Stage('1/3 writing the project', seconds):
-        config_file = project / CONFIG_NAME
+    with _stage('1/5', 'the project', seconds):
         if not config_file.exists():
-            write_project(project, size)
-    with _Stage('2/3 pretraining the backbone', seconds):
-        cfg = compose_config(config_file, [])
-        if not RunFiles(pretraining).backbone.exists():
-            status_file = pretraining / 'train_status.json'
-            pretrain(cfg, pretraining, status_file)
-            mark_completed(status_file)
-    with _Stage('3/3 training and evaluating the pose model', seconds):
-        if not _is_completed(pose):
-            with open_dict(cfg):
-                cfg.model.backbone_checkpoint = str(pretraining)
-            lightning_pose.train.train(cfg, model_dir=pose)
-
-    errors = pose_errors(project, pose)
-    errors.to_csv(directory / 'pose_error.csv', index=False)
+            write_project(files.project, size)
+    cfg = compose_config(config_file, [f'beast.segmentation.source="{files.pretraining}"'])
+    with _stage('2/5', 'pretraining', seconds):
+        _pretrain(cfg, files)
+    with _stage('3/5', 'pose', seconds):
+        _train_pose(cfg, files)
+    with _stage('4/5', 'neural encoding', seconds):
+        _encode(cfg, files)
+    with _stage('5/5', 'behaviour', seconds):
+        if not SegmentationFiles(files.segmentation).model.exists():
+            segment.train(cfg, files.segmentation)
+    page = write_results(files, seconds)
     logger.info(
-        f'\nThe demo is done ({sum(seconds.values()) / 60:.1f} min: '
-        + ', '.join(f'{name} {value:.0f} s' for name, value in seconds.items()) + ').\n\n'
-        + errors.round(2).to_string(index=False)
-        + f'\n\nWhere to look:\n'
+        f'\nWhere to look:\n'
+        f'  {page}   the results, with links to the report of every stage\n'
         f'  {config_file}   the pose config, with its beast: section\n'
-        f'  {pretraining / "report.html"}   how pretraining went\n'
-        f'  {pretraining / "backbone"}   the backbone, in transformers\' format\n'
-        f'  {pose / "video_preds"}   predictions and labelled video of the held-out session\n'
-        f'  {project / "truth"}   what they should be\n'
+        f'  {files.pretraining / "backbone"}   the backbone, in transformers\' format\n'
+        f'  {files.pose / "video_preds"}   predictions and labelled video of the held-out one\n'
+        f'  {files.project / "truth"}   what they should be\n'
     )
 
 
-def pose_errors(project: Path, pose: Path) -> pd.DataFrame:
-    """Return the mean pixel error of the model and of a constant prediction.
-
-    The constant is each keypoint's mean position over the labelled frames: the error that needs no
-    picture.
-
-    Args:
-        project: the demo's project.
-        pose: the trained model.
-
-    Returns:
-        one row per set of labelled frames: `frames`, `model_px`, `constant_px`.
-    """
-    labels = pd.read_csv(project / 'CollectedData.csv', header=[0, 1, 2], index_col=0)
-    rows = []
-    for suffix, name in (('', 'training videos'), ('_new', 'held-out video')):
-        table = pd.read_csv(pose / f'predictions_pixel_error{suffix}.csv', index_col=0)
-        keypoints = table.drop(columns='set', errors='ignore')
-        truth = pd.read_csv(
-            project / f'CollectedData{suffix}.csv', header=[0, 1, 2], index_col=0
-        )
-        offset = (truth.to_numpy() - labels.to_numpy().mean(axis=0)).reshape(len(truth), -1, 2)
-        rows.append({
-            'frames': f'{len(truth)} of the {name}',
-            'model_px': float(keypoints.to_numpy().mean()),
-            'constant_px': float((offset ** 2).sum(axis=-1).__pow__(0.5).mean()),
-        })
-    return pd.DataFrame(rows)
+def _pretrain(cfg: DictConfig, files: DemoFiles) -> None:
+    if RunFiles(files.pretraining).backbone.exists():
+        return
+    status_file = files.pretraining / 'train_status.json'
+    pretrain(cfg, files.pretraining, status_file)
+    mark_completed(status_file)
 
 
-def _is_completed(pose: Path) -> bool:
-    status = pose / 'train_status.json'
-    return status.exists() and json.loads(status.read_text()).get('status') == 'COMPLETED'
+def _train_pose(cfg: DictConfig, files: DemoFiles) -> None:
+    if is_completed(files.pose):
+        return
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.model.backbone_checkpoint = str(files.pretraining)
+    lightning_pose.train.train(cfg, model_dir=files.pose)
 
 
-class _Stage:
-    """Says that a stage begins, and measures it."""
+def _encode(cfg: DictConfig, files: DemoFiles) -> None:
+    if EncodingFiles(files.encoding).summary.exists():
+        return
+    sources = {name: files.features / name for name in ('beast', 'frame_pca', 'pose')}
+    backbone = open_source(str(files.pretraining))
+    extract_features(backbone, files.videos, sources['beast'])
+    components = frame_pca(
+        sources['frame_pca'] / FRAME_PCA_NAME, files.videos, _PCA_COMPONENTS
+    )
+    extract_features(components, files.videos, sources['frame_pca'])
+    _predict_keypoints(files, sources['pose'])
+    spikes = [(path.stem, path) for path in sorted((files.project / 'spikes').glob('*.npz'))]
+    encode(parse_config(cfg.beast), spikes, list(sources.items()), files.encoding)
 
-    def __init__(self, name: str, seconds: dict[str, float]) -> None:
-        self.name = name
-        self.seconds = seconds
 
-    def __enter__(self) -> None:
-        logger.info(f'\n=== {self.name} ===')
-        self._start = time.perf_counter()
+def _predict_keypoints(files: DemoFiles, folder: Path) -> None:
+    """Write the pose model's keypoints of all videos; the folder appears once it is complete."""
+    if folder.exists():
+        return
+    part = folder.with_name(f'{folder.name}.part')
+    model = Model.from_dir(files.pose)
+    for video in files.videos:
+        model.predict_on_video_file(video, output_dir=part, compute_metrics=False)
+    os.replace(part, folder)
 
-    def __exit__(self, *exception: object) -> None:
-        self.seconds[self.name[4:]] = time.perf_counter() - self._start
+
+@contextmanager
+def _stage(number: str, name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Say that a stage begins, and measure it."""
+    logger.info(f'\n=== {number} {name} ===')
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start

@@ -12,9 +12,10 @@ import io
 import math
 import os
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pandas as pd
@@ -46,10 +47,10 @@ tr.marked td:first-child { border-left: 4px solid #d55e00; }
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page, shown in the order title, text, figure, table.
+    """One part of a page, shown in the order title, text, links, figure, table.
 
-    `text` is plain; an empty line starts a new paragraph. `marked_rows` names the positions of
-    table rows that shall stand out.
+    `text` is plain; an empty line starts a new paragraph. `links` maps words to files, relative to
+    the page's folder. `marked_rows` names the positions of table rows that shall stand out.
     """
 
     title: str
@@ -57,10 +58,11 @@ class Section:
     figure: Figure | None = None
     table: pd.DataFrame | None = None
     marked_rows: frozenset[int] = frozenset()
+    links: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
-    """Write a page that needs no other file and no network.
+    """Write a page that needs no network and, but for its links, no other file.
 
     All text is escaped. A table shows at most `MAX_TABLE_ROWS` rows and says how many it left out.
     The file is replaced only once the page is complete.
@@ -123,6 +125,10 @@ def _section(index: int, section: Section) -> str:
     paragraphs = [part for part in re.split(r'\n\s*\n', section.text) if part.strip()]
     pieces = [f'<section id="part-{index}">\n<h2>{_escape(section.title)}</h2>\n']
     pieces += [f'<p>{_escape(part.strip())}</p>\n' for part in paragraphs]
+    pieces += [
+        f'<p><a href="{_escape(quote(target))}">{_escape(words)}</a></p>\n'
+        for words, target in section.links.items()
+    ]
     if section.figure is not None:
         picture = base64.b64encode(_png(section.figure)).decode('ascii')
         pieces.append(

@@ -173,6 +173,17 @@ def test_components_and_floor() -> None:
     assert target.best_floor(np.full_like(validation.responses, -100), validation) == 0.4
 
 
+def test_axes_along_which_nothing_varies_are_no_inputs() -> None:
+    rng = np.random.default_rng(0)
+    # 70 features, all of them mixtures of 3
+    features = (rng.normal(size=(40, 3)) @ rng.normal(size=(3, 70))).astype(np.float32)
+    run = np.zeros(40, dtype=np.int64)
+    reader = Reader.fit(features[:30], 64, 0)
+    inputs = reader(features, run)
+    assert inputs.shape == (40, 3)
+    assert np.abs(inputs).max() < 10
+
+
 @pytest.mark.gpu
 @pytest.mark.parametrize('name', ['poisson_rrr', 'trial_rrr', 'tcn'])
 def test_a_gpu_gives_the_same(name: str) -> None:

@@ -4,6 +4,7 @@ import base64
 import io
 from html.parser import HTMLParser
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -73,6 +74,17 @@ def test_page_holds_everything_in_order(tmp_path: Path) -> None:
     targets = {attributes['href'] for tag, attributes in reader.tags if tag == 'a'}
     parts = {f'#{attributes["id"]}' for tag, attributes in reader.tags if tag == 'section'}
     assert targets == parts and len(parts) == 3
+
+
+def test_links_lead_to_files_whatever_they_are_called(tmp_path: Path) -> None:
+    path = tmp_path / 'index.html'
+    links = {'of the fly': 'mein Käfig/a#b.html', 'of <it>': 'sub/"c".mp4'}
+    write_page(path, 'Title', [Section('Reports', 'Words.', links=links)])
+    reader = read(path)
+    assert reader.texts['a'] == ['Reports', *links]
+    targets = [str(attributes['href']) for tag, attributes in reader.tags if tag == 'a']
+    assert [unquote(target) for target in targets[1:]] == list(links.values())
+    assert not any('#' in target for target in targets[1:])
 
 
 def test_figure_is_inside_the_page(tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         'beast_demo',
         description='Write a small Lightning Pose project with known truth (a drawn animal, its '
-        'keypoints, behaviour and simulated neurons), pretrain a backbone on its videos and train '
-        'a pose model with it. Takes minutes on two CPU cores; an interrupted demo continues.',
+        'keypoints, behaviour and simulated neurons), pretrain a backbone on its videos, train a '
+        'pose model and learn the behaviour with it. Takes minutes on two CPU cores; an '
+        'interrupted demo continues.',
         usage='litpose beast_demo [--output_dir OUTPUT_DIR] [--tiny]',
     )
     parser.add_argument(
