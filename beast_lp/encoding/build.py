@@ -24,7 +24,7 @@ def build_encoder(name: str, config: EncodingConfig, is_counts: bool, seed: int)
         BeastError: for the Poisson form on traces.
     """
     options = Options(
-        is_counts, config.lags, config.components, config.smoothing_bins, seed,
+        is_counts, config.lags, config.smoothing_bins, seed,
         torch.device('cuda' if torch.cuda.is_available() else 'cpu'),
     )
     linear, trial, tcn = config.linear, config.trial_rrr, config.tcn

@@ -12,9 +12,6 @@ from beast_lp.encoding.samples import Samples, Scaler, add_lags, smooth
 
 # shares of a neuron's mean rate below which a prediction without a log link is not believed
 FLOORS = (0.02, 0.05, 0.1, 0.2, 0.4)
-# share of the first component's variance below which a component is rounding errors of features,
-# which come in float32
-_LEAST_VARIANCE = 1e-8
 
 
 @dataclass(frozen=True)
@@ -24,8 +21,6 @@ class Options:
     # spike counts, or traces that may be negative
     is_counts: bool = True
     lags: int = 4
-    # principal components kept of the features; None for all features as they are
-    components: int | None = 64
     # sigma of the Gaussian that smooths the responses of squared-error encoders, in bins
     smoothing: float = 2.0
     seed: int = 0
@@ -72,50 +67,21 @@ def score(samples: Samples, predictions: Float[np.ndarray, 'bins neurons'], coun
 
 @dataclass(frozen=True)
 class Reader:
-    """From features as they come to what a regression reads, fitted on the training part.
+    """From features to what a regression reads: z-scored by the training part, and their lags."""
 
-    Each feature is z-scored, the leading principal components are kept where there are more
-    features than those, and are z-scored again; then come the lags.
-    """
-
-    features: Scaler
-    basis: Float[np.ndarray, 'features components'] | None
-    components: Scaler
+    scaler: Scaler
     lags: int
 
     @classmethod
-    def fit(
-        cls, features: Float[np.ndarray, 'bins features'], components: int | None, lags: int,
-    ) -> 'Reader':
+    def fit(cls, features: Float[np.ndarray, 'bins features'], lags: int) -> 'Reader':
         """Measure the training part."""
-        scaler = Scaler.fit(features)
-        basis = None
-        scaled = scaler(features)
-        if components is not None and components < features.shape[1]:
-            basis = _leading_components(scaled, components)
-            scaled = scaled @ basis
-        return cls(scaler, basis, Scaler.fit(scaled), lags)
+        return cls(Scaler.fit(features), lags)
 
     def __call__(
         self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins inputs']:
         """Prepare features, run by run."""
-        scaled = self.features(features)
-        if self.basis is not None:
-            scaled = scaled @ self.basis
-        return add_lags(self.components(scaled), run, self.lags)
-
-
-def _leading_components(
-    scaled: Float[np.ndarray, 'bins features'], most: int,
-) -> Float[np.ndarray, 'features components']:
-    """Return the leading principal axes, without those along which nothing varies.
-
-    Fewer bins than features leave such axes; z-scored, their rounding errors would be inputs.
-    """
-    variances, axes = np.linalg.eigh(scaled.T @ scaled)
-    vary = variances > _LEAST_VARIANCE * variances[-1]
-    return axes[:, vary][:, ::-1][:, :most]
+        return add_lags(self.scaler(features), run, self.lags)
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Ridge(Encoder):
 
     def _measure(self, train: Samples) -> Moments:
         options = self.options
-        self._reader = Reader.fit(train.features, options.components, options.lags)
+        self._reader = Reader.fit(train.features, options.lags)
         inputs = self._reader(train.features, train.run)
         # lags shift the mean of a run's edges a little
         self._centre = inputs.mean(axis=0)

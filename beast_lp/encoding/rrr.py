@@ -76,7 +76,7 @@ class PoissonReducedRank(Encoder):
     ) -> tuple[PoissonWeights, Float[np.ndarray, 'bins inputs']]:
         """Return the Gaussian solution, to first order that of the log rate, as a first guess."""
         options = self.options
-        self._reader = Reader.fit(train.features, options.components, options.lags)
+        self._reader = Reader.fit(train.features, options.lags)
         inputs = self._reader(train.features, train.run)
         mean = np.maximum(train.responses.mean(axis=0), RATE_FLOOR)
         # no prediction beyond what was ever counted: an exponential has no limit of its own

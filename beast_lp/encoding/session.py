@@ -16,6 +16,7 @@ from beast_lp.encoding.align import (
     trial_bins,
     usable_bins,
 )
+from beast_lp.encoding.reduce import leading_components
 from beast_lp.encoding.samples import Samples
 from beast_lp.encoding.sources import FrameFeatures, frame_times, read_numbers
 from beast_lp.encoding.spikes import Activity
@@ -44,7 +45,7 @@ class Session:
         is_counts: which of the two.
         names: of the neurons.
         regions: of the neurons, empty where unknown.
-        features: by source.
+        features: by source; the leading components, where there are many.
         notes: sentences about what was left out.
     """
 
@@ -124,13 +125,17 @@ def prepare_session(
     responses = responses_in(activity, bins)
     kept, note = fast_enough(activity, responses, bins.width, config.min_rate_hz)
     notes += [note] if note else []
+    part = _split(bins, config, seed)
     return Session(
-        name=name, bins=bins, part=_split(bins, config, seed),
+        name=name, bins=bins, part=part,
         unit=bins.group if trials else number_blocks(bins, config.split.block_s),
         responses=responses[:, kept],
         is_counts=activity.is_counts, names=activity.names[kept],
         regions=activity.regions[kept],
-        features={source: values[chosen] for source, values in aligned.items()},
+        features={
+            source: leading_components(values[chosen], part == TRAIN, config.components)
+            for source, values in aligned.items()
+        },
         notes=tuple(notes),
     )
 

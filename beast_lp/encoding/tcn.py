@@ -112,7 +112,7 @@ class Tcn(Encoder):
     ) -> Iterator[int]:
         """Train a new network, and yield after every epoch how many are done."""
         options = self.options
-        self._reader = Reader.fit(train.features, options.components, lags=0)
+        self._reader = Reader.fit(train.features, lags=0)
         self._target, responses = Target.fit(train, options)
         x = self._tensor(self._reader(train.features, train.run))
         y = self._tensor(responses)

@@ -66,7 +66,7 @@ class TrialReducedRank(Encoder):
 
     def _solve(self, train: Samples, learning_rate: float) -> tuple[Tensor, Tensor, Tensor]:
         options = self.options
-        self._reader = Reader.fit(train.features, options.components, lags=0)
+        self._reader = Reader.fit(train.features, lags=0)
         self._target, responses = Target.fit(train, options)
         self._bins = trial_length(train.run)
         x = self._by_time(train.features, train.run)

@@ -15,7 +15,7 @@ from beast_lp.encoding.tcn import Network, Tcn, gabor_filters
 from beast_lp.encoding.trial_rrr import TrialReducedRank, loss, predict_trials, start, trial_length
 from beast_lp.errors import BeastError
 
-OPTIONS = Options(lags=0, components=None, smoothing=0.0)
+OPTIONS = Options(lags=0, smoothing=0.0)
 BUILD: dict[str, Callable[[], Encoder]] = {
     'ridge': lambda: Ridge(OPTIONS, [0.01, 0.1]),
     'rrr': lambda: ReducedRank(OPTIONS, [0.01, 0.1], [2, 4]),
@@ -78,7 +78,7 @@ def test_the_tcn_beats_ridge_on_a_nonlinear_map() -> None:
     parts = [Samples(x, y, run).part((run >= a) & (run < b)) for a, b in
              ((0, 42), (42, 48), (48, 60))]
     scores = {}
-    options = Options(is_counts=False, lags=3, components=None)
+    options = Options(is_counts=False, lags=3)
     for encoder in (Ridge(options, [0.001, 0.1]), Tcn(options, [1e-2], 12, 11)):
         encoder.fit(parts[0], parts[1])
         predicted = encoder.predict(parts[2].features, parts[2].run)
@@ -127,7 +127,7 @@ def test_the_trial_form_follows_weights_that_change_within_a_trial() -> None:
     run = np.repeat(np.arange(trials), bins)
     every = Samples(x.reshape(-1, 3), y.reshape(-1, 4), run)
     parts = [every.part((run >= a) & (run < b)) for a, b in ((0, 56), (56, 64), (64, 80))]
-    options = Options(is_counts=False, lags=0, components=None)
+    options = Options(is_counts=False, lags=0)
     scores = []
     for encoder in (Ridge(options, [0.01, 1.0]), TrialReducedRank(options, 3, 1.0, [0.3, 0.1])):
         encoder.fit(parts[0], parts[1])
@@ -160,28 +160,18 @@ def test_the_network_is_the_described_one() -> None:
     np.testing.assert_allclose(gabor_filters(10, 201).norm(dim=1), np.ones(10), rtol=1e-5)
 
 
-def test_components_and_floor() -> None:
+def test_lags_and_floor() -> None:
     (train, validation, _), _ = _parts(30)
-    reader = Reader.fit(train.features, 2, 1)
+    reader = Reader.fit(train.features, 1)
     inputs = reader(train.features, train.run)
-    assert inputs.shape == (len(train), 6)
-    np.testing.assert_allclose(inputs[:, 2:4].std(axis=0), 1, rtol=1e-6)
+    size = train.features.shape[1]
+    assert inputs.shape == (len(train), 3 * size)
+    np.testing.assert_allclose(inputs[:, size:2 * size].std(axis=0), 1, rtol=1e-6)
     target, scaled = Target.fit(train, OPTIONS)
     np.testing.assert_allclose(target.undo(scaled, 0.0), np.maximum(train.responses, 1e-9))
     floored = target.undo(scaled - 100, 0.2)
     np.testing.assert_allclose(floored, np.tile(0.2 * target.mean, (len(train), 1)))
     assert target.best_floor(np.full_like(validation.responses, -100), validation) == 0.4
-
-
-def test_axes_along_which_nothing_varies_are_no_inputs() -> None:
-    rng = np.random.default_rng(0)
-    # 70 features, all of them mixtures of 3
-    features = (rng.normal(size=(40, 3)) @ rng.normal(size=(3, 70))).astype(np.float32)
-    run = np.zeros(40, dtype=np.int64)
-    reader = Reader.fit(features[:30], 64, 0)
-    inputs = reader(features, run)
-    assert inputs.shape == (40, 3)
-    assert np.abs(inputs).max() < 10
 
 
 @pytest.mark.gpu
@@ -192,7 +182,7 @@ def test_a_gpu_gives_the_same(name: str) -> None:
     for device in ('cpu', 'cuda'):
         encoder = BUILD[name]()
         encoder.options = Options(
-            lags=0, components=None, smoothing=0.0, device=torch.device(device))
+            lags=0, smoothing=0.0, device=torch.device(device))
         encoder.fit(train, validation)
         predictions.append(encoder.predict(test.features, test.run))
     np.testing.assert_allclose(*predictions, rtol=0.1)

@@ -1,0 +1,47 @@
+"""Principal components of features."""
+
+import numpy as np
+import pytest
+
+from beast_lp.encoding.reduce import leading_components
+
+
+@pytest.mark.parametrize(('bins', 'features'), [(200, 12), (30, 50)], ids=['tall', 'wide'])
+def test_components_are_those_of_a_singular_value_decomposition(bins: int, features: int) -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(bins, features)) * np.geomspace(1, 9, features) + 3
+    values[:, 1] = 0.9 * values[:, 0] + 0.1 * values[:, 1]
+    train = np.arange(bins) < 0.8 * bins
+    found = leading_components(values, train, 4)
+    scaled = (values - values[train].mean(axis=0)) / values[train].std(axis=0)
+    _, _, axes = np.linalg.svd(scaled[train], full_matrices=False)
+    for number in range(4):
+        wanted = scaled @ axes[number]
+        sign = np.sign(found[:, number] @ wanted)
+        np.testing.assert_allclose(found[:, number], sign * wanted, atol=1e-8)
+
+
+def test_what_is_not_trained_on_changes_nothing() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(60, 9))
+    train = np.arange(60) < 40
+    other = values.copy()
+    other[50:] *= 100
+    np.testing.assert_array_equal(
+        leading_components(values, train, 3)[:50], leading_components(other, train, 3)[:50]
+    )
+
+
+def test_axes_along_which_nothing_varies_are_left_out() -> None:
+    rng = np.random.default_rng(0)
+    # 70 features, all of them mixtures of 3
+    values = (rng.normal(size=(40, 3)) @ rng.normal(size=(3, 70))).astype(np.float32)
+    found = leading_components(values, np.arange(40) < 30, 64)
+    assert found.shape == (40, 3)
+    assert np.isfinite(found).all()
+
+
+@pytest.mark.parametrize('most', [None, 5])
+def test_few_features_come_back_as_they_are(most: int | None) -> None:
+    values = np.arange(20.0).reshape(4, 5)
+    assert leading_components(values, np.ones(4, dtype=bool), most) is values
