@@ -5,11 +5,12 @@ from pathlib import Path
 
 import hydra
 from hydra.errors import HydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from beast_lp.errors import BeastError
+from beast_lp.host.hook import START_DIR
 
 
 def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
@@ -31,3 +32,13 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
             return hydra.compose(config_name=config_file.stem, overrides=lenient)
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BeastError(f'{config_file}: {" ".join(str(error).split())}') from error
+
+
+def data_dir(cfg: DictConfig) -> Path:
+    """Return the folder that a config's relative paths start at, as an absolute path.
+
+    It is `data.data_dir`, or the directory where the command was started if there is none, as in a
+    config that holds a `beast:` section alone.
+    """
+    wanted = OmegaConf.select(cfg, 'data.data_dir', default=None)
+    return Path(START_DIR, str(wanted or ''))

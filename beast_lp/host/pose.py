@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
+from beast_lp.host.compose import data_dir
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
 
@@ -97,7 +98,7 @@ def absolute_path(path: str, cfg: DictConfig) -> str:
     `data.data_dir`.
     """
     if not Path(path).expanduser().is_absolute():
-        for base in (START_DIR, Path.cwd(), Path(START_DIR, str(cfg.data.get('data_dir', '')))):
+        for base in (START_DIR, Path.cwd(), data_dir(cfg)):
             if Path(base, path).exists():
                 return str(Path(base, path).absolute())
     return path

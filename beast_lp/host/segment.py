@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import SegmentationConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.host.compose import data_dir
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
 from beast_lp.reports.segmentation import write_prediction_report, write_segmentation_report
@@ -137,29 +138,29 @@ def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:
     Raises:
         BeastError: if there are no videos.
     """
-    data_dir = Path(START_DIR, str(OmegaConf.select(cfg, 'data.data_dir', default='') or ''))
+    base = data_dir(cfg)
     source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
     if not source:
         raise BeastError(
             'the config does not say where the videos are: set data.video_dir to their folder '
             '(or beast.segmentation.videos)'
         )
-    videos = find_videos(_paths(source, data_dir))
+    videos = find_videos(_paths(source, base))
     held_out: list[Path] = []
     if config.split.by == 'video' and config.split.test_videos:
-        held_out = find_videos(_paths(config.split.test_videos, data_dir))
+        held_out = find_videos(_paths(config.split.test_videos, base))
     checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
     return Inputs(
         videos=[*videos, *(video for video in held_out if video not in videos)],
         held_out=held_out,
-        labels=data_dir / config.labels,
+        labels=base / config.labels,
         source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
-        features_dir=data_dir / config.features_dir if config.features_dir else None,
-        keypoints_dir=data_dir / config.keypoints_dir if config.keypoints_dir else None,
+        features_dir=base / config.features_dir if config.features_dir else None,
+        keypoints_dir=base / config.keypoints_dir if config.keypoints_dir else None,
     )
 
 
-def _paths(source: Any, data_dir: Path) -> list[Path]:
+def _paths(source: Any, base: Path) -> list[Path]:
     if OmegaConf.is_config(source):
         source = OmegaConf.to_container(source)
-    return [data_dir / str(item) for item in (source if isinstance(source, list) else [source])]
+    return [base / str(item) for item in (source if isinstance(source, list) else [source])]

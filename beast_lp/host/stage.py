@@ -11,8 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import compose_config
-from beast_lp.host.hook import START_DIR
+from beast_lp.host.compose import compose_config, data_dir
 from beast_lp.host.pose import absolute_path
 from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
 from beast_lp.pretraining.ranks import launched_rank
@@ -112,8 +111,8 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | No
         return None
     value = OmegaConf.select(cfg, 'data.csv_file', default=None)
     names = [str(name) for name in value] if OmegaConf.is_list(value) else [str(value or '')]
-    data_dir = Path(START_DIR, str(OmegaConf.select(cfg, 'data.data_dir', default='') or ''))
-    files = [data_dir / name for name in names if name]
+    base = data_dir(cfg)
+    files = [base / name for name in names if name]
     if not asked and not (files and all(path.is_file() for path in files)):
         return None
     if not files:
@@ -121,7 +120,7 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | No
             'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
             'beast.probe.every_epochs=null'
         )
-    frames = read_labels(files, data_dir)
+    frames = read_labels(files, base)
     return frames if asked or len(frames.images) >= LEAST_FRAMES else None
 
 
@@ -134,7 +133,7 @@ def video_source(cfg: DictConfig, config: BeastConfig) -> Path | list[Path]:
     Raises:
         BeastError: if the config does not say where the videos are.
     """
-    data_dir = Path(START_DIR, str(OmegaConf.select(cfg, 'data.data_dir', default='') or ''))
+    base = data_dir(cfg)
     source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
     if OmegaConf.is_config(source):
         source = OmegaConf.to_container(source)
@@ -144,8 +143,8 @@ def video_source(cfg: DictConfig, config: BeastConfig) -> Path | list[Path]:
             '(or beast.videos, if pretraining uses others)'
         )
     if isinstance(source, list):
-        return [data_dir / str(item) for item in cast(list[Any], source)]
-    return data_dir / str(source)
+        return [base / str(item) for item in cast(list[Any], source)]
+    return base / str(source)
 
 
 def num_devices(cfg: DictConfig) -> int:

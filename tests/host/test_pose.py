@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError
-from beast_lp.host import pose
+from beast_lp.host import compose, pose
 
 
 def _cfg(**changes: Any) -> DictConfig:
@@ -68,10 +68,14 @@ def test_relative_checkpoints_become_absolute_once(
     (tmp_path / 'project' / 'inside').mkdir(parents=True)
     (tmp_path / 'beside').mkdir()
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
+    monkeypatch.setattr(compose, 'START_DIR', str(tmp_path))
     assert pose.absolute_path('beside', _cfg()) == str(tmp_path / 'beside')
     assert pose.absolute_path('inside', _cfg()) == str(tmp_path / 'project' / 'inside')
     assert pose.absolute_path('facebook/vit-mae-base', _cfg()) == 'facebook/vit-mae-base'
     assert pose.absolute_path('/x/y', _cfg()) == '/x/y'
+    # a config that holds a `beast:` section alone
+    assert pose.absolute_path('beside', OmegaConf.create()) == str(tmp_path / 'beside')
+    assert pose.absolute_path('/x/y', OmegaConf.create()) == '/x/y'
 
     cfg = _cfg(model__backbone_checkpoint='beside')
     pose.prepare_training(cfg, None)
