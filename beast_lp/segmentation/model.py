@@ -153,9 +153,15 @@ def reach(blocks: int, lags: int) -> int:
 class Segmenter(nn.Module):
     """Features of frames to logits of classes.
 
+    Differs from the published head in that the frame differences are brought to the spread of the
+    vectors, by one factor that is measured before training.
+
     Attributes:
         context: frames before and after a frame that its prediction depends on.
+        difference_gain: by which frame differences are multiplied.
     """
+
+    difference_gain: Tensor
 
     def __init__(
         self,
@@ -188,6 +194,9 @@ class Segmenter(nn.Module):
         self.tail = tail
         self.standardise = Standardise(channels)
         self.pool = None if pooled is None else AttentionPooling(channels, pooled, heads)
+        # what an animal does in a frame changes its vector by a few percent of the spread between
+        # frames: unscaled, the differences would hardly reach the network
+        self.register_buffer('difference_gain', torch.ones(()))
         self.tcn = DilatedTCN(2 * (pooled or channels), classes, hidden, blocks, lags, dropout)
 
     def forward(
@@ -196,9 +205,16 @@ class Segmenter(nn.Module):
         valid: Bool[Tensor, 'batch frames'],
     ) -> Float[Tensor, 'batch frames classes']:
         """Return the logits; `valid` is false where a window ends beyond its video."""
+        x = frame_differences(self.frame_vectors(features), valid)
+        size = x.shape[-1] // 2
+        gains = torch.cat([torch.ones_like(x[0, 0, :size]), self.difference_gain.expand(size)])
+        return self.tcn(x * gains, valid)
+
+    def frame_vectors(
+        self, features: Float[Tensor, 'batch frames *tokens channels'],
+    ) -> Float[Tensor, 'batch frames size']:
+        """Return one vector per frame."""
         if self.tail is not None:
             features = self.tail(features.flatten(0, 1)).unflatten(0, features.shape[:2])
         x = self.standardise(features)
-        if self.pool is not None:
-            x = self.pool(x)
-        return self.tcn(frame_differences(x, valid), valid)
+        return x if self.pool is None else self.pool(x)

@@ -25,7 +25,9 @@ from beast_lp.segmentation.windows import (
     Features,
     Window,
     balanced_windows,
+    cut,
     read_batch,
+    stretches,
     training_windows,
 )
 from beast_lp.video.files import finished_file
@@ -34,6 +36,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # frames from which the channels' mean and deviation are measured, spread over all that are trained
 _STATISTICS_FRAMES = 2048
+# of runs of frames from which the size of the differences is measured
+_GAIN_WINDOWS, _GAIN_FRAMES = 32, 32
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,29 @@ def fit_statistics(model: Segmenter, data: TrainingData) -> None:
     mean = sums / count
     deviation = (squares / count - mean.square()).clamp(min=0).sqrt()
     model.standardise.fit(mean.float(), deviation.float())
+    _fit_difference_gain(model, data)
+
+
+def _fit_difference_gain(model: Segmenter, data: TrainingData) -> None:
+    """Bring the frame differences of the untrained model to the spread of its vectors."""
+    device = next(model.parameters()).device
+    windows = [
+        window for video, mask in enumerate(data.train) for start, stop in stretches(mask)
+        for window in cut(video, start, stop, _GAIN_FRAMES, 0)
+    ]
+    vectors, steps = [], []
+    for window in windows[::max(1, len(windows) // _GAIN_WINDOWS)]:
+        batch = read_batch([window], data.features)
+        own = model.frame_vectors(batch.features.to(device))[0]
+        vectors.append(own)
+        steps.append(own.diff(dim=0))
+    if not steps or not torch.cat(steps).numel():
+        return
+    spread = torch.cat(vectors).var(dim=0, correction=0).mean().sqrt()
+    step = torch.cat(steps).square().mean().sqrt()
+    # features that never change from frame to frame have no differences to scale
+    if step > 1e-6 * spread:
+        model.difference_gain.copy_(spread / step)
 
 
 def _epoch(

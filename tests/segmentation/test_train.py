@@ -64,6 +64,34 @@ def test_movement_is_learned_from_tokens_and_from_vectors(
     assert _score(model, _data(tokens=tokens, seed=9)) > 0.85
 
 
+@pytest.mark.parametrize('tokens', [4, None])
+def test_differences_are_brought_to_the_spread_of_the_vectors(tokens: int | None) -> None:
+    rng = np.random.default_rng(0)
+    walk = rng.normal(size=(300, tokens, 5) if tokens else (300, 5)).cumsum(axis=0)
+    data = TrainingData([walk], [np.arange(300) % 3], [np.ones(300, dtype=bool)])
+    model = build_segmenter(walk, 3, HEAD, seed=1)
+    fit_statistics(model, data)
+    with torch.no_grad():
+        vectors = model.frame_vectors(torch.from_numpy(walk)[None].float())[0]
+    changes, mean = [], vectors.mean(dim=0)
+    for before, after in zip(vectors[:-1], vectors[1:], strict=True):
+        changes.append(float((after - before).square().mean()))
+    spread = [float((vector - mean).square().mean()) for vector in vectors]
+    wanted = (np.mean(spread) / np.mean(changes)) ** 0.5
+    assert wanted > 3
+    # measured within runs of frames, which leave out the step from one to the next
+    assert float(model.difference_gain) == pytest.approx(wanted, rel=0.05)
+
+
+def test_features_that_never_change_leave_the_differences_alone() -> None:
+    features = np.ones((50, 4, 5), dtype=np.float16)
+    target = np.arange(50) % 3
+    data = TrainingData([features], [target], [np.ones(50, dtype=bool)])
+    model = build_segmenter(features, 3, HEAD, seed=1)
+    fit_statistics(model, data)
+    assert float(model.difference_gain) == 1.0
+
+
 def test_a_killed_run_ends_with_the_same_weights(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
