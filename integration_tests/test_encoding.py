@@ -34,7 +34,9 @@ def keypoints(tiny_project: Path, tmp_path: Path) -> Path:
 def test_two_sessions_in_one_table(
     litpose: Litpose, tiny_project: Path, keypoints: Path, tmp_path: Path,
 ) -> None:
-    spikes = sorted((tiny_project.parent / 'spikes').glob('*.npz'))
+    # the synthetic lab recorded once; another session with the same spikes and its own video
+    first = tiny_project.parent / 'spikes' / 'session_01.npz'
+    spikes = [first, Path(shutil.copy(first, tmp_path / 'session_02.npz'))]
     out = tmp_path / 'out put'
     result = litpose(
         'encode', tiny_project, '--features', f'pose={keypoints}', '--spikes', *spikes,

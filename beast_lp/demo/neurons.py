@@ -42,7 +42,7 @@ def make_neurons(
     model that knows the true rates would reach 0.4 bits per spike in the mean over neurons.
 
     Args:
-        covariates: movement in all bins of all videos; it sets the z-scores and the gain.
+        covariates: movement in all bins of the recording; it sets the z-scores and the gain.
         count: number of neurons.
         bin_width: seconds per bin.
         rng: source of all randomness.

@@ -1,9 +1,9 @@
 """Write the synthetic lab to disk as a Lightning Pose project."""
 
-import logging
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -13,16 +13,15 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
+from tqdm import tqdm
 
 from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
 from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
 from beast_lp.demo.neurons import Neurons, bits_per_spike_ceiling, make_neurons
-from beast_lp.demo.size import FULL, DemoSize
+from beast_lp.demo.size import FULL, DemoSize, share_out
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
 from beast_lp.errors import BeastError
-
-logger = logging.getLogger('lightning_pose.' + __name__)
 
 CONFIG_NAME = 'config_demo.yaml'
 # the animals' size, nose to tail base, as a share of the image side
@@ -83,13 +82,13 @@ def _write_all(part: Path, directory: Path, size: DemoSize, seed: int) -> None:
     arena = make_arena(size.image_side, np.random.default_rng(for_arena))
     sessions = [_plan_session(number, size, np.random.default_rng(stream))
                 for number, stream in enumerate(for_videos)]
+    _write_videos(part, sessions, arena, size.fps)
+    recorded = sessions[0]
     neurons = make_neurons(
-        np.concatenate([session.movement.covariates() for session in sessions]),
-        size.neurons, 1 / size.fps, np.random.default_rng(for_neurons),
+        recorded.movement.covariates(), size.neurons, 1 / size.fps,
+        np.random.default_rng(for_neurons),
     )
-    for session in sessions:
-        _write_session(part, session, arena, neurons, size.fps)
-        logger.info(f'wrote {session.name}: {len(session.movement.behavior)} frames')
+    _write_spikes(part / 'spikes' / f'{recorded.name}.npz', recorded, neurons, size.fps)
     _write_labels(part / 'CollectedData.csv', sessions[:-1])
     _write_labels(part / 'CollectedData_new.csv', sessions[-1:])
     (part / 'README.txt').write_text(README, encoding='utf-8')
@@ -101,21 +100,19 @@ def _write_all(part: Path, directory: Path, size: DemoSize, seed: int) -> None:
 
 def _plan_session(number: int, size: DemoSize, rng: np.random.Generator) -> _Session:
     """Decide all about a video but its pixel noise and its spikes."""
-    held_out = number == size.videos - 1
+    held_out, frames = number == size.videos - 1, size.frames(number)
     if held_out:
-        labels = min(max(size.labeled_frames // 4, 4), size.frames_per_video)
+        labels = min(max(size.labeled_frames // 4, 4), frames)
     else:
-        # what does not divide goes to the first videos
-        share, rest = divmod(size.labeled_frames, size.videos - 1)
-        labels = share + (number < rest)
-    movement = simulate_movement(size.frames_per_video, rng)
+        labels = share_out(size.labeled_frames, size.videos - 1, number)
+    movement = simulate_movement(frames, rng)
     return _Session(
         name=f'session_{number + 1:02d}',
         folder='videos_test' if held_out else 'videos',
         movement=movement,
         skeleton=build_skeleton(movement, size.image_side, rng.uniform(*SIZE)),
         look=make_look(rng),
-        labeled=_choose_frames(size.frames_per_video, labels, rng),
+        labeled=_choose_frames(frames, labels, rng),
         rng=rng,
     )
 
@@ -127,14 +124,25 @@ def _choose_frames(frames: int, count: int, rng: np.random.Generator) -> Int[np.
                      for start, stop in zip(edges[:-1], edges[1:], strict=True)], dtype=int)
 
 
+def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int) -> None:
+    """Write all videos, some at once: most of the work is done outside Python's lock."""
+    total = sum(len(session.movement.behavior) for session in sessions)
+    bar = tqdm(total=total, desc='drawing videos', unit='frame')
+    with bar, ThreadPoolExecutor() as pool:
+        tasks = [pool.submit(_write_session, part, session, arena, fps, bar)
+                 for session in sessions]
+        for task in tasks:
+            task.result()
+
+
 def _write_session(
-    part: Path, session: _Session, arena: Picture, neurons: Neurons, fps: int
+    part: Path, session: _Session, arena: Picture, fps: int, bar: tqdm
 ) -> None:
-    """Write one video and everything that is known about it."""
+    """Write one video and all that is known about it but its spikes."""
     video = part / session.folder / f'{session.name}.mp4'
-    for folder in ('truth', 'behavior', 'spikes', session.folder):
+    for folder in ('truth', 'behavior', session.folder):
         (part / folder).mkdir(exist_ok=True)
-    frames = render(session.skeleton, arena, session.look, session.rng)
+    frames = _counted(render(session.skeleton, arena, session.look, session.rng), bar)
     encode_video(video, frames, arena.shape[0], fps)
     _extract_frames(video, part / 'labeled-data' / session.name, session.labeled)
     _write_truth(part / 'truth' / f'{session.name}_keypoints.csv', session.skeleton)
@@ -142,7 +150,14 @@ def _write_session(
     pd.DataFrame(one_hot, columns=pd.Index(BEHAVIORS)).to_csv(
         part / 'behavior' / f'{session.name}.csv'
     )
-    _write_spikes(part / 'spikes' / f'{session.name}.npz', session, neurons, fps)
+
+
+def _counted(
+    frames: Iterable[UInt8[np.ndarray, 'side side 3']], bar: tqdm
+) -> Iterator[UInt8[np.ndarray, 'side side 3']]:
+    for frame in frames:
+        yield frame
+        bar.update()
 
 
 def encode_video(
@@ -227,6 +242,7 @@ def _write_spikes(path: Path, session: _Session, neurons: Neurons, fps: int) -> 
     rates: Float[np.ndarray, 'bins neurons'] = neurons.rates(covariates).astype(np.float32)
     counts = session.rng.poisson(rates).astype(np.uint16)
     times = (np.arange(len(counts)) + 0.5) / fps
+    path.parent.mkdir()
     np.savez(
         path,
         spike_counts=counts,

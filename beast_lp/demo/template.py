@@ -113,21 +113,25 @@ beast:
   training:
     epochs: {pretraining_epochs}
     batch_size: {pretraining_batch}
-  # learns behavior/*.csv; four short videos want other settings than hours of them
+  # learns behavior/*.csv; minutes of video want other settings than hours of it
   segmentation:
     patch_grid: 4
     split:
       test_videos: videos_test
     head:
-      hidden_size: 32
       blocks: 2
       lags: 4
+      dropout: 0.3
     fitting:
       epochs: {segmentation_epochs}
       sequence_frames: 200
       learning_rate: 2.0e-3
+      weight_decay: 0.1
       ensemble: 3
-  # predicts spikes/*.npz; sessions of seconds are split by blocks of seconds
+    # nothing that the animal does lasts less than 10 frames
+    decoding:
+      method: viterbi
+  # predicts spikes/*.npz; a session of minutes is split by blocks of seconds
   encoding:
     encoders: [ridge, rrr]
     lags: {encoding_lags}
@@ -153,7 +157,7 @@ labeled-data/           labelled frames; CollectedData.csv is from videos/,
 truth/*_keypoints.csv   exact keypoints of every frame, in the layout of the host's predictions;
                         pixels, (0, 0) is the centre of the top left pixel
 behavior/*.csv          behaviour of every frame, one-hot
-spikes/*.npz            spike_counts (bins, neurons); true_rate, expected spikes per bin;
+spikes/session_01.npz   spike_counts (bins, neurons); true_rate, expected spikes per bin;
                         bin_times, centres in s; bin_width, s; frame_times, s; covariates and
                         covariate_names, what the rates follow; bits_per_spike_ceiling per neuron,
                         what a model that knew true_rate would score
@@ -172,7 +176,7 @@ def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> s
         the YAML text.
     """
     milestones = [size.pose_epochs * share // 20 for share in (12, 15, 18)]
-    session_seconds = size.frames_per_video / size.fps
+    session_seconds = size.recorded_frames / size.fps
     return TEMPLATE.format(
         # a JSON string is a YAML string, whatever the path holds
         data_dir=json.dumps(str(directory), ensure_ascii=False),

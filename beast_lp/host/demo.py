@@ -3,7 +3,7 @@
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -87,24 +87,24 @@ def _encode(cfg: DictConfig, files: DemoFiles) -> None:
     if EncodingFiles(files.encoding).summary.exists():
         return
     sources = {name: files.features / name for name in ('beast', 'frame_pca', 'pose')}
+    recorded = [file.stem for file in files.spikes]
+    videos = [video for video in files.videos if video.stem in recorded]
     backbone = open_source(str(files.pretraining))
-    extract_features(backbone, files.videos, sources['beast'])
-    components = frame_pca(
-        sources['frame_pca'] / FRAME_PCA_NAME, files.videos, _PCA_COMPONENTS
-    )
-    extract_features(components, files.videos, sources['frame_pca'])
-    _predict_keypoints(files, sources['pose'])
-    spikes = [(path.stem, path) for path in sorted((files.project / 'spikes').glob('*.npz'))]
+    extract_features(backbone, videos, sources['beast'])
+    components = frame_pca(sources['frame_pca'] / FRAME_PCA_NAME, videos, _PCA_COMPONENTS)
+    extract_features(components, videos, sources['frame_pca'])
+    _predict_keypoints(files, videos, sources['pose'])
+    spikes = list(zip(recorded, files.spikes, strict=True))
     encode(parse_config(cfg.beast), spikes, list(sources.items()), files.encoding)
 
 
-def _predict_keypoints(files: DemoFiles, folder: Path) -> None:
-    """Write the pose model's keypoints of all videos; the folder appears once it is complete."""
+def _predict_keypoints(files: DemoFiles, videos: Sequence[Path], folder: Path) -> None:
+    """Write the pose model's keypoints of videos; the folder appears once it is complete."""
     if folder.exists():
         return
     part = folder.with_name(f'{folder.name}.part')
     model = Model.from_dir(files.pose)
-    for video in files.videos:
+    for video in videos:
         model.predict_on_video_file(video, output_dir=part, compute_metrics=False)
     os.replace(part, folder)
 

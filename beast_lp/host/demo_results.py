@@ -60,6 +60,11 @@ class DemoFiles:
         """All videos of the lab, the held-out one too."""
         return find_videos([self.project / 'videos', self.project / 'videos_test'])
 
+    @property
+    def spikes(self) -> list[Path]:
+        """The recordings of neurons, each named like its video."""
+        return sorted((self.project / 'spikes').glob('*.npz'))
+
 
 def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
     """Say what came out of a demo, and write `index.html` and `pose_error.csv`.
