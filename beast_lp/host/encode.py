@@ -32,7 +32,6 @@ def encode(
     Raises:
         BeastError: for anything that the user can mend.
     """
-    logger.info(f'output directory: {output_dir}')
     results = run_encoding(config, spikes, features, output_dir)
     write_encoding_report(output_dir, results)
     comparison = comparison_table(results)

@@ -1,12 +1,12 @@
 """`litpose encode`: how much of neural activity do features of the video explain?"""
 
 import argparse
-import datetime
 import logging
-from pathlib import Path
 from typing import Any
 
 from lightning_pose.cli import types
+
+from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -41,16 +41,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         help='one recording per session: an ALF folder, an .nwb file, or an .npz of counts; a '
         'session is called like its video',
     )
-    parser.add_argument(
-        '--output_dir', type=types.model_dir,
-        help='directory of the results; a run that was interrupted there continues.\n'
-        'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
-    )
-    parser.add_argument(
-        '--overrides', nargs='*', metavar='KEY=VALUE',
-        help='overrides settings of the config file, for example '
-        '"beast.encoding.encoders=[rrr,tcn]"; a key that the file lacks may be given too',
-    )
+    add_output_dir(parser)
+    add_overrides(parser, '"beast.encoding.encoders=[rrr,tcn]"')
     return parser
 
 
@@ -74,9 +66,7 @@ def handle(args: argparse.Namespace) -> None:
     spikes = parse_named(args.spikes or as_list(config.encoding.spikes), 'spikes')
     # given by the names and paths from here on
     config.encoding.features = config.encoding.spikes = None
-    now = datetime.datetime.now()
-    output_dir = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
-    encode(config, spikes, features, output_dir.absolute())
+    encode(config, spikes, features, choose_output_dir(args))
 
 
 def as_list(value: object) -> list[str]:

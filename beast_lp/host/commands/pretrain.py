@@ -1,12 +1,12 @@
 """`litpose pretrain`: self-supervised pretraining on a project's videos."""
 
 import argparse
-import datetime
 import logging
-from pathlib import Path
 from typing import Any
 
 from lightning_pose.cli import types
+
+from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -27,16 +27,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'settings of this command. With several configs, the videos of all projects are trained '
         'on together, each project in equal share, by the settings of the first',
     )
-    parser.add_argument(
-        '--output_dir', type=types.model_dir,
-        help='directory of the results; a run that was interrupted there continues.\n'
-        'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
-    )
-    parser.add_argument(
-        '--overrides', nargs='*', metavar='KEY=VALUE',
-        help='overrides settings of the config file, for example beast.training.epochs=100; '
-        'a key that the file lacks may be given too',
-    )
+    add_output_dir(parser)
+    add_overrides(parser, 'beast.training.epochs=100')
     return parser
 
 
@@ -63,10 +55,7 @@ def handle(args: argparse.Namespace) -> None:
     if others:
         listed = [*(OmegaConf.select(cfg, 'beast.projects') or []), *map(str, others)]
         OmegaConf.update(cfg, 'beast.projects', listed, force_add=True)
-    now = datetime.datetime.now()
-    output_dir = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
-    output_dir = output_dir.absolute()
-    logger.info(f'output directory: {output_dir}')
+    output_dir = choose_output_dir(args)
     status_file = output_dir / 'train_status.json'
     backbone = pretrain(cfg, output_dir, status_file)
     mark_completed(status_file)

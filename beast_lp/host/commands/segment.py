@@ -1,7 +1,6 @@
 """`litpose segment`: behaviour of every frame, learned from a few scored videos."""
 
 import argparse
-import datetime
 import logging
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 from lightning_pose.cli import types
 
 from beast_lp.errors import BeastError
+from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -36,11 +36,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         'config_file', type=types.config_file, help='path to the project\'s pose config',
     )
-    parser.add_argument(
-        '--output_dir', type=types.model_dir,
-        help='directory of the results; a training run that was interrupted there continues.\n'
-        'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
-    )
+    add_output_dir(parser)
     parser.add_argument(
         '--model_dir', type=Path, help='output directory of `litpose segment train`',
     )
@@ -59,11 +55,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '--lightning_action', action='store_true',
         help='predict: also write features and labels as lightning-action reads them',
     )
-    parser.add_argument(
-        '--overrides', nargs='*', metavar='KEY=VALUE',
-        help='overrides settings of the config file, for example '
-        'beast.segmentation.fitting.epochs=100; a key that the file lacks may be given too',
-    )
+    add_overrides(parser, 'beast.segmentation.fitting.epochs=100')
     return parser
 
 
@@ -85,10 +77,7 @@ def handle(args: argparse.Namespace) -> None:
             'segment train`'
         )
     cfg = compose_config(args.config_file, args.overrides or [])
-    now = datetime.datetime.now()
-    output_dir = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
-    output_dir = output_dir.absolute()
-    logger.info(f'output directory: {output_dir}')
+    output_dir = choose_output_dir(args)
     if args.action == 'predict':
         segment.predict(
             cfg, args.model_dir.absolute(), output_dir, args.videos, args.clip_seconds, args.nwb,

@@ -1,0 +1,36 @@
+"""What several commands take alike: a directory for results, and overrides of the config."""
+
+import argparse
+import datetime
+import logging
+from pathlib import Path
+
+from lightning_pose.cli import types
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+def add_output_dir(parser: argparse.ArgumentParser) -> None:
+    """Let a command take `--output_dir`, by default dated as the host's are."""
+    parser.add_argument(
+        '--output_dir', type=types.model_dir,
+        help='directory of the results; a run that was interrupted there continues.\n'
+        'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
+    )
+
+
+def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
+    """Let a command take `--overrides`."""
+    parser.add_argument(
+        '--overrides', nargs='*', metavar='KEY=VALUE',
+        help=f'overrides settings of the config file, for example {example}; a key that the file '
+        'lacks may be given too',
+    )
+
+
+def choose_output_dir(args: argparse.Namespace) -> Path:
+    """Return the absolute path of the directory for results, and say which it is."""
+    now = datetime.datetime.now()
+    chosen = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
+    logger.info(f'output directory: {chosen.absolute()}')
+    return chosen.absolute()
