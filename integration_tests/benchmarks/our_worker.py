@@ -1,4 +1,7 @@
-"""The child processes of `video.py` on our side; each prints one line of JSON at its end."""
+"""The child processes of `video.py` and `embedding.py` on our side.
+
+Each prints one line of JSON at its end.
+"""
 
 import argparse
 import csv
@@ -106,6 +109,41 @@ def synthesise(arguments: argparse.Namespace) -> dict[str, Any]:
     return {}
 
 
+def repeat(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Write a video 4 times in a row into a longer one; count the frames of the one."""
+    import av
+
+    frames = 0
+    with av.open(str(arguments.output), 'w') as container:
+        stream = container.add_stream('libx264', rate=25, options={'preset': 'ultrafast'})
+        stream.pix_fmt = 'yuv420p'
+        for repetition in range(4):
+            with av.open(str(arguments.video)) as source:
+                for picture in source.decode(video=0):
+                    if frames == 0:
+                        stream.width, stream.height = picture.width, picture.height
+                    planes = picture.to_ndarray(format='yuv420p')
+                    # a picture of its own, without the times of the one that it copies
+                    copy = av.VideoFrame.from_ndarray(planes, format='yuv420p')
+                    container.mux(stream.encode(copy))
+                    frames += repetition == 0
+        container.mux(stream.encode(None))
+    return {'frames': frames}
+
+
+def compare(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Make sure that two sides computed the same features, up to how they scale frames."""
+    import numpy as np
+
+    ours, theirs = (np.load(path).astype(float) for path in (arguments.ours, arguments.theirs))
+    if ours.shape != theirs.shape:
+        raise SystemExit(f'ours are {ours.shape} features, theirs {theirs.shape}')
+    correlation = float(np.corrcoef(ours.ravel(), theirs.ravel())[0, 1])
+    if correlation < 0.98:
+        raise SystemExit(f'the two sides give different features: correlation {correlation:.3f}')
+    return {'correlation': correlation}
+
+
 def versions(arguments: argparse.Namespace) -> dict[str, Any]:
     """Tell what is installed here."""
     import beast_lp
@@ -143,6 +181,14 @@ def main() -> None:
     job.add_argument('--frames', type=int)
     job.add_argument('--side', type=int, default=64)
     job.set_defaults(run=synthesise)
+    job = jobs.add_parser('repeat')
+    job.add_argument('video', type=Path)
+    job.add_argument('output', type=Path)
+    job.set_defaults(run=repeat)
+    job = jobs.add_parser('compare')
+    job.add_argument('ours', type=Path)
+    job.add_argument('theirs', type=Path)
+    job.set_defaults(run=compare)
     jobs.add_parser('versions').set_defaults(run=versions)
     arguments = parser.parse_args()
     print(json.dumps(arguments.run(arguments)))
