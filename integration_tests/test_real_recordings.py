@@ -83,7 +83,7 @@ def settings(recording: Recording, data: Path) -> dict[str, Any]:
                 'test_every': 5, 'validation': 0.1, 'gap_s': 0.0,
                 'block_s': recording.block * recording.bin_width,
             },
-            'controls': {'shifts': 5, 'permutations': 5},
+            'controls': {'shifts': 3, 'permutations': 3},
         },
         'segmentation': {
             'videos': [str(recording.videos[-1])], 'patch_grid': 4,
@@ -91,7 +91,7 @@ def settings(recording: Recording, data: Path) -> dict[str, Any]:
             'split': {'by': 'block', 'block_frames': 150, 'every': 4, 'gap_frames': 15},
             'head': {'hidden_size': 32, 'blocks': 2, 'lags': 4, 'dropout': 0.2},
             'fitting': {'epochs': 60, 'batch_size': 4, 'sequence_frames': 200,
-                        'learning_rate': 2e-3, 'ensemble': 3},
+                        'learning_rate': 2e-3, 'ensemble': 2},
         },
     }
 
