@@ -31,9 +31,8 @@ def leading_components(
     """
     if most is None or features.shape[1] <= most:
         return features
-    scaler = Scaler.fit(features[train])
-    axes = _leading_axes(scaler(features[train]), most)
-    return scaler(features) @ axes
+    scaled = Scaler.fit(features[train])(features)
+    return scaled @ _leading_axes(scaled[train], most)
 
 
 def _leading_axes(

@@ -84,11 +84,12 @@ class AttentionPooling(nn.Module):
 
 def frame_differences(
     x: Float[Tensor, 'batch frames size'], valid: Bool[Tensor, 'batch frames'],
+    gain: float | Tensor = 1.0,
 ) -> Float[Tensor, 'batch frames twice']:
-    """Put the difference to the previous frame beside each vector; the first frame's is 0."""
+    """Put the difference to the previous frame, times `gain`, beside each vector; first is 0."""
     difference = torch.zeros_like(x)
     has_previous = (valid[:, 1:] & valid[:, :-1]).unsqueeze(-1)
-    difference[:, 1:] = (x[:, 1:] - x[:, :-1]) * has_previous
+    difference[:, 1:] = (x[:, 1:] - x[:, :-1]) * has_previous * gain
     return torch.cat([x, difference], dim=-1)
 
 
@@ -205,10 +206,8 @@ class Segmenter(nn.Module):
         valid: Bool[Tensor, 'batch frames'],
     ) -> Float[Tensor, 'batch frames classes']:
         """Return the logits; `valid` is false where a window ends beyond its video."""
-        x = frame_differences(self.frame_vectors(features), valid)
-        size = x.shape[-1] // 2
-        gains = torch.cat([torch.ones_like(x[0, 0, :size]), self.difference_gain.expand(size)])
-        return self.tcn(x * gains, valid)
+        vectors = self.frame_vectors(features)
+        return self.tcn(frame_differences(vectors, valid, self.difference_gain), valid)
 
     def frame_vectors(
         self, features: Float[Tensor, 'batch frames *tokens channels'],

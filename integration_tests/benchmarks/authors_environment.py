@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+# where the environment is kept
+CACHE = Path.home() / '.cache/beast_lp_benchmark'
 # transformers 5.9.0 renamed the weights of ViT; this is the last release with the old names
 REQUIREMENTS = ('beast-backbones==1.4.0', 'transformers<5.9')
 

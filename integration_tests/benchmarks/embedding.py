@@ -14,9 +14,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from authors_environment import BuildError, authors_environment
+from authors_environment import CACHE, BuildError, authors_environment
 from measures import (
-    CACHE,
     ONE_THREAD,
     BenchmarkError,
     Child,

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from authors_environment import authors_environment
+from authors_environment import CACHE, authors_environment
 
 HERE = Path(__file__).parent
 PRECISIONS = ('fp32', 'medium', 'bf16')
@@ -179,7 +179,7 @@ def main() -> None:
     parser.add_argument('--repeats', type=int, default=5)
     parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
     parser.add_argument(
-        '--environments', type=Path, default=Path.home() / '.cache' / 'beast_lp_benchmark',
+        '--environments', type=Path, default=CACHE,
         help="where the authors' environment is kept",
     )
     arguments = parser.parse_args()

@@ -22,9 +22,8 @@ from typing import Any
 
 # Nothing but the standard library here: the peak memory that Linux reports for a child is at
 # least that of the process that started it.
-from authors_environment import BuildError, authors_environment
+from authors_environment import CACHE, BuildError, authors_environment
 from measures import (
-    CACHE,
     ONE_THREAD,
     BenchmarkError,
     Child,
