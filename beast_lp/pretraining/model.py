@@ -27,6 +27,7 @@ from beast_lp.pretraining.names import (
     encoder_from_own,
     encoder_to_own,
 )
+from beast_lp.pretraining.recompute import linear_of, linear_of_norm
 from beast_lp.pretraining.weights import (
     Architecture,
     Encoder,
@@ -71,10 +72,9 @@ class Block(nn.Module):
             x: the tokens.
             last: return the last so many tokens alone; the others are attended to.
         """
-        normal = self.attention_norm(x)
         if last is None or last == x.shape[1]:
-            return self.transform(x, *self._split(self.qkv(normal)))
-        width = x.shape[-1]
+            return self.transform(x, *self._split(self._project(x)))
+        normal, width = self.attention_norm(x), x.shape[-1]
         query = self._part(normal[:, -last:], slice(0, width))
         rest = self._part(normal, slice(width, None))
         return self.transform(x[:, -last:], *self._split(query), *self._split(rest))
@@ -92,7 +92,7 @@ class Block(nn.Module):
             shared: tokens that images share.
             index: which of them each image has, after its own.
         """
-        own, common = (self.qkv(self.attention_norm(x)) for x in (seen, shared))
+        own, common = self._project(seen), self._project(shared)
         x = torch.cat([seen, functional.embedding(index, shared)], dim=1)
         qkv = torch.cat([own, functional.embedding(index, common)], dim=1)
         return self.transform(x, *self._split(qkv))
@@ -100,7 +100,11 @@ class Block(nn.Module):
     def transform(self, x: Tensor, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Add to each token what it attends to, and then what the MLP makes of it."""
         x = x + self.out(attend(query, key, value).flatten(2))
-        return x + self.mlp_out(functional.gelu(self.mlp_in(self.mlp_norm(x))))
+        hidden = linear_of_norm(self.mlp_norm, self.mlp_in, x)
+        return x + linear_of(functional.gelu, self.mlp_out, hidden)
+
+    def _project(self, x: Tensor) -> Tensor:
+        return linear_of_norm(self.attention_norm, self.qkv, x)
 
     def _part(self, x: Tensor, rows: slice) -> Tensor:
         return functional.linear(x, self.qkv.weight[rows], self.qkv.bias[rows])
