@@ -1,10 +1,12 @@
 """Compares our training step with that of the authors' package: speed and memory on one thread.
 
     uv run python integration_tests/benchmarks/training_step.py --output results
+    uv run python integration_tests/benchmarks/training_step.py --output results --attention
 
 Both sides start from the same weights and take the same images and masks; the first losses must
 agree. Steps alternate between the two processes, and medians of CPU seconds are compared, so that
-other load on the machine hits both. The authors' package gets an environment of its own.
+other load on the machine hits both. The authors' package gets an environment of its own. The
+second command compares the two ways to attend that `beast_lp.pretraining.attention` chooses from.
 """
 
 import argparse
@@ -14,6 +16,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +168,33 @@ def measure(name: str, case: Case, python: Path, repeats: int, folder: Path) -> 
     return pd.DataFrame(rows)
 
 
+def measure_attention(repeats: int) -> pd.DataFrame:
+    """Time both ways to attend, forward and backward, on the shapes of ViT-B and its decoder."""
+    import torch
+
+    from beast_lp.pretraining.attention import chunked, fused
+
+    torch.set_num_threads(1)
+    rows = []
+    for name, shape in (('encoder', (16, VISIBLE + 1, 12, 64)), ('decoder', (16, 197, 16, 32))):
+        for kind in (torch.float32, torch.bfloat16):
+            inputs = [torch.randn(shape, dtype=kind, requires_grad=True) for _ in range(3)]
+            taken: dict[str, list[float]] = {'fused': [], 'chunked': []}
+            # the first turn warms up
+            for _ in range(repeats + 1):
+                for way in (fused, chunked):
+                    start = time.process_time()
+                    way(*inputs).sum().backward()
+                    taken[way.__name__].append(time.process_time() - start)
+            ms = {way: 1000 * statistics.median(times[1:]) for way, times in taken.items()}
+            rows.append({
+                'layer': name, 'type': str(kind).removeprefix('torch.'),
+                **{f'{way}_cpu_ms': value for way, value in ms.items()},
+                'fused_to_chunked': ms['fused'] / ms['chunked'],
+            })
+    return pd.DataFrame(rows)
+
+
 def markdown(table: pd.DataFrame) -> str:
     """Write the table with three digits a number."""
     text = table.map(lambda x: f'{x:.3g}' if isinstance(x, float) else str(x))
@@ -172,19 +202,32 @@ def markdown(table: pd.DataFrame) -> str:
     return ''.join(f'| {" | ".join(line)} |\n' for line in lines)
 
 
+def write(table: pd.DataFrame, directory: Path, name: str) -> None:
+    """Write `name.csv` and `.md`, and print the latter."""
+    directory.mkdir(parents=True, exist_ok=True)
+    table.to_csv(directory / f'{name}.csv', index=False)
+    (directory / f'{name}.md').write_text(markdown(table))
+    print(markdown(table))
+
+
 def main() -> None:
-    """Measure and write `training_step.csv` and `.md`."""
+    """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--output', type=Path, required=True, help='folder of the results')
     parser.add_argument('--repeats', type=int, default=5)
+    parser.add_argument(
+        '--attention', action='store_true', help='compare the two ways to attend instead'
+    )
     parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
     parser.add_argument(
         '--environments', type=Path, default=CACHE,
         help="where the authors' environment is kept",
     )
     arguments = parser.parse_args()
+    if arguments.attention:
+        write(measure_attention(arguments.repeats), arguments.output, 'attention')
+        return
     python = authors_environment(arguments.environments) / 'python'
-    arguments.output.mkdir(parents=True, exist_ok=True)
     tables = []
     for name in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:
@@ -192,10 +235,7 @@ def main() -> None:
                 measure(name, CASES[name], python, arguments.repeats, Path(folder))
             )
         # after every size, since a run takes long
-        table = pd.concat(tables)
-        table.to_csv(arguments.output / 'training_step.csv', index=False)
-        (arguments.output / 'training_step.md').write_text(markdown(table))
-    print(markdown(pd.concat(tables)))
+        write(pd.concat(tables), arguments.output, 'training_step')
 
 
 if __name__ == '__main__':
