@@ -125,14 +125,14 @@ class SegmentationConfig:
     subject: Optional[str] = None
     # a folder, a file or a list of them; null: the config's data.video_dir
     videos: Any = None
-    # any checkpoint that model.backbone_checkpoint takes; null: that setting
+    # any source that `litpose embed` takes; null: model.backbone_checkpoint
     source: Optional[str] = None
     features: str = 'patches'
     # output directory of `litpose embed`, in place of source
     features_dir: Optional[str] = None
     # folder of <video_stem>.csv predictions, for features: keypoints
     keypoints_dir: Optional[str] = None
-    # patches along height and width that are stored per frame; null: all
+    # patches along the longer side that are stored per frame; null: all
     patch_grid: Optional[int] = 7
     split: SplitConfig = field(default_factory=SplitConfig)
     head: HeadConfig = field(default_factory=HeadConfig)

@@ -63,7 +63,11 @@ class LeanViT(nn.Module):
 
 
 class NetworkSource(Source):
-    """A network that returns a vector and a feature map per image."""
+    """A network that returns a vector and a feature map per image.
+
+    Attributes:
+        network: on the device of this machine.
+    """
 
     def __init__(
         self,
@@ -93,7 +97,7 @@ class NetworkSource(Source):
         self._bf16 = choose_precision(precision) == 'bf16-mixed'
         self.precision = 'bf16' if self._bf16 else 'fp32'
         self._device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-        self._network = network.to(self._device).eval()
+        self.network = network.to(self._device).eval()
         try:
             cls, maps = self._forward(np.zeros((1, *image_size, 3), np.uint8))
         except (RuntimeError, ValueError) as error:
@@ -115,7 +119,7 @@ class NetworkSource(Source):
         pixels = torch.from_numpy(frames).to(self._device, non_blocking=True)
         images = normalise(to_unit(pixels))
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
-            return self._network(images)
+            return self.network(images)
 
 
 def vit_source(

@@ -12,6 +12,7 @@ The folder appears under its name once it is complete; until then it ends in `.p
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -178,6 +179,32 @@ class FeatureStore:
         return cls(directory, info, patches=arrays.pop('patches', None), **arrays)
 
 
+def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Copy some rows out of an array of a store, or any other.
+
+    A memory map would keep every page that was ever looked at in the memory of the process, which
+    then grows with the length of the video; its file is read instead.
+
+    Args:
+        array: whole, no part of another.
+        start: first row.
+        stop: row after the last one.
+    """
+    if not isinstance(array, np.memmap):
+        return array[start:stop].copy()
+    shape = (max(0, min(stop, len(array)) - start), *array.shape[1:])
+    row_bytes = array.dtype.itemsize * math.prod(array.shape[1:])
+    return np.fromfile(
+        str(array.filename), array.dtype, math.prod(shape), offset=array.offset + start * row_bytes
+    ).reshape(shape)
+
+
+def store_names(videos: Sequence[Path]) -> list[str]:
+    """Name videos by their stems; where two are equal, their parent folders' names go in front."""
+    names = [video.stem for video in videos]
+    return names if len({name.lower() for name in names}) == len(names) else video_ids(videos)
+
+
 def find_stores(directory: str | Path) -> list[FeatureStore]:
     """Open all stores of an output directory of `litpose embed`, or the one that it is.
 
@@ -207,16 +234,11 @@ def find_stores(directory: str | Path) -> list[FeatureStore]:
 def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
     """Say where the features of each video go: into a folder that bears the video's name.
 
-    Videos of the same name get their parent folders' names in front.
-
     Args:
         output_dir: of `litpose embed`.
         videos: absolute paths, without duplicates.
     """
-    names = [video.stem for video in videos]
-    if len({name.lower() for name in names}) < len(names):
-        names = video_ids(videos)
-    return [output_dir / name for name in names]
+    return [output_dir / name for name in store_names(videos)]
 
 
 def _read_info(directory: Path) -> str:

@@ -3,9 +3,11 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import SegmentationConfig, parse_config
@@ -13,11 +15,15 @@ from beast_lp.errors import BeastError
 from beast_lp.host.compose import data_dir
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
-from beast_lp.reports.segmentation import write_prediction_report, write_segmentation_report
+from beast_lp.host.sources import open_source
+from beast_lp.reports.segmentation import (
+    MAX_ETHOGRAMS,
+    write_prediction_report,
+    write_segmentation_report,
+)
 from beast_lp.segmentation.clip import write_clip
 from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.outputs import (
-    Prediction,
     bout_table,
     one_hot,
     write_lightning_action,
@@ -34,8 +40,8 @@ from beast_lp.segmentation.sessions import (
 from beast_lp.segmentation.stage import (
     Outcome,
     Trained,
+    claimed,
     load_trained,
-    new_directory,
     predict_video,
     run_evaluation,
     run_training,
@@ -52,7 +58,7 @@ def train(cfg: DictConfig, output_dir: Path) -> Outcome:
         BeastError: for anything that the user can mend.
     """
     config = parse_config(cfg.get('beast')).segmentation
-    outcome = run_training(config, resolve(cfg, config), output_dir)
+    outcome = run_training(config, resolve(cfg, config), output_dir, open_source)
     write_segmentation_report(output_dir, outcome, config.decoding)
     return outcome
 
@@ -60,13 +66,13 @@ def train(cfg: DictConfig, output_dir: Path) -> Outcome:
 def predict(
     cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path] = (),
     clip_seconds: float = 0.0, nwb: bool = False, lightning_action: bool = False,
-) -> list[Prediction]:
+) -> None:
     """Predict every frame of videos and write tables, ethograms and what else is asked for.
 
     Args:
         cfg: the pose config.
         model_dir: of a finished training run.
-        output_dir: new or empty.
+        output_dir: new, or that of the same command, which was interrupted.
         videos: files or folders; without them, the config's.
         clip_seconds: length of a labelled clip of each video; 0 for none.
         nwb: write the bouts as NWB too.
@@ -75,26 +81,27 @@ def predict(
     Raises:
         BeastError: for anything that the user can mend.
     """
-    new_directory(output_dir)
-    trained, sessions, _ = _open(cfg, model_dir, output_dir, videos)
-    predictions = []
-    for session in sessions:
-        prediction, _ = predict_video(trained, session)
-        write_prediction(prediction, output_dir)
-        if clip_seconds > 0:
-            clip = output_dir / 'clips' / f'{session.name}.mp4'
-            write_clip(prediction, clip, clip_seconds)
-        if nwb:
-            write_nwb(prediction, output_dir / 'nwb' / f'{session.name}.nwb')
-        if lightning_action:
-            write_lightning_action(
-                session.name, session.features, session.frame, one_hot(prediction),
-                output_dir / 'lightning_action',
-            )
-        predictions.append(prediction)
-    write_table(bout_table(predictions), output_dir / 'bouts.csv')
-    write_prediction_report(output_dir, predictions)
-    return predictions
+    trained, inputs, found = _open(cfg, model_dir, videos)
+    bouts, shown = [], []
+    with _claimed('predict', output_dir, model_dir, found):
+        for session in _sessions(trained, inputs, found, output_dir):
+            prediction, _ = predict_video(trained, session)
+            write_prediction(prediction, output_dir)
+            if clip_seconds > 0:
+                clip = output_dir / 'clips' / f'{session.name}.mp4'
+                write_clip(prediction, clip, clip_seconds)
+            if nwb:
+                write_nwb(prediction, output_dir / 'nwb' / f'{session.name}.nwb')
+            if lightning_action:
+                write_lightning_action(
+                    session.name, session.features, session.frame, one_hot(prediction),
+                    output_dir / 'lightning_action',
+                )
+            bouts.append(bout_table([prediction]))
+            # not all of a thousand videos are kept in memory
+            shown = [*shown, prediction][:MAX_ETHOGRAMS]
+        write_table(pd.concat(bouts), output_dir / 'bouts.csv')
+        write_prediction_report(output_dir, shown)
 
 
 def evaluate(
@@ -105,31 +112,39 @@ def evaluate(
     Raises:
         BeastError: for anything that the user can mend.
     """
-    new_directory(output_dir)
-    trained, sessions, inputs = _open(cfg, model_dir, output_dir, videos, scored=True)
-    files = find_label_files([session.video for session in sessions], inputs.labels)
-    _, labels = load_labels(sessions, files, trained.config, trained.classes)
-    outcome = run_evaluation(trained, sessions, labels, output_dir)
-    write_segmentation_report(output_dir, outcome, trained.config.decoding)
+    trained, inputs, found = _open(cfg, model_dir, videos)
+    files = find_label_files(found, inputs.labels)
+    found = [video for video in found if video in files]
+    with _claimed('evaluate', output_dir, model_dir, found):
+        sessions = _sessions(trained, inputs, found, output_dir)
+        _, labels = load_labels(sessions, files, trained.config, trained.classes)
+        outcome = run_evaluation(trained, sessions, labels, output_dir)
+        write_segmentation_report(output_dir, outcome, trained.config.decoding)
     return outcome
 
 
 def _open(
-    cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path],
-    scored: bool = False,
-) -> tuple[Trained, list[Session], Inputs]:
-    """Open a trained model and the features of videos, computing what is missing."""
-    config = parse_config(cfg.get('beast')).segmentation
-    trained = load_trained(model_dir)
-    inputs = resolve(cfg, config)
+    cfg: DictConfig, model_dir: Path, videos: Sequence[Path],
+) -> tuple[Trained, Inputs, list[Path]]:
+    """Open a trained model and find the videos."""
+    inputs = resolve(cfg, parse_config(cfg.get('beast')).segmentation)
     found = find_videos([Path(START_DIR, video) for video in videos]) if videos else inputs.videos
-    if scored:
-        files = find_label_files(found, inputs.labels)
-        found = [video for video in found if video in files]
-    sessions = open_sessions(
-        found, trained.config, inputs, output_dir / 'features', trained.source
-    )
-    return trained, sessions, inputs
+    return load_trained(model_dir, open_source), inputs, list(found)
+
+
+def _claimed(
+    action: str, output_dir: Path, model_dir: Path, videos: Sequence[Path],
+) -> AbstractContextManager[None]:
+    return claimed(output_dir, {
+        'action': action, 'model_dir': str(model_dir), 'videos': [str(video) for video in videos],
+    })
+
+
+def _sessions(
+    trained: Trained, inputs: Inputs, videos: Sequence[Path], output_dir: Path,
+) -> list[Session]:
+    """Open the features of videos, computing what is missing."""
+    return open_sessions(videos, trained.config, inputs, output_dir / 'features', trained.source)
 
 
 def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:

@@ -187,23 +187,28 @@ class MaskedAutoencoder(nn.Module):
         return Masked(tokens[:, 0], prediction, _take(patches, masked), masked)
 
     def encode(
-        self, images: Float[Tensor, 'images 3 height width'],
+        self, images: Float[Tensor, 'images 3 height width'], leave_out: int = 0,
     ) -> Float[Tensor, 'images tokens dim']:
-        """Encode whole images: CLS, then all patches in raster order."""
+        """Encode whole images: CLS, then all patches in raster order.
+
+        Args:
+            images: ImageNet-normalised pixels of the configured size.
+            leave_out: last layers to leave out; with any of them the final norm is left out too.
+        """
         tokens = self.embed(patchify(images, self.architecture.patch_size)) + self.positions[:, 1:]
-        return self._encode(tokens)
+        return self._encode(tokens, leave_out)
 
     def _run(self, function: Callable[..., Tensor], *inputs: Tensor | int) -> Tensor:
         if self.checkpointing and torch.is_grad_enabled():
             return checkpoint(function, *inputs, use_reentrant=False)
         return function(*inputs)
 
-    def _encode(self, tokens: Tensor) -> Tensor:
+    def _encode(self, tokens: Tensor, leave_out: int = 0) -> Tensor:
         cls = (self.cls_token + self.positions[:, :1]).expand(len(tokens), -1, -1)
         x = torch.cat([cls.to(tokens.dtype), tokens], dim=1)
-        for block in self.blocks:
+        for block in self.blocks[:len(self.blocks) - leave_out]:
             x = self._run(block, x)
-        return self.norm(x)
+        return x if leave_out else self.norm(x)
 
     def _decode(self, tokens: Tensor, visible: Tensor, masked: Tensor) -> Tensor:
         positions = self.decoder_positions[0]

@@ -66,11 +66,15 @@ def write_segmentation_report(
 def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction]) -> Path:
     """Write the page of predictions of videos without labels: an ethogram and a budget for each.
 
+    Args:
+        output_dir: folder of the run.
+        predictions: at most `MAX_ETHOGRAMS`.
+
     Returns:
         The path of the page.
     """
     parts = {}
-    for prediction in predictions[:MAX_ETHOGRAMS]:
+    for prediction in predictions:
         counts = np.bincount(prediction.labels, minlength=len(prediction.classes))
         table = pd.DataFrame({
             'class': list(prediction.classes), 'frames': counts,

@@ -1,5 +1,7 @@
 """From probabilities per frame to labels: the best class, bouts of a least length, or Viterbi."""
 
+import heapq
+
 import numpy as np
 from jaxtyping import Float, Int
 
@@ -66,13 +68,28 @@ def drop_short_bouts(
     The shortest bout goes first, so that two short ones side by side may become one that is long
     enough. A video shorter than the least length keeps its one label.
     """
-    labels = labels.copy()
-    while True:
-        bouts = find_bouts(labels)
-        shortest = min(range(len(bouts)), key=lambda i: len(bouts[i]), default=0)
-        if len(bouts) < 2 or len(bouts[shortest]) >= min_bout_frames:
-            return labels
-        bout = bouts[shortest]
-        frames = slice(bout.start, bout.stop)
-        around = [bouts[i].label for i in (shortest - 1, shortest + 1) if 0 <= i < len(bouts)]
-        labels[frames] = max(around, key=lambda label: probabilities[frames, label].sum())
+    bouts = find_bouts(labels)
+    # bouts that grew together are kept as the first of them, the others have no length any more
+    label, stop = [bout.label for bout in bouts], [bout.stop for bout in bouts]
+    length = [len(bout) for bout in bouts]
+    left, right = list(range(-1, len(bouts) - 1)), list(range(1, len(bouts) + 1))
+    short = [(size, i) for i, size in enumerate(length) if size < min_bout_frames]
+    heapq.heapify(short)
+    while short:
+        size, i = heapq.heappop(short)
+        around = [j for j in (left[i], right[i]) if 0 <= j < len(bouts)]
+        if size != length[i] or not around:
+            continue
+        sums = probabilities[bouts[i].start:stop[i]].sum(axis=0)
+        taker = max(around, key=lambda j: sums[label[j]])
+        joined = sorted([i, *(j for j in around if label[j] == label[taker])])
+        first, last = joined[0], joined[-1]
+        label[first], stop[first], right[first] = label[taker], stop[last], right[last]
+        if right[last] < len(bouts):
+            left[right[last]] = first
+        for j in joined:
+            length[j] = 0
+        length[first] = stop[first] - bouts[first].start
+        if length[first] < min_bout_frames:
+            heapq.heappush(short, (length[first], first))
+    return np.repeat(np.array(label, dtype=labels.dtype), length)

@@ -3,6 +3,7 @@
 Everything is computed on scored frames only. Pure functions on arrays.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -169,9 +170,12 @@ def _matches(truth: Sequence[Bout], guess: Sequence[Bout], overlap: float) -> di
     """Count right bouts of each class; each predicted bout takes the scored one it fits best."""
     taken: set[int] = set()
     right: dict[int, int] = {}
+    starts, stops = [other.start for other in truth], [other.stop for other in truth]
     for bout in guess:
-        shares = {i: _share(bout, other) for i, other in enumerate(truth)
-                  if other.label == bout.label and i not in taken}
+        # both lists are in order, so that only a few bouts share frames with this one
+        near = range(bisect_right(stops, bout.start), bisect_left(starts, bout.stop))
+        shares = {i: _share(bout, truth[i]) for i in near
+                  if truth[i].label == bout.label and i not in taken}
         best = max(shares, key=lambda i: shares[i], default=None)
         if best is not None and shares[best] >= overlap:
             taken.add(best)

@@ -1,6 +1,6 @@
 """Predictions as files: tables per frame and per bout, and other programs' layouts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,10 +8,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
+from beast_lp.features.store import read_rows
 from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.labels import BACKGROUND
 from beast_lp.segmentation.windows import Features
 from beast_lp.video.files import finished_file
+
+# frames whose vectors are written at a time
+_PIECE_FRAMES = 256
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,22 @@ class Prediction:
 
 def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
     """Write a table as CSV; it appears complete or not at all."""
+    _write_pieces([table], path, index)
+
+
+def _write_pieces(pieces: Iterable[pd.DataFrame], path: Path, index: bool) -> None:
+    """Write a table that comes in pieces, none of which is kept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with finished_file(path) as part:
-        table.to_csv(part, index=index, float_format='%.6g')
+    with finished_file(path) as part, part.open('w', encoding='utf-8', newline='') as file:
+        for number, piece in enumerate(pieces):
+            piece.to_csv(file, index=index, header=number == 0, float_format='%.6g')
 
 
 def one_hot(prediction: Prediction) -> pd.DataFrame:
     """Return the labels as the label files are laid out: one-hot, `background` first."""
     classes = list(prediction.classes)
     table = pd.DataFrame(
-        np.eye(len(classes), dtype=int)[prediction.labels], columns=pd.Index(classes)
+        np.eye(len(classes), dtype=np.uint8)[prediction.labels], columns=pd.Index(classes)
     )
     if BACKGROUND not in classes:
         table.insert(0, BACKGROUND, 0)
@@ -94,11 +104,15 @@ def write_lightning_action(
         labels: one-hot, of all frames.
         directory: the data folder.
     """
-    rows = np.concatenate([
-        np.asarray(part, dtype=np.float32).reshape(len(part), -1, part.shape[-1]).mean(axis=1)
-        for part in np.array_split(features, max(1, len(features) // 1024))
-    ])
-    columns = pd.Index([f'feature_{number}' for number in range(rows.shape[1])])
-    write_table(pd.DataFrame(rows, columns=columns), directory / 'features' / f'{name}.csv', True)
+    _write_pieces(_vectors(features), directory / 'features' / f'{name}.csv', index=True)
     chosen = labels.iloc[frame].reset_index(drop=True)
     write_table(chosen, directory / 'labels' / f'{name}.csv', True)
+
+
+def _vectors(features: Features) -> Iterator[pd.DataFrame]:
+    """Yield the mean over each frame's tokens, some frames at a time."""
+    columns = pd.Index([f'feature_{number}' for number in range(features.shape[-1])])
+    for start in range(0, len(features), _PIECE_FRAMES):
+        part = read_rows(features, start, start + _PIECE_FRAMES).astype(np.float32)
+        rows = part.reshape(len(part), -1, part.shape[-1]).mean(axis=1)
+        yield pd.DataFrame(rows, pd.RangeIndex(start, start + len(rows)), columns)

@@ -1,7 +1,7 @@
 """The videos of a project with their features and labels, each frame by its number."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +10,11 @@ from jaxtyping import Float, Int
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
-from beast_lp.features.store import FeatureStore
+from beast_lp.features.source import Source
+from beast_lp.features.store import FeatureStore, store_directories, store_names
+from beast_lp.features.trunk import Trunk
 from beast_lp.segmentation.labels import (
     BACKGROUND,
     Labels,
@@ -22,12 +25,14 @@ from beast_lp.segmentation.labels import (
     read_one_hot,
     scored,
 )
-from beast_lp.segmentation.tokens import TokenSource, ensure_tokens
 from beast_lp.segmentation.windows import Features
-from beast_lp.video.prepare import video_ids
 from beast_lp.video.read import count_frames, probe
+from beast_lp.video.records import source_key
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# from what a person names to a source; the host's room knows how
+OpenSource = Callable[[str], Source]
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ class Inputs:
         videos: all that are trained or scored on.
         held_out: those of them that the config names as test videos.
         labels: a folder of label files, or one BORIS table.
-        source: checkpoint of the backbone, if features come from one.
+        source: what makes the features, as a person names it, if they come from a backbone.
         features_dir: stores that `litpose embed` wrote, if features come from there.
         keypoints_dir: prediction files, if features are keypoints.
     """
@@ -81,15 +86,40 @@ class Session:
         return np.arange(self.frames) / self.fps
 
 
-def session_names(videos: Sequence[Path]) -> list[str]:
-    """Name videos by their stems; equal ones get their folders' names in front."""
-    stems = [video.stem for video in videos]
-    return stems if len({stem.lower() for stem in stems}) == len(stems) else video_ids(videos)
+def feature_source(
+    config: SegmentationConfig, name: str | None, open_source: OpenSource,
+) -> Source | None:
+    """Open what makes the features; None where they come from files.
+
+    Args:
+        config: says what kind of features, and which layers are trained.
+        name: of the source.
+        open_source: turns a name into a source.
+
+    Raises:
+        BeastError: if a source is needed and not named, or does not have such features.
+    """
+    if config.features == 'keypoints' or config.features_dir is not None:
+        return None
+    if name is None:
+        raise BeastError(
+            'the config does not say where the features come from: set beast.segmentation.source '
+            '(or model.backbone_checkpoint) to the output directory of `litpose pretrain` or to '
+            'another source of `litpose embed`, or beast.segmentation.features_dir to what that '
+            'wrote'
+        )
+    source = open_source(name)
+    if config.features == 'patches' and source.grid is None:
+        raise BeastError(
+            f'{source.name} ({source.kind}) has no patches; set beast.segmentation.features=cls'
+        )
+    unfreeze = config.fitting.unfreeze_layers
+    return Trunk(source, unfreeze) if unfreeze else source
 
 
 def open_sessions(
     videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
-    source: TokenSource | None,
+    source: Source | None,
 ) -> list[Session]:
     """Open the features of videos; what a backbone has to compute first, it computes.
 
@@ -98,34 +128,52 @@ def open_sessions(
         config: says what kind of features.
         inputs: where they are.
         directory: of the stores that are computed.
-        source: the backbone, where they are.
+        source: what makes the features, where they do not come from files.
 
     Raises:
         BeastError: if features are missing or not those of the video.
     """
-    sessions = []
-    for name, video in zip(session_names(videos), videos, strict=True):
-        if config.features == 'keypoints':
-            sessions.append(_from_keypoints(name, video, inputs.keypoints_dir))
-            continue
-        store = (
-            ensure_tokens(video, directory / name, source) if source is not None
-            else FeatureStore.open((inputs.features_dir or directory) / name)
+    if config.features == 'keypoints':
+        return [_from_keypoints(name, video, inputs.keypoints_dir)
+                for name, video in zip(store_names(videos), videos, strict=True)]
+    if source is not None:
+        folders = extract_features(source, videos, directory, _extraction(config, source))
+    elif inputs.features_dir is not None:
+        folders = store_directories(inputs.features_dir, videos)
+    else:
+        raise BeastError(
+            'this model was trained on features that `litpose embed` wrote; embed these videos '
+            'with the same source and set beast.segmentation.features_dir to the folder'
         )
-        sessions.append(_from_store(name, video, store, config.features))
-    return sessions
+    return [_from_store(video, FeatureStore.open(folder), config.features)
+            for video, folder in zip(videos, folders, strict=True)]
 
 
-def _from_store(name: str, video: Path, store: FeatureStore, kind: str) -> Session:
+def _extraction(config: SegmentationConfig, source: Source) -> ExtractionSettings:
+    """Say what is stored of a source's features."""
+    if config.features == 'cls':
+        return ExtractionSettings()
+    grid = config.patch_grid
+    if grid is None or isinstance(source, Trunk) or source.grid is None:
+        return ExtractionSettings(patches=True)
+    return ExtractionSettings(patches=True, patch_grid=min(grid, max(source.grid)))
+
+
+def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
     features = store.cls if kind == 'cls' else store.patches
     if features is None:
         raise BeastError(
             f'{store.directory} holds no patch features; run `litpose embed` with them, or set '
             'beast.segmentation.features=cls'
         )
+    if store.info.video_key != source_key(video, None):
+        logger.warning(
+            f'beast: the features in {store.directory} were made of another file than {video}, or '
+            'of frames that were cropped to boxes'
+        )
     return Session(
-        name, video, features, store.frame, store.info.frames, store.info.fps or 1.0,
-        store.info.source, store.info.source_hash,
+        store.directory.name, video, features, store.frame, store.info.frames,
+        store.info.fps or 1.0, store.info.source, store.info.source_hash,
     )
 
 

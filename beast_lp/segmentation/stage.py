@@ -3,7 +3,8 @@
 import json
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from omegaconf import OmegaConf
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.source import Source
+from beast_lp.features.store import store_names
+from beast_lp.features.trunk import Trunk
 from beast_lp.pretraining.seeds import numpy_generator
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import HeldOut, Scores, evaluate, held_out_parts
@@ -24,11 +28,12 @@ from beast_lp.segmentation.outputs import Prediction, write_table
 from beast_lp.segmentation.predict import predict, to_all_frames
 from beast_lp.segmentation.sessions import (
     Inputs,
+    OpenSource,
     Session,
+    feature_source,
     find_label_files,
     load_labels,
     open_sessions,
-    session_names,
 )
 from beast_lp.segmentation.split import (
     Fold,
@@ -37,7 +42,6 @@ from beast_lp.segmentation.split import (
     hold_out_videos,
     whole,
 )
-from beast_lp.segmentation.tokens import TokenSource
 from beast_lp.segmentation.train import (
     TrainingData,
     build_segmenter,
@@ -99,13 +103,16 @@ class Outcome:
 # ---------------------------------------------------------------------------------------------
 
 
-def run_training(config: SegmentationConfig, inputs: Inputs, output_dir: Path) -> Outcome:
+def run_training(
+    config: SegmentationConfig, inputs: Inputs, output_dir: Path, open_source: OpenSource,
+) -> Outcome:
     """Train all models, or go on with a run that was interrupted, and score them.
 
     Args:
         config: all settings.
         inputs: where everything is.
         output_dir: of this run alone.
+        open_source: from the name of what makes the features to it.
 
     Raises:
         BeastError: if the directory holds a finished run or one with other settings, or labels or
@@ -120,9 +127,9 @@ def run_training(config: SegmentationConfig, inputs: Inputs, output_dir: Path) -
         for video in inputs.videos:
             if video not in label_files:
                 logger.info(f'beast: {video.name} has no labels and is left out of training')
-        held_out = [name for name, video in zip(session_names(scored), scored, strict=True)
+        held_out = [name for name, video in zip(store_names(scored), scored, strict=True)
                     if video in inputs.held_out]
-        source = token_source(config, inputs.source)
+        source = feature_source(config, inputs.source, open_source)
         with finished_file(files.settings) as part:
             part.write_text(settings_yaml(config, inputs), encoding='utf-8')
         sessions = open_sessions(scored, config, inputs, files.features, source)
@@ -152,23 +159,6 @@ def run_training(config: SegmentationConfig, inputs: Inputs, output_dir: Path) -
         with finished_file(files.model) as part:
             part.write_text(json.dumps(description, indent=2) + '\n', encoding='utf-8')
     return outcome
-
-
-def token_source(config: SegmentationConfig, checkpoint: str | None) -> TokenSource | None:
-    """Return the backbone that features come from; None where they come from files.
-
-    Raises:
-        BeastError: if one is needed and not named.
-    """
-    if config.features == 'keypoints' or config.features_dir is not None:
-        return None
-    if checkpoint is None:
-        raise BeastError(
-            'the config does not say which backbone the features come from: set '
-            'beast.segmentation.source (or model.backbone_checkpoint) to the output directory of '
-            '`litpose pretrain`, or beast.segmentation.features_dir to that of `litpose embed`'
-        )
-    return TokenSource(checkpoint, config.patch_grid, config.fitting.unfreeze_layers)
 
 
 def make_folds(
@@ -253,7 +243,7 @@ def _training_data(
 
 def _train_fold(
     fold: Fold, sessions: Sequence[Session], labels: Sequence[Labels], classes: Sequence[str],
-    config: SegmentationConfig, files: SegmentationFiles, source: TokenSource | None,
+    config: SegmentationConfig, files: SegmentationFiles, source: Source | None,
     history: list[dict[str, Any]],
 ) -> list[Segmenter]:
     """Train the ensemble of one fold; what is finished is read."""
@@ -279,13 +269,12 @@ def _train_fold(
 
 def new_segmenter(
     config: SegmentationConfig, features: Any, classes: int, number: int,
-    source: TokenSource | None,
+    source: Source | None,
 ) -> Segmenter:
     """Build the untrained n-th model of an ensemble."""
-    unfreeze = source is not None and config.fitting.unfreeze_layers > 0
     return build_segmenter(
         features, classes, config.head, config.seed + number,
-        source.tail if source is not None and unfreeze else None,
+        source.tail if isinstance(source, Trunk) else None,
     )
 
 
@@ -356,12 +345,16 @@ class Trained:
     config: SegmentationConfig
     classes: tuple[str, ...]
     models: list[Segmenter]
-    source: TokenSource | None
+    source: Source | None
     source_hash: str
 
 
-def load_trained(directory: Path) -> Trained:
+def load_trained(directory: Path, open_source: OpenSource) -> Trained:
     """Read the models of a finished run.
+
+    Args:
+        directory: of the run.
+        open_source: from the name of what makes the features to it.
 
     Raises:
         BeastError: if there is no finished run, or its backbone is gone or has changed.
@@ -376,8 +369,8 @@ def load_trained(directory: Path) -> Trained:
     config: SegmentationConfig = OmegaConf.to_object(  # type: ignore[assignment]
         OmegaConf.merge(OmegaConf.structured(SegmentationConfig), stored)
     )
-    source = token_source(config, description['source'])
-    if source is not None and source.info.source_hash != description['source_hash']:
+    source = feature_source(config, description['source'], open_source)
+    if source is not None and source.hash != description['source_hash']:
         raise BeastError(
             f'{description["source"]} holds other weights than the model in {directory} was '
             'trained with; restore them, or train again'
@@ -448,12 +441,24 @@ def run_evaluation(
     return outcome
 
 
-def new_directory(directory: Path) -> None:
-    """Make an output directory that nothing is in yet.
+@contextmanager
+def claimed(directory: Path, work: Mapping[str, Any]) -> Iterator[None]:
+    """Do work in an output directory that is new, or in which the same work was interrupted.
+
+    Args:
+        directory: of this work alone.
+        work: what is done, by which an interrupted run is known again.
 
     Raises:
-        BeastError: if something is.
+        BeastError: if something else is in it, or another process does this work.
     """
-    if directory.exists() and os.listdir(directory):
+    record, text = directory / 'unfinished.json', json.dumps(work, indent=2)
+    interrupted = record.is_file() and record.read_text(encoding='utf-8') == text
+    if directory.exists() and os.listdir(directory) and not interrupted:
         raise BeastError(f'{directory} is not empty; give another --output_dir')
     directory.mkdir(parents=True, exist_ok=True)
+    with only_writer(directory / '.lock', str(directory)):
+        with finished_file(record) as part:
+            part.write_text(text, encoding='utf-8')
+        yield
+        record.unlink()

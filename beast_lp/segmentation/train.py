@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.store import read_rows
 from beast_lp.pretraining.module import parameter_groups, schedule_factor
 from beast_lp.pretraining.seeds import derive_seed, numpy_generator
 from beast_lp.segmentation.labels import UNSCORED
@@ -150,7 +151,7 @@ def train_segmenter(
 
 def build_segmenter(
     features: Features, classes: int, head: HeadConfig, seed: int,
-    tail: Callable[[], torch.nn.Module] | None = None, channels: int | None = None,
+    tail: Callable[[], torch.nn.Module] | None = None,
 ) -> Segmenter:
     """Build an untrained model for features of this kind, its weights drawn by the seed.
 
@@ -160,12 +161,11 @@ def build_segmenter(
         head: sizes.
         seed: of the weights.
         tail: builds the backbone's last layers, where they are trained too.
-        channels: of a token behind the tail; None for those of the features.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, 'segmenter'))
         return Segmenter(
-            channels or features.shape[-1], classes, head.pooled_size if features.ndim == 3 else
+            features.shape[-1], classes, head.pooled_size if features.ndim == 3 else
             None, head.heads, head.hidden_size, head.blocks, head.lags, head.dropout,
             tail() if tail else None,
         )
@@ -183,7 +183,8 @@ def fit_statistics(model: Segmenter, data: TrainingData) -> None:
         for part in np.array_split(rows, max(1, len(rows) // 128)):
             if len(part) == 0:
                 continue
-            values = torch.from_numpy(np.asarray(features[part], dtype=np.float32)).to(device)
+            some = np.concatenate([read_rows(features, row, row + 1) for row in part])
+            values = torch.from_numpy(some).to(device, torch.float32)
             if model.tail is not None:
                 values = model.tail(values)
             flat = values.flatten(0, -2).double()

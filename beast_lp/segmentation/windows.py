@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from beast_lp.features.store import read_rows
 from beast_lp.segmentation.labels import UNSCORED
 
 Features = Float[np.ndarray, 'frames *tokens channels']
@@ -94,17 +95,18 @@ def balanced_windows(
     count = sum(
         max(1, -(-(stop - start) // length)) for mask in train for start, stop in stretches(mask)
     )
-    classes = np.unique(np.concatenate([t[m] for t, m in zip(targets, train, strict=True)]))
-    where = {
-        label: [(video, frame) for video, (mask, target) in
-                enumerate(zip(train, targets, strict=True))
-                for frame in np.flatnonzero(mask & (target == label))]
-        for label in classes if label != UNSCORED
-    }
+    labels = np.concatenate([
+        np.where(mask, target, UNSCORED) for mask, target in zip(train, targets, strict=True)
+    ])
+    ends = np.cumsum([len(mask) for mask in train])
+    where = [np.flatnonzero(labels == label) for label in np.unique(labels[labels != UNSCORED])]
+    runs = [np.array(stretches(mask)) for mask in train]
     windows = []
-    for label in rng.choice(list(where), count):
-        video, frame = where[label][rng.integers(len(where[label]))]
-        low, high = next((a, b) for a, b in stretches(train[video]) if a <= frame < b)
+    for number in rng.integers(len(where), size=count):
+        place = int(where[number][rng.integers(len(where[number]))])
+        video = int(np.searchsorted(ends, place, 'right'))
+        frame = place - int(ends[video]) + len(train[video])
+        low, high = map(int, runs[video][np.searchsorted(runs[video][:, 1], frame, 'right')])
         start = int(np.clip(frame - rng.integers(length), low, max(low, high - length)))
         stop = min(high, start + length)
         windows.append(
@@ -138,7 +140,7 @@ def read_batch(
     )
     for row, (window, chosen) in enumerate(zip(windows, frames, strict=True)):
         first = chosen[0]
-        block = np.asarray(features[window.video][first:chosen[-1] + 1], dtype=np.float32)
+        block = read_rows(features[window.video], first, chosen[-1] + 1)
         batch.features[row, :len(chosen)] = torch.from_numpy(block[chosen - first])
         batch.valid[row, :len(chosen)] = True
         if targets is not None:

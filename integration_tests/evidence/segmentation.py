@@ -21,15 +21,17 @@ from jaxtyping import Float
 
 from beast_lp.config import parse_config
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
+from beast_lp.features.extract import ExtractionSettings, extract_features
+from beast_lp.features.networks import vit_source
+from beast_lp.features.store import FeatureStore
 from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
 from beast_lp.pretraining.seeds import derive_seed
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
-from beast_lp.pretraining.weights import save_backbone
+from beast_lp.pretraining.weights import read_encoder, save_backbone
 from beast_lp.segmentation.labels import class_list, read_one_hot, scored
 from beast_lp.segmentation.metrics import macro_f1_of
 from beast_lp.segmentation.predict import predict
 from beast_lp.segmentation.split import hold_out_blocks
-from beast_lp.segmentation.tokens import TokenSource, ensure_tokens
 from beast_lp.segmentation.train import TrainingData, build_segmenter, train_segmenter
 
 DATA = Path(os.environ.get('BEAST_LP_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
@@ -73,7 +75,9 @@ def held_out_probabilities(
     raw = read_one_hot(labels)
     classes = class_list([raw.classes], None, [], False)
     target = scored(raw, classes, [], False, labels).target
-    tokens = ensure_tokens(video, store, TokenSource(str(backbone), GRID)).patches
+    source = vit_source(read_encoder(backbone), backbone)
+    settings = ExtractionSettings(patches=True, patch_grid=GRID)
+    tokens = FeatureStore.open(extract_features(source, [video], store, settings)[0]).patches
     assert tokens is not None and len(tokens) == len(target)
     fold = hold_out_blocks({'male': len(target)}, BLOCK, EVERY, GAP)
     train, test = fold.train['male'], fold.test['male']

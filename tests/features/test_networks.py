@@ -90,7 +90,7 @@ def test_a_gpu_gives_what_the_cpu_gives() -> None:
     assert source._device.type == 'cuda'
     on_gpu = source.encode(FRAMES, patches=True)
     source._device = torch.device('cpu')
-    source._network.cpu()
+    source.network.cpu()
     on_cpu = source.encode(FRAMES, patches=True)
     np.testing.assert_allclose(on_gpu.cls, on_cpu.cls, rtol=1e-2, atol=1e-2)
     assert on_gpu.patches is not None

@@ -9,7 +9,13 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
-from beast_lp.features.store import FeatureInfo, FeatureStore, find_stores, store_directories
+from beast_lp.features.store import (
+    FeatureInfo,
+    FeatureStore,
+    find_stores,
+    read_rows,
+    store_directories,
+)
 from beast_lp.features.writer import FeatureWriter, difference, write_store
 
 Rows = dict[str, np.ndarray]
@@ -45,6 +51,19 @@ def test_a_store_is_read_back_and_by_numpy_alone(
     ]
     size = sum(array.nbytes for array in (store.cls, store.patches, store.frame, store.time))
     assert size == 10 * info.bytes_per_frame
+
+
+def test_rows_are_read_without_mapping_them(
+    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+) -> None:
+    write_store(tmp_path / 'a', make_info(), **rows)
+    store = FeatureStore.open(tmp_path / 'a')
+    for array, expected in ((store.patches, rows['patches']), (rows['cls'], rows['cls'])):
+        assert array is not None
+        for start, stop in ((0, 10), (3, 4), (7, 99), (10, 12)):
+            found = read_rows(array, start, stop)
+            np.testing.assert_array_equal(found, expected[start:stop])
+            assert not isinstance(found, np.memmap) and found.base is not array
 
 
 def test_a_store_without_patches(tmp_path: Path, make_info: MakeInfo, rows: Rows) -> None:

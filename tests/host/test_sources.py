@@ -17,27 +17,13 @@ FRAMES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
 IMAGES = normalise(torch.from_numpy(FRAMES).permute(0, 3, 1, 2) / 255)
 
 
-@pytest.fixture
-def resnet_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
-    """Put a ResNet-18 where torch keeps what it downloaded; returns its tensors."""
-    from torchvision.models import ResNet18_Weights, resnet18
-
-    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
-    torch.manual_seed(0)
-    state = resnet18(weights=None).state_dict()
-    folder = tmp_path / 'hub' / 'checkpoints'
-    folder.mkdir(parents=True)
-    torch.save(state, folder / Path(ResNet18_Weights.IMAGENET1K_V1.url).name)
-    return state
-
-
 def test_a_resnet_gives_its_averaged_map_and_the_map(
     resnet_cache: dict[str, torch.Tensor],
 ) -> None:
     source = open_source('resnet18', (64, 96), 'fp32')
     assert isinstance(source, NetworkSource)
     assert (source.kind, source.dim, source.grid) == ('backbone', 512, (2, 3))
-    assert torch.equal(source._network.state_dict()['backbone.0.weight'],
+    assert torch.equal(source.network.state_dict()['backbone.0.weight'],
                        resnet_cache['conv1.weight'])
     source = open_source('resnet18', (64, 64), 'fp32')
     encoded = source.encode(FRAMES, patches=True)
@@ -62,7 +48,7 @@ def test_the_backbone_of_a_pose_model_is_read_as_a_plain_vit() -> None:
     torch.manual_seed(0)
     backbone = BeastBackbone(Architecture(64, 2, 2, 128, 16, (64, 64))).eval()
     source = _module_source(backbone, 'a model', 'pose model', (64, 64), 'fp32')
-    assert isinstance(source._network, LeanViT)
+    assert isinstance(source.network, LeanViT)
     encoded = source.encode(FRAMES, patches=True)
     with torch.no_grad():
         maps = backbone(IMAGES)

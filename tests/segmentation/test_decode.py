@@ -48,6 +48,22 @@ def test_no_bout_is_too_short_afterwards() -> None:
     assert one.tolist() == [1, 1]
 
 
+def test_short_bouts_go_in_the_order_of_a_loop_that_starts_anew_each_time() -> None:
+    rng = np.random.default_rng(5)
+    for least in (2, 3, 7, 40):
+        probabilities = rng.dirichlet(np.ones(3), size=60)
+        labels = probabilities.argmax(axis=1)
+        expected = labels.copy()
+        while len(bouts := find_bouts(expected)) > 1:
+            place = min(range(len(bouts)), key=lambda i: len(bouts[i]))
+            bout, frames = bouts[place], slice(bouts[place].start, bouts[place].stop)
+            if len(bout) >= least:
+                break
+            around = [b.label for b in (*bouts[max(0, place - 1):place], *bouts[place + 1:][:1])]
+            expected[frames] = max(around, key=lambda i: probabilities[frames, i].sum())
+        assert drop_short_bouts(labels, probabilities, least).tolist() == expected.tolist()
+
+
 def test_no_smoothing_is_the_most_probable_class() -> None:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), size=50)
     np.testing.assert_array_equal(decode(probabilities), probabilities.argmax(axis=1))

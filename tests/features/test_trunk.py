@@ -1,7 +1,6 @@
-"""Tokens of a ViT for every frame, and the layers that are left for training."""
+"""The tokens of a ViT in a store, and the layers that are left for training."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,15 @@ from transformers import ViTModel
 
 from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.extract import ExtractionSettings, extract_features
+from beast_lp.features.networks import NetworkSource, vit_source
+from beast_lp.features.patches import PatchReduction
+from beast_lp.features.source import Encoded, Source
+from beast_lp.features.store import FeatureStore
+from beast_lp.features.trunk import Trunk
 from beast_lp.pretraining.augmentation import normalise, to_unit
 from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
-from beast_lp.pretraining.weights import save_backbone
-from beast_lp.segmentation.tokens import TokenSource, ensure_tokens
+from beast_lp.pretraining.weights import read_encoder, save_backbone
 from beast_lp.video.read import iterate_frames
 
 WriteVideo = Callable[..., Path]
@@ -49,10 +53,19 @@ def _transformers_tokens(backbone: Path, video: Path) -> np.ndarray:
     return tokens.last_hidden_state.numpy()
 
 
+def _source(backbone: Path) -> NetworkSource:
+    return vit_source(read_encoder(backbone), backbone, precision='fp32')
+
+
+def _embed(source: Source, video: Path, directory: Path) -> FeatureStore:
+    settings = ExtractionSettings(batch_size=64, patches=True)
+    return FeatureStore.open(extract_features(source, [video], directory, settings, False)[0])
+
+
 def test_tokens_are_transformers_in_raster_order(
     backbone: Path, video: Path, tmp_path: Path,
 ) -> None:
-    store = ensure_tokens(video, tmp_path / 'store', TokenSource(str(backbone), None))
+    store = _embed(_source(backbone), video, tmp_path / 'store')
     expected = _transformers_tokens(backbone, video)
     assert store.patches is not None and store.info.grid == (3, 4)
     np.testing.assert_allclose(store.cls, expected[:, 0], atol=2e-5)
@@ -63,11 +76,11 @@ def test_tokens_are_transformers_in_raster_order(
 
 def test_a_coarser_grid_is_the_mean_of_neighbours(backbone: Path, video: Path) -> None:
     frames = np.stack(list(iterate_frames(video, (48, 64))))[:2]
-    _, fine = TokenSource(str(backbone), None).embed(frames)
-    _, coarse = TokenSource(str(backbone), 2).embed(frames)
-    maps = fine.reshape(2, 3, 4, 32)
+    maps = _source(backbone).encode(frames, patches=True).patches
+    assert maps is not None
+    coarse = PatchReduction((2, 2))(maps)
     # of 3 rows, both cells share the middle one
-    expected = [maps[:, rows, columns].mean(axis=(1, 2))
+    expected = [maps[:, :, rows, columns].mean(dim=(2, 3)).numpy()
                 for rows in (slice(0, 2), slice(1, 3)) for columns in (slice(0, 2), slice(2, 4))]
     np.testing.assert_allclose(coarse, np.stack(expected, axis=1), atol=1e-5)
 
@@ -75,31 +88,32 @@ def test_a_coarser_grid_is_the_mean_of_neighbours(backbone: Path, video: Path) -
 def test_hidden_tokens_and_their_layers_make_the_whole_vit(
     backbone: Path, video: Path, tmp_path: Path,
 ) -> None:
-    source = TokenSource(str(backbone), 2, unfreeze=2)
-    store = ensure_tokens(video, tmp_path / 'store', source)
-    assert store.patches is not None
+    source = Trunk(_source(backbone), unfreeze=2)
+    store = _embed(source, video, tmp_path / 'store')
+    assert store.patches is not None and store.info.grid == (1, 13)
     hidden = torch.from_numpy(np.asarray(store.patches, dtype=np.float32))
     found = source.tail()(hidden).detach().numpy()
     np.testing.assert_allclose(found, _transformers_tokens(backbone, video)[:, 1:], atol=1e-2)
+    assert source.hash != Trunk(_source(backbone), unfreeze=1).hash
 
 
 def test_an_interrupted_store_continues(
     backbone: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    source = TokenSource(str(backbone), None)
-    whole = ensure_tokens(video, tmp_path / 'whole', source)
-    embed, calls = source.embed, []
+    source = _source(backbone)
+    whole = _embed(source, video, tmp_path / 'whole')
+    encode, calls = source.encode, []
 
-    def killed(frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def killed(frames: np.ndarray, patches: bool) -> Encoded:
         calls.append(len(frames))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return embed(frames)
+        return encode(frames, patches)
 
-    monkeypatch.setattr(source, 'embed', killed)
+    monkeypatch.setattr(source, 'encode', killed)
     with pytest.raises(KeyboardInterrupt):
-        ensure_tokens(video, tmp_path / 'killed', source)
-    resumed = ensure_tokens(video, tmp_path / 'killed', source)
+        _embed(source, video, tmp_path / 'killed')
+    resumed = _embed(source, video, tmp_path / 'killed')
     # 64 frames, then the rest in vain, then the rest alone
     assert calls == [64, 6, 6]
     assert whole.patches is not None and resumed.patches is not None
@@ -110,10 +124,10 @@ def test_an_interrupted_store_continues(
 def test_features_of_other_weights_are_not_taken(
     backbone: Path, video: Path, tmp_path: Path,
 ) -> None:
-    source = TokenSource(str(backbone), None)
-    ensure_tokens(video, tmp_path / 'store', source)
-    source.info = replace(source.info, source_hash='other')
-    with pytest.raises(BeastError, match='another source_hash'):
-        ensure_tokens(video, tmp_path / 'store', source)
+    source = _source(backbone)
+    _embed(source, video, tmp_path / 'store')
+    source.hash = 'other'
+    with pytest.raises(BeastError, match='already holds other features: .* other weights'):
+        _embed(source, video, tmp_path / 'store')
     with pytest.raises(BeastError, match='unfreeze_layers=9, but .* has 3 layers'):
-        TokenSource(str(backbone), None, unfreeze=9)
+        Trunk(source, unfreeze=9)

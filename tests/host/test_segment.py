@@ -1,0 +1,78 @@
+"""Segmentation on a backbone of the host, over folds, and what is left of an interrupted run."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from beast_lp.errors import BeastError
+from beast_lp.host import segment
+
+WriteVideo = Callable[..., Path]
+
+FRAMES = 6
+
+
+@pytest.fixture
+def project(write_video: WriteVideo, tmp_path: Path) -> DictConfig:
+    """Return the config of three scored videos, half dark and half bright."""
+    names = ('a', 'b', 'c')
+    (tmp_path / 'labels').mkdir()
+    for number, name in enumerate(names):
+        bright = np.roll(np.arange(FRAMES) < FRAMES // 2, number)
+        write_video(f'{name}.mp4', [np.full((32, 32, 3), 200 * b, np.uint8) for b in bright])
+        pd.DataFrame({'dark': ~bright, 'bright': bright}).astype(int).to_csv(
+            tmp_path / 'labels' / f'{name}.csv'
+        )
+    return OmegaConf.create({'beast': {'segmentation': {
+        'source': 'resnet18', 'patch_grid': 2, 'labels': str(tmp_path / 'labels'),
+        'videos': [str(tmp_path / f'{name}.mp4') for name in names],
+        'split': {'by': 'folds', 'folds': 3},
+        'head': {'pooled_size': 8, 'hidden_size': 8, 'blocks': 1, 'lags': 1},
+        'fitting': {'epochs': 3, 'learning_rate': 1e-2},
+    }}})
+
+
+def test_a_backbone_of_the_host_is_segmented_over_folds(
+    resnet_cache: dict[str, torch.Tensor], project: DictConfig, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outcome = segment.train(project, tmp_path / 'run')
+    # every video is held out once, and of every frame there is a prediction
+    assert sorted(part.video for part in outcome.held_out) == ['a', 'b', 'c']
+    assert outcome.scores is not None
+    assert outcome.scores.summary['frames'].tolist() == [3 * FRAMES] * 2
+    assert set(outcome.history['fold']) == {'fold_0', 'fold_1', 'fold_2'}
+    assert np.load(tmp_path / 'run' / 'features' / 'a' / 'patches.npy').shape == (FRAMES, 4, 512)
+
+    # the second video fails; the same command goes on, another one is turned away
+    original, seen = segment.predict_video, []
+
+    def fails(trained: object, session: segment.Session) -> object:
+        seen.append(session.name)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+        return original(trained, session)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(segment, 'predict_video', fails)
+    with pytest.raises(KeyboardInterrupt):
+        segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+    with pytest.raises(BeastError, match='not empty'):
+        segment.predict(project, tmp_path / 'run', tmp_path / 'out', [tmp_path / 'a.mp4'])
+    before = (tmp_path / 'out' / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns
+    segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+    assert (tmp_path / 'out' / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns == before
+    assert set(pd.read_csv(tmp_path / 'out' / 'bouts.csv')['video']) == {'a', 'b', 'c'}
+    assert (tmp_path / 'out' / 'report.html').exists()
+    with pytest.raises(BeastError, match='not empty'):
+        segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+
+    # the cache now holds other weights
+    file = next((tmp_path / 'hub' / 'checkpoints').iterdir())
+    torch.save({**resnet_cache, 'bn1.weight': 2 * resnet_cache['bn1.weight']}, file)
+    with pytest.raises(BeastError, match='holds other weights than the model'):
+        segment.predict(project, tmp_path / 'run', tmp_path / 'other')

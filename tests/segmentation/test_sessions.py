@@ -1,0 +1,52 @@
+"""Where features come from, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beast_lp.config import SegmentationConfig
+from beast_lp.config.segmentation import FittingConfig
+from beast_lp.errors import BeastError
+from beast_lp.features.source import Encoded, Source
+from beast_lp.segmentation.sessions import Inputs, feature_source, open_sessions
+
+
+class Blank(Source):
+    """Frame PCA, as far as shapes go."""
+
+    name, kind, hash = 'blank', 'frame PCA', 'abc'
+    image_size, dim = (16, 16), 2
+
+    def encode(self, frames: np.ndarray, patches: bool) -> Encoded:
+        """Return zeros."""
+        return Encoded(np.zeros((len(frames), 2), np.float32), None)
+
+
+class Patched(Blank):
+    """A network with a map that is no ViT."""
+
+    name, kind, grid, patch_dim = 'patched', 'backbone', (1, 1), 2
+
+
+def test_a_source_that_does_not_serve_is_refused() -> None:
+    def named(name: str) -> Source:
+        assert name == 'x'
+        return Blank()
+
+    source = feature_source(SegmentationConfig(features='cls'), 'x', named)
+    assert isinstance(source, Blank)
+    with pytest.raises(BeastError, match=r'blank .frame PCA. has no patches; set .*features=cls'):
+        feature_source(SegmentationConfig(), 'x', named)
+    with pytest.raises(BeastError, match='does not say where the features come from'):
+        feature_source(SegmentationConfig(), None, named)
+    unfrozen = SegmentationConfig(fitting=FittingConfig(unfreeze_layers=1))
+    with pytest.raises(BeastError, match='unfreeze_layers=1 trains layers of a ViT, but patched'):
+        feature_source(unfrozen, 'x', lambda name: Patched())
+    assert feature_source(SegmentationConfig(features_dir='features'), None, named) is None
+
+
+def test_a_model_of_stored_features_asks_for_those_of_new_videos(tmp_path: Path) -> None:
+    inputs = Inputs([], [], tmp_path, None, None, None)
+    with pytest.raises(BeastError, match='set beast.segmentation.features_dir'):
+        open_sessions([tmp_path / 'a.mp4'], SegmentationConfig(), inputs, tmp_path, None)
