@@ -1,4 +1,4 @@
-"""The child processes of `video.py` and `embedding.py` on our side.
+"""The child processes of the other benchmarks on our side.
 
 Each prints one line of JSON at its end.
 """
@@ -110,14 +110,14 @@ def synthesise(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def repeat(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Write a video 4 times in a row into a longer one; count the frames of the one."""
+    """Write a video several times in a row into a longer one; count the frames of the one."""
     import av
 
     frames = 0
     with av.open(str(arguments.output), 'w') as container:
         stream = container.add_stream('libx264', rate=25, options={'preset': 'ultrafast'})
         stream.pix_fmt = 'yuv420p'
-        for repetition in range(4):
+        for repetition in range(arguments.times):
             with av.open(str(arguments.video)) as source:
                 for picture in source.decode(video=0):
                     if frames == 0:
@@ -129,6 +129,19 @@ def repeat(arguments: argparse.Namespace) -> dict[str, Any]:
                     frames += repetition == 0
         container.mux(stream.encode(None))
     return {'frames': frames}
+
+
+def weights(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Save a random backbone of a preset's size."""
+    from beast_lp.config import parse_config
+    from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
+    from beast_lp.pretraining.weights import save_backbone
+
+    config = parse_config({'preset': arguments.preset}).model
+    model = MaskedAutoencoder(config, decoder=False)
+    save_backbone(arguments.output, model.architecture, encoder_to_transformers(model))
+    return {'image_size': config.image_size, 'layers': config.num_layers,
+            'width': config.hidden_size}
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -184,7 +197,12 @@ def main() -> None:
     job = jobs.add_parser('repeat')
     job.add_argument('video', type=Path)
     job.add_argument('output', type=Path)
+    job.add_argument('--times', type=int, default=4)
     job.set_defaults(run=repeat)
+    job = jobs.add_parser('weights')
+    job.add_argument('preset')
+    job.add_argument('output', type=Path)
+    job.set_defaults(run=weights)
     job = jobs.add_parser('compare')
     job.add_argument('ours', type=Path)
     job.add_argument('theirs', type=Path)
