@@ -9,10 +9,11 @@ import pandas as pd
 import pytest
 
 from beast_lp.errors import BeastError
+from beast_lp.features.pca import frame_pca
 from beast_lp.host.compose import compose_config
 from beast_lp.host.segment import train
 from beast_lp.segmentation.labels import read_one_hot
-from beast_lp.video.read import count_frames
+from beast_lp.video.read import count_frames, find_videos
 
 Litpose = Callable[..., CompletedProcess[str]]
 SECTION = 'beast.segmentation'
@@ -109,6 +110,20 @@ def test_keypoints_go_through_the_same_network(
     ]), tmp_path / 'run')
     assert not (tmp_path / 'run' / 'features').exists()
     assert (tmp_path / 'run' / 'scores.csv').exists()
+
+
+def test_components_of_the_frames_go_through_the_same_network(
+    tiny_project: Path, settings: list[str], tmp_path: Path,
+) -> None:
+    path = tmp_path / 'frame_pca.npz'
+    frame_pca(path, find_videos(tiny_project.parent / 'videos'), 4, progress=False)
+    wanted = [*settings, f'{SECTION}.source="{path}"']
+    with pytest.raises(BeastError, match=r'frame PCA. has no patches; set .*features=cls'):
+        train(compose_config(tiny_project, wanted), tmp_path / 'run')
+    outcome = train(
+        compose_config(tiny_project, [*wanted, f'{SECTION}.features=cls']), tmp_path / 'run'
+    )
+    assert outcome.summary['size of a frame'] == '4'
 
 
 def test_a_bad_label_file_ends_in_one_sentence_and_no_result(

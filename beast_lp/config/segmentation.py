@@ -134,6 +134,8 @@ class SegmentationConfig:
     keypoints_dir: Optional[str] = None
     # patches along the longer side that are stored per frame; null: all
     patch_grid: Optional[int] = 7
+    # leading principal components of a patch that are stored; null: all channels
+    patch_dim: Optional[int] = None
     split: SplitConfig = field(default_factory=SplitConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     fitting: FittingConfig = field(default_factory=FittingConfig)
@@ -144,15 +146,19 @@ class SegmentationConfig:
         check_choice(f'{_SECTION}.label_format', self.label_format, ('auto', 'one_hot', 'boris'))
         check_choice(f'{_SECTION}.background', self.background, ('unscored', 'class'))
         check_choice(f'{_SECTION}.features', self.features, ('patches', 'cls', 'keypoints'))
-        if self.patch_grid is not None:
-            check_range(f'{_SECTION}.patch_grid', self.patch_grid, 1)
+        for name in ('patch_grid', 'patch_dim'):
+            if getattr(self, name) is not None:
+                check_range(f'{_SECTION}.{name}', getattr(self, name), 1)
         if self.features == 'keypoints' and self.keypoints_dir is None:
             raise BeastError(
                 f'{_SECTION}.features=keypoints needs {_SECTION}.keypoints_dir, the folder of '
                 'prediction files <video_stem>.csv'
             )
-        if self.fitting.unfreeze_layers and (self.features != 'patches' or self.features_dir):
+        if self.fitting.unfreeze_layers and (
+            self.features != 'patches' or self.features_dir or self.patch_dim
+        ):
             raise BeastError(
                 f'{_SECTION}.fitting.unfreeze_layers trains layers of a ViT, so it needs '
-                f'{_SECTION}.features=patches and no {_SECTION}.features_dir'
+                f'{_SECTION}.features=patches and neither {_SECTION}.features_dir nor '
+                f'{_SECTION}.patch_dim'
             )

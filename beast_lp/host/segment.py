@@ -39,6 +39,7 @@ from beast_lp.segmentation.sessions import (
 )
 from beast_lp.segmentation.stage import (
     Outcome,
+    SegmentationFiles,
     Trained,
     claimed,
     load_trained,
@@ -144,7 +145,10 @@ def _sessions(
     trained: Trained, inputs: Inputs, videos: Sequence[Path], output_dir: Path,
 ) -> list[Session]:
     """Open the features of videos, computing what is missing."""
-    return open_sessions(videos, trained.config, inputs, output_dir / 'features', trained.source)
+    return open_sessions(
+        videos, trained.config, inputs, SegmentationFiles(output_dir).features, trained.source,
+        SegmentationFiles(trained.directory).features,
+    )
 
 
 def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:

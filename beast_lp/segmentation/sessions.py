@@ -1,6 +1,7 @@
 """The videos of a project with their features and labels, each frame by its number."""
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
+from beast_lp.features.patches import BASIS_NAME
 from beast_lp.features.source import Source
 from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
@@ -68,7 +70,8 @@ class Session:
         frames: of the whole video.
         fps: frames per second.
         source: what made the features.
-        source_hash: of its weights; empty for keypoints.
+        made_by: all that features must have in common to be those of one model: weights, image
+            size, patches and their basis.
     """
 
     name: str
@@ -78,7 +81,7 @@ class Session:
     frames: int
     fps: float
     source: str
-    source_hash: str
+    made_by: str
 
     @property
     def times(self) -> Float[np.ndarray, ' frames']:
@@ -119,7 +122,7 @@ def feature_source(
 
 def open_sessions(
     videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
-    source: Source | None,
+    source: Source | None, trained: Path | None = None,
 ) -> list[Session]:
     """Open the features of videos; what a backbone has to compute first, it computes.
 
@@ -129,14 +132,33 @@ def open_sessions(
         inputs: where they are.
         directory: of the stores that are computed.
         source: what makes the features, where they do not come from files.
+        trained: the same directory of the run that trained the model, if it is another one.
 
     Raises:
-        BeastError: if features are missing or not those of the video.
+        BeastError: if features are missing, not those of the video, or not of one kind.
     """
+    sessions = _open(videos, config, inputs, directory, source, trained)
+    for session in sessions:
+        if session.made_by != sessions[0].made_by:
+            raise BeastError(
+                f'the features of {sessions[0].name} and {session.name} differ in what made them '
+                f'({sessions[0].made_by}; {session.made_by}); make all in the same way'
+            )
+    return sessions
+
+
+def _open(
+    videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
+    source: Source | None, trained: Path | None,
+) -> list[Session]:
     if config.features == 'keypoints':
         return [_from_keypoints(name, video, inputs.keypoints_dir)
                 for name, video in zip(store_names(videos), videos, strict=True)]
     if source is not None:
+        if trained is not None and (trained / BASIS_NAME).exists():
+            # components of other videos would be other features
+            directory.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(trained / BASIS_NAME, directory / BASIS_NAME)
         folders = extract_features(source, videos, directory, _extraction(config, source))
     elif inputs.features_dir is not None:
         folders = store_directories(inputs.features_dir, videos)
@@ -154,9 +176,11 @@ def _extraction(config: SegmentationConfig, source: Source) -> ExtractionSetting
     if config.features == 'cls':
         return ExtractionSettings()
     grid = config.patch_grid
-    if grid is None or isinstance(source, Trunk) or source.grid is None:
-        return ExtractionSettings(patches=True)
-    return ExtractionSettings(patches=True, patch_grid=min(grid, max(source.grid)))
+    if isinstance(source, Trunk):
+        grid = None
+    elif grid is not None and source.grid is not None:
+        grid = min(grid, max(source.grid))
+    return ExtractionSettings(patches=True, patch_grid=grid, patch_dim=config.patch_dim)
 
 
 def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
@@ -171,9 +195,13 @@ def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
             f'beast: the features in {store.directory} were made of another file than {video}, or '
             'of frames that were cropped to boxes'
         )
+    info = store.info
+    made_by = f'weights {info.source_hash}, images {info.image_size}'
+    if kind == 'patches':
+        made_by += f', patches {info.grid}, basis {info.patch_basis}'
     return Session(
-        store.directory.name, video, features, store.frame, store.info.frames,
-        store.info.fps or 1.0, store.info.source, store.info.source_hash,
+        store.directory.name, video, features, store.frame, info.frames, info.fps or 1.0,
+        info.source, made_by,
     )
 
 
@@ -189,7 +217,8 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
     # the network itself adds the differences between frames, which are the velocities
     values = keypoint_features(positions)
     return Session(
-        name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0, 'keypoints', ''
+        name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0, 'keypoints',
+        f'{values.shape[1] // 2} keypoints',
     )
 
 

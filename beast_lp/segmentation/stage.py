@@ -152,7 +152,8 @@ def run_training(
         write_table(outcome.history, output_dir / 'metrics.csv')
         description = {
             'classes': classes, 'shape': list(sessions[0].features.shape[1:]),
-            'source': inputs.source, 'source_hash': sessions[0].source_hash,
+            'source': inputs.source, 'source_hash': source.hash if source else None,
+            'made_by': sessions[0].made_by,
             'members': [[fold.name, number] for fold in folds
                         for number in range(config.fitting.ensemble)],
         }
@@ -346,7 +347,7 @@ class Trained:
     classes: tuple[str, ...]
     models: list[Segmenter]
     source: Source | None
-    source_hash: str
+    made_by: str
 
 
 def load_trained(directory: Path, open_source: OpenSource) -> Trained:
@@ -384,7 +385,7 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         )
         models.append(model.eval())
     return Trained(directory, config, tuple(description['classes']), models, source,
-                   description['source_hash'])
+                   description['made_by'])
 
 
 def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.ndarray]:
@@ -396,10 +397,11 @@ def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.nd
     Raises:
         BeastError: if the features are of another source than the models'.
     """
-    if session.source_hash != trained.source_hash:
+    if session.made_by != trained.made_by:
         raise BeastError(
-            f'the features of {session.name} come from {session.source}, with other weights than '
-            f'those that the model in {trained.directory} was trained on; embed the video again'
+            f'the features of {session.name} ({session.source}: {session.made_by}) are not like '
+            f'those that the model in {trained.directory} was trained on ({trained.made_by}); '
+            'make them in the same way'
         )
     rows = predict(trained.models, session.features)
     members = np.stack([to_all_frames(r, session.frame, session.frames) for r in rows])

@@ -70,10 +70,11 @@ class Bench:
         model: str | None = None, epochs: int = 1,
     ) -> Child:
         config, video = self.directory / f'{output}.yaml', self._video(times)
-        # JSON is YAML
+        # JSON is YAML; the shortest video fills a batch, so that longer ones do not make it larger
         config.write_text(json.dumps({'beast': {'segmentation': {
             'videos': str(video), 'labels': str(video.parent), 'split': {'by': 'block'},
-            'fitting': {'epochs': epochs, 'learning_rate': 1e-3}, **settings,
+            'fitting': {'epochs': epochs, 'learning_rate': 1e-3, 'batch_size': 4,
+                        'sequence_frames': 300}, **settings,
         }}}))
         chosen = ['--model_dir', self.directory / model] if model else []
         return run_child([

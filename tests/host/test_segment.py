@@ -29,7 +29,7 @@ def project(write_video: WriteVideo, tmp_path: Path) -> DictConfig:
             tmp_path / 'labels' / f'{name}.csv'
         )
     return OmegaConf.create({'beast': {'segmentation': {
-        'source': 'resnet18', 'patch_grid': 2, 'labels': str(tmp_path / 'labels'),
+        'source': 'resnet18', 'patch_grid': 2, 'patch_dim': 5, 'labels': str(tmp_path / 'labels'),
         'videos': [str(tmp_path / f'{name}.mp4') for name in names],
         'split': {'by': 'folds', 'folds': 3},
         'head': {'pooled_size': 8, 'hidden_size': 8, 'blocks': 1, 'lags': 1},
@@ -47,7 +47,7 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     assert outcome.scores is not None
     assert outcome.scores.summary['frames'].tolist() == [3 * FRAMES] * 2
     assert set(outcome.history['fold']) == {'fold_0', 'fold_1', 'fold_2'}
-    assert np.load(tmp_path / 'run' / 'features' / 'a' / 'patches.npy').shape == (FRAMES, 4, 512)
+    assert np.load(tmp_path / 'run' / 'features' / 'a' / 'patches.npy').shape == (FRAMES, 4, 5)
 
     # the second video fails; the same command goes on, another one is turned away
     original, seen = segment.predict_video, []
@@ -59,17 +59,21 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
         return original(trained, session)  # type: ignore[arg-type]
 
     monkeypatch.setattr(segment, 'predict_video', fails)
+    out, videos = tmp_path / 'out', [tmp_path / 'a.mp4', tmp_path / 'b.mp4']
     with pytest.raises(KeyboardInterrupt):
-        segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+        segment.predict(project, tmp_path / 'run', out, videos)
     with pytest.raises(BeastError, match='not empty'):
-        segment.predict(project, tmp_path / 'run', tmp_path / 'out', [tmp_path / 'a.mp4'])
-    before = (tmp_path / 'out' / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns
-    segment.predict(project, tmp_path / 'run', tmp_path / 'out')
-    assert (tmp_path / 'out' / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns == before
-    assert set(pd.read_csv(tmp_path / 'out' / 'bouts.csv')['video']) == {'a', 'b', 'c'}
-    assert (tmp_path / 'out' / 'report.html').exists()
+        segment.predict(project, tmp_path / 'run', out, videos[:1])
+    before = (out / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns
+    segment.predict(project, tmp_path / 'run', out, videos)
+    assert (out / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns == before
+    # the components of a patch are those of training, not of these videos
+    fitted, used = (folder / 'features' / 'patch_basis.npz' for folder in (tmp_path / 'run', out))
+    assert used.read_bytes() == fitted.read_bytes()
+    assert set(pd.read_csv(out / 'bouts.csv')['video']) == {'a', 'b'}
+    assert (out / 'report.html').exists()
     with pytest.raises(BeastError, match='not empty'):
-        segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+        segment.predict(project, tmp_path / 'run', out, videos)
 
     # the cache now holds other weights
     file = next((tmp_path / 'hub' / 'checkpoints').iterdir())
