@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import safetensors.torch
+import torch
 from omegaconf import OmegaConf
 
 from beast_lp.config import SegmentationConfig
@@ -383,7 +384,7 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         model.load_state_dict(
             safetensors.torch.load_file(files.member(fold, number) / 'model.safetensors')
         )
-        models.append(model.eval())
+        models.append(model.to('cuda' if torch.cuda.is_available() else 'cpu').eval())
     return Trained(directory, config, tuple(description['classes']), models, source,
                    description['made_by'])
 

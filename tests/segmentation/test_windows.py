@@ -58,6 +58,21 @@ def test_balanced_windows_show_a_rare_class_as_often() -> None:
     assert all(w.stop - w.start == 50 for w in drawn)
 
 
+def test_balanced_windows_lie_around_trained_frames_of_all_videos() -> None:
+    rng = np.random.default_rng(0)
+    train = [rng.random(300) < 0.98, np.zeros(40, dtype=bool), np.ones(90, dtype=bool)]
+    targets = [np.zeros(300, dtype=int), np.ones(40, dtype=int), np.full(90, UNSCORED)]
+    targets[2][60:63] = 2
+    drawn = [w for _ in range(40) for w in balanced_windows(train, targets, 20, 5, rng)]
+    for window in drawn:
+        assert train[window.video][window.first:window.last].all()
+        assert window.stop - window.start <= 20
+    last = [window for window in drawn if window.video == 2]
+    # class 1 is in no frame that is trained on; half are drawn around class 2
+    assert 0.4 < len(last) / len(drawn) < 0.6
+    assert all(window.start < 63 and window.stop > 60 for window in last)
+
+
 def test_a_batch_holds_the_frames_and_pads_the_rest() -> None:
     features = [np.arange(40, dtype=np.float16).reshape(20, 2), np.ones((9, 2), np.float16)]
     targets = [np.arange(20) % 3, np.zeros(9, dtype=int)]
