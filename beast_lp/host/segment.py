@@ -22,6 +22,7 @@ from beast_lp.reports.segmentation import (
     write_segmentation_report,
 )
 from beast_lp.segmentation.clip import write_clip
+from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.outputs import (
     bout_table,
@@ -30,13 +31,7 @@ from beast_lp.segmentation.outputs import (
     write_prediction,
     write_table,
 )
-from beast_lp.segmentation.sessions import (
-    Inputs,
-    Session,
-    find_label_files,
-    load_labels,
-    open_sessions,
-)
+from beast_lp.segmentation.sessions import Inputs, Session, open_sessions
 from beast_lp.segmentation.stage import (
     Outcome,
     SegmentationFiles,

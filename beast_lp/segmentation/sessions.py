@@ -1,4 +1,4 @@
-"""The videos of a project with their features and labels, each frame by its number."""
+"""The videos of a project with their features, each frame by its number."""
 
 import logging
 import shutil
@@ -17,16 +17,6 @@ from beast_lp.features.patches import BASIS_NAME
 from beast_lp.features.source import Source
 from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
-from beast_lp.segmentation.labels import (
-    BACKGROUND,
-    Labels,
-    check_length,
-    class_list,
-    events_to_labels,
-    read_boris,
-    read_one_hot,
-    scored,
-)
 from beast_lp.segmentation.windows import Features
 from beast_lp.video.read import count_frames, probe
 from beast_lp.video.records import source_key
@@ -220,93 +210,3 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
         name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0, 'keypoints',
         f'{values.shape[1] // 2} keypoints',
     )
-
-
-# ---------------------------------------------------------------------------------------------
-# labels
-# ---------------------------------------------------------------------------------------------
-
-
-def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
-    """Return the label file of every video that has one.
-
-    Args:
-        videos: files.
-        labels: a folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table for all.
-
-    Raises:
-        BeastError: if there is none at all.
-    """
-    if labels.is_file():
-        return dict.fromkeys(videos, labels)
-    found = {
-        video: path for video in videos for suffix in ('.tsv', '.csv')
-        if (path := labels / f'{video.stem}{suffix}').is_file()
-    }
-    if not found:
-        raise BeastError(
-            f'no label file in {labels} belongs to a video: looked for '
-            f'{videos[0].stem}.csv (or .tsv) and the like; set beast.segmentation.labels'
-        )
-    return found
-
-
-def load_labels(
-    sessions: Sequence[Session], files: dict[Path, Path], config: SegmentationConfig,
-    classes: Sequence[str] | None = None,
-) -> tuple[tuple[str, ...], list[Labels]]:
-    """Read the labels of videos in terms of the project's classes.
-
-    Args:
-        sessions: each with a label file.
-        files: by video.
-        config: formats, classes, what counts as unscored.
-        classes: of a trained model; None takes them from the config and the files.
-
-    Returns:
-        the classes, and the labels of all frames of each video.
-
-    Raises:
-        BeastError: for labels that cannot be used.
-    """
-    events = {}
-    one_hot = {}
-    for session in sessions:
-        path = files[session.video]
-        kind = config.label_format
-        if kind == 'auto':
-            kind = 'boris' if _looks_like_events(path) else 'one_hot'
-        if kind == 'boris':
-            events[session.video] = read_boris(path, session.video.stem, config.subject)
-        else:
-            one_hot[session.video] = read_one_hot(path)
-            check_length(len(one_hot[session.video]), session.frames, path, session.video)
-    background = config.background == 'class'
-    behaviors = sorted({event.behavior for found in events.values() for event in found})
-    found = [labels.classes for labels in one_hot.values()]
-    if events:
-        found.append((BACKGROUND, *behaviors))
-    if classes is None:
-        classes = class_list(found, config.classes, config.ignore, background)
-    result = []
-    for session in sessions:
-        path = files[session.video]
-        raw = one_hot.get(session.video)
-        if raw is None:
-            raw = events_to_labels(
-                events[session.video], (BACKGROUND, *behaviors), session.times, path
-            )
-        result.append(scored(raw, classes, config.ignore, background, path))
-    return tuple(classes), result
-
-
-def _looks_like_events(path: Path) -> bool:
-    """Tell a table of events from one of frames: it has a column Behavior."""
-    try:
-        with path.open(encoding='utf-8-sig') as file:
-            head = [line for line, _ in zip(file, range(40), strict=False)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BeastError(f'{path} cannot be read as text ({error}); replace it') from error
-    cells = [cell.strip(' "\n') for line in head
-             for cell in line.replace('\t', ',').replace(';', ',').split(',')]
-    return 'Behavior' in cells

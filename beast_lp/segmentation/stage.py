@@ -23,6 +23,7 @@ from beast_lp.features.trunk import Trunk
 from beast_lp.pretraining.seeds import numpy_generator
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import HeldOut, Scores, evaluate, held_out_parts
+from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.labels import UNSCORED, Labels
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.outputs import Prediction, write_table
@@ -32,8 +33,6 @@ from beast_lp.segmentation.sessions import (
     OpenSource,
     Session,
     feature_source,
-    find_label_files,
-    load_labels,
     open_sessions,
 )
 from beast_lp.segmentation.split import (
