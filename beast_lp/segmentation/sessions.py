@@ -59,6 +59,7 @@ class Session:
         frame: ordinals of those frames, rising.
         frames: of the whole video.
         fps: frames per second.
+        frame_bytes: what a frame takes on disk.
         source: what made the features.
         made_by: all that features must have in common to be those of one model: weights, image
             size, patches and their basis.
@@ -70,6 +71,7 @@ class Session:
     frame: Int[np.ndarray, ' rows']
     frames: int
     fps: float
+    frame_bytes: int
     source: str
     made_by: str
 
@@ -191,7 +193,7 @@ def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
         made_by += f', patches {info.grid}, basis {info.patch_basis}'
     return Session(
         store.directory.name, video, features, store.frame, info.frames, info.fps or 1.0,
-        info.source, made_by,
+        info.bytes_per_frame, info.source, made_by,
     )
 
 
@@ -207,6 +209,6 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
     # the network itself adds the differences between frames, which are the velocities
     values = keypoint_features(positions)
     return Session(
-        name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0, 'keypoints',
-        f'{values.shape[1] // 2} keypoints',
+        name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0,
+        round(path.stat().st_size / frames), 'keypoints', f'{values.shape[1] // 2} keypoints',
     )

@@ -303,11 +303,11 @@ def _summary(
 ) -> dict[str, str]:
     counts = {name: sum(int((own.target == number).sum()) for own in labels)
               for number, name in enumerate(classes)}
-    features = sessions[0].features
-    per_hour = features[:1].nbytes * 3600 * sessions[0].fps / 1e9
+    shape = sessions[0].features.shape[1:]
+    per_hour = sessions[0].frame_bytes * 3600 * sessions[0].fps / 1e9
     return {
         'features': f'{config.features} of {sessions[0].source}',
-        'size of a frame': ' x '.join(map(str, features.shape[1:])),
+        'size of a frame': ' x '.join(map(str, shape)),
         'disk per hour of video': f'{per_hour:.2f} GB',
         'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
         'scored frames': ', '.join(f'{name} {count}' for name, count in counts.items()),
