@@ -3,7 +3,6 @@
 
 import logging
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +78,7 @@ def predict(
     """
     trained, inputs, found = _open(cfg, model_dir, videos)
     bouts, shown = [], []
-    with _claimed('predict', output_dir, model_dir, found):
+    with claimed(output_dir, {'action': 'predict', 'model_dir': str(model_dir)}):
         for session in _sessions(trained, inputs, found, output_dir):
             prediction, _ = predict_video(trained, session)
             write_prediction(prediction, output_dir)
@@ -111,7 +110,7 @@ def evaluate(
     trained, inputs, found = _open(cfg, model_dir, videos)
     files = find_label_files(found, inputs.labels)
     found = [video for video in found if video in files]
-    with _claimed('evaluate', output_dir, model_dir, found):
+    with claimed(output_dir, {'action': 'evaluate', 'model_dir': str(model_dir)}):
         sessions = _sessions(trained, inputs, found, output_dir)
         _, labels = load_labels(sessions, files, trained.config, trained.classes)
         outcome = run_evaluation(trained, sessions, labels, output_dir)
@@ -126,14 +125,6 @@ def _open(
     inputs = resolve(cfg, parse_config(cfg.get('beast')).segmentation)
     found = find_videos([Path(START_DIR, video) for video in videos]) if videos else inputs.videos
     return load_trained(model_dir, open_source), inputs, list(found)
-
-
-def _claimed(
-    action: str, output_dir: Path, model_dir: Path, videos: Sequence[Path],
-) -> AbstractContextManager[None]:
-    return claimed(output_dir, {
-        'action': action, 'model_dir': str(model_dir), 'videos': [str(video) for video in videos],
-    })
 
 
 def _sessions(

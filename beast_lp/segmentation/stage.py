@@ -449,7 +449,8 @@ def claimed(directory: Path, work: Mapping[str, Any]) -> Iterator[None]:
 
     Args:
         directory: of this work alone.
-        work: what is done, by which an interrupted run is known again.
+        work: by which an interrupted run is known again; not its videos, of which a damaged one
+            may have been taken out.
 
     Raises:
         BeastError: if something else is in it, or another process does this work.

@@ -49,7 +49,7 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     assert set(outcome.history['fold']) == {'fold_0', 'fold_1', 'fold_2'}
     assert np.load(tmp_path / 'run' / 'features' / 'a' / 'patches.npy').shape == (FRAMES, 4, 5)
 
-    # the second video fails; the same command goes on, another one is turned away
+    # the second video fails; the same command goes on, another is turned away
     original, seen = segment.predict_video, []
 
     def fails(trained: object, session: segment.Session) -> object:
@@ -63,7 +63,7 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     with pytest.raises(KeyboardInterrupt):
         segment.predict(project, tmp_path / 'run', out, videos)
     with pytest.raises(BeastError, match='not empty'):
-        segment.predict(project, tmp_path / 'run', out, videos[:1])
+        segment.evaluate(project, tmp_path / 'run', out, videos)
     before = (out / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns
     segment.predict(project, tmp_path / 'run', out, videos)
     assert (out / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns == before
