@@ -1,7 +1,7 @@
-"""Other versions of the host: `BEAST_LP_HOSTS="2.3.0 2.4.2" pytest integration_tests/test_hosts.py`.
+"""Other versions of the host, where they are asked for.
 
-Each is installed without its dependencies into a folder that goes before the installed one, so this
-needs the package index. Nothing runs where the variable is not set.
+`BEAST_LP_HOSTS="2.3.0 2.4.2" pytest -s integration_tests/test_hosts.py` installs each, without its
+dependencies, into a folder that goes before the installed host, so this needs the package index.
 """
 
 import os

@@ -217,13 +217,13 @@ def test_boxes_crop_what_another_model_trains_on(
     # in the coordinates of the whole frame again
     for axis, corner in enumerate(['x', 'y']):
         inside = found[:, :, axis] - boxes[corner].to_numpy()[:, None]
-        assert (-8 < inside).all() and (inside < 64 + 8).all()
+        assert (inside > -8).all() and (inside < 64 + 8).all()
 
 
 def _litpose(command: str, *arguments: object) -> None:
     """Run one of the host's commands in this process."""
     module = COMMANDS[command]
-    module.handle(module.get_parser().parse_args([command, *map(str, arguments)]))
+    module.handle(module.get_parser().parse_args(list(map(str, arguments))))
 
 
 @pytest.mark.parametrize('kind', ['heatmap', 'heatmap_multiview_transformer'])
@@ -249,6 +249,7 @@ def test_a_compiled_model_predicts_the_same(
 
 
 @pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
 @pytest.mark.parametrize('kind', KINDS)
 def test_semi_supervised_models_train(
     kind: str, project: DictConfig, pretraining: Path, tmp_path: Path,
