@@ -126,3 +126,13 @@ def test_a_variant_differs_from_the_default_in_what_it_says(name: str) -> None:
     plain = compose_config(ROOT / 'configs' / 'variants' / 'beast.yaml',
                            [f'beast.{key}={value}' for key, value in VARIANTS[name].items()])
     assert parse_config(plain.beast) == wanted
+
+
+def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() -> None:
+    assert parse_config({}).model.image_size == [224, 224]
+    config = parse_config({'model': {'patch_size': 16}}, (128, 384))
+    assert (config.model.image_size, config.windows.longest_side) == ([128, 384], 384)
+    for section in ({'preset': 'laptop'}, {'model': {'image_size': 128}}):
+        config = parse_config(section, (128, 384))
+        assert config.model.image_size == [128, 128]
+        assert config.windows.longest_side == parse_config(section).windows.longest_side

@@ -75,13 +75,16 @@ class BeastConfig:
         check_range('beast.num_nodes', self.num_nodes, 1)
 
 
-def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:
+def parse_config(
+    section: Mapping[str, Any] | DictConfig | None, image_size: tuple[int, int] | None = None,
+) -> BeastConfig:
     """Turn the `beast:` section of a pose config into its typed form.
 
-    Precedence: the schema's defaults, then the preset, then the user's keys.
+    Precedence: the schema's defaults, then `image_size`, then the preset, then the user's keys.
 
     Args:
         section: the mapping under `beast:`; an absent or empty one means all defaults.
+        image_size: px, (height, width) of the images that the backbone is for, where it is known.
 
     Returns:
         the checked configuration.
@@ -100,7 +103,10 @@ def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:
     preset = user.get('preset', BeastConfig.preset)
     check_choice('beast.preset', str(preset), tuple(PRESETS))
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(BeastConfig), PRESETS[preset], user)
+        merged = OmegaConf.merge(
+            OmegaConf.structured(BeastConfig),
+            _for_images(image_size, PRESETS[preset], user), PRESETS[preset], user,
+        )
     except OmegaConfBaseException as error:
         raise BeastError(_type_sentence(error)) from error
     return cast(BeastConfig, OmegaConf.to_object(merged))
@@ -109,6 +115,17 @@ def parse_config(section: Mapping[str, Any] | DictConfig | None) -> BeastConfig:
 def config_yaml(config: BeastConfig) -> str:
     """Write a configuration as the YAML that `parse_config` reads back to the same values."""
     return OmegaConf.to_yaml(OmegaConf.create({'beast': OmegaConf.structured(config)}))
+
+
+def _for_images(
+    image_size: tuple[int, int] | None, *given: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the defaults that follow from the size of the images, where none is given."""
+    if image_size is None or any('image_size' in settings.get('model', {}) for settings in given):
+        return {}
+    # clips no smaller than the images, which would be enlarged from them
+    longest = max(WindowConfig.longest_side, *image_size)
+    return {'model': {'image_size': list(image_size)}, 'windows': {'longest_side': longest}}
 
 
 def _normalise(section: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from transformers import ViTConfig, ViTModel
 from beast_lp.errors import BeastError
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
 from beast_lp.host.patches import STRIDE
+from beast_lp.host.softargmax import warn_of_soft_argmax
 from beast_lp.pretraining.weights import Architecture, load_into_vit, read_encoder
 
 # A pose checkpoint holds the backbone's weights itself; in place of the path that they came from,
@@ -57,6 +58,7 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
         raise BeastError(NO_REGRESSION)
     if not checkpoint:
         raise BeastError(NO_WEIGHTS)
+    warn_of_soft_argmax()
     if str(checkpoint).startswith(ARCHITECTURE_PREFIX):
         architecture = Architecture.from_json(checkpoint.removeprefix(ARCHITECTURE_PREFIX))
         return BeastBackbone(architecture), architecture.hidden_size

@@ -42,3 +42,11 @@ def data_dir(cfg: DictConfig) -> Path:
     """
     wanted = OmegaConf.select(cfg, 'data.data_dir', default=None)
     return Path(START_DIR, str(wanted or ''))
+
+
+def pose_image_size(cfg: DictConfig) -> tuple[int, int] | None:
+    """Return the size in px, (height, width), of the pose model's images, if the config has it."""
+    height, width = (
+        OmegaConf.select(cfg, f'data.image_resize_dims.{side}') for side in ('height', 'width')
+    )
+    return (int(height), int(width)) if height and width else None

@@ -151,7 +151,8 @@ def extend_train(module: ModuleType) -> None:
 # ---------------------------------------------------------------------------------------------
 
 
-def _host_version() -> str:
+def host_version() -> str:
+    """Return the version of the installed host, `unknown` where none is recorded."""
     try:
         return version('lightning-pose')
     except PackageNotFoundError:
@@ -160,7 +161,7 @@ def _host_version() -> str:
 
 
 def _check_version() -> None:
-    numbers = tuple(int(part) for part in _host_version().split('.')[:3] if part.isdigit())
+    numbers = tuple(int(part) for part in host_version().split('.')[:3] if part.isdigit())
     if numbers and numbers < OLDEST_HOST:
         raise HostMismatch(f'it needs {".".join(map(str, OLDEST_HOST))} or newer')
 
@@ -169,7 +170,7 @@ def _refuse(problem: str) -> None:
     global _refusal
     if not _refusal:
         _refusal = (
-            f'beast-lp does not work with the installed lightning-pose {_host_version()} '
+            f'beast-lp does not work with the installed lightning-pose {host_version()} '
             f'({problem}); update one of the two, or use another backbone'
         )
         logger.warning(_refusal)

@@ -57,11 +57,35 @@ def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
     if checkpoint:
         checkpoint = absolute_path(str(checkpoint), cfg)
     elif cfg.get('beast') is not None:
+        check_before_pretraining(cfg)
         checkpoint = str(_pretraining_stage(cfg, Path(model_dir or Path.cwd()).absolute()))
     else:
         raise BeastError(NO_WEIGHTS)
     with open_dict(cfg):
         cfg.model.backbone_checkpoint = checkpoint
+
+
+def check_before_pretraining(cfg: DictConfig) -> None:
+    """Refuse now what the host would refuse once the pretraining stage is over.
+
+    Raises:
+        BeastError: with the host's reason.
+    """
+    # late: the host's models take seconds to import
+    import torch
+    from lightning_pose.api import ModelConfig
+    from lightning_pose.models import check_if_semi_supervised
+
+    try:
+        ModelConfig(cfg).validate()
+    except AssertionError as error:
+        raise BeastError(f'Lightning Pose cannot train with this config: {error}') from error
+    losses = cfg.model.get('losses_to_use')
+    if check_if_semi_supervised(losses) and not torch.cuda.is_available():
+        raise BeastError(
+            f'model.losses_to_use {list(losses)} needs an NVIDIA GPU, which this machine lacks; '
+            'set model.losses_to_use=[] or train on another'
+        )
 
 
 @contextmanager

@@ -1,18 +1,19 @@
 """Sources of features that a person names on the command line, the host's models among them."""
 
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from jaxtyping import Float
 from lightning_pose.api import Model
 from lightning_pose.models.backbones import factory
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.pca import open_frame_pca
 from beast_lp.features.source import Source
+from beast_lp.host.compose import pose_image_size
 from beast_lp.pretraining.weights import Architecture, Encoder, disk_name, read_encoder
 
 # px; what the backbones of the host were trained at
@@ -140,9 +141,6 @@ def pose_source(
             f'{model_dir} has a config.yaml that is not that of a pose model; give the output '
             'directory of `litpose train` or of `litpose pretrain`'
         )
-    height, width = (
-        OmegaConf.select(cfg, f'data.image_resize_dims.{side}') for side in ('height', 'width')
-    )
     try:
         model = Model.from_dir(model_dir)
         model._load()
@@ -152,7 +150,9 @@ def pose_source(
             '`litpose train`'
         ) from error
     assert model.model is not None
-    size = image_size or (int(height), int(width))
+    size = image_size or pose_image_size(cast(DictConfig, cfg))
+    if size is None:
+        raise BeastError(f'{model_dir} does not say its image size; give --image_size')
     return _module_source(model.model.backbone, str(model_dir), 'pose model', size, precision)
 
 

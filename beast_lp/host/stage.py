@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import compose_config, data_dir
+from beast_lp.host.compose import compose_config, data_dir, pose_image_size
 from beast_lp.host.pose import absolute_path
 from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
 from beast_lp.pretraining.ranks import launched_rank
@@ -39,7 +39,7 @@ def pretrain(
     Raises:
         BeastError: for anything that the user can mend.
     """
-    config = parse_config(cfg.get('beast'))
+    config = parse_config(cfg.get('beast'), pose_image_size(cfg))
     videos, projects = gather_videos(cfg, config)
     labels = labelled_frames(cfg, config)
     # resolved now, so that the settings of a run do not depend on where it was started

@@ -1,5 +1,6 @@
 """The backbone inside the host's own models."""
 
+import inspect
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from lightning_pose.models import (
     HeatmapTrackerMultiviewTransformer,
 )
 from lightning_pose.models.backbones import build_backbone
+from lightning_pose.models.factory import get_model_class
 
 from beast_lp.errors import BeastError
 from beast_lp.host.backbone import ARCHITECTURE_PREFIX, BeastBackbone
@@ -94,12 +96,47 @@ def test_the_context_model_is_built(tmp_path: Path) -> None:
     assert crnn.shape == single.shape == (2, 5, 32, 32)
 
 
+def _skip_where_the_host_is_too_old_for_transformers(model: Any) -> None:
+    if not hasattr(model.backbone.vision_encoder, 'encoder') and (
+        '.layers' not in inspect.getsource(model.forward_vit)
+    ):
+        pytest.skip('multiview models of this host, with any backbone, need transformers < 5.9')
+
+
 def test_the_multiview_model_is_built(tmp_path: Path) -> None:
     model = HeatmapTrackerMultiviewTransformer(
         num_keypoints=5, num_views=2, backbone=BEAST,
         backbone_checkpoint=str(_save(tmp_path)), image_size=128,
     )
+    _skip_where_the_host_is_too_old_for_transformers(model)
     assert model(torch.randn(3, 2, 3, 128, 128)).shape == (3, 10, 32, 32)
+
+
+@pytest.mark.parametrize(('model_type', 'settings', 'shape'), [
+    ('heatmap', {}, (4, 3, 128, 256)),
+    ('heatmap_mhcrnn', {}, (8, 3, 128, 128)),
+    ('heatmap_multiview_transformer', {'num_views': 2}, (4, 2, 3, 128, 128)),
+])
+def test_semi_supervised_models_take_unlabelled_frames(
+    tmp_path: Path, model_type: Any, settings: dict[str, Any], shape: tuple[int, ...],
+) -> None:
+    """All but the video reader, which needs a GPU; every weight gets a gradient."""
+    model: Any = get_model_class(model_type, semi_supervised=True)(
+        num_keypoints=5, backbone=BEAST, backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+        **settings,
+    )
+    views = shape[1] if len(shape) == 5 else 1
+    if views > 1:
+        _skip_where_the_host_is_too_old_for_transformers(model)
+    batch = {
+        'frames': torch.randn(shape), 'transforms': torch.zeros(1), 'is_multiview': views > 1,
+        'bbox': torch.tensor([0.0, 0.0, 128.0, 128.0]).repeat(shape[0], views),
+    }
+    outputs: Any = model.get_loss_inputs_unlabeled(batch)
+    assert torch.isfinite(outputs['keypoints_pred']).all()
+    assert outputs['keypoints_pred'].shape[1] == 5 * views * 2
+    outputs['keypoints_pred'].square().mean().backward()
+    assert [n for n, p in model.backbone.named_parameters() if p.grad is None] == []
 
 
 def test_a_pose_checkpoint_names_the_architecture_instead_of_a_path(tmp_path: Path) -> None:

@@ -43,6 +43,26 @@ def test_without_weights_there_is_a_sentence() -> None:
         pose.prepare_training(_cfg(), None)
 
 
+@pytest.mark.parametrize(('changes', 'words'), [
+    ({'data': {'num_keypoints': None}}, 'num_keypoints must be set'),
+    ({'data': {'image_resize_dims': {'height': 100}}}, 'multiple of 128'),
+    ({'training': {'train_prob': 0.9, 'val_prob': 0.9}}, 'must be <= 1.0'),
+    ({'model': {'losses_to_use': ['temporal']}}, 'temporal.* needs an NVIDIA GPU'),
+])
+def test_what_the_host_refuses_is_refused_before_pretraining(
+    changes: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    monkeypatch.setattr(pose, '_pretraining_stage', lambda cfg, model_dir: Path('/out'))
+    example = Path(__file__).parents[2] / 'configs' / 'pose_beast.yaml'
+    cfg = OmegaConf.load(example)
+    cfg.data.num_keypoints = 3
+    assert isinstance(cfg, DictConfig)
+    pose.prepare_training(cfg.copy(), None)
+    with pytest.raises(BeastError, match=words):
+        pose.prepare_training(OmegaConf.merge(cfg, changes), None)  # type: ignore[arg-type]
+
+
 def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture) -> None:
     cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3})
     before = OmegaConf.to_yaml(cfg)
