@@ -34,6 +34,8 @@ def task_figure(
     for number, (name, shown) in enumerate(names.items()):
         colour = _PALETTE[number % len(_PALETTE)]
         own = pd.DataFrame(summary[summary['backbone'] == name])
+        if own.empty:
+            continue
         x = [places[count, name] for count in own['labels']]
         low, mean, high = own[['low', 'mean', 'high']].to_numpy().T
         axes.errorbar(x, mean, np.stack([mean - low, high - mean]), fmt='_', ms=9, mew=2,

@@ -1,6 +1,5 @@
 """Pose with few labelled frames, through the host's own training, scored on frames never used."""
 
-import logging
 import math
 import shutil
 from pathlib import Path
@@ -32,8 +31,6 @@ def pose_scores(
     shutil.rmtree(directory, ignore_errors=True)
     config = pose_config(project, backbone, labels, seed, budget)
     lightning_pose.train.train(config, model_dir=directory)
-    for handler in logging.getLogger().handlers[:]:
-        handler.flush()
     table = pd.read_csv(directory / 'predictions_pixel_error.csv', index_col=0)
     used = table.index[table['set'] == 'train'].tolist()
     assert len(used) == labels, f'{len(used)} frames were trained on'
