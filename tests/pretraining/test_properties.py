@@ -84,9 +84,10 @@ def test_ranks_part_the_anchors_and_each_comes_once(
     assert {len(share) for share in shares} == {len(sampler) for sampler in ranks}
     seen = Counter(pair.anchor for share in shares for pair in share)
     assert set(seen) <= set(videos)
+    # as many places as anchors, but for what does not divide by the ranks
+    assert seen.total() > len(videos) - len(ranks)
     if projects is None:
         assert set(seen.values()) <= {1}
-        assert seen.total() > len(videos) - len(ranks)
         return
     # equal places for both projects, but for what the ranks leave over
     places = Counter(projects[anchor] for anchor in seen.elements())
