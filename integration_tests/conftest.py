@@ -17,6 +17,14 @@ DATA = Path(os.environ.get('BEAST_LP_DATA', ROOT.parent / 'shared' / 'data'))
 Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the long tests back to the front where --random-order has shuffled the files."""
+    items.sort(key=lambda item: (
+        (0, str(item.path)) if item.path.is_relative_to(Path(__file__).parent) else (1, '')
+    ))
+
+
 @pytest.fixture(scope='session')
 def litpose() -> Litpose:
     """Return a function that runs `litpose` as a person does, without a network."""

@@ -124,6 +124,12 @@ def _project(pair: Pair) -> str:
     return PROJECTS[pair.anchor - 100]
 
 
+def test_places_are_rounded_up_to_equal_shares() -> None:
+    sampler = PairSampler(np.arange(31), np.array(['a'] * 31), 'adjacent', 0,
+                          projects=np.append(PROJECTS, 'small'))
+    assert len(sampler) == len(list(sampler)) == 33
+
+
 @pytest.mark.parametrize('epoch', [0, 3])
 def test_every_project_has_the_same_share_of_every_stretch(epoch: int) -> None:
     sampler = _joint()

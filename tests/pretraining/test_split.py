@@ -56,6 +56,10 @@ def test_whole_videos_are_held_out_as_few_as_give_the_fraction(how: str, seed: i
     assert len(held_out) - sizes.max() < 25
 
 
+def test_a_video_that_is_just_the_fraction_is_enough() -> None:
+    assert len(split_windows(_table(*[10] * 8), 0.125, 0)[1]) == 10
+
+
 def test_the_seed_chooses_the_videos() -> None:
     table = _table(*[10] * 8)
     chosen = {tuple(sorted(_videos(table, split_windows(table, 0.1, seed)[1])))

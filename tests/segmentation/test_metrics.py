@@ -68,7 +68,9 @@ def test_a_class_that_was_not_scored_has_no_score() -> None:
     assert table['precision'][1] == 0 and table['f1'][1] == 0
     assert np.isnan(table['f1'][2]) and np.isnan(table['average_precision'][2])
     f1 = table['f1'].to_numpy()
-    assert macro_f1(f1, np.ones(3, dtype=bool)) == pytest.approx((0.4 + 0) / 2)
+    everything = np.ones(3, dtype=bool)
+    assert macro_f1(f1, everything) == pytest.approx((0.4 + 0) / 2)
+    assert macro_f1_of(target, predicted, everything) == pytest.approx((0.4 + 0) / 2)
     assert np.isnan(macro_f1(f1, np.array([False, False, True])))
 
 
@@ -91,6 +93,12 @@ def test_calibration_is_that_of_a_loop(
     assert expected_calibration_error(table) == pytest.approx(error / total)
 
 
+def test_a_confidence_on_an_edge_belongs_to_the_bin_below() -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.51, 0.3, 0.19], [1.0, 0.0, 0.0]])
+    table = calibration(np.zeros(3, int), probabilities)
+    np.testing.assert_allclose(table['from'], [0.4, 0.5, 0.9])
+
+
 def test_certain_and_right_is_calibrated() -> None:
     target = np.array([0, 1, 2, 1])
     assert expected_calibration_error(calibration(target, np.eye(3)[target])) == 0
@@ -106,6 +114,12 @@ def test_bouts_are_compared_by_overlap() -> None:
     assert table.loc['walk', 'f1@25'] == 1 and table.loc['walk', 'f1@50'] == 0
     assert table.loc['rest', 'f1@50'] == 1
     assert np.isnan(table['f1@10'].to_numpy()[2])
+    # a bout of another class finds nothing, wherever it lies
+    other = bout_scores(target, np.repeat([0, 2, 0], [10, 10, 10]), CLASSES).set_index('class')
+    assert other.loc['groom', 'f1@10'] == other.loc['walk', 'f1@10'] == 0
+    # just half of its union is enough
+    half = bout_scores(target, np.repeat([0, 1, 0], [10, 5, 15]), CLASSES).set_index('class')
+    assert half.loc['walk', 'f1@50'] == 1
     broken = target.copy()
     broken[14] = 2
     table = bout_scores(target, broken, CLASSES).set_index('class')

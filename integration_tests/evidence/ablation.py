@@ -1,0 +1,99 @@
+"""What each part of BEAST brings: backbones x tasks x seeds, with confidence intervals.
+
+    python integration_tests/evidence/ablation.py --output_dir DIRECTORY
+
+Every seed has a pretraining of its own on the unlabelled videos of the recording. All backbones
+have the same architecture, anchors, epochs and fine-tuning steps (`budget.json`), and of each seed
+the same splits and labelled frames. `--budget night` is hours on two cores; `short` is for parts.
+
+What is done is never computed again: the same command continues after a kill and repeats what
+failed. Started twice at once with OMP_NUM_THREADS=1, it uses two cores. The directory holds
+`results.csv` (a row per cell), `summary.csv` (means, 95 % intervals, gains over random weights
+paired by seed) and `figures/`; with all tasks it grows to a few gigabytes.
+"""
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+from backbones import BACKBONES
+from budget import BUDGETS, keep_budget
+from cells import Cell, read_results, run_all
+from figures import task_figure
+from intervals import summarise
+from tasks import TASKS, compute
+
+from beast_lp.video.files import finished_file
+
+
+def plan(tasks: Sequence[str], backbones: Sequence[str], seeds: int) -> list[Cell]:
+    """Return all cells, one seed after the other, so that an early stop leaves whole tables."""
+    return [
+        Cell(task, labels, backbone, seed)
+        for seed in range(seeds) for task in tasks for labels in TASKS[task].labels
+        for backbone in backbones
+    ]
+
+
+def write_summary(directory: Path) -> pd.DataFrame:
+    """Write tables and figures of all cells that are done; return the summary."""
+    better = {name: task.better for name, task in TASKS.items()}
+    results = read_results(directory, better, list(BACKBONES))
+    if results.empty:
+        return results
+    summary = summarise(results)
+    for table, name in ((results, 'results.csv'), (summary, 'summary.csv')):
+        with finished_file(directory / name) as part:
+            table.to_csv(part, index=False)
+    (directory / 'figures').mkdir(exist_ok=True)
+    for name, task in TASKS.items():
+        own, means = (pd.DataFrame(table[table['task'] == name]) for table in (results, summary))
+        if len(own):
+            figure = task_figure(
+                own, means, BACKBONES, task.title, task.unit, task.reference
+            )
+            with finished_file(directory / 'figures' / f'{name}.png') as part:
+                figure.savefig(part, format='png')
+    return summary
+
+
+def main() -> None:
+    """Compute what is missing, and say after each cell what there is."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('--output_dir', type=Path, required=True)
+    parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
+    parser.add_argument('--backbones', nargs='+', choices=BACKBONES, default=list(BACKBONES))
+    parser.add_argument('--seeds', type=int, default=3, help='number of seeds, from 0')
+    parser.add_argument('--budget', choices=BUDGETS, default='night')
+    options = parser.parse_args()
+    directory: Path = options.output_dir.absolute()
+    budget = BUDGETS[options.budget]
+    keep_budget(directory, budget)
+    # the host changes the directory, and keeps its own logs there
+    os.chdir(directory)
+    cells = plan(options.tasks, options.backbones, options.seeds)
+    done = 0
+
+    def report(cell: Cell, scores: dict[str, float] | None) -> None:
+        nonlocal done
+        done += 1
+        said = 'FAILED, see cells/' if scores is None else f'{scores["score"]:.3f}'
+        print(f'=== {done}/{len(cells)} {cell.name}: {said}', flush=True)
+        write_summary(directory)
+
+    failed = run_all(directory, cells, lambda cell: compute(directory, cell, budget), report)
+    print(write_summary(directory).round(3).to_string(index=False))
+    if failed:
+        raise SystemExit(
+            f'{len(failed)} of {len(cells)} cells failed; the reasons are in {directory}/cells/'
+            '*.error.txt, and the same command repeats them: '
+            + ', '.join(cell.name for cell in failed)
+        )
+
+
+if __name__ == '__main__':
+    main()

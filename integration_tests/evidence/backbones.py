@@ -1,0 +1,90 @@
+"""The backbones that are compared: random weights, and pretraining by every published variant."""
+
+import shutil
+from pathlib import Path
+
+import torch
+from budget import Budget
+from cells import claimed
+from omegaconf import OmegaConf
+from recordings import RECORDINGS
+
+from beast_lp.config import BeastConfig, parse_config
+from beast_lp.features.extract import ExtractionSettings, extract_features
+from beast_lp.host.sources import open_source
+from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
+from beast_lp.pretraining.seeds import derive_seed
+from beast_lp.pretraining.stage import RunFiles, run_pretraining
+from beast_lp.pretraining.weights import save_backbone
+
+VARIANTS = Path(__file__).parents[2] / 'configs' / 'variants'
+RANDOM = 'random'
+# what is compared: as it is called in figures, by the name of its file in configs/variants/
+BACKBONES = {
+    RANDOM: 'random weights',
+    'vit_m': 'ViT-M',
+    'vit_c': 'ViT-C',
+    'beast': 'BEAST',
+    'vic_mae': 'BEAST, positives from anywhere',
+    'random_anchors': 'BEAST, random anchors',
+}
+# patch tokens along each side that are stored
+GRID = 4
+
+
+def settings(backbone: str, seed: int, budget: Budget) -> BeastConfig:
+    """Return all settings of a pretraining: those of the variant, at a size for two CPU cores."""
+    name = 'beast' if backbone == RANDOM else backbone
+    variant = OmegaConf.load(VARIANTS / f'{name}.yaml').beast
+    small = OmegaConf.create({
+        'preset': 'laptop', 'seed': seed,
+        'anchors': {'per_video': budget.anchors},
+        'model': {'image_size': [budget.image_size] * 2},
+        # left and right, and the place in the picture, matter in all of these recordings
+        'augmentation': {'flip_horizontal': 0.0, 'flip_vertical': 0.0,
+                         'crop_pad_probability': 0.0},
+        'training': {'epochs': budget.pretraining_epochs},
+    })
+    return parse_config(OmegaConf.merge(variant, small))  # type: ignore[arg-type]
+
+
+def pretrained(
+    directory: Path, recording: str, backbone: str, seed: int, budget: Budget,
+) -> Path:
+    """Return a backbone, pretrained on the videos of a recording unless it is there already.
+
+    Raises:
+        BusyError: if another process pretrains it.
+    """
+    output = directory / 'pretraining' / recording / f'{backbone}_{seed}'
+    files = RunFiles(output)
+    if files.backbone.exists():
+        return files.backbone
+    with claimed(output):
+        config = settings(backbone, seed, budget)
+        if backbone == RANDOM:
+            torch.manual_seed(derive_seed(seed, 'random backbone'))
+            model = MaskedAutoencoder(config.model, decoder=False)
+            save_backbone(files.backbone, model.architecture, encoder_to_transformers(model))
+        elif not files.backbone.exists():
+            output.mkdir(parents=True, exist_ok=True)
+            run_pretraining(config, RECORDINGS[recording], output)
+            # over a hundred megabytes of each run, which nothing here needs again
+            for finished in (files.windows, files.last.parent):
+                shutil.rmtree(finished)
+    return files.backbone
+
+
+def embedded(directory: Path, backbone: Path, videos: list[Path]) -> list[Path]:
+    """Return the feature stores of videos, made unless they are there already.
+
+    Raises:
+        BusyError: if another process makes them.
+    """
+    run = backbone.parent
+    output = directory / 'features' / run.parent.name / run.name
+    with claimed(output):
+        return extract_features(
+            open_source(str(backbone)), videos, output,
+            ExtractionSettings(patches=True, patch_grid=GRID), progress=False,
+        )

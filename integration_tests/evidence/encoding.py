@@ -1,0 +1,75 @@
+"""Spikes from patch tokens: every 5th block of time is held out."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from budget import Budget
+
+from beast_lp.config import parse_config
+from beast_lp.encoding.stage import run_encoding
+from beast_lp.encoding.tables import comparison_table
+
+
+@dataclass(frozen=True)
+class Neurons:
+    """Spikes of a recording with one frame per bin.
+
+    Attributes:
+        file: with `spike_counts`.
+        bin_width: seconds.
+        block: bins, of the blocks of which every 5th is held out.
+        encoder: that suits the recording.
+        reachable: by the true movement, by the score below (SOURCE.txt of the recordings).
+    """
+
+    file: Path
+    bin_width: float
+    block: int
+    encoder: str
+    reachable: float
+
+
+def encoding_scores(
+    neurons: Neurons, stores: list[Path], seed: int, budget: Budget, directory: Path,
+) -> dict[str, float]:
+    """Fit an encoder and return bits per spike on held-out blocks.
+
+    The score is the mean over neurons of what is gained over the rates of the training part, as in
+    the recordings' SOURCE.txt; the standard definition stands beside it.
+
+    Args:
+        neurons: to be predicted.
+        stores: of the views.
+        seed: of the encoder.
+        budget: bins.
+        directory: of the run; an interrupted one continues.
+    """
+    with np.load(neurons.file) as data:
+        counts = data['spike_counts'][:budget.encoding_bins]
+    times = (np.arange(len(counts)) + 0.5) * neurons.bin_width
+    directory.mkdir(parents=True, exist_ok=True)
+    session = directory / 'session.npz'
+    np.savez(session, spike_counts=counts, bin_width=neurons.bin_width, bin_times=times)
+    # one frame per bin, also where the budget leaves bins out
+    frames = len(np.load(stores[0] / 'frame.npy', mmap_mode='r'))
+    np.save(directory / 'camera.npy', (np.arange(frames) + 0.5) * neurons.bin_width)
+    config = parse_config({'seed': seed, 'encoding': {
+        'encoders': [neurons.encoder], 'tokens': 'patches', 'min_rate_hz': 0.5, 'lags': 8,
+        'camera_times': str(directory / 'camera.npy'),
+        'split': {'test_every': 5, 'validation': 0.1, 'gap_s': 0.0,
+                  'block_s': neurons.block * neurons.bin_width},
+        # random weights are the control here; the encoding stage draws others
+        'controls': {'shifts': 0, 'permutations': 0},
+    }})
+    features = Path(','.join(map(str, stores)))
+    results = run_encoding(
+        config, [('session', session)], [('video', features)], directory / 'run'
+    )
+    row = comparison_table(results).set_index('source').loc['video']
+    shutil.rmtree(directory)
+    return {
+        'score': float(row['bps_train_null_mean']), 'reference': neurons.reachable,
+        'standard_definition': float(row['bps_mean']),
+    }

@@ -1,0 +1,59 @@
+"""One figure per task: each backbone's seeds, their mean and its confidence interval."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+_PALETTE = ('#6B6B6B', '#E69F00', '#009E73', '#0072B2', '#CC79A7', '#D55E00')
+
+
+def task_figure(
+    results: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], title: str, unit: str,
+    reference: str,
+) -> Figure:
+    """Draw the scores of one task.
+
+    Args:
+        results: a row per cell, with `labels`, `backbone`, `score` and `reference`.
+        summary: a row per number of labels and backbone, with `mean`, `low` and `high`.
+        names: of the backbones, in the order and the colours of all figures.
+        title: of the task.
+        unit: of the scores.
+        reference: what the dashed line is.
+
+    Returns:
+        dots are seeds, dashes means and bars intervals; one group per number of labels.
+    """
+    labels = sorted(set(summary['labels']))
+    figure = Figure(figsize=(2.6 + 1.8 * len(labels), 3.6), dpi=120, layout='constrained')
+    axes = figure.subplots()
+    places = {
+        (count, name): at + (number - (len(names) - 1) / 2) * 0.8 / len(names)
+        for at, count in enumerate(labels) for number, name in enumerate(names)
+    }
+    for number, (name, shown) in enumerate(names.items()):
+        colour = _PALETTE[number % len(_PALETTE)]
+        own = pd.DataFrame(summary[summary['backbone'] == name])
+        if own.empty:
+            continue
+        x = [places[count, name] for count in own['labels']]
+        low, mean, high = own[['low', 'mean', 'high']].to_numpy().T
+        axes.errorbar(x, mean, np.stack([mean - low, high - mean]), fmt='_', ms=9, mew=2,
+                      color=colour, label=shown)
+        seeds = pd.DataFrame(results[results['backbone'] == name])
+        axes.scatter([places[count, name] for count in seeds['labels']], seeds['score'],
+                     s=9, color=colour, alpha=0.6, lw=0)
+    for at, count in enumerate(labels):
+        level = results.loc[results['labels'] == count, 'reference'].mean()
+        axes.hlines(level, at - 0.45, at + 0.45, color='#8A8A8A', ls='--', lw=1,
+                    label='_' if at else reference)
+    counts = [f'{count:g} labelled frames' if count else '' for count in labels]
+    axes.set_xticks(range(len(labels)), counts)
+    axes.set_ylabel(unit, fontsize=8)
+    axes.set_title(f'{title}; bars: 95 % intervals over {results["seed"].nunique()} seeds',
+                   fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[['top', 'right']].set_visible(False)
+    figure.legend(loc='outside lower center', ncols=2 if len(labels) == 1 else 4, fontsize=7,
+                  frameon=False)
+    return figure

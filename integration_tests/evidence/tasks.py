@@ -1,0 +1,102 @@
+"""The tasks: what each reads, trains and is scored by."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from backbones import embedded, pretrained
+from budget import Budget
+from cells import Cell
+from encoding import Neurons, encoding_scores
+from pose import pose_scores
+from recordings import FLY, MOUSE, REACH, RECORDINGS
+from segmentation import segmentation_scores
+
+# directory of the cell's own files, cell, backbone, directory of all, budget
+Scores = Callable[[Path, Cell, Path, Path, Budget], dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A column of the table.
+
+    Attributes:
+        title: for its figure.
+        unit: of the score.
+        better: `higher` or `lower`.
+        reference: what the line in the figure is.
+        recording: whose videos the backbones are pretrained on.
+        scores: computes a cell.
+        labels: numbers of labelled frames; 0 alone where they do not vary.
+    """
+
+    title: str
+    unit: str
+    better: str
+    reference: str
+    recording: str
+    scores: Scores
+    labels: tuple[int, ...] = (0,)
+
+
+def _pose(project: Path) -> Scores:
+    def scores(own: Path, cell: Cell, backbone: Path, _: Path, budget: Budget) -> dict[str, float]:
+        return pose_scores(project, backbone, cell.labels, cell.seed, budget, own)
+
+    return scores
+
+
+def _segmentation(
+    own: Path, cell: Cell, backbone: Path, directory: Path, budget: Budget,
+) -> dict[str, float]:
+    stores = embedded(directory, backbone, RECORDINGS['fly'])
+    return segmentation_scores(
+        stores[-1], FLY / 'labels' / 'male.csv', cell.seed, budget, own / 'head.ckpt'
+    )
+
+
+def _encoding(neurons: Neurons, recording: str) -> Scores:
+    def scores(
+        own: Path, cell: Cell, backbone: Path, directory: Path, budget: Budget,
+    ) -> dict[str, float]:
+        stores = embedded(directory, backbone, RECORDINGS[recording])
+        return encoding_scores(neurons, stores, cell.seed, budget, own)
+
+    return scores
+
+
+POSE = 'mean error on frames never used, px'
+BITS = 'bits per spike beyond the training part\'s rates'
+TASKS = {
+    'pose_mouse': Task(
+        'Pose of a running mouse, 17 keypoints', POSE, 'lower', 'constant prediction', 'mouse',
+        _pose(MOUSE), (10, 25, 50),
+    ),
+    'pose_fly': Task(
+        'Pose of a courting fly, 13 keypoints', POSE, 'lower', 'constant prediction', 'fly',
+        _pose(FLY), (10, 25, 50),
+    ),
+    'segmentation_fly': Task(
+        'Behaviour of a courting fly, 3 classes', 'macro-F1 on held-out blocks', 'higher',
+        'pixels, logistic regression', 'fly', _segmentation,
+    ),
+    'encoding_fly': Task(
+        'Simulated neurons of a courting fly', BITS, 'higher', 'true movement', 'fly',
+        _encoding(Neurons(FLY / 'spikes_simulated.npz', 0.04, 150, 'poisson_rrr', 0.48), 'fly'),
+    ),
+    'encoding_m1': Task(
+        'Motor cortex of a reaching monkey, drawn arm', BITS, 'higher', 'true movement', 'reach',
+        _encoding(Neurons(REACH / 'm1_reach.npz', 0.05, 400, 'rrr', 0.079), 'reach'),
+    ),
+}
+
+
+def compute(directory: Path, cell: Cell, budget: Budget) -> dict[str, float]:
+    """Return the scores of a cell, pretraining first where that is still to be done.
+
+    Raises:
+        BusyError: if another process makes what the cell needs.
+    """
+    task = TASKS[cell.task]
+    backbone = pretrained(directory, task.recording, cell.backbone, cell.seed, budget)
+    return task.scores(directory / 'heads' / cell.name, cell, backbone, directory, budget)

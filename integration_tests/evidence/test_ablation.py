@@ -1,0 +1,134 @@
+"""The bookkeeping of the ablation: what its numbers mean, and that nothing is computed twice."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ablation import plan, write_summary
+from backbones import BACKBONES, settings
+from budget import BUDGETS, keep_budget
+from cells import BusyError, Cell, claimed, read_results, result_file, run_all
+from intervals import summarise, t_interval
+from tasks import TASKS
+
+
+def test_an_interval_is_that_of_the_tables() -> None:
+    # Student's t for 95 % and 2, 4 degrees of freedom: 4.303, 2.776
+    assert t_interval([1.0, 2.0, 3.0]) == pytest.approx(
+        (2.0, 2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)), abs=1e-3)
+    values = [0.3, 0.1, 0.4, 0.1, 0.5]
+    spread = math.sqrt(sum((value - 0.28) ** 2 for value in values) / 4)
+    assert t_interval(values) == pytest.approx(
+        (0.28, 0.28 - 2.7764 * spread / math.sqrt(5), 0.28 + 2.7764 * spread / math.sqrt(5)),
+        abs=1e-4)
+    single = t_interval([0.7])
+    assert single.mean == 0.7 and math.isnan(single.low) and math.isnan(single.high)
+
+
+def test_an_interval_holds_the_true_mean_as_often_as_it_says() -> None:
+    draws = np.random.default_rng(0).normal(5, 2, (1500, 3))
+    intervals = [t_interval(row.tolist(), 0.8) for row in draws]
+    assert np.mean([i.low < 5 < i.high for i in intervals]) == pytest.approx(0.8, abs=0.03)
+
+
+def test_gains_are_paired_by_seed_and_positive_where_better() -> None:
+    rows = [
+        ('pose', labels, backbone, seed, 'lower', 10 * seed + labels - gain * (1 + seed))
+        for labels in (10, 50) for backbone, gain in (('random', 0), ('beast', 2))
+        for seed in range(3) if (labels, backbone, seed) != (50, 'random', 2)
+    ]
+    table = pd.DataFrame(rows, columns=pd.Index(
+        ['task', 'labels', 'backbone', 'seed', 'better', 'score']))
+    summary = summarise(table).set_index(['labels', 'backbone'])
+    assert summary['seeds'].tolist() == [3, 3, 2, 3]
+    # gains 2, 4, 6: the seeds' own differences do not widen the interval; with 50 labels the
+    # last seed is missing
+    row = summary.loc[[(10, 'beast')], ['mean', 'gain', 'gain_low', 'gain_high']].to_numpy()[0]
+    assert row.tolist() == pytest.approx([np.mean([8, 16, 24]), *t_interval([2, 4, 6])])
+    assert summary['gain'].tolist() == pytest.approx([0, 4, 0, 3])
+    without = summarise(pd.DataFrame(table[table['backbone'] == 'beast']))
+    assert np.isnan(without['gain'].to_numpy()).all()
+
+
+CELLS = [Cell('pose_fly', 10, 'beast', seed) for seed in range(3)]
+
+
+def test_what_is_done_is_never_computed_again_and_what_failed_is(tmp_path: Path) -> None:
+    computed: list[int] = []
+
+    def compute(cell: Cell) -> dict[str, float]:
+        computed.append(cell.seed)
+        if cell.seed == 1 and len(computed) < 4:
+            raise ValueError('for once')
+        return {'score': float(cell.seed), 'reference': 2.0}
+
+    assert run_all(tmp_path, CELLS, compute, lambda *_: None) == [CELLS[1]]
+    error = result_file(tmp_path, CELLS[1]).with_suffix('.error.txt')
+    assert 'ValueError: for once' in error.read_text()
+    # a run that was killed while it wrote
+    result_file(tmp_path, CELLS[1]).with_suffix('.json.part').write_text('{')
+    assert run_all(tmp_path, CELLS, compute, lambda *_: None) == []
+    assert computed == [0, 1, 2, 1]
+    assert not error.exists()
+    table = read_results(tmp_path, {'pose_fly': 'lower'}, ['beast'])
+    assert table['score'].tolist() == [0, 1, 2]
+
+
+def test_a_cell_of_another_process_is_left_to_it(tmp_path: Path) -> None:
+    said: list[int] = []
+
+    def compute(cell: Cell) -> dict[str, float]:
+        if cell.seed == 1 and said == [0]:
+            # the other process, as it were, is at the backbone that this one needs
+            raise BusyError
+        return {'score': 0.0}
+
+    def report(cell: Cell, _: object) -> None:
+        said.append(cell.seed)
+
+    assert run_all(tmp_path, CELLS, compute, report) == []
+    assert said == [0, 2, 1]
+    with claimed(tmp_path / 'x'), pytest.raises(BusyError), claimed(tmp_path / 'x'):
+        pass
+
+
+def test_results_of_two_budgets_do_not_mix(tmp_path: Path) -> None:
+    for _ in range(2):
+        keep_budget(tmp_path, BUDGETS['short'])
+    with pytest.raises(SystemExit, match='another budget'):
+        keep_budget(tmp_path, BUDGETS['night'])
+
+
+def test_backbones_differ_in_their_variant_alone() -> None:
+    base = settings('beast', 3, BUDGETS['night'])
+    assert (base.seed, base.anchors.per_video, base.init) == (3, 400, 'random')
+    for name, (section, key, value) in {
+        'vit_m': ('loss', 'contrastive_weight', 0),
+        'vit_c': ('loss', 'reconstruction_weight', 0),
+        'vic_mae': ('pairs', 'positive', 'anywhere'),
+        'random_anchors': ('anchors', 'strategy', 'random'),
+    }.items():
+        variant = settings(name, 3, BUDGETS['night'])
+        assert getattr(getattr(variant, section), key) == value
+        for other in ('model', 'training', 'augmentation', 'windows'):
+            assert getattr(variant, other) == getattr(base, other)
+
+
+def test_tables_and_figures_of_an_unfinished_run(tmp_path: Path) -> None:
+    cells = plan(list(TASKS), list(BACKBONES), 2)
+    assert len(set(cells)) == 2 * 6 * (3 + 3 + 1 + 1 + 1)
+    assert write_summary(tmp_path).empty
+    for number, cell in enumerate(cells[:70]):
+        file = result_file(tmp_path, cell)
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(json.dumps({
+            **vars(cell), 'seconds': 1.0, 'scores': {'score': number / 70, 'reference': 0.5},
+        }))
+    summary = write_summary(tmp_path)
+    assert summary['seeds'].sum() == len(pd.read_csv(tmp_path / 'results.csv')) == 70
+    assert summary['task'].unique().tolist() == list(TASKS)
+    figures = sorted(path.name for path in (tmp_path / 'figures').iterdir())
+    assert figures == sorted(f'{name}.png' for name in TASKS)

@@ -1,0 +1,156 @@
+"""Key lines of losses, metrics and samplers, each with a variant that some test must reject."""
+
+from typing import NamedTuple
+
+
+class Mutant(NamedTuple):
+    """A line of the package, broken.
+
+    Attributes:
+        file: of the package.
+        original: text that occurs there exactly once.
+        broken: what replaces it.
+        tests: files and folders that must notice.
+    """
+
+    file: str
+    original: str
+    broken: str
+    tests: tuple[str, ...]
+
+
+def _mutants(file: str, tests: tuple[str, ...], *changes: tuple[str, str]) -> list[Mutant]:
+    return [Mutant(file, original, broken, tests) for original, broken in changes]
+
+
+MUTANTS = [
+    *_mutants(
+        'beast_lp/pretraining/losses.py', ('tests/pretraining/test_losses.py',),
+        ('target = (target - mean) / scale', 'target = target - mean'),
+        ('mse_loss(prediction', 'l1_loss(prediction'),
+        ('dim=-1, keepdim=True)', 'dim=-1, keepdim=True, correction=0)'),
+        ('left_out = rows[:, None] == torch.arange', 'left_out = rows[:, None] < -torch.arange'),
+        ('left_out | excluded[rows]', 'left_out & excluded[rows]'),
+        ('@ frames.T / temperature', '@ frames.T * temperature'),
+        ('(rows + pairs) % (2 * pairs)', '(rows + pairs + 1) % (2 * pairs)'),
+        ('torch.cat([rows, rows + pairs])', 'torch.cat([rows, rows])'),
+        ('[queries or slice(None)]', '[slice(None)]'),
+        ('.float(), dim=-1)\n    rows =', '.float(), dim=0)\n    rows ='),
+        ('.abs() <= within', '.abs() < within'),
+        ('close & (video[:, None] == video[None])', 'close'),
+        (' & ~own', ''),
+        ('diagonal(start)', 'diagonal(0)'),
+        ('.fill_(-2)', '.fill_(2)'),
+        ('positives = torch.arange(pairs, 2 * pairs', 'positives = torch.arange(0, pairs'),
+    ),
+    *_mutants(
+        'beast_lp/pretraining/pairs.py',
+        ('tests/pretraining/test_pairs.py', 'tests/pretraining/test_properties.py'),
+        ('order = draw.permutation(self.anchors)', 'order = self.anchors.copy()'),
+        ('draw.choice((-1, 1), size=len(order))', 'np.ones(len(order), int)'),
+        ("(self.seed, 'pairs', self.epoch)", "(self.seed, 'pairs')"),
+        ('range(self.rank, len(self)', 'range(0, len(self)'),
+        ('self.world_size)[skip:]', 'self.world_size)'),
+        ('skip, self._skip = self._skip, 0', 'skip = self._skip'),
+        ('group[group != anchor]', 'group'),
+        ('group = anchors[videos == video]', 'group = anchors'),
+        ('self.store.read(pair.window, (pair', 'self.store.read(pair.anchor, (pair'),
+        ('self._step[windows[..., 1]] * offsets', 'offsets'),
+        ('share * self.epoch, share', '0, share'),
+        ('begin = start - first * len(anchors)', 'begin = 0'),
+        ('draw.permuted(turns, axis=1).ravel()', 'turns.ravel()'),
+        ("return -(-len(self.anchors) // len(self._projects))",
+         'return (len(self.anchors) // len(self._projects))'),
+        ("numpy_generator(seed, 'validation').choice((-1, 1), size=len(anchors))",
+         'np.ones(len(anchors), int)'),
+    ),
+    *_mutants(
+        'beast_lp/pretraining/pairs.py', ('tests/pretraining/test_loaders.py',),
+        ('if self._batches == len(self):', 'if False:'),
+        ("state['batches'] * self.batch_size", "state['batches']"),
+        ("self.sampler.set_epoch(state['epoch'])", 'pass'),
+        ('self._batches, self._earlier = self._earlier, 0', 'self._batches = 0'),
+    ),
+    *_mutants(
+        'beast_lp/pretraining/split.py',
+        ('tests/pretraining/test_split.py', 'tests/pretraining/test_properties.py'),
+        ('rows[:max(start - 1, 0)]', 'rows[:start]'),
+        ('rows[start + size + 1:]', 'rows[start + size:]'),
+        ("group.sort_values('frame').index", 'group.index'),
+        ('sum(map(len, held_out)) >= wanted', 'sum(map(len, held_out)) > wanted'),
+    ),
+    *_mutants(
+        'beast_lp/encoding/metrics.py', ('tests/encoding/test_metrics.py',),
+        ('dtype=np.float64), RATE_FLOOR)', 'dtype=np.float64), 1e-6)'),
+        ('- rates + null, axis=0)', '+ rates - null, axis=0)'),
+        (' / np.log(2)', ''),
+        ('counts.mean(axis=0) if null', 'counts.mean() if null'),
+        ('gain[fires].sum() / spikes[fires].sum()', '(gain[fires] / spikes[fires]).mean()'),
+        ('float(per_neuron[fires].mean())', 'float(np.median(per_neuron[fires]))'),
+        ('fires = spikes > 0', 'fires = spikes >= 0'),
+        ('np.var(responses - predictions, axis=0)',
+         'np.mean((responses - predictions) ** 2, axis=0)'),
+        ('np.mean((responses - predictions) ** 2, axis=0)',
+         'np.var(responses - predictions, axis=0)'),
+        ('changes = total > 0', 'changes = total >= 0'),
+    ),
+    *_mutants(
+        'beast_lp/encoding/split.py',
+        ('tests/encoding/test_split.py', 'tests/encoding/test_properties.py'),
+        ('parts[every - 1::every] = TEST', 'parts[::every] = TEST'),
+        ('< gap_s - half / 100', '< gap_s - half'),
+        ('result[near] = UNUSED', 'result[near & (part != TEST)] = UNUSED'),
+        ('.permutation(parts)[at]', '.permutation(parts[at])'),
+    ),
+    *_mutants(
+        'beast_lp/segmentation/metrics.py', ('tests/segmentation/test_metrics.py',),
+        ('target[chosen] * classes + predicted[chosen]',
+         'predicted[chosen] * classes + target[chosen]'),
+        ('right / np.maximum(guessed, 1)', 'right / np.maximum(scored, 1)'),
+        ('right / np.maximum(scored, 1)', 'right / np.maximum(guessed, 1)'),
+        ("'f1': np.where(occurs, 2 * right", "'f1': np.where(occurs, right"),
+        ('f1[counted & ~np.isnan(f1)]', 'f1[~np.isnan(f1)]'),
+        ('f1 = np.where(scored > 0, 2 *', 'f1 = np.where(scored + guessed > 0, 2 *'),
+        ('np.ceil(sure * bins).astype(int) - 1', 'np.floor(sure * bins).astype(int)'),
+        ("table['confidence']).abs()", "table['confidence'])"),
+        ('shares[best] >= overlap', 'shares[best] > overlap'),
+        ('taken.add(best)', 'pass'),
+        ('max(shares, key=', 'min(shares, key='),
+        ('(len(a) + len(b) - max(0, common))', 'max(len(a), len(b))'),
+        ('2 * right[row] / np.maximum(both, 1)', 'right[row] / np.maximum(both, 1)'),
+        ('changes = len(bouts) - len(stretches(target != UNSCORED))', 'changes = len(bouts)'),
+        ('if other.label == bout.label and i not in taken', 'if i not in taken'),
+    ),
+    *_mutants(
+        'beast_lp/segmentation/split.py', ('tests/segmentation/test_split.py',),
+        ('near[shift:] |= held_out[:-shift]', 'pass'),
+        ('range(1, gap + 1)', 'range(1, gap)'),
+        ('% every == every - 1', '% every == 0'),
+    ),
+    *_mutants(
+        'beast_lp/video/anchors.py',
+        ('tests/video/test_anchors.py', 'tests/video/test_properties.py'),
+        ('np.abs(now - before).mean(1', '(now - before).mean(1'),
+        ('above = inner > threshold', 'above = inner >= threshold'),
+        ('np.flatnonzero(above) + step', 'np.flatnonzero(above)'),
+        ('75.0 if len(energy) >= LONG_VIDEO', '75.0 if len(energy) > LONG_VIDEO'),
+        ('.max() > STILL_LEVELS', '.max() >= STILL_LEVELS'),
+        ('np.sort(np.unique(digests, return_index=True)[1])',
+         'np.unique(digests, return_index=True)[1]'),
+        ('.astype(np.float32) - mean\n        scatter', '.astype(np.float32)\n        scatter'),
+        ('np.lexsort((candidates, distances, labels))',
+         'np.lexsort((candidates, -distances, labels))'),
+        ('in sorted(members, key=len)', 'in members'),
+        ('cluster[~blocked[candidates[cluster]]]', 'cluster'),
+        ('np.minimum(nearest[start:stop], squares, out=nearest[start:stop])',
+         'nearest[start:stop] = squares'),
+        ('(frame - spacing + 1, frame + spacing))', '(frame - spacing, frame + spacing))'),
+        ('nearest[low:high] = -1', 'pass'),
+        ('int(nearest.argmax())', 'int(nearest.argmin())'),
+        ('if nearest[latest] <= 0:', 'if nearest[latest] < 0:'),
+        ('if not blocked[frame]:', 'if True:'),
+        ('max(0, frame - spacing + 1):frame + spacing', 'frame:frame + spacing'),
+        ('return step + np.arange(wanted) * last', 'return np.arange(wanted) * last'),
+        ('(high - low > 1).any()', '(high - low > 0).any()'),
+    ),
+]

@@ -1,0 +1,190 @@
+"""What holds for every recording: nothing is tested on that was trained on, times decide."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from hypothesis.strategies import DrawFn
+
+from beast_lp.encoding.align import (
+    Bins,
+    continuous_bins,
+    features_in,
+    responses_in,
+    trial_bins,
+    usable_bins,
+)
+from beast_lp.encoding.spikes import Binned, SpikeTimes
+from beast_lp.encoding.split import (
+    TEST,
+    TRAIN,
+    UNUSED,
+    VALIDATION,
+    split_blocks,
+    split_every,
+    split_trials,
+)
+from beast_lp.errors import BeastError
+
+PARTS = {TRAIN, VALIDATION, TEST}
+
+
+@st.composite
+def recordings(draw: DrawFn) -> Bins:
+    """Draw bins of a recording from which stretches were dropped."""
+    count, width = draw(st.integers(60, 400)), draw(st.sampled_from([0.02, 0.05, 1 / 60]))
+    kept = np.ones(count, bool)
+    for start, length in draw(st.lists(st.tuples(st.integers(1, 399), st.integers(1, 30)),
+                                       max_size=4)):
+        kept[start:start + length] = False
+    times = draw(st.floats(-50, 50)) + np.arange(count)[kept] * width
+    return Bins(times, width, np.zeros(len(times), int))
+
+
+@given(recordings(), st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([0.0, 0.05, 0.12]),
+       st.booleans(), st.integers(0, 5))
+def test_no_bin_is_within_the_gap_of_another_part(
+    bins: Bins, block_s: float, gap_s: float, by_lot: bool, seed: int,
+) -> None:
+    def split(gap: float) -> np.ndarray:
+        if by_lot:
+            return split_blocks(bins, (0.6, 0.2, 0.2), block_s, gap, seed)
+        return split_every(bins, 4, 0.1, block_s, gap)
+
+    try:
+        part, without_gaps = split(gap_s), split(0.0)
+    except BeastError:
+        assume(False)
+        raise
+    assert set(part.tolist()) - {UNUSED} == PARTS
+    for number in PARTS:
+        own, others = bins.times[part == number], bins.times[~np.isin(part, (number, UNUSED))]
+        # the gap is kept on either side of the border
+        assert np.abs(own[:, None] - others[None]).min() > 2 * gap_s - bins.width / 99
+    # and what is lost, is lost to a gap
+    used = part != UNUSED
+    np.testing.assert_array_equal(part[used], without_gaps[used])
+    borders = np.flatnonzero(np.diff(without_gaps))
+    moments = (bins.times[borders] + bins.times[borders + 1]) / 2
+    for moment in bins.times[~used]:
+        assert np.abs(moments - moment).min() < gap_s
+
+
+@given(st.lists(st.integers(1, 6), min_size=3, max_size=40), st.integers(0, 3))
+def test_trials_are_never_torn_and_each_part_gets_some(sizes: list[int], seed: int) -> None:
+    group = np.repeat(np.arange(len(sizes)), sizes)
+    part = split_trials(group, (0.7, 0.1, 0.2), seed)
+    kinds = [set(part[group == trial].tolist()) for trial in range(len(sizes))]
+    assert all(len(kind) == 1 for kind in kinds)
+    assert set(part.tolist()) == PARTS
+
+
+def _spikes(times: list[float], units: int) -> SpikeTimes:
+    ordered = np.sort(np.array(times))
+    return SpikeTimes(Path('spikes'), ordered, np.arange(len(times)) % units,
+                      np.arange(units), np.full(units, ''))
+
+
+TIMES = st.lists(st.floats(0, 20), min_size=2, max_size=60)
+
+
+@given(TIMES, st.integers(1, 3), st.floats(-5, 10), st.floats(0.5, 25),
+       st.sampled_from([0.02, 0.1, 0.5]))
+def test_every_spike_inside_the_bins_is_counted_once(
+    times: list[float], units: int, start: float, length: float, width: float,
+) -> None:
+    spikes = _spikes(times, units)
+    try:
+        bins = continuous_bins(spikes, (start, start + length), width)
+    except BeastError:
+        assume(False)
+        raise
+    # both were recorded in every bin
+    low, high = max(start, spikes.times[0]), min(start + length, spikes.times[-1])
+    assert bins.times[0] - width / 2 == pytest.approx(low)
+    assert bins.times[-1] + width / 2 <= high + 1e-6 * width + 1e-9
+    np.testing.assert_allclose(np.diff(bins.times), width)
+    counts = responses_in(spikes, bins)
+    edges = low, bins.times[-1] + width / 2
+    sure = (spikes.times > edges[0] + 1e-6) & (spikes.times < edges[1] - 1e-6)
+    maybe = (spikes.times > edges[0] - 1e-6) & (spikes.times < edges[1] + 1e-6)
+    for unit in range(units):
+        own = spikes.unit == unit
+        assert (sure & own).sum() <= counts[:, unit].sum() <= (maybe & own).sum()
+
+
+@given(TIMES, st.lists(st.floats(-2, 22) | st.just(np.nan), min_size=1, max_size=12),
+       st.floats(-1, 0), st.floats(0.2, 2), st.booleans())
+def test_trials_lie_inside_the_recording_and_apart(
+    times: list[float], events: list[float], before: float, after: float, binned: bool,
+) -> None:
+    width = 0.1
+    activity = _spikes(times, 1) if not binned else Binned(
+        Path('counts'), np.arange(180.0)[:, None], 1 + (np.arange(180) + 0.5) * width, width,
+        np.arange(1), np.full(1, ''),
+    )
+    try:
+        bins = trial_bins(activity, (0.0, 20.0), np.array(events), (before, after), width)
+    except BeastError:
+        assume(False)
+        raise
+    trials = bins.times.reshape(bins.group.max() + 1, -1)
+    np.testing.assert_array_equal(bins.group, np.repeat(np.arange(len(trials)), trials.shape[1]))
+    np.testing.assert_allclose(np.diff(trials, axis=1), width)
+    assert (trials[1:, 0] - trials[:-1, -1] > width / 2).all()
+    low, high = max(activity.span[0], 0), min(activity.span[1], 20)
+    assert trials[0, 0] > low - width and trials[-1, -1] < high + width
+    # each begins at an event's window, to a bin
+    starts = np.array(events) + before
+    assert all(np.nanmin(np.abs(starts - (trial[0] - width / 2))) < width for trial in trials)
+
+
+@given(recordings(), st.lists(st.floats(0.005, 0.2), min_size=2, max_size=200),
+       st.sampled_from(['linear', 'nearest']), st.sampled_from([0.05, 0.1]),
+       st.sets(st.integers(0, 199), max_size=5))
+def test_features_come_from_frames_around_the_bin_or_not_at_all(
+    bins: Bins, steps: list[float], interpolation: str, max_gap: float, broken: set[int],
+) -> None:
+    times = bins.times[0] + 0.3 + np.cumsum(steps)
+    values = times[:, None].copy()
+    broken = {frame for frame in broken if frame < len(times)}
+    values[list(broken)] = np.nan
+    assume(len(broken) < len(times))
+    got, known = features_in(values, times, bins, interpolation, max_gap)
+    assert np.isfinite(got).all() and (got[~known] == 0).all()
+    frames = times[~np.isnan(values[:, 0])]
+    for moment, value, is_known in zip(bins.times, got[:, 0], known, strict=True):
+        before, after = frames[frames <= moment], frames[frames >= moment]
+        if len(before) and len(after):
+            # a bin that falls on a frame may be taken from either side
+            assert is_known or after[0] - before[-1] > max_gap or moment in frames
+            assert not is_known or after[0] - before[-1] <= max_gap + 1e-5
+        else:
+            beyond = np.abs(frames - moment).min() - max_gap / 2
+            assert is_known == (beyond <= 0) or abs(beyond) < 1e-5
+        # a feature that is its frame's time comes back as the bin's time, or as the nearest
+        assert not is_known or abs(value - moment) <= max_gap / 2 + 1e-4
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=60).filter(any), st.integers(1, 6),
+       st.booleans())
+def test_usable_bins_are_whole_trials_or_unbroken_stretches(
+    known: list[bool], length: int, trials: bool,
+) -> None:
+    mask = np.array(known)
+    group = np.arange(len(mask)) // length
+    bins = Bins(np.arange(len(mask)) * 0.5, 0.5, group)
+    whole = [trial for trial in np.unique(group) if mask[group == trial].all()]
+    if trials and not whole:
+        with pytest.raises(BeastError, match='none of the'):
+            usable_bins(bins, mask, trials)
+        return
+    rest = usable_bins(bins, mask, trials)
+    if trials:
+        np.testing.assert_array_equal(rest.group, group[np.isin(group, whole)])
+        return
+    np.testing.assert_array_equal(rest.times, bins.times[mask])
+    for a in range(len(rest) - 1):
+        assert (rest.group[a] == rest.group[a + 1]) == (rest.times[a + 1] - rest.times[a] < 0.75)
