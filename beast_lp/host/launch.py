@@ -26,9 +26,10 @@ def run(cfg: DictConfig) -> None:
     if not config_file.is_file():
         raise BeastError(f'no config file at {config_file}')
     pretrain.handle(argparse.Namespace(
-        config_file=config_file,
+        config_file=[config_file],
         output_dir=Path(to_absolute_path(cfg.output_dir)),
         overrides=as_overrides(cfg.get('set')),
+        setup_gui=None,
     ))
 
 
