@@ -92,7 +92,9 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: Path) -> Non
 
 def test_predictions_follow_the_order_of_the_labels() -> None:
     columns = pd.MultiIndex.from_product([['s'], ['nose', 'tail'], ['x', 'y', 'likelihood']])
-    table = pd.DataFrame(np.arange(12).reshape(2, 6), index=['b', 'a'], columns=columns)
+    table = pd.DataFrame(
+        np.arange(12).reshape(2, 6), index=pd.Index(['b', 'a']), columns=columns
+    )
     table['set'] = 'train'
     positions = _positions(table, ['a', 'b'], ['tail', 'nose'])
     assert positions.tolist() == [[[9, 10], [6, 7]], [[3, 4], [0, 1]]]
