@@ -157,7 +157,7 @@ def create_in_dialog(page: Any, url: str, shots: Path) -> None:
 
 
 def test_the_gui_pretrains_trains_predicts_and_lists(
-    litpose: Litpose, project: Path, app: App, page: Any, tmp_path: Path,
+    page: Any, litpose: Litpose, project: Path, app: App, tmp_path: Path,
 ) -> None:
     shots = Path(os.environ.get('BEAST_LP_SCREENSHOTS', tmp_path))
     shots.mkdir(parents=True, exist_ok=True)

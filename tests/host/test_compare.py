@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.host.compare import _positions, compare, find_models
+from beast_lp.host.compare import _positions, _spreads, compare, find_models
 
 
 def _model(folder: Path, trained: bool = True, **model: Any) -> Path:
@@ -98,3 +98,13 @@ def test_predictions_follow_the_order_of_the_labels() -> None:
     table['set'] = 'train'
     positions = _positions(table, ['a', 'b'], ['tail', 'nose'])
     assert positions.tolist() == [[[9, 10], [6, 7]], [[3, 4], [0, 1]]]
+
+
+def test_one_ensemble_of_all_models_or_each_its_own() -> None:
+    rng = np.random.default_rng(0)
+    predictions = {'beast': rng.normal(size=(2, 3, 2, 2)), 'vit': rng.normal(size=(3, 3, 2, 2))}
+    together, own = _spreads(predictions, True), _spreads(predictions, False)
+    assert np.array_equal(together['beast'], together['vit'])
+    for name, values in predictions.items():
+        np.testing.assert_allclose(own[name] ** 2, values.var(axis=0).sum(axis=-1))
+    assert not np.allclose(own['beast'], together['beast'])
