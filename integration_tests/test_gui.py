@@ -172,9 +172,11 @@ def test_the_gui_pretrains_trains_predicts_and_lists(
 
     def trained() -> bool:
         (model,) = app.post('rpc/listModels', projectKey=PROJECT)['models']
-        if not seen or seen[-1] != model['status']:
-            seen.append(model['status'])
-        return model['status']['status'] in ('COMPLETED', 'FAILED')
+        # none while the file is being written
+        status = model['status'] or {'status': 'PENDING'}
+        if not seen or seen[-1] != status:
+            seen.append(status)
+        return status['status'] in ('COMPLETED', 'FAILED')
 
     wait_for('training', trained)
     model = folder / 'models' / MODEL
