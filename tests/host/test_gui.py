@@ -8,6 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError
+from beast_lp.host.commands import pretrain
 from beast_lp.host.gui import offer_backbone, setup_gui, with_beast
 
 
@@ -100,6 +101,21 @@ def test_what_cannot_be_meant_is_refused_and_nothing_written(
 def test_a_folder_that_the_gui_does_not_know_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BeastError, match='no project.yaml'):
         setup_gui(tmp_path, None, [])
+
+
+def test_the_command_finds_the_project_by_its_config(project: Path, tmp_path: Path) -> None:
+    parser = pretrain.get_parser()
+    config = tmp_path / 'c.yaml'
+    config.write_text(f'data: {{data_dir: "{project}"}}\nbeast: {{preset: laptop}}\n')
+    pretrain.handle(parser.parse_args([str(config), '--setup_gui']))
+    assert _load(project / 'configs' / 'default.yaml').beast.preset == 'laptop'
+    for arguments, words in (
+        (['--setup_gui'], '--setup_gui needs the folder'),
+        ([], 'needs a config file'),
+        ([str(config), '--setup_gui', str(project), '--output_dir', 'o'], 'no --output_dir'),
+    ):
+        with pytest.raises(BeastError, match=words):
+            pretrain.handle(parser.parse_args(arguments))
 
 
 PRETTY = """

@@ -21,7 +21,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         usage='litpose pretrain <config_file> [<config_file>...] \\\n'
         '                      [--output_dir OUTPUT_DIR] \\\n'
         '                      [--overrides KEY=VALUE...]\n'
-        '       litpose pretrain [<config_file>] --setup_gui PROJECT [--overrides KEY=VALUE...]',
+        '       litpose pretrain [<config_file>] --setup_gui [PROJECT] \\\n'
+        '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
         'config_file', type=types.config_file, nargs='*',
@@ -31,10 +32,10 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_output_dir(parser)
     parser.add_argument(
-        '--setup_gui', type=Path, metavar='PROJECT',
+        '--setup_gui', type=Path, nargs='?', const=True, metavar='PROJECT',
         help='instead of pretraining now, make the GUI (`litpose run_app`) do so for models with '
         'the backbone beast: write the `beast:` section into configs/default.yaml of this project '
-        'folder',
+        'folder (default: data.data_dir of the config)',
     )
     add_overrides(parser, 'beast.training.epochs=100')
     return parser
@@ -81,6 +82,7 @@ def handle(args: argparse.Namespace) -> None:
 
 def _setup_gui(args: argparse.Namespace) -> None:
     from beast_lp.errors import BeastError
+    from beast_lp.host.compose import compose_config, data_dir
     from beast_lp.host.gui import setup_gui
 
     if len(args.config_file) > 1 or args.output_dir is not None:
@@ -89,7 +91,12 @@ def _setup_gui(args: argparse.Namespace) -> None:
             'GUI share is in beast.output_dir'
         )
     config_file = args.config_file[0] if args.config_file else None
-    path = setup_gui(args.setup_gui, config_file, args.overrides or [])
+    project = args.setup_gui
+    if project is True:
+        if config_file is None:
+            raise BeastError('--setup_gui needs the folder of a project: --setup_gui my_project')
+        project = data_dir(compose_config(config_file, []))
+    path = setup_gui(project, config_file, args.overrides or [])
     logger.info(
         f'beast: the GUI takes its defaults from {path}\n'
         '  start it     litpose run_app\n'
