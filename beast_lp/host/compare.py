@@ -66,6 +66,7 @@ def compare(
     labels, base = _read_labels(labels_file, next(iter(configs.values())))
     for folder, config in configs.items():
         _check_keypoints(folder, config, labels)
+    _check_labels(labels_file, labels, configs, base)
     tables = _predict_all(models, configs, labels_file, base, output_dir / 'predictions')
     images = [image.relative_to(base).as_posix() for image in labels.images]
     predictions = {
@@ -185,6 +186,24 @@ def _check_keypoints(folder: Path, config: ModelConfig, labels: LabelledFrames) 
                                             'in another order')
             + '; compare models of the keypoints that are labelled'
         )
+
+
+def _check_labels(
+    labels_file: Path, labels: LabelledFrames, configs: Mapping[Path, ModelConfig], base: Path,
+) -> None:
+    """Refuse a table without labels, and warn of one that a model was trained on."""
+    if not np.isfinite(labels.positions).all(axis=-1).any():
+        raise BeastError(
+            f'{labels_file} holds no labelled keypoint; give the labels of a test set'
+        )
+    for folder, config in configs.items():
+        trained_on = OmegaConf.select(config.cfg, 'data.csv_file', default=None)
+        names = trained_on if OmegaConf.is_list(trained_on) else [trained_on or '']
+        if any((base / str(name)).resolve() == labels_file.resolve() for name in names):
+            logger.warning(
+                f'beast: {folder} was trained on {labels_file}, so its errors there say little; '
+                'give labelled frames that no model has seen'
+            )
 
 
 def _predict_all(

@@ -6,11 +6,19 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from lightning_pose.api.model_config import ModelConfig
 from omegaconf import OmegaConf
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.host.compare import _positions, _spreads, compare, find_models
+from beast_lp.host.compare import (
+    _check_labels,
+    _positions,
+    _read_labels,
+    _spreads,
+    compare,
+    find_models,
+)
 
 
 def _model(folder: Path, trained: bool = True, **model: Any) -> Path:
@@ -84,10 +92,24 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: Path) -> Non
     labels.write_text(text.replace('img0', 'img1'))
     with pytest.raises(BeastError, match='labelled images are missing'):
         compare(models, labels, tmp_path / 'out')
+    labels.write_text(text.replace('1,2,3,4', ',,,'))
+    with pytest.raises(BeastError, match='holds no labelled keypoint'):
+        compare(models, labels, tmp_path / 'out')
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'curves.csv').touch()
     with pytest.raises(BeastError, match='already holds a comparison'):
         compare(models, labels, tmp_path / 'out')
+
+
+def test_labels_of_the_training_are_warned_of(
+    tmp_path: Path, labels: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    read, base = _read_labels(labels, ModelConfig(OmegaConf.create({'data': {}})))
+    for csv_file, warned in (('other.csv', False), (['other.csv', 'labels.csv'], True)):
+        config = ModelConfig(OmegaConf.create({'data': {'csv_file': csv_file}}))
+        with caplog.at_level('WARNING', 'lightning_pose'):
+            _check_labels(labels, read, {tmp_path: config}, base)
+        assert ('was trained on' in caplog.text) == warned
 
 
 def test_predictions_follow_the_order_of_the_labels() -> None:
