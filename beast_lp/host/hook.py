@@ -36,6 +36,7 @@ TARGETS = {
     'lightning_pose.cli.commands': 'extend_commands',
     'lightning_pose.cli.main': 'extend_main',
     'lightning_pose.train': 'extend_train',
+    'litpose_app.main': 'extend_app',
 }
 
 

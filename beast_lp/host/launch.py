@@ -1,35 +1,82 @@
-"""`litpose pretrain` through Hydra's launchers: Slurm by submitit, and sweeps.
+"""`litpose pretrain` and `litpose train` as Hydra applications: Slurm by submitit, and sweeps.
 
-`litpose` reads its config by Hydra's compose function, which knows no launchers; this is the same
-command as a Hydra application. `configs/launch/slurm.yaml` says how to use it.
+`litpose` reads its config by Hydra's compose function, which knows no launchers. The files in
+`configs/launch` say how to use this.
 """
 
 import argparse
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
+from hydra.core.global_hydra import GlobalHydra
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError
 
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
 
 def run(cfg: DictConfig) -> None:
-    """Pretrain as one job.
+    """Pretrain, or train a pose model, as one job.
 
     Args:
-        cfg: `config_file`, `output_dir`, and under `set` what differs from the config file.
+        cfg: `command`, `pretrain` or `train`; `config_file`; `output_dir`; under `set` what
+            differs from the config file, and under `variant` what differs from that.
     """
-    from beast_lp.host.commands import pretrain
+    from lightning_pose.cli.commands import COMMANDS
 
+    command = cfg.get('command', 'pretrain')
+    if command not in ('pretrain', 'train'):
+        raise BeastError(f'command must be pretrain or train, found {command}')
     config_file = Path(to_absolute_path(cfg.config_file))
     if not config_file.is_file():
         raise BeastError(f'no config file at {config_file}')
-    pretrain.handle(argparse.Namespace(
-        config_file=config_file,
-        output_dir=Path(to_absolute_path(cfg.output_dir)),
-        overrides=as_overrides(cfg.get('set')),
-    ))
+    output_dir = Path(to_absolute_path(cfg.output_dir))
+    job = argparse.Namespace(
+        config_file=config_file, output_dir=output_dir,
+        overrides=as_overrides(cfg.get('set')) + as_overrides(cfg.get('variant')),
+    )
+    if command == 'train':
+        if _is_trained(output_dir):
+            return
+        job.detector_model = None
+    else:
+        job.config_file, job.setup_gui = [config_file], None
+    with _as_if_alone():
+        COMMANDS[command].handle(job)
+
+
+@contextmanager
+def _as_if_alone() -> Iterator[None]:
+    """Let a command of `litpose` run inside this application, and undo what it leaves behind.
+
+    It composes its config by Hydra, which serves one application at a time, and changes the
+    directory; the next job of a sweep is in the same process.
+    """
+    directory, application = Path.cwd(), GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        yield
+    finally:
+        os.chdir(directory)
+        GlobalHydra.instance().clear()
+        if application is not None:
+            GlobalHydra.instance().initialize(application)
+
+
+def _is_trained(output_dir: Path) -> bool:
+    """Say whether a job's model is there already, so that a sweep goes on where it stopped."""
+    from beast_lp.host.demo_results import is_completed
+
+    finished = is_completed(output_dir)
+    if finished:
+        logger.info(f'beast: {output_dir} holds a finished model, which is kept')
+    return finished
 
 
 def as_overrides(section: DictConfig | None) -> list[str]:

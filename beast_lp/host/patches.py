@@ -146,6 +146,13 @@ def extend_train(module: ModuleType) -> None:
     _replace(module, 'train', train)
 
 
+def extend_app(module: ModuleType) -> None:
+    """Offer the backbone in the dialog of the host's GUI."""
+    from beast_lp.host.gui import offer_backbone
+
+    offer_backbone(module)
+
+
 # ---------------------------------------------------------------------------------------------
 # checking and replacing
 # ---------------------------------------------------------------------------------------------

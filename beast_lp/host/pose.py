@@ -8,13 +8,16 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from beast_lp.config import parse_config
+from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import data_dir
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# what the host's default config asks of Adam
+RESNET_RATE = 1e-3
 
 
 def check_pose_config(cfg: DictConfig) -> None:
@@ -106,13 +109,31 @@ def start_dir_for_children() -> Iterator[None]:
 
 def warn_of_resnet_settings(cfg: DictConfig) -> None:
     """Say so where the optimiser is still the one that the host ships for a ResNet."""
-    optimizer = cfg.training.get('optimizer', 'Adam')
-    rate = OmegaConf.select(cfg, 'training.optimizer_params.learning_rate', default=1e-3)
-    if optimizer == 'Adam' and float(rate) >= 1e-3:
+    if has_resnet_optimizer(cfg):
         logger.warning(
-            f'beast: training.optimizer {optimizer} with learning rate {rate} suits a ResNet; a '
-            'ViT usually wants AdamW, with 5e-5 for ViT-B'
+            f'beast: training.optimizer {_optimizer(cfg)} with learning rate '
+            f'{_learning_rate(cfg):g} suits a ResNet; a ViT usually wants AdamW, with 5e-5 for '
+            'ViT-B'
         )
+
+
+def has_resnet_optimizer(cfg: DictConfig) -> bool:
+    """Say whether the optimiser is still the one that the host ships for a ResNet."""
+    return _optimizer(cfg) == 'Adam' and _learning_rate(cfg) >= RESNET_RATE
+
+
+def suitable_learning_rate(config: BeastConfig) -> float:
+    """Return the step of AdamW that suits the pose training of a backbone of this size."""
+    return 5e-4 if config.model.hidden_size <= 192 else 5e-5
+
+
+def _optimizer(cfg: DictConfig) -> str:
+    return str(OmegaConf.select(cfg, 'training.optimizer', default='Adam'))
+
+
+def _learning_rate(cfg: DictConfig) -> float:
+    key = 'training.optimizer_params.learning_rate'
+    return float(OmegaConf.select(cfg, key, default=RESNET_RATE))
 
 
 def absolute_path(path: str, cfg: DictConfig) -> str:

@@ -75,8 +75,8 @@ def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
             table = pd.read_csv(path, header=[0, 1, 2], index_col=0)
         except (OSError, ValueError) as error:
             raise BeastError(
-                f'{path} cannot be read as a table of labels ({type(error).__name__}); the probe '
-                'needs the data.csv_file of a Lightning Pose project'
+                f'{path} cannot be read as a table of labels ({type(error).__name__}); give the '
+                'data.csv_file of a Lightning Pose project'
             ) from error
         if table.index.name is not None:
             # pandas takes a first row without any label for the name of the index
@@ -99,7 +99,7 @@ def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
     if missing:
         raise BeastError(
             f'{len(missing)} of the {len(images)} labelled images are missing, such as '
-            f'{missing[0]}; the probe needs them where data.csv_file says they are'
+            f'{missing[0]}; they are needed where the table of labels says they are'
         )
     return LabelledFrames(images, names, positions.reshape(len(images), len(names), 2))
 

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 _BLUE, _VERMILION, _GREY, _LIGHT = '#0072B2', '#D55E00', '#6B6B6B', '#C8C8C8'
-_PALETTE = (_BLUE, '#E69F00', '#009E73', '#CC79A7', '#3FA0D9', _VERMILION)
+PALETTE = (_BLUE, '#E69F00', '#009E73', '#CC79A7', '#3FA0D9', _VERMILION)
 _DPI = 120
 _SMALL, _TEXT = 7.5, 9.0
 _MAX_REGIONS = 20
@@ -41,7 +41,7 @@ def score_scatter(
     axes.axhline(0, color=_LIGHT, lw=0.8, zorder=0)
     axes.axvline(0, color=_LIGHT, lw=0.8, zorder=0)
     above = int((y[both] > x[both]).sum())
-    _label(axes, f'{x_name} ({unit})', f'{y_name} ({unit})',
+    label_axes(axes, f'{x_name} ({unit})', f'{y_name} ({unit})',
            f'{above} of {both.sum()} neurons are predicted better by {y_name}')
     return figure
 
@@ -71,7 +71,7 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
     axes.axvline(0, color=_LIGHT, lw=0.8, zorder=0)
     axes.set_yticks(at, [f'{source} · {encoder}' for source, encoder in
                          zip(table['source'], table['encoder'], strict=True)])
-    _label(axes, unit, '', '')
+    label_axes(axes, unit, '', '')
     axes.legend(fontsize=_SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
     return figure
 
@@ -100,7 +100,7 @@ def region_distribution(
     axes.set_xticks(range(len(order)), [f'{names[i] or "unknown"}\n({len(scores[i])})'
                                         for i in order])
     axes.set_xlim(-0.6, len(order) - 0.4)
-    _label(axes, '', unit, '')
+    label_axes(axes, '', unit, '')
     return figure
 
 
@@ -129,7 +129,7 @@ def rasters(
     ):
         axes.imshow(((values - mean) / deviation).T, aspect='auto', cmap='Greys', vmin=-0.5,
                     vmax=2.5, extent=extent, interpolation='nearest')
-        _label(axes, '', 'neuron', title)
+        label_axes(axes, '', 'neuron', title)
         axes.grid(False)
     panels[1].set_xlabel('seconds of the test part', fontsize=_TEXT)
     return figure
@@ -154,7 +154,7 @@ def traces(
     for neuron, axes in enumerate(panels):
         axes.plot(time, recorded[:, neuron], color=_GREY, lw=0.9, label='recorded (smoothed)')
         axes.plot(time, predicted[:, neuron], color=_VERMILION, lw=1.3, label='predicted')
-        _label(axes, '', '', titles[neuron])
+        label_axes(axes, '', '', titles[neuron])
     panels[0].legend(fontsize=_SMALL, frameon=False, ncols=2, loc='upper right')
     panels[-1].set_xlabel('seconds of the test part', fontsize=_TEXT)
     return figure
@@ -189,7 +189,7 @@ def psths(
         for axes, values in zip(panels[:2, neuron], (own, model), strict=True):
             axes.imshow(values, aspect='auto', cmap='Greys', vmin=0, vmax=top, extent=extent,
                         interpolation='nearest')
-            _label(axes, '', '', '')
+            label_axes(axes, '', '', '')
             axes.grid(False)
         panels[0, neuron].set_title(titles[neuron], fontsize=_SMALL)
         axes = panels[2, neuron]
@@ -197,7 +197,7 @@ def psths(
         axes.fill_between(time, mean - error, mean + error, color=_LIGHT)
         axes.plot(time, mean, color=_GREY, lw=1.2, label='recorded')
         axes.plot(time, model.mean(axis=0), color=_VERMILION, lw=1.4, label='predicted')
-        _label(axes, 's into the trial', '', '')
+        label_axes(axes, 's into the trial', '', '')
     for row, text in enumerate(('recorded trials', 'predicted trials', unit)):
         panels[row, 0].set_ylabel(text, fontsize=_TEXT)
     panels[2, 0].legend(fontsize=_SMALL, frameon=False)
@@ -219,7 +219,8 @@ def _limits(values: Float[np.ndarray, ' values']) -> tuple[float, float]:
     return low - edge, high + edge
 
 
-def _label(axes: Axes, x: str, y: str, title: str) -> None:
+def label_axes(axes: Axes, x: str, y: str, title: str) -> None:
+    """Name the axes, and give the plot the look that these figures share."""
     for text in (axes.set_xlabel(x, fontsize=_TEXT), axes.set_ylabel(y, fontsize=_TEXT),
                  axes.set_title(title, loc='left', fontsize=_TEXT)):
         # names come from the user: a dollar sign in them is no formula

@@ -9,8 +9,9 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from beast_lp.config import parse_config
+from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
-from beast_lp.host.launch import as_overrides
+from beast_lp.host.launch import as_overrides, run
 
 LAUNCH = Path(__file__).parents[2] / 'configs' / 'launch'
 
@@ -41,3 +42,54 @@ def test_settings_survive_the_way_through_overrides(tmp_path: Path) -> None:
     assert cfg.data.video_dir == "it's, a = {folder}"
     config = parse_config(cfg.beast)
     assert (config.seed, config.init, config.model.image_size) == (3, 'random', [32, 64])
+
+
+RECIPE = ['config_file=a.yaml', 'backbone_checkpoint=b', 'models=m', 'seed=2']
+
+
+def test_the_recipe_gives_each_backbone_what_suits_it() -> None:
+    found = {}
+    with hydra.initialize_config_dir(version_base='1.3', config_dir=str(LAUNCH)):
+        for backbone in ('beast', 'resnet50_animal_ap10k', 'vitb_imagenet'):
+            cfg = hydra.compose('compare_backbones', overrides=[*RECIPE, f'backbone={backbone}'])
+            assert cfg.output_dir == f'm/{backbone}/seed_2'
+            found[backbone] = as_overrides(cfg.set) + as_overrides(cfg.variant)
+    for backbone, overrides in found.items():
+        assert f"++model.backbone='{backbone}'" in overrides
+        assert overrides[:3] == [
+            '++training.train_frames=100', '++training.rng_seed_data_pt=2',
+            '++training.rng_seed_model_pt=2',
+        ]
+    assert "++model.backbone_checkpoint='b'" in found['beast']
+    assert "++training.optimizer='Adam'" in found['resnet50_animal_ap10k']
+
+
+def test_a_job_runs_inside_hydra_and_leaves_the_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'c.yaml').write_text('data: {data_dir: ., video_dir: nowhere}\nbeast: {}\n')
+    cfg = OmegaConf.create({'config_file': str(tmp_path / 'c.yaml'), 'output_dir': 'o',
+                            'set': {'beast': {'preset': 'laptop'}}})
+    monkeypatch.setattr('beast_lp.host.launch.to_absolute_path', lambda path: str(path))
+    with hydra.initialize_config_dir(version_base='1.3', config_dir=str(LAUNCH)):
+        application = GlobalHydra.instance().hydra
+        # found by the command itself, so the config was composed and read
+        with pytest.raises(BeastError, match='nowhere'):
+            run(cfg)
+        assert GlobalHydra.instance().hydra is application
+    assert Path.cwd() == tmp_path
+    cfg.command = 'predict'
+    with pytest.raises(BeastError, match='pretrain or train, found predict'):
+        run(cfg)
+
+
+def test_a_finished_model_of_a_sweep_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / 'c.yaml').touch()
+    (tmp_path / 'train_status.json').write_text('{"status": "COMPLETED"}')
+    monkeypatch.setattr('beast_lp.host.launch.to_absolute_path', lambda path: str(path))
+    # the config is empty: training would fail
+    run(OmegaConf.create({'command': 'train', 'config_file': str(tmp_path / 'c.yaml'),
+                          'output_dir': str(tmp_path)}))

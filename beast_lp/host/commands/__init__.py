@@ -2,9 +2,9 @@
 
 from types import ModuleType
 
-from beast_lp.host.commands import beast_demo, embed, encode, pretrain, segment
+from beast_lp.host.commands import beast_demo, compare, embed, encode, pretrain, segment
 
 COMMANDS: dict[str, ModuleType] = {
     'pretrain': pretrain, 'embed': embed, 'encode': encode, 'segment': segment,
-    'beast_demo': beast_demo,
+    'compare': compare, 'beast_demo': beast_demo,
 }

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+from pathlib import Path
 from typing import Any
 
 from lightning_pose.cli import types
@@ -19,15 +20,23 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'Use the result as model.backbone_checkpoint with model.backbone: beast.',
         usage='litpose pretrain <config_file> [<config_file>...] \\\n'
         '                      [--output_dir OUTPUT_DIR] \\\n'
+        '                      [--overrides KEY=VALUE...]\n'
+        '       litpose pretrain [<config_file>] --setup_gui [PROJECT] \\\n'
         '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
-        'config_file', type=types.config_file, nargs='+',
+        'config_file', type=types.config_file, nargs='*',
         help='path to the project\'s pose config; an optional `beast:` section in it holds the '
         'settings of this command. With several configs, the videos of all projects are trained '
         'on together, each project in equal share, by the settings of the first',
     )
     add_output_dir(parser)
+    parser.add_argument(
+        '--setup_gui', type=Path, nargs='?', const=True, metavar='PROJECT',
+        help='instead of pretraining now, make the GUI (`litpose run_app`) do so for models with '
+        'the backbone beast: write the `beast:` section into configs/default.yaml of this project '
+        'folder (default: data.data_dir of the config)',
+    )
     add_overrides(parser, 'beast.training.epochs=100')
     return parser
 
@@ -48,6 +57,11 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.host.stage import mark_completed, pretrain
     from beast_lp.pretraining.ranks import launched_processes
 
+    if args.setup_gui is not None:
+        _setup_gui(args)
+        return
+    if not args.config_file:
+        raise BeastError('litpose pretrain needs a config file: litpose pretrain my_config.yaml')
     if args.output_dir is None and launched_processes() > 1:
         raise BeastError('several processes need one directory of results: give --output_dir')
     first, *others = args.config_file
@@ -63,4 +77,28 @@ def handle(args: argparse.Namespace) -> None:
         f'beast: the backbone is in {backbone}\n'
         f'  look at      {output_dir / "report.html"}\n'
         f'  train with   model.backbone=beast model.backbone_checkpoint={output_dir}'
+    )
+
+
+def _setup_gui(args: argparse.Namespace) -> None:
+    from beast_lp.errors import BeastError
+    from beast_lp.host.compose import compose_config, data_dir
+    from beast_lp.host.gui import setup_gui
+
+    if len(args.config_file) > 1 or args.output_dir is not None:
+        raise BeastError(
+            '--setup_gui takes one config file at most and no --output_dir; what models of the '
+            'GUI share is in beast.output_dir'
+        )
+    config_file = args.config_file[0] if args.config_file else None
+    project = args.setup_gui
+    if project is True:
+        if config_file is None:
+            raise BeastError('--setup_gui needs the folder of a project: --setup_gui my_project')
+        project = data_dir(compose_config(config_file, []))
+    path = setup_gui(project, config_file, args.overrides or [])
+    logger.info(
+        f'beast: the GUI takes its defaults from {path}\n'
+        '  start it     litpose run_app\n'
+        '  there        Models, New model, Regular model, backbone: beast'
     )
