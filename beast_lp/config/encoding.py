@@ -166,7 +166,7 @@ class EncodingConfig:
     smoothing_bins: float = 2.0
     # bins before and after that the linear encoders see (the TCN has its filters)
     lags: int = 4
-    # leading principal components kept of features that have more; null keeps all
+    # leading principal components kept of a network's features that have more; null keeps all
     components: Optional[int] = 64
     trials: TrialConfig = field(default_factory=TrialConfig)
     split: SplitConfig = field(default_factory=SplitConfig)

@@ -133,8 +133,11 @@ def prepare_session(
         is_counts=activity.is_counts, names=activity.names[kept],
         regions=activity.regions[kept],
         features={
-            source: leading_components(values[chosen], part == TRAIN, config.components)
-            for source, values in aligned.items()
+            source: leading_components(
+                values[chosen], part == TRAIN,
+                # keypoints are few, and their velocities have another unit
+                config.components if features[source].made_by else None,
+            ) for source, values in aligned.items()
         },
         notes=tuple(notes),
     )
