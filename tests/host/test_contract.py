@@ -142,7 +142,7 @@ def _find(name: Name) -> Any:
 
 def _sentence(name: Name, change: str) -> str:
     return (f'lightning-pose {patches.host_version()}: {name.module}.{name.path}: {change} '
-            f'(beast_lp relies on it: it {name.why})')
+            f'(why it matters: {name.why})')
 
 
 def _plain(function: Callable[..., Any]) -> str:
