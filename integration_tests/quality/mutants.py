@@ -119,7 +119,8 @@ MUTANTS = [
         ('(len(a) + len(b) - max(0, common))', 'max(len(a), len(b))'),
         ('2 * right[row] / np.maximum(both, 1)', 'right[row] / np.maximum(both, 1)'),
         ('changes = len(bouts) - len(stretches(target != UNSCORED))', 'changes = len(bouts)'),
-        ('if other.label == bout.label and i not in taken', 'if i not in taken'),
+        ('if truth[i].label == bout.label and i not in taken', 'if i not in taken'),
+        ('bisect_right(stops, bout.start)', 'bisect_right(stops, bout.stop)'),
     ),
     *_mutants(
         'beast_lp/segmentation/split.py', ('tests/segmentation/test_split.py',),

@@ -129,6 +129,13 @@ def test_bouts_are_compared_by_overlap() -> None:
     assert table.loc['groom', 'f1@10'] == 0
 
 
+def test_a_bout_takes_the_scored_one_that_it_fits_best() -> None:
+    # it spans two bouts of its class: 6 of 10 frames are those of the first, 3 of the second
+    target = np.repeat([1, 0, 1], [6, 1, 3])
+    table = bout_scores(target, np.ones(10, dtype=int), CLASSES, [0.5]).set_index('class')
+    assert table.loc['walk', 'f1@50'] == pytest.approx(2 / 3)
+
+
 def test_bouts_are_those_of_a_loop(drawn: tuple[np.ndarray, np.ndarray, np.ndarray]) -> None:
     target, predicted, _ = drawn
     table = bout_scores(target, predicted, CLASSES, overlaps=(0.3,))
