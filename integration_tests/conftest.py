@@ -2,11 +2,11 @@
 
 import os
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from warm_litpose import PROGRAM, WarmLitpose
 
 from beast_lp.demo import TINY, write_project
 
@@ -26,24 +26,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope='session')
-def litpose() -> Litpose:
+def litpose() -> Iterator[Litpose]:
     """Return a function that runs `litpose` as a person does, without a network."""
-    program = Path(sys.executable).with_name('litpose')
+    offline = {**os.environ, 'HF_HUB_OFFLINE': '1'}
+    warm = WarmLitpose(offline)
 
     def run(
         *arguments: object, fails: bool = False, cwd: Path | None = None, **env: str,
     ) -> subprocess.CompletedProcess[str]:
-        result = subprocess.run(
-            [program, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, check=False,
-            env={**os.environ, 'HF_HUB_OFFLINE': '1', **env},
-        )
+        words = [str(argument) for argument in arguments]
+        if cwd is None and not env:
+            result = warm(words)
+        else:
+            result = subprocess.run(
+                [PROGRAM, *words], capture_output=True, text=True, cwd=cwd, check=False,
+                env={**offline, **env},
+            )
         output = result.stdout[-3000:] + result.stderr[-3000:]
         assert (result.returncode != 0) == fails, output
         if fails:
             assert 'Traceback' not in result.stderr, output
         return result
 
-    return run
+    yield run
+    warm.close()
 
 
 @pytest.fixture(scope='session')

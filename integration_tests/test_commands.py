@@ -243,10 +243,12 @@ def test_default_weights_that_cannot_be_had_are_explained(
 def test_a_finished_run_is_refused(
     litpose: Litpose, tiny_project: Path, tiny_pretraining: Path,
 ) -> None:
-    before = (tiny_pretraining / 'backbone' / 'model.safetensors').read_bytes()
+    files = [tiny_pretraining / name for name in ('backbone/model.safetensors',
+                                                  'train_status.json')]
+    before = [file.read_bytes() for file in files]
     result = litpose('pretrain', tiny_project, '--output_dir', tiny_pretraining, fails=True)
     assert 'already holds a finished pretraining run' in result.stderr
-    assert (tiny_pretraining / 'backbone' / 'model.safetensors').read_bytes() == before
+    assert [file.read_bytes() for file in files] == before
 
 
 @pytest.mark.parametrize(('overrides', 'words'), [

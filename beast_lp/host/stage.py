@@ -15,7 +15,13 @@ from beast_lp.host.compose import compose_config, data_dir, pose_image_size
 from beast_lp.host.pose import absolute_path
 from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
 from beast_lp.pretraining.ranks import launched_rank
-from beast_lp.pretraining.stage import RunFiles, difference_to, run_pretraining, run_settings
+from beast_lp.pretraining.stage import (
+    RunFiles,
+    check_output_dir,
+    difference_to,
+    run_pretraining,
+    run_settings,
+)
 from beast_lp.reports.collect import write_report
 from beast_lp.video.read import find_videos
 
@@ -49,9 +55,9 @@ def pretrain(
     if config.windows.bbox_dir:
         config.windows.bbox_dir = absolute_path(config.windows.bbox_dir, cfg)
 
-    files = RunFiles(output_dir)
+    files, settings = RunFiles(output_dir), run_settings(config, videos, projects)
     if reuse and files.backbone.exists():
-        difference = difference_to(files, run_settings(config, videos, projects))
+        difference = difference_to(files, settings)
         if difference:
             raise BeastError(
                 f'{output_dir} holds a finished pretraining run with other settings '
@@ -60,6 +66,8 @@ def pretrain(
             )
         logger.info('beast: using the finished pretraining run')
         return files.backbone
+    # before the tracker, which calls whatever it finds there unfinished
+    check_output_dir(files, settings)
     output_dir.mkdir(parents=True, exist_ok=True)
     # the host's tracker writes from whatever process it is in, so it is for one alone
     trackers = [JSONTrainingProgressTracker(status_file)] if launched_rank() == 0 else []

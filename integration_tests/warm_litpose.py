@@ -1,0 +1,79 @@
+"""`litpose` without its ten seconds of imports: a process that has them forks for every call.
+
+Each call runs the host's `main` in a process of its own, with its own arguments, output and exit,
+as the installed program does. Calls with another environment or directory need a new start.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+PROGRAM = Path(sys.executable).with_name('litpose')
+# what the commands import once they run
+LATE = (
+    'lightning_pose.api', 'lightning_pose.train', 'lightning_pose.migrations.migrations',
+    'beast_lp.host.compare', 'beast_lp.host.demo',
+)
+
+
+class WarmLitpose:
+    """A `litpose` that has been imported."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        """Start it; the imports go on while others work."""
+        self._process = subprocess.Popen(
+            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env=environment,
+        )
+
+    def __call__(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command to its end."""
+        with tempfile.TemporaryDirectory() as directory:
+            files = [Path(directory, name) for name in ('stdout', 'stderr')]
+            assert self._process.stdin is not None and self._process.stdout is not None
+            order = {'arguments': list(arguments), 'files': [str(file) for file in files]}
+            print(json.dumps(order), file=self._process.stdin, flush=True)
+            code = int(self._process.stdout.readline())
+            output = [file.read_text(encoding='utf-8') for file in files]
+        return subprocess.CompletedProcess([str(PROGRAM), *arguments], code, *output)
+
+    def close(self) -> None:
+        """End it."""
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        self._process.wait()
+
+
+def serve() -> bool:
+    """Fork for every order; True in the child, which is to run, False when there are no more."""
+    orders = sys.stdin
+    while line := orders.readline():
+        order = json.loads(line)
+        child = os.fork()
+        if child == 0:
+            sys.argv = [str(PROGRAM), *order['arguments']]
+            for number, file in enumerate(order['files'], 1):
+                target = os.open(file, os.O_WRONLY | os.O_CREAT, 0o600)
+                os.dup2(target, number)
+                os.close(target)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            os.dup2(nothing, 0)
+            os.close(nothing)
+            return True
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    return False
+
+
+if __name__ == '__main__':
+    import importlib
+
+    from lightning_pose.cli.main import main
+
+    for module in LATE:
+        importlib.import_module(module)
+    if serve():
+        sys.exit(main())
