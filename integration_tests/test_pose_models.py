@@ -66,17 +66,32 @@ def pretraining(project: DictConfig, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope='module')
+def hidden() -> dict[str, list[float]]:
+    """Return which share of the patches each kind of model did not see, step by step."""
+    return {kind: [] for kind in KINDS}
+
+
+@pytest.fixture(scope='module')
 def trained(
-    project: DictConfig, pretraining: Path, tmp_path_factory: pytest.TempPathFactory,
+    project: DictConfig, pretraining: Path, hidden: dict[str, list[float]],
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Path]:
     """Return a function that trains a kind of model, once, and returns its directory."""
     folder = tmp_path_factory.mktemp('models')
+    mask = PatchMasker.apply_patch_masking
 
     def train(kind: str) -> Path:
         if not (folder / kind).exists():
+            def spy(self: PatchMasker, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+                images, kept = mask(self, *args, **kwargs)
+                hidden[kind].append(1 - float(kept.mean()))
+                return images, kept
+
             cfg = _merged(project, KINDS[kind])
             cfg.model.backbone_checkpoint = str(pretraining)
-            lightning_pose.train.train(cfg, folder / kind, skip_evaluation=True)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(PatchMasker, 'apply_patch_masking', spy)
+                lightning_pose.train.train(cfg, folder / kind, skip_evaluation=True)
         return folder / kind
 
     return train
@@ -119,18 +134,9 @@ def test_pretraining_takes_all_views(pretraining: Path) -> None:
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_kind_of_model_trains_and_predicts(
     kind: str, trained: Callable[[str], Path], pretraining: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    hidden: dict[str, list[float]],
 ) -> None:
-    masked: list[float] = []
-    mask = PatchMasker.apply_patch_masking
-
-    def spy(self: PatchMasker, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        images, kept = mask(self, *args, **kwargs)
-        masked.append(1 - float(kept.mean()))
-        return images, kept
-
-    monkeypatch.setattr(PatchMasker, 'apply_patch_masking', spy)
-    directory = trained(kind)
+    directory, masked = trained(kind), hidden[kind]
     # the host hid patches of multi-view images, more and more of them
     if kind == 'heatmap_multiview_transformer':
         assert len(masked) == 4 and masked == sorted(masked) and 0.05 < masked[0] < masked[-1]

@@ -23,8 +23,10 @@ def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None
 
 def test_the_bar_and_the_table_tell_speed_and_time_left(
     tiny_config: Callable[..., BeastConfig], videos: list[Path], tmp_path: Path,
-    capsys: pytest.CaptureFixture[str],
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # wide enough for all of it
+    monkeypatch.setenv('COLUMNS', '200')
     run_pretraining(tiny_config(), videos, tmp_path / 'out')
     bar = capsys.readouterr().out
     assert re.search(r'loss=[\d.]+, .*images/s=[\d.e+]+, wait=\d+%, left=\d+ s', bar)
