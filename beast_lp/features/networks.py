@@ -13,7 +13,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, Source, hash_tensors
 from beast_lp.pretraining.augmentation import normalise, to_unit
 from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
-from beast_lp.pretraining.stage import choose_precision
+from beast_lp.pretraining.precision import choose_precision
 from beast_lp.pretraining.weights import Encoder
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

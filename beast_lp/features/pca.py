@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float, UInt8
-from sklearn.decomposition import IncrementalPCA
 
 from beast_lp.errors import BeastError
 from beast_lp.features.sample import sample_frames
@@ -93,6 +92,9 @@ def fit_basis(
     Raises:
         BeastError: if there are fewer rows, or channels, than components.
     """
+    # late: it takes seconds to import, which only who fits components waits for
+    from sklearn.decomposition import IncrementalPCA
+
     pca = IncrementalPCA(components)
     held: np.ndarray | None = None
     seen = 0

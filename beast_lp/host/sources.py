@@ -1,11 +1,12 @@
-"""Sources of features that a person names on the command line, the host's models among them."""
+"""Sources of features that a person names on the command line, the host's models among them.
+
+The host's models take seconds to import, so they are where a source is one of them.
+"""
 
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from jaxtyping import Float
-from lightning_pose.api import Model
-from lightning_pose.models.backbones import factory
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor, nn
 
@@ -94,6 +95,8 @@ def open_source(
 
 def backbone_names() -> list[str]:
     """Return the names of the backbones that the host can build by itself."""
+    from lightning_pose.models.backbones import factory
+
     return [
         str(name) for group in (
             factory.ALLOWED_CONVNET_BACKBONES, factory.ALLOWED_TRANSFORMER_BACKBONES,
@@ -109,6 +112,8 @@ def backbone_source(
     Raises:
         BeastError: if the weights are neither in the local cache nor within reach.
     """
+    from lightning_pose.models.backbones import factory
+
     size = image_size or BACKBONE_IMAGE_SIZE
     try:
         backbone, _ = factory.build_backbone(name, image_size=size[0])  # type: ignore[arg-type]
@@ -141,6 +146,8 @@ def pose_source(
             f'{model_dir} has a config.yaml that is not that of a pose model; give the output '
             'directory of `litpose train` or of `litpose pretrain`'
         )
+    from lightning_pose.api import Model
+
     try:
         model = Model.from_dir(model_dir)
         model._load()

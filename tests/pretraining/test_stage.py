@@ -1,7 +1,6 @@
 """The stage: from videos to a backbone, resumable, and never mixing two runs."""
 
 import math
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
@@ -18,11 +17,10 @@ from transformers import ViTModel
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.precision import matmul_precision
 from beast_lp.pretraining.stage import (
     RunFiles,
-    choose_precision,
     difference_to,
-    matmul_precision,
     open_store,
     run_pretraining,
     run_settings,
@@ -327,18 +325,6 @@ def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
     config = tiny_config(training={'batch_size': 512, 'last_batch': 'drop'})
     with pytest.raises(BeastError, match='leaves nothing to train on'):
         run_pretraining(config, videos, tmp_path / 'out')
-
-
-@pytest.mark.parametrize(('setting', 'choices'), [
-    ('fp32', {'32-true'}), ('medium', {'32-true'}), ('bf16', {'bf16-mixed'}),
-    ('auto', {'32-true', 'bf16-mixed'}),
-])
-def test_the_precision_is_chosen_and_said(
-    setting: str, choices: set[str], caplog: pytest.LogCaptureFixture,
-) -> None:
-    with caplog.at_level('INFO', 'lightning_pose'):
-        assert choose_precision(setting) in choices
-    assert re.search('computing in (bf16|fp32)', caplog.text)
 
 
 @pytest.mark.gpu
