@@ -66,11 +66,13 @@ def pretrain(
             )
         logger.info('beast: using the finished pretraining run')
         return files.backbone
-    # before the tracker, which calls whatever it finds there unfinished
-    check_output_dir(files, settings)
-    output_dir.mkdir(parents=True, exist_ok=True)
     # the host's tracker writes from whatever process it is in, so it is for one alone
-    trackers = [JSONTrainingProgressTracker(status_file)] if launched_rank() == 0 else []
+    tracked = launched_rank() == 0
+    if tracked:
+        # a finished run is refused before it, since it calls whatever it finds unfinished
+        check_output_dir(files, settings)
+    output_dir.mkdir(parents=True, exist_ok=True)
+    trackers = [JSONTrainingProgressTracker(status_file)] if tracked else []
     backbone = run_pretraining(
         config, videos, output_dir, num_devices(cfg), trackers, projects, labels
     )
