@@ -27,7 +27,8 @@ class WarmLitpose:
         """Start it; the imports go on while others work."""
         self._process = subprocess.Popen(
             [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-            env=environment,
+            # CUDA does not survive a fork; asked so, torch sees a GPU without starting it
+            env={**environment, 'PYTORCH_NVML_BASED_CUDA_CHECK': '1'},
         )
 
     def __call__(self, arguments: Sequence[str]) -> subprocess.CompletedProcess[str]:

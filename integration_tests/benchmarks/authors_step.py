@@ -1,7 +1,7 @@
 """Runs inside the authors' environment: their model's training step, on order.
 
-Arguments: a folder with `case.json` and `images.npy`. It writes its random weights and masks there
-for the other side, then serves.
+Arguments: a folder with `case.json` and `images.npy`, and a device. It writes its random weights
+there for the other side, then serves.
 """
 
 import json
@@ -16,7 +16,7 @@ from step_loop import serve
 
 def main() -> None:
     """Build, share the weights, serve."""
-    folder = Path(sys.argv[1])
+    folder, device = Path(sys.argv[1]), sys.argv[2]
     case = json.loads((folder / 'case.json').read_text())
     torch.set_num_threads(1)
     model = VisionTransformer({
@@ -28,8 +28,9 @@ def main() -> None:
     }).train()
     model.vit_mae.save_pretrained(folder / 'weights')
     torch.save(model.proj.proj.state_dict(), folder / 'projection.pt')
-    images = torch.from_numpy(np.load(folder / 'images.npy'))
-    fixed = torch.from_numpy(np.load(folder / 'noise.npy'))
+    model.to(device)
+    images = torch.from_numpy(np.load(folder / 'images.npy')).to(device)
+    fixed = torch.from_numpy(np.load(folder / 'noise.npy')).to(device)
     embeddings = model.vit_mae.vit.embeddings
     masking = embeddings.random_masking
     # the same masks for both sides
@@ -40,7 +41,7 @@ def main() -> None:
         return model.compute_loss('train', **outputs)[0]
 
     # as their `configure_optimizers` builds it
-    serve(loss, torch.optim.AdamW(model.get_parameters(), lr=1e-5, weight_decay=0.05))
+    serve(loss, torch.optim.AdamW(model.get_parameters(), lr=1e-5, weight_decay=0.05), device)
 
 
 if __name__ == '__main__':

@@ -16,17 +16,18 @@ from beast_lp.pretraining.weights import read_encoder
 
 def main() -> None:
     """Build, load the weights, serve."""
-    folder = Path(sys.argv[1])
+    folder, device = Path(sys.argv[1]), sys.argv[2]
     case = json.loads((folder / 'case.json').read_text())
     torch.set_num_threads(1)
     module = BeastModule(parse_config({'init': 'random', 'model': case['ours']})).train()
     load_encoder(module.model, read_encoder(folder / 'weights'))
     assert module.projection is not None
     module.projection.load_state_dict(torch.load(folder / 'projection.pt', weights_only=True))
-    images, noise = (torch.from_numpy(np.load(folder / f'{name}.npy'))
+    module.to(device)
+    images, noise = (torch.from_numpy(np.load(folder / f'{name}.npy')).to(device)
                      for name in ('images', 'noise'))
     optimizer = torch.optim.AdamW(parameter_groups(module, 0.05), lr=1e-5, fused=True)
-    serve(lambda: module._losses(images, noise)[0]['loss'], optimizer)
+    serve(lambda: module._losses(images, noise)[0]['loss'], optimizer, device)
 
 
 if __name__ == '__main__':

@@ -1,12 +1,14 @@
-"""Compares our training step with that of the authors' package: speed and memory on one thread.
+"""Compares our training step with that of the authors' package: speed and memory.
 
     uv run python integration_tests/benchmarks/training_step.py --output results
+    uv run python integration_tests/benchmarks/training_step.py --output results --device cuda
     uv run python integration_tests/benchmarks/training_step.py --output results --attention
 
 Both sides start from the same weights and take the same images and masks; the first losses must
-agree. Steps alternate between the two processes, and medians of CPU seconds are compared, so that
-other load on the machine hits both. The authors' package gets an environment of its own. The
-second command compares the two ways to attend that `beast_lp.pretraining.attention` chooses from.
+agree. Steps alternate between the two processes, so that other load on the machine hits both, and
+medians are compared: of CPU seconds on one thread, or of a GPU's time at `--batches` times the
+batch. The authors' package gets an environment of its own. The last command compares the two ways
+to attend that `beast_lp.pretraining.attention` chooses from.
 """
 
 import argparse
@@ -17,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -93,11 +95,11 @@ CASES = {
 class Side:
     """A process that does training steps on order."""
 
-    def __init__(self, python: Path, script: str, folder: Path) -> None:
+    def __init__(self, python: Path, script: str, folder: Path, device: str) -> None:
         """Start it and wait until it has built its model."""
-        environment = {**os.environ, 'OMP_NUM_THREADS': '1', 'CUDA_VISIBLE_DEVICES': ''}
+        environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
         self._process = subprocess.Popen(
-            [python, HERE / script, folder], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [python, HERE / script, folder, device], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, text=True, env=environment,
         )
         while (line := self._line()) != 'ready':
@@ -124,15 +126,17 @@ class Side:
         return line.strip()
 
 
-def measure(name: str, case: Case, python: Path, repeats: int, folder: Path) -> pd.DataFrame:
+def measure(
+    name: str, case: Case, python: Path, repeats: int, folder: Path, device: str,
+) -> pd.DataFrame:
     """Return one row per precision."""
     draw = np.random.default_rng(0)
     (folder / 'case.json').write_text(json.dumps({'ours': case.ours, 'theirs': case.theirs}))
     np.save(folder / 'images.npy', draw.normal(size=(case.batch, 3, 224, 224)).astype('f'))
     np.save(folder / 'noise.npy', draw.random((case.batch, PATCHES)).astype('f'))
     # theirs first: it writes the weights
-    sides = {'theirs': Side(python, 'authors_step.py', folder)}
-    sides['ours'] = Side(Path(sys.executable), 'our_step.py', folder)
+    sides = {'theirs': Side(python, 'authors_step.py', folder, device)}
+    sides['ours'] = Side(Path(sys.executable), 'our_step.py', folder, device)
     first = {side: process.step('fp32')['loss'] for side, process in sides.items()}
     if abs(first['ours'] - first['theirs']) > 1e-4 * abs(first['theirs']):
         raise SystemExit(f'{name}: the two sides compute different losses: {first}')
@@ -150,16 +154,16 @@ def measure(name: str, case: Case, python: Path, repeats: int, folder: Path) -> 
 
     rows = []
     for precision in PRECISIONS:
-        cpu = {side: median(side, precision, 'cpu') for side in sides}
+        seconds = {side: median(side, precision, 'seconds') for side in sides}
         peak = {side: median(side, precision, 'peak') for side in sides}
         rate = statistics.median(one['rate'] for side in sides for one in taken[side, precision])
         rows.append({
             'model': name, 'batch': case.batch, 'precision': precision,
-            **{f'{side}_images_per_cpu_s': case.batch / cpu[side] for side in sides},
-            'ratio': cpu['theirs'] / cpu['ours'],
-            'ratio_to_their_fp32': median('theirs', 'fp32', 'cpu') / cpu['ours'],
+            **{f'{side}_images_per_s': case.batch / seconds[side] for side in sides},
+            'ratio': seconds['theirs'] / seconds['ours'],
+            'ratio_to_their_fp32': median('theirs', 'fp32', 'seconds') / seconds['ours'],
             'matmul_gflops': rate / 1e9,
-            **{f'{side}_share': case.flop / cpu[side] / rate for side in sides},
+            **{f'{side}_share': case.flop / seconds[side] / rate for side in sides},
             **{f'{side}_peak_mb': peak[side] for side in sides},
             'peak_ratio': peak['ours'] / peak['theirs'],
             'ours_loss': median('ours', precision, 'loss'),
@@ -223,7 +227,12 @@ def main() -> None:
         '--environments', type=Path, default=CACHE,
         help="where the authors' environment is kept",
     )
+    parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
+    parser.add_argument(
+        '--batches', type=int, help='times the batch of the case; 1 on a CPU, 8 on a GPU'
+    )
     arguments = parser.parse_args()
+    batches = arguments.batches or (8 if arguments.device == 'cuda' else 1)
     if arguments.attention:
         write(measure_attention(arguments.repeats), arguments.output, 'attention')
         return
@@ -232,7 +241,10 @@ def main() -> None:
     for name in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:
             tables.append(
-                measure(name, CASES[name], python, arguments.repeats, Path(folder))
+                measure(
+                    name, replace(CASES[name], batch=batches * CASES[name].batch), python,
+                    arguments.repeats, Path(folder), arguments.device,
+                )
             )
         # after every size, since a run takes long
         write(pd.concat(tables), arguments.output, 'training_step')
