@@ -260,9 +260,11 @@ def test_a_compiled_model_predicts_the_same(
 def test_semi_supervised_models_train(
     kind: str, project: DictConfig, pretraining: Path, tmp_path: Path,
 ) -> None:
-    cfg = _merged(project, KINDS[kind], {'model': {
-        'backbone_checkpoint': str(pretraining), 'losses_to_use': ['temporal'],
-    }})
+    cfg = _merged(project, KINDS[kind], {
+        'model': {'backbone_checkpoint': str(pretraining), 'losses_to_use': ['temporal']},
+        # with several views the host looks for it once more, from where it runs, to predict
+        'data': {'video_dir': str(Path(project.data.data_dir, project.data.video_dir))},
+    })
     lightning_pose.train.train(cfg, tmp_path / 'model', skip_evaluation=True)
     predictions = _predict(Model.from_dir(tmp_path / 'model'), tmp_path)
     assert np.isfinite(predictions).all()

@@ -13,6 +13,7 @@ from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_confi
 from beast_lp.errors import BeastError
 from beast_lp.pretraining import loaders
 from beast_lp.pretraining.loaders import (
+    Trial,
     choose_dali,
     loader_workers,
     training_loader,
@@ -27,9 +28,7 @@ BATCH = 4
 READERS = ('pyav', 'dali')
 
 
-@pytest.fixture
-def store(write_video: Callable[..., Path], tmp_path: Path) -> WindowStore:
-    """Return a VP9 store of two videos in which a square jumps about."""
+def _store(write_video: Callable[..., Path], directory: Path, codec: str) -> WindowStore:
     videos = []
     for seed in range(2):
         draw = np.random.default_rng(seed)
@@ -41,9 +40,15 @@ def store(write_video: Callable[..., Path], tmp_path: Path) -> WindowStore:
             frames.append(frame)
         videos.append(write_video(f'video {seed}.mp4', frames))
     return prepare_windows(
-        videos, tmp_path / 'out', AnchorConfig(strategy='uniform', per_video=9),
-        WindowConfig(codec='vp9', crf=4, processes=1), 0, progress=False,
+        videos, directory, AnchorConfig(strategy='uniform', per_video=9),
+        WindowConfig(codec=codec, crf=4, processes=1), 0, progress=False,
     )
+
+
+@pytest.fixture
+def store(write_video: Callable[..., Path], tmp_path: Path) -> WindowStore:
+    """Return a VP9 store of two videos in which a square jumps about."""
+    return _store(write_video, tmp_path / 'out', 'vp9')
 
 
 def config_of(loader: str, positive: str = 'adjacent', **training: Any) -> BeastConfig:
@@ -148,18 +153,24 @@ def test_the_choice_is_said(
 ) -> None:
     caplog.set_level(logging.INFO, 'lightning_pose')
 
-    def choose(setting: str, obstacle: str | None = None, failure: str | None = None) -> str:
+    def choose(
+        setting: str, obstacle: str | None = None, outcome: Trial | None = None,
+    ) -> str:
         caplog.clear()
         monkeypatch.setattr(loaders, 'dali_obstacle', lambda _: obstacle)
-        monkeypatch.setattr(loaders, 'trial', lambda *_: failure)
-        device = choose_dali(setting, store, IMAGE_SIZE)
+        monkeypatch.setattr(loaders, 'trial', lambda *_: outcome or Trial(None, 1.0, 1.5))
+        device = choose_dali(setting, store, IMAGE_SIZE, 4, 18)
         (record,) = caplog.records
         return f'{device}: {record.message}'
 
     pyav = 'None: beast: PyAV reads the windows, on the CPU, because'
     assert choose('auto') == 'gpu: beast: DALI reads the windows, on the GPU'
     assert choose('auto', 'there is none') == f'{pyav} there is none'
-    assert choose('auto', failure='it fails') == f'{pyav} it fails'
+    assert choose('auto', outcome=Trial('it fails')) == f'{pyav} it fails'
+    slow = Trial(None, 27.3, 1.5)
+    assert choose('auto', outcome=slow) == (
+        f'{pyav} DALI takes 27 ms a pair here and PyAV 1.5 ms'
+    )
     assert choose('pyav') == f'{pyav} beast.training.loader says so'
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert choose('dali') == 'cpu: beast: DALI reads the windows, on the CPU'
@@ -169,29 +180,37 @@ def test_the_choice_is_said(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without a CUDA device')
 def test_without_a_cuda_device_auto_is_pyav(store: WindowStore) -> None:
-    assert choose_dali('auto', store, IMAGE_SIZE) is None
+    assert choose_dali('auto', store, IMAGE_SIZE, 1, 18) is None
 
 
 def test_a_trial_passes_or_says_what_is_wrong(
     store: WindowStore, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
-    assert trial(store, IMAGE_SIZE, 'cpu') is None
+    one, eight = (trial(store, IMAGE_SIZE, 'cpu', workers, 18) for workers in (1, 8))
+    assert one.failure is eight.failure is None
+    assert one.dali > 0
+    assert one.pyav > 2 * eight.pyav > 0
 
     read = WindowStore.read
     monkeypatch.setattr(WindowStore, 'read', lambda *arguments: read(*arguments)[..., ::-1])
-    assert 'DALI gives other frames than PyAV' in (trial(store, IMAGE_SIZE, 'cpu') or '')
+    failure = trial(store, IMAGE_SIZE, 'cpu', 1, 18).failure or ''
+    assert 'DALI gives other frames than PyAV' in failure
     monkeypatch.undo()
 
     (store.directory / store.table['clip'].iloc[0]).unlink()
-    failure = trial(WindowStore.open(store.directory), IMAGE_SIZE, 'cpu') or ''
+    failure = trial(WindowStore.open(store.directory), IMAGE_SIZE, 'cpu', 1, 18).failure or ''
     assert 'a trial of DALI failed' in failure
     assert 'missing or damaged' in failure
 
 
 @pytest.mark.gpu
-def test_a_trial_passes_on_a_gpu(store: WindowStore) -> None:
-    assert trial(store, IMAGE_SIZE, 'gpu') is None
+def test_a_trial_passes_on_a_gpu(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    # its decoder takes no VP9 as small as this
+    store = _store(write_video, tmp_path / 'out', 'h264')
+    outcome = trial(store, IMAGE_SIZE, 'gpu', 1, 18)
+    assert outcome.failure is None
+    assert outcome.dali > 0
 
 
 def test_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
