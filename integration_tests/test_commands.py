@@ -30,6 +30,8 @@ def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> Non
     assert status['progress']['completed'] == status['progress']['total'] == 2
 
 
+# two processes want two GPUs, or none
+NO_GPU = {'CUDA_VISIBLE_DEVICES': ''}
 # batches whose pairs divide evenly, and no rounding to speak of
 EXACT = (
     'beast.training.precision=fp32', 'beast.training.last_batch=drop',
@@ -43,7 +45,7 @@ def shared_negatives(
 ) -> Path:
     """Return the run of one process that two are compared with."""
     out = tmp_path_factory.mktemp('one') / 'out'
-    litpose('pretrain', tiny_project, '--output_dir', out, '--overrides', *EXACT)
+    litpose('pretrain', tiny_project, '--output_dir', out, '--overrides', *EXACT, **NO_GPU)
     return out
 
 
@@ -114,10 +116,10 @@ def test_two_processes_end_where_one_does(
         subprocess.run(
             [programs / 'torchrun', '--standalone', '--nproc-per-node', '2', '--no-python',
              programs / 'litpose', *arguments],
-            check=True, env={**os.environ, 'OMP_NUM_THREADS': '1'},
+            check=True, env={**os.environ, **NO_GPU, 'OMP_NUM_THREADS': '1'},
         )
     else:
-        litpose(*arguments)
+        litpose(*arguments, **NO_GPU)
     shared, alone = (pd.read_csv(out / 'metrics.csv') for out in (tmp_path / 'out',
                                                                   shared_negatives))
     assert shared.step.tolist() == alone.step.tolist()

@@ -278,6 +278,8 @@ def test_two_processes_pretrain_and_train(
     result = litpose(
         'train', tmp_path / 'c.yaml', '--output_dir', tmp_path / 'pose', '--overrides',
         'training.num_gpus=2', 'eval.predict_vids_after_training=false', OMP_NUM_THREADS='1',
+        # two processes want two GPUs, or none
+        CUDA_VISIBLE_DEVICES='',
     )
     assert result.stderr.count('Starting with 2 processes') == 2
     errors = pd.read_csv(tmp_path / 'pose' / 'predictions_pixel_error.csv', index_col=0)

@@ -148,6 +148,13 @@ def check_launch(num_devices: int, num_nodes: int) -> None:
             f'beast.num_nodes is {num_nodes}, but neither torchrun nor srun started this '
             'process; start the same command with one of them on every machine'
         )
+    there = torch.cuda.device_count()
+    # without any, processes on the CPU take their place
+    if 0 < there < num_devices:
+        raise BeastError(
+            f'training.num_gpus is {num_devices}, but this process sees {there}; lower it, or '
+            'let it see more (CUDA_VISIBLE_DEVICES)'
+        )
 
 
 @contextmanager

@@ -74,13 +74,15 @@ def main() -> None:
             options.videos, Path(folder), AnchorConfig(per_video=options.anchors), WindowConfig(),
             0, progress=False,
         )
-        results = pd.DataFrame([
-            measure(store, loader, workers, options.batch_size, options.epochs)
-            for loader in options.loaders for workers in options.workers
-        ])
-    options.output.mkdir(parents=True, exist_ok=True)
-    results.to_csv(options.output / 'loaders.csv', index=False)
-    print(results.round(3).to_string(index=False))
+        options.output.mkdir(parents=True, exist_ok=True)
+        rows = []
+        for loader in options.loaders:
+            for workers in options.workers:
+                rows.append(measure(store, loader, workers, options.batch_size, options.epochs))
+                # after each, since one of them may be slow
+                print(rows[-1], flush=True)
+                pd.DataFrame(rows).to_csv(options.output / 'loaders.csv', index=False)
+    print(pd.DataFrame(rows).round(3).to_string(index=False))
 
 
 if __name__ == '__main__':

@@ -11,9 +11,10 @@ import pytest
 import torch
 from torch import nn
 
+from beast_lp.errors import BeastError
 from beast_lp.pretraining.module import mask_noise
 from beast_lp.pretraining.pairs import Frames
-from beast_lp.pretraining.ranks import BatchNorm
+from beast_lp.pretraining.ranks import BatchNorm, check_launch
 
 MODEL = {
     'image_size': 32, 'patch_size': 8, 'hidden_size': 32, 'num_layers': 1, 'num_heads': 2,
@@ -129,3 +130,11 @@ def test_masks_are_seeded_per_image_and_shared_out() -> None:
     for rank in range(3):
         part = mask_noise(2, 16, key, rank, 3).view(2, 2, 16)
         assert torch.equal(part, whole.view(2, 6, 16)[:, rank::3])
+
+
+def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for there in (0, 2):
+        monkeypatch.setattr(torch.cuda, 'device_count', lambda there=there: there)
+        check_launch(2, 1)
+    with pytest.raises(BeastError, match='num_gpus is 3, but this process sees 2; lower it'):
+        check_launch(3, 1)
