@@ -19,8 +19,8 @@ from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, difference
 from beast_lp.video.boxes import Boxes, boxes_file
 from beast_lp.video.files import only_writer
+from beast_lp.video.identity import source_key
 from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
-from beast_lp.video.records import source_key
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

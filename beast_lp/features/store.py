@@ -23,7 +23,7 @@ from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
 from beast_lp.video.files import PART_SUFFIX
-from beast_lp.video.prepare import video_ids
+from beast_lp.video.identity import video_ids
 
 # raise it when the files of a store change their meaning
 STORE_FORMAT = 1
@@ -49,7 +49,7 @@ class FeatureInfo:
             the source's own channels.
         stride: every how many frames of the video have features.
         precision: in which the source computed, `fp32` or `bf16`.
-        video_key: of the video's content, as `beast_lp.video.records.source_key` computes it.
+        video_key: of the video's content, as `beast_lp.video.identity.source_key` computes it.
         width: px, of the video.
         height: px, of the video.
         fps: average frames per second of the video; None where its file does not tell.

@@ -18,8 +18,8 @@ from beast_lp.features.source import Source
 from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
 from beast_lp.segmentation.windows import Features
+from beast_lp.video.identity import source_key
 from beast_lp.video.read import count_frames, probe
-from beast_lp.video.records import source_key
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 from jaxtyping import UInt8
 
 from beast_lp.errors import BeastError
@@ -40,6 +39,9 @@ class Boxes:
             BeastError: if it is missing, not of the host's format, or a box is not a number or
                 empty.
         """
+        # only here: it would cost every command a second of its start
+        import pandas as pd
+
         self.path = path
         try:
             # as in the host, the order of the rows counts and not their index

@@ -1,8 +1,6 @@
 """From raw videos to a window store, one clip per video, resumable and reusable."""
 
 import logging
-import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -16,8 +14,9 @@ from beast_lp.errors import BeastError
 from beast_lp.video.boxes import boxes_file
 from beast_lp.video.build import Job, build_all, finished_earlier
 from beast_lp.video.files import PART_SUFFIX, finished_file, only_writer
+from beast_lp.video.identity import source_key, video_ids
 from beast_lp.video.read import VideoError, probe
-from beast_lp.video.records import SIDECAR_SUFFIX, ClipRecord, read_record, source_key
+from beast_lp.video.records import SIDECAR_SUFFIX, ClipRecord, read_record
 from beast_lp.video.shares import anchors_per_video
 from beast_lp.video.windows import INDEX_NAME, WindowStore, write_index
 
@@ -30,8 +29,6 @@ VIDEO_COLUMNS = (
     'video', 'video_id', 'width', 'height', 'fps', 'codec', 'frames_declared', 'frames_read',
     'anchors', 'status', 'message',
 )
-# characters of a video's name that its clip's name keeps
-_LONGEST_ID = 80
 # reasons that are named when no video at all can be used
 _REASONS = 3
 
@@ -186,49 +183,6 @@ def _write_tables(
     _remove_stale(directory, set(named))
     _write_table(output_dir / 'anchors.csv', _anchor_rows(records), ANCHOR_COLUMNS)
     write_index(directory, pd.DataFrame(_index_rows(records)))
-
-
-def video_ids(videos: Sequence[Path]) -> list[str]:
-    """Name videos by their stems, in characters that are safe in file names.
-
-    Videos whose names would be equal, even where upper and lower case are the same, get their
-    parent folders' names in front, as many as it takes; a number settles what is left.
-
-    Returns:
-        one name per video, all different.
-    """
-    depth = [1] * len(videos)
-    while True:
-        names = [_safe_name(video, level) for video, level in zip(videos, depth, strict=True)]
-        counts = Counter(name.lower() for name in names)
-        deepen = [
-            index for index, name in enumerate(names)
-            if counts[name.lower()] > 1 and depth[index] < len(videos[index].parts)
-        ]
-        if not deepen:
-            return _numbered(names)
-        for index in deepen:
-            depth[index] += 1
-
-
-def _safe_name(video: Path, level: int) -> str:
-    parts = (*video.parts[-level:-1], video.stem)
-    name = unicodedata.normalize('NFC', '_'.join(parts))
-    # the end of a long name tells more than its beginning
-    return re.sub(r'[^\w.-]+', '_', name)[-_LONGEST_ID:].lstrip('._-') or 'video'
-
-
-def _numbered(names: list[str]) -> list[str]:
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        number, unique = 1, name
-        while unique.lower() in taken:
-            number += 1
-            unique = f'{name}_{number}'
-        taken.add(unique.lower())
-        result.append(unique)
-    return result
 
 
 def _remove_stale(directory: Path, keep: set[str]) -> None:

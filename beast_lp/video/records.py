@@ -1,6 +1,5 @@
 """What is known of each finished clip, and how a clip is recognised as still valid."""
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,15 +13,12 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.video.anchors import Anchors
 from beast_lp.video.clip import WINDOW
 from beast_lp.video.files import finished_file
-from beast_lp.video.read import VideoError
+from beast_lp.video.identity import digest
 
 # part of every key: raise it when the same settings give other anchors or other clips
 STORE_VERSION = 3
 SIDECAR_SUFFIX = '.json'
 
-_EDGE_BYTES = 1 << 20
-_SAMPLES = 32
-_SAMPLE_BYTES = 1 << 16
 _ANCHOR_TYPES = {
     'frame': np.int64, 'motion_energy': np.float32, 'cluster': np.int64, 'distance': np.float32,
 }
@@ -63,42 +59,7 @@ def settings_key(anchors: AnchorConfig, windows: WindowConfig, step: int, seed: 
     # how many processes do the work changes nothing, and of the boxes the content counts
     del shape['processes'], shape['bbox_dir']
     settings = [STORE_VERSION, asdict(anchors), shape, step, seed]
-    return _digest(json.dumps(settings, sort_keys=True).encode()).hexdigest()
-
-
-def source_key(video: Path, boxes: Path | None) -> str:
-    """Compute the key of what a clip is made of.
-
-    The video is recognised by its size and by samples of its content (head, tail and 32 evenly
-    spaced pieces), not by its path or date, so that a copied or moved data set is recognised.
-
-    Args:
-        video: the file.
-        boxes: the file of its bounding boxes, if it is cropped.
-
-    Raises:
-        VideoError: if the video cannot be read.
-    """
-    digest = _digest(boxes.read_bytes() if boxes else b'')
-    try:
-        size = video.stat().st_size
-        digest.update(str(size).encode())
-        with video.open('rb') as file:
-            digest.update(file.read(_EDGE_BYTES))
-            for sample in range(_SAMPLES):
-                file.seek(size * sample // _SAMPLES)
-                digest.update(file.read(_SAMPLE_BYTES))
-            file.seek(max(0, size - _EDGE_BYTES))
-            digest.update(file.read(_EDGE_BYTES))
-    except OSError as error:
-        raise VideoError(
-            f'{video} cannot be read ({error.strerror}); check that it is there and readable'
-        ) from error
-    return digest.hexdigest()
-
-
-def _digest(content: bytes) -> 'hashlib.blake2b':
-    return hashlib.blake2b(content, digest_size=16)
+    return digest(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def write_record(directory: Path, record: ClipRecord) -> None:

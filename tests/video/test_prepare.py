@@ -20,7 +20,7 @@ from beast_lp.errors import BeastError
 from beast_lp.video import build, clip, prepare
 from beast_lp.video.clip import build_clip
 from beast_lp.video.files import finished_file
-from beast_lp.video.prepare import prepare_windows, video_ids
+from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.read import VideoError, find_videos, probe
 from beast_lp.video.windows import WindowStore
 
@@ -548,24 +548,3 @@ def test_a_file_appears_only_when_it_is_finished(tmp_path: Path) -> None:
 def test_other_problems_of_the_system_pass(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError), finished_file(tmp_path / 'gone' / 'table.csv') as part:
         part.write_text('x')
-
-
-@pytest.mark.parametrize(('videos', 'expected'), [
-    (['/d/a.mp4', '/d/b.avi'], ['a', 'b']),
-    (['/d/s1/cam.mp4', '/d/s2/cam.mp4', '/d/s2/top.mp4'], ['s1_cam', 's2_cam', 'top']),
-    (['/x/s/cam.mp4', '/y/s/cam.mp4'], ['x_s_cam', 'y_s_cam']),
-    (['/d/cam.mp4', '/d/cam.avi'], ['d_cam', 'd_cam_2']),
-    (['/d/Cam.mp4', '/e/cam.mp4'], ['d_Cam', 'e_cam']),
-    (['/d/a b.mp4', '/e/a_b.mp4'], ['d_a_b', 'e_a_b']),
-    (['/d/ü ñ/día 1%.mp4'], ['día_1_']),
-    (['/d/..mp4.mp4', '/d/007.mp4'], ['mp4', '007']),
-])
-def test_video_ids_are_readable_and_different(videos: list[str], expected: list[str]) -> None:
-    assert video_ids([Path(video) for video in videos]) == expected
-
-
-def test_long_names_are_shortened_and_stay_different() -> None:
-    videos = [Path(f'/data/{"long" * 60}/{letter}{"x" * 200}.mp4') for letter in 'ab']
-    names = video_ids(videos)
-    assert len(set(names)) == 2
-    assert all(len(name) <= 90 for name in names)

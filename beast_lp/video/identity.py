@@ -1,0 +1,96 @@
+"""Which video this is: its name among others, and the key of its content."""
+
+import hashlib
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from beast_lp.video.read import VideoError
+
+# characters of a video's name that are kept
+_LONGEST_ID = 80
+# what is read of a video to recognise it
+_EDGE_BYTES = 1 << 20
+_SAMPLES = 32
+_SAMPLE_BYTES = 1 << 16
+
+
+def video_ids(videos: Sequence[Path]) -> list[str]:
+    """Name videos by their stems, in characters that are safe in file names.
+
+    Videos whose names would be equal, even where upper and lower case are the same, get their
+    parent folders' names in front, as many as it takes; a number settles what is left.
+
+    Returns:
+        one name per video, all different.
+    """
+    depth = [1] * len(videos)
+    while True:
+        names = [_safe_name(video, level) for video, level in zip(videos, depth, strict=True)]
+        counts = Counter(name.lower() for name in names)
+        deepen = [
+            index for index, name in enumerate(names)
+            if counts[name.lower()] > 1 and depth[index] < len(videos[index].parts)
+        ]
+        if not deepen:
+            return _numbered(names)
+        for index in deepen:
+            depth[index] += 1
+
+
+def _safe_name(video: Path, level: int) -> str:
+    parts = (*video.parts[-level:-1], video.stem)
+    name = unicodedata.normalize('NFC', '_'.join(parts))
+    # the end of a long name tells more than its beginning
+    return re.sub(r'[^\w.-]+', '_', name)[-_LONGEST_ID:].lstrip('._-') or 'video'
+
+
+def _numbered(names: list[str]) -> list[str]:
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        number, unique = 1, name
+        while unique.lower() in taken:
+            number += 1
+            unique = f'{name}_{number}'
+        taken.add(unique.lower())
+        result.append(unique)
+    return result
+
+
+def source_key(video: Path, boxes: Path | None) -> str:
+    """Compute the key of what a clip or features are made of.
+
+    The video is recognised by its size and by samples of its content (head, tail and 32 evenly
+    spaced pieces), not by its path or date, so that a copied or moved data set is recognised.
+
+    Args:
+        video: the file.
+        boxes: the file of its bounding boxes, if it is cropped.
+
+    Raises:
+        VideoError: if the video cannot be read.
+    """
+    content = digest(boxes.read_bytes() if boxes else b'')
+    try:
+        size = video.stat().st_size
+        content.update(str(size).encode())
+        with video.open('rb') as file:
+            content.update(file.read(_EDGE_BYTES))
+            for sample in range(_SAMPLES):
+                file.seek(size * sample // _SAMPLES)
+                content.update(file.read(_SAMPLE_BYTES))
+            file.seek(max(0, size - _EDGE_BYTES))
+            content.update(file.read(_EDGE_BYTES))
+    except OSError as error:
+        raise VideoError(
+            f'{video} cannot be read ({error.strerror}); check that it is there and readable'
+        ) from error
+    return content.hexdigest()
+
+
+def digest(content: bytes) -> 'hashlib.blake2b':
+    """Begin the digest that all keys are made by."""
+    return hashlib.blake2b(content, digest_size=16)
