@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, Source, hash_tensors
-from beast_lp.pretraining.augmentation import normalise, to_unit
+from beast_lp.pretraining.augmentation import network_input
 from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
 from beast_lp.pretraining.precision import choose_precision
 from beast_lp.pretraining.weights import Encoder
@@ -117,7 +117,7 @@ class NetworkSource(Source):
     @torch.inference_mode()
     def _forward(self, frames: UInt8[np.ndarray, 'frames h w 3']) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(frames).to(self._device, non_blocking=True)
-        images = normalise(to_unit(pixels))
+        images = network_input(pixels)
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bf16):
             return self.network(images)
 

@@ -225,6 +225,21 @@ def to_unit(frames: UInt8[Tensor, '... height width 3']) -> Float[Tensor, '... 3
     return frames.movedim(-1, -3).float() / 255
 
 
+def network_input(
+    frames: UInt8[Tensor, '... height width 3'],
+) -> Float[Tensor, '... 3 height width']:
+    """Turn stored frames into what a network takes, as `normalise` of `to_unit` does.
+
+    In whole rows: on a CPU, three channels next to each other would keep it from vectorising.
+    """
+    rows = frames.flatten(-2).float()
+    mean, factor = (
+        torch.tensor(values, device=frames.device).repeat(frames.shape[-2])
+        for values in _BYTES_TO_INPUT
+    )
+    return rows.sub_(mean).mul_(factor).unflatten(-1, (-1, 3)).movedim(-1, -3)
+
+
 def normalise(images: Float[Tensor, '... 3 h w']) -> Float[Tensor, '... 3 h w']:
     """Subtract ImageNet's mean and divide by its standard deviation, per channel."""
     mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1)

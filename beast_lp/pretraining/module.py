@@ -10,7 +10,7 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from beast_lp.config import BeastConfig
-from beast_lp.pretraining.augmentation import augment, draw_geometry, normalise, to_unit
+from beast_lp.pretraining.augmentation import augment, draw_geometry, network_input
 from beast_lp.pretraining.checkpoints import diverged
 from beast_lp.pretraining.losses import (
     info_nce,
@@ -87,7 +87,7 @@ class BeastModule(LightningModule):
         self, batch: Frames, batch_index: int,
     ) -> None:
         """Compute the same losses on held-out frames, without augmentation, with fixed masks."""
-        images = normalise(to_unit(batch.pixels).transpose(0, 1).flatten(0, 1))
+        images = network_input(batch.pixels).transpose(0, 1).flatten(0, 1)
         # every process validates on all held-out frames, so it draws for itself alone
         key = (self.config.seed, 'validation', batch_index)
         noise = mask_noise(len(batch.pixels), self.config.model.num_patches, key, 0, 1)

@@ -12,7 +12,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from beast_lp.config import BeastConfig
-from beast_lp.pretraining.augmentation import denormalise, normalise, to_unit
+from beast_lp.pretraining.augmentation import denormalise, network_input
 from beast_lp.pretraining.losses import patch_statistics
 from beast_lp.pretraining.model import patchify, unpatchify
 from beast_lp.pretraining.module import BeastModule
@@ -61,7 +61,7 @@ def read_pairs(
 ) -> Float[Tensor, 'pairs 2 3 height width']:
     """Return anchors and positives as the model takes them, without augmentation."""
     dataset = WindowPairs(store, (config.model.image_size[0], config.model.image_size[1]))
-    return normalise(to_unit(torch.stack([dataset[pair].pixels for pair in pairs])))
+    return network_input(torch.stack([dataset[pair].pixels for pair in pairs]))
 
 
 def reconstruct(

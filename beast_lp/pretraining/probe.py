@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.augmentation import normalise, to_unit
+from beast_lp.pretraining.augmentation import network_input
 from beast_lp.pretraining.model import MaskedAutoencoder
 from beast_lp.pretraining.split import WHOLE_VIDEOS_FROM
 
@@ -180,7 +180,7 @@ def frozen_features(
     result = []
     with torch.inference_mode():
         for batch in images.split(_BATCH):
-            tokens = model.encode(normalise(to_unit(batch.to(model.cls_token.device))))
+            tokens = model.encode(network_input(batch.to(model.cls_token.device)))
             parts = [tokens[:, 0]]
             if kind == 'patches':
                 grid = tokens[:, 1:].transpose(1, 2).unflatten(2, model.architecture.grid)

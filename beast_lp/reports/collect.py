@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from beast_lp.pretraining.augmentation import denormalise, normalise, to_unit
+from beast_lp.pretraining.augmentation import denormalise, network_input
 from beast_lp.pretraining.callbacks import duration
 from beast_lp.pretraining.losses import nearest_frame
 from beast_lp.pretraining.module import BeastModule
@@ -155,7 +155,7 @@ def _embed(
     for start in range(0, len(rows), _BATCH):
         frames = np.concatenate([store.read(int(i), (0,), size)
                                  for i in rows[start:start + _BATCH]])
-        tokens.append(module.model.encode(normalise(to_unit(torch.from_numpy(frames))))[:, 0])
+        tokens.append(module.model.encode(network_input(torch.from_numpy(frames)))[:, 0])
     return torch.cat(tokens), rows
 
 

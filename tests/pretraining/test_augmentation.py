@@ -16,6 +16,7 @@ from beast_lp.pretraining.augmentation import (
     draw_geometry,
     frame_size,
     load_size,
+    network_input,
     normalise,
     source_boxes,
     to_unit,
@@ -214,3 +215,12 @@ def test_frames_are_read_as_stored_where_that_serves(
 ) -> None:
     config = AugmentationConfig(**settings)  # type: ignore[arg-type]
     assert frame_size(stored, (224, 224), config) == expected
+
+
+def test_network_input_is_the_normalised_picture() -> None:
+    frames = torch.randint(0, 256, (2, 3, 5, 7, 3), dtype=torch.uint8)
+    before = frames.clone()
+    torch.testing.assert_close(
+        network_input(frames), normalise(to_unit(frames)), rtol=1e-5, atol=1e-6
+    )
+    assert torch.equal(frames, before)
