@@ -7,9 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from omegaconf import OmegaConf
-
-ROOT = Path(__file__).parents[1]
+from mouse_project import write_config
 
 # px in the original 406 x 396 image, mean over the 17 keypoints of held-out labelled frames. A
 # constant prediction (each keypoint's mean over the training frames) has about 40; see the README
@@ -17,34 +15,10 @@ ROOT = Path(__file__).parents[1]
 BOUND = 25.0
 
 
-def _project(real_data: Path, directory: Path) -> Path:
-    """Write a config for the recording: what a lab would have, made small enough for two cores."""
-    source = real_data / 'mirror_mouse'
-    labels = pd.read_csv(source / 'CollectedData.csv', header=[0, 1, 2], index_col=0)
-    names = labels.columns.get_level_values(1).unique().tolist()
-    cfg = OmegaConf.load(ROOT / 'configs' / 'pose_beast.yaml')
-    OmegaConf.update(cfg, 'data', {
-        'image_resize_dims': {'height': 128, 'width': 128}, 'data_dir': str(source),
-        'video_dir': 'videos', 'num_keypoints': len(names), 'keypoint_names': names,
-    })
-    OmegaConf.update(cfg, 'training', {
-        'train_batch_size': 16, 'train_prob': 0.8, 'val_prob': 0.1, 'unfreezing_epoch': 2,
-        'min_epochs': 60, 'max_epochs': 60, 'optimizer_params': {'learning_rate': 5e-4},
-        'lr_scheduler_params': {'multisteplr': {'milestones': [40, 50], 'gamma': 0.5}},
-    })
-    OmegaConf.update(cfg, 'eval', {
-        'predict_vids_after_training': False, 'test_videos_directory': str(source / 'videos'),
-    })
-    OmegaConf.update(cfg, 'beast', {'preset': 'laptop'})
-    path = directory / 'mirror_mouse.yaml'
-    OmegaConf.save(cfg, path)
-    return path
-
-
 def test_the_main_job_on_a_real_recording(
     litpose: Callable[..., subprocess.CompletedProcess[str]], real_data: Path, tmp_path: Path,
 ) -> None:
-    config = _project(real_data, tmp_path)
+    config = write_config(real_data / 'mirror_mouse', tmp_path)
     video = real_data / 'mirror_mouse' / 'videos' / 'test_vid.mp4'
     pretraining, pose = tmp_path / 'pretraining', tmp_path / 'pose'
 

@@ -104,6 +104,7 @@ VARIANTS = {
     'shared_geometry': {'augmentation.shared_geometry': True},
     'linear_projection': {'loss.projection_layers': 1},
     'learned_temperature': {'loss.learn_temperature': True},
+    'strong_contrast': {'loss.contrastive_weight': 1.0},
 }
 
 

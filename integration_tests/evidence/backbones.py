@@ -25,6 +25,7 @@ BACKBONES = {
     'vit_m': 'ViT-M',
     'vit_c': 'ViT-C',
     'beast': 'BEAST',
+    'strong_contrast': 'BEAST, λ = 1',
     'vic_mae': 'BEAST, positives from anywhere',
     'random_anchors': 'BEAST, random anchors',
 }

@@ -110,6 +110,7 @@ def test_backbones_differ_in_their_variant_alone() -> None:
         'vit_c': ('loss', 'reconstruction_weight', 0),
         'vic_mae': ('pairs', 'positive', 'anywhere'),
         'random_anchors': ('anchors', 'strategy', 'random'),
+        'strong_contrast': ('loss', 'contrastive_weight', 1),
     }.items():
         variant = settings(name, 3, BUDGETS['night'])
         assert getattr(getattr(variant, section), key) == value
@@ -119,7 +120,7 @@ def test_backbones_differ_in_their_variant_alone() -> None:
 
 def test_tables_and_figures_of_an_unfinished_run(tmp_path: Path) -> None:
     cells = plan(list(TASKS), list(BACKBONES), 2)
-    assert len(set(cells)) == 2 * 6 * (3 + 3 + 1 + 1 + 1)
+    assert len(set(cells)) == 2 * 7 * (3 + 3 + 1 + 1 + 1)
     assert write_summary(tmp_path).empty
     for number, cell in enumerate(cells[:70]):
         file = result_file(tmp_path, cell)
