@@ -194,7 +194,7 @@ def trial(
         return Trial(f'a trial of DALI failed: {error}')
     # each epoch builds a pipeline, before its first batch
     begin, rest = times[1] - times[0], times[-1] - times[1]
-    dali = begin / epoch + rest / max(len(pairs) - len(found[0]), 1)
+    dali = begin / max(epoch, 1) + rest / max(len(pairs) - len(found[0]), 1)
 
     start = time.perf_counter()
     expected = np.stack([
