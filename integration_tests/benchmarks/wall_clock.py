@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from measures import machine, note, run_child
 from mouse_project import write_config
 
@@ -67,13 +68,14 @@ def draw(table: pd.DataFrame) -> Figure:
             parts.setdefault(stage, []).append((part, seconds))
     figure = Figure(figsize=(8, 0.5 * len(parts) + 1), layout='constrained')
     axes = figure.subplots()
+    names = list(dict.fromkeys(part for own in parts.values() for part, _ in own if part))
+    colours = {'': 'grey', **{name: f'C{number}' for number, name in enumerate(names)}}
     for at, own in enumerate(parts.values()):
         left = 0.0
-        for number, (part, seconds) in enumerate(own):
-            axes.barh(at, seconds, left=left, color=f'C{number}')
-            if seconds > 10:
-                axes.text(left + 1, at, part, va='center', fontsize=7)
+        for part, seconds in own:
+            axes.barh(at, seconds, left=left, color=colours[part])
             left += seconds
+    axes.legend([Patch(color=colours[name]) for name in names], names, fontsize=8)
     axes.set_yticks(range(len(parts)), list(parts))
     axes.invert_yaxis()
     axes.set_xlabel('seconds')
