@@ -150,13 +150,14 @@ def table(measures: Sequence[Measure]) -> str:
 
 
 def write_csv(path: Path, measures: Sequence[Measure]) -> None:
-    """Write every single value: one row per measure, side and repeat."""
+    """Write every single value: one row per measure, side (or `ratio` of the two) and repeat."""
     temporary = path.with_name(path.name + '.tmp')
     with temporary.open('w', newline='') as file:
         writer = csv.writer(file)
         writer.writerow(['measure', 'side', 'repeat', 'value', 'target', 'met'])
         for item in measures:
-            for side, values in (('theirs', item.theirs), ('ours', item.ours)):
+            sides = {'theirs': item.theirs, 'ours': item.ours, 'ratio': item.ratios}
+            for side, values in sides.items():
                 for repeat, value in enumerate(values):
                     writer.writerow([item.name, side, repeat, value, item.target, item.met])
     os.replace(temporary, path)
