@@ -43,8 +43,9 @@ class WarmLitpose:
         return subprocess.CompletedProcess([str(PROGRAM), *arguments], code, *output)
 
     def close(self) -> None:
-        """End it."""
+        """End it: by a word, since processes forked from here may hold its input open."""
         assert self._process.stdin is not None
+        print(file=self._process.stdin, flush=True)
         self._process.stdin.close()
         self._process.wait()
 
@@ -52,7 +53,7 @@ class WarmLitpose:
 def serve() -> bool:
     """Fork for every order; True in the child, which is to run, False when there are no more."""
     orders = sys.stdin
-    while line := orders.readline():
+    while line := orders.readline().strip():
         order = json.loads(line)
         child = os.fork()
         if child == 0:
