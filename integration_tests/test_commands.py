@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import safetensors.torch
 import torch
+from measures import NO_GPU
 from omegaconf import OmegaConf
 
 Litpose = Callable[..., subprocess.CompletedProcess[str]]
@@ -30,8 +31,6 @@ def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> Non
     assert status['progress']['completed'] == status['progress']['total'] == 2
 
 
-# two processes want two GPUs, or none
-NO_GPU = {'CUDA_VISIBLE_DEVICES': ''}
 # batches whose pairs divide evenly, and no rounding to speak of
 EXACT = (
     'beast.training.precision=fp32', 'beast.training.last_batch=drop',
@@ -43,7 +42,7 @@ EXACT = (
 def shared_negatives(
     litpose: Litpose, tiny_project: Path, tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
-    """Return the run of one process that two are compared with."""
+    """Return the run of one process that two, who want two GPUs or none, are compared with."""
     out = tmp_path_factory.mktemp('one') / 'out'
     litpose('pretrain', tiny_project, '--output_dir', out, '--overrides', *EXACT, **NO_GPU)
     return out

@@ -15,6 +15,7 @@ from lightning_pose.api import Model
 from lightning_pose.callbacks import PatchMasker
 from lightning_pose.cli.commands import COMMANDS
 from lightning_pose.models.backbones import build_backbone
+from measures import NO_GPU
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
@@ -279,7 +280,7 @@ def test_two_processes_pretrain_and_train(
         'train', tmp_path / 'c.yaml', '--output_dir', tmp_path / 'pose', '--overrides',
         'training.num_gpus=2', 'eval.predict_vids_after_training=false', OMP_NUM_THREADS='1',
         # two processes want two GPUs, or none
-        CUDA_VISIBLE_DEVICES='',
+        **NO_GPU,
     )
     assert result.stderr.count('Starting with 2 processes') == 2
     errors = pd.read_csv(tmp_path / 'pose' / 'predictions_pixel_error.csv', index_col=0)

@@ -8,7 +8,6 @@ is not measured again: the same command continues, and deleting `NAME.md` repeat
 """
 
 import argparse
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +15,8 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from measures import note
+
+from beast_lp.video.files import finished_file
 
 HERE = Path(__file__).parent
 # what each takes to write its values beside its page; `startup` has nothing to compare with
@@ -35,12 +36,12 @@ def run(name: str, directory: Path, repeats: int | None) -> bool:
         command += ['--output', str(directory / output)]
         if repeats is not None:
             command += ['--repeats', str(repeats)]
-    part = directory / f'{name}.part'
-    with part.open('w', encoding='utf-8') as file:
-        finished = subprocess.run(command, stdout=file, check=False).returncode == 0
-    if finished:
-        os.replace(part, page)
-    return finished
+    try:
+        with finished_file(page) as part, part.open('w', encoding='utf-8') as file:
+            subprocess.run(command, stdout=file, check=True)
+    except subprocess.CalledProcessError:
+        return False
+    return True
 
 
 def ratios(directory: Path) -> pd.DataFrame:

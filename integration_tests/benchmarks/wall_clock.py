@@ -90,12 +90,12 @@ def main() -> None:
     parser.add_argument('--recording', type=Path, default=MOUSE, help='folder of mirror_mouse')
     parser.add_argument('--output', type=Path, required=True, help='folder of the results')
     options = parser.parse_args()
+    print(f'Machine: {machine()}')
     with tempfile.TemporaryDirectory() as directory:
         results = measure(options.recording.absolute(), Path(directory))
     options.output.mkdir(parents=True, exist_ok=True)
     results.to_csv(options.output / 'wall_clock.csv', index=False)
     draw(results).savefig(options.output / 'wall_clock.png', dpi=150)
-    print(machine())
     print(results.round(1).to_string(index=False))
 
 
