@@ -35,8 +35,8 @@ from beast_lp.video.workers import outlast_signals
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 _MOST_WORKERS = 8
-# pairs that `auto` has both read before it chooses, and in how large batches
-_TRIAL_PAIRS, _TRIAL_BATCH = 64, 8
+# batches that `auto` has both read before it chooses, and pairs of them, at most
+_TRIAL_BATCHES, _TRIAL_PAIRS = 3, 64
 # grey levels, mean over a frame, by which the two readers may differ: 2-3 were seen, and wrong
 # colours or a wrong frame of a moving animal are more
 _TRIAL_TOLERANCE = 8.0
@@ -88,7 +88,7 @@ def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSample
         store.clip_sizes(), (image_size[0], image_size[1]), config.augmentation
     )
     dataset, workers = WindowPairs(store, size), loader_workers(training.num_workers)
-    device = choose_dali(training.loader, store, size, workers, len(sampler))
+    device = choose_dali(training.loader, store, size, workers, len(sampler), pairs)
     reader: BatchReader
     if device is None:
         reader = DataLoader(
@@ -117,7 +117,7 @@ def worker_options(workers: int) -> dict[str, Any]:
 
 
 def choose_dali(
-    setting: str, store: WindowStore, size: tuple[int, int], workers: int, epoch: int,
+    setting: str, store: WindowStore, size: tuple[int, int], workers: int, epoch: int, batch: int,
 ) -> Device | None:
     """Say whether DALI reads the training frames, and where.
 
@@ -130,6 +130,7 @@ def choose_dali(
         size: (height, width) in px at which frames are read.
         workers: processes that PyAV would read in.
         epoch: pairs of an epoch.
+        batch: pairs of a batch.
 
     Returns:
         the device, None for PyAV.
@@ -140,7 +141,9 @@ def choose_dali(
         return device
     reason = 'beast.training.loader says so'
     if setting == 'auto':
-        reason = dali_obstacle(store) or trial(store, size, 'gpu', workers, epoch).objection
+        reason = dali_obstacle(store) or trial(
+            store, size, 'gpu', workers, epoch, batch
+        ).objection
         if reason is None:
             logger.info('beast: DALI reads the windows, on the GPU')
             return 'gpu'
@@ -171,6 +174,7 @@ class Trial(NamedTuple):
 
 def trial(
     store: WindowStore, size: tuple[int, int], device: Device, workers: int, epoch: int,
+    batch: int,
 ) -> Trial:
     """Let DALI read some pairs, spread over the store, and compare it with PyAV.
 
@@ -180,21 +184,23 @@ def trial(
         device: where DALI decodes.
         workers: processes among which PyAV's time is divided.
         epoch: pairs among which the time to build DALI's pipeline is divided.
+        batch: pairs that DALI is given at once.
     """
-    rows = np.unique(np.linspace(0, len(store) - 1, _TRIAL_PAIRS).astype(int)).tolist()
+    batch = min(batch, _TRIAL_PAIRS)
+    rows = np.linspace(0, len(store) - 1, _TRIAL_BATCHES * batch).astype(int).tolist()
     pairs = [Pair(row, row, 1 - 2 * (at % 2)) for at, row in enumerate(rows)]
     try:
         # what only the first pipeline of a process waits for
         list(DaliPairs(store, pairs[:1], 1, size, device))
         times, found = [time.perf_counter()], []
-        for batch in DaliPairs(store, pairs, _TRIAL_BATCH, size, device):
-            found.append(batch.pixels.cpu().numpy())
+        for read in DaliPairs(store, pairs, batch, size, device):
+            found.append(read.pixels.cpu().numpy())
             times.append(time.perf_counter())
     except BeastError as error:
         return Trial(f'a trial of DALI failed: {error}')
     # each epoch builds a pipeline, before its first batch
     begin, rest = times[1] - times[0], times[-1] - times[1]
-    dali = begin / max(epoch, 1) + rest / max(len(pairs) - len(found[0]), 1)
+    dali = begin / max(epoch, 1) + rest / (len(pairs) - len(found[0]))
 
     start = time.perf_counter()
     expected = np.stack([

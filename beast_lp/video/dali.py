@@ -1,8 +1,10 @@
 """Reading anchor-positive pairs of the window store with DALI, which decodes on the GPU.
 
-A worker process takes the few packets of a pair out of its clip, without decoding them, and puts
-them into a tiny clip in memory; DALI decodes and scales a batch of those. The order is therefore
-that of our own sampler, pair by pair.
+A worker process takes the few packets of each pair out of its clip, without decoding them, and
+puts those of a whole batch into a few clips in memory; DALI decodes and scales them. The order is
+therefore that of our own sampler, pair by pair. A few clips and not one per pair, because a GPU
+takes far longer to set up a decoder than to decode two frames, and a few and not one, because it
+has several decoders.
 
 DALI's own reader of video files was measured too. It reads every byte of the clips before the
 first batch, follows an order of ours only through a list with a line per window that has to be
@@ -17,7 +19,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -27,9 +29,9 @@ import torch
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from jaxtyping import Bool, Int, UInt8
+from jaxtyping import Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from beast_lp.errors import BeastError
 from beast_lp.video.clip import CLIP_RATE, OFFSETS, WINDOW
@@ -37,6 +39,7 @@ from beast_lp.video.windows import OPEN_CLIPS, WindowStore
 from beast_lp.video.workers import outlast_signals
 
 if TYPE_CHECKING:
+    from nvidia.dali.backend import TensorListCPU, TensorListGPU
     from nvidia.dali.pipeline import Pipeline
 
 Device = Literal['cpu', 'gpu']
@@ -46,8 +49,8 @@ CPU_CODECS = ('vp9',)
 # px, (height, width): the smallest pictures that every GPU's decoder takes, by codec (NVIDIA Video
 # Codec SDK, capabilities of NVDEC)
 _LEAST_SIDES = {'h264': (16, 48), 'vp9': (128, 128)}
-# a GPU has fewer decoders than that
-_MOST_THREADS = 8
+# clips that a batch is spread over, and threads: a GPU has fewer decoders than that
+_MOST_STREAMS = 8
 # characters of DALI's own messages, which come with stack traces
 _LONGEST_REASON = 300
 
@@ -76,12 +79,12 @@ class PairBatch(NamedTuple):
 class EncodedBatch(NamedTuple):
     """Pairs that are not decoded yet."""
 
-    # one clip a pair
+    # clips of a few windows each
     streams: list[UInt8[np.ndarray, ' bytes']]
-    # ordinals in that clip, ascending: a decoder never has to go back
-    frames: list[Int[np.ndarray, '2']]
-    # whether the anchor is the first of the two
-    anchor_first: Bool[np.ndarray, ' pairs']
+    # frames in each of them
+    lengths: list[int]
+    # of anchor and positive among the frames of all streams, one stream after the other
+    places: Int[np.ndarray, 'pairs 2']
     pairs: Int[np.ndarray, 'pairs 3']
 
 
@@ -110,7 +113,7 @@ def dali_obstacle(store: WindowStore) -> str | None:
     return None
 
 
-Inputs = tuple[list[UInt8[np.ndarray, ' bytes']], list[Int[np.ndarray, '2']]]
+Streams = list[UInt8[np.ndarray, ' bytes']]
 
 
 class DaliPairs:
@@ -120,7 +123,8 @@ class DaliPairs:
     coverage, the held-out windows, the shards of the ranks, the seed and a resume within an epoch
     are the sampler's, as for the reader on the CPU. Every pass over the object starts with the
     sampler's present epoch, however far the pass before it went, and equal passes give equal
-    batches. Each packet's time stamp is compared with its place in the clip.
+    batches. Each packet's time stamp is compared with its place in the clip, and the frames that
+    were decoded are counted.
 
     Not guaranteed: that pixels equal those of `WindowStore.read`. Conversion and scaling differ by
     a few grey levels.
@@ -169,10 +173,12 @@ class DaliPairs:
                 f'{store.directory} with PyAV (beast.training.loader=pyav), or store them with '
                 'beast.windows.codec=vp9'
             )
-        # its type says what a sample is; a batch of it is an EncodedBatch
-        self._loader: DataLoader[Any] = DataLoader(
-            dataset, batch_size, sampler=sampler, drop_last=drop_last, num_workers=workers,
-            persistent_workers=workers > 0, worker_init_fn=outlast_signals, collate_fn=_collate,
+        # by its type, a sampler of batches takes one of integers
+        order: Any = sampler
+        self._loader = DataLoader(
+            dataset, batch_size=None, sampler=BatchSampler(order, batch_size, drop_last),
+            num_workers=workers, persistent_workers=workers > 0, worker_init_fn=outlast_signals,
+            collate_fn=_as_it_is,
         )
 
     def __len__(self) -> int:
@@ -189,56 +195,61 @@ class DaliPairs:
         # its processes start to read here, before DALI's threads exist
         batches = iter(self._loader)
 
-        def source() -> Iterator[Inputs]:
+        def source() -> Iterator[Streams]:
             for batch in batches:
                 waiting.append(batch)
-                yield batch.streams, batch.frames
+                yield batch.streams
 
         # a pipeline of its own for each pass: nothing is left over from one that was not finished
-        pipeline = build_pipeline(source(), self._batch_size, self._size, self._device)
+        pipeline = build_pipeline(source(), 2 * self._batch_size, self._size, self._device)
+        copied = torch.cuda.Event() if self._device == 'gpu' else None
         while True:
             try:
-                (frames,) = pipeline.run()
+                (decoded,) = pipeline.run()
             except StopIteration:
                 return
             except RuntimeError as error:
-                raise _undecodable(error) from error
-            yield _as_batch(torch.from_dlpack(frames.as_tensor()), waiting.popleft())
+                raise _undecodable(' '.join(str(error).split())[:_LONGEST_REASON]) from error
+            batch = _as_batch(decoded, waiting.popleft())
+            if copied is not None:
+                copied.record()
+            yield batch
+            # DALI may write there again as soon as we let go, and knows nothing of torch's stream
+            if copied is not None:
+                copied.synchronize()
+            del decoded
 
 
 def build_pipeline(
-    source: Iterator[Inputs], batch_size: int, size: tuple[int, int], device: Device
+    source: Iterator[Streams], most_streams: int, size: tuple[int, int], device: Device
 ) -> 'Pipeline':
-    """Define the DALI pipeline: clips in memory and ordinals in, frames of one size out.
+    """Define the DALI pipeline: clips in memory in, all their frames in one size out.
 
     Args:
-        source: yields `streams` and `frames` of batches; a few are taken ahead of need.
-        batch_size: most samples of a batch.
+        source: yields the clips of batches; a few batches are taken ahead of need.
+        most_streams: clips of a batch, at most.
         size: (height, width) in px of the frames.
         device: where to decode and scale.
 
     Returns:
-        the pipeline, defined and not built, so that no device is needed yet. A run gives frames as
-        uint8 (pairs, 2, height, width, 3), or StopIteration at the source's end.
+        the pipeline, defined and not built, so that no device is needed yet. A run gives, for each
+        clip, its frames as uint8 (frames, height, width, 3), or StopIteration at the source's end.
     """
     from nvidia.dali import fn, types
     from nvidia.dali.pipeline import Pipeline
 
     on_gpu = device == 'gpu'
     pipeline = Pipeline(
-        batch_size,
-        num_threads=max(1, min(_MOST_THREADS, len(os.sched_getaffinity(0)) // 2)),
+        most_streams,
+        num_threads=max(1, min(_MOST_STREAMS, len(os.sched_getaffinity(0)) // 2)),
         device_id=_cuda_index() if on_gpu else None,
         # outputs are ours for as long as we refer to them
         exec_dynamic=True,
     )
     with pipeline:
-        streams, frames = fn.external_source(
-            source, num_outputs=2, ndim=1,
-            dtype=[types.DALIDataType.UINT8, types.DALIDataType.INT32],
-        )
+        streams = fn.external_source(source, ndim=1, dtype=types.DALIDataType.UINT8)
         video = fn.decoders.video(
-            streams, frames=frames, pad_mode='none', device='mixed' if on_gpu else 'cpu',
+            streams, device='mixed' if on_gpu else 'cpu',
             # processes that train side by side would all pin their threads to the same cores
             affine=False,
         )
@@ -254,42 +265,41 @@ def _cuda_index() -> int:
 
 
 def _as_batch(
-    frames: UInt8[Tensor, 'pairs 2 height width 3'], batch: EncodedBatch
+    decoded: 'TensorListCPU | TensorListGPU', batch: EncodedBatch
 ) -> PairBatch:
-    """Put the anchors first, in memory of torch's own."""
-    anchor_first = torch.from_numpy(batch.anchor_first).to(frames.device)
-    pixels = torch.where(anchor_first[:, None, None, None, None], frames, frames.flip(1))
-    return PairBatch(pixels, torch.from_numpy(batch.pairs))
+    """Pick anchors and positives out of the frames of all clips, into memory of torch's own."""
+    clips = [torch.from_dlpack(decoded[at]) for at in range(len(decoded))]
+    lengths = [len(clip) for clip in clips]
+    if lengths != batch.lengths:
+        raise _undecodable(f'clips of {batch.lengths} frames gave {lengths}')
+    frames = torch.cat(clips)
+    # a copy that waits would wait for all that the GPU still has to do
+    places = torch.from_numpy(batch.places).to(frames.device, non_blocking=True)
+    return PairBatch(frames[places], torch.from_numpy(batch.pairs))
 
 
-def _undecodable(error: RuntimeError) -> BeastError:
-    reason = ' '.join(str(error).split())[:_LONGEST_REASON]
+def _undecodable(reason: str) -> BeastError:
     return BeastError(
         f'DALI could not decode a batch of windows ({reason}); check that the GPU driver and '
         'nvidia-dali fit together, or set beast.training.loader=pyav'
     )
 
 
-class _EncodedPair(NamedTuple):
-    """One sample of an `EncodedBatch`."""
-
-    stream: UInt8[np.ndarray, ' bytes']
-    frames: Int[np.ndarray, '2']
-    anchor_first: bool
-    pair: tuple[int, int, int]
+def _as_it_is(batch: Any) -> Any:
+    return batch
 
 
-def _collate(pairs: Sequence[_EncodedPair]) -> EncodedBatch:
-    return EncodedBatch(
-        [pair.stream for pair in pairs],
-        [pair.frames for pair in pairs],
-        np.array([pair.anchor_first for pair in pairs]),
-        np.array([pair.pair for pair in pairs], np.int64),
-    )
+class _Piece(NamedTuple):
+    """The packets of one window, for one pair or for one half of it."""
+
+    clip: '_Clip'
+    packets: list[Packet]
+    # which of them is the anchor (0) or the positive (1) of which pair of the batch
+    wanted: list[tuple[int, int, int]]
 
 
-class _EncodedPairs(Dataset[_EncodedPair]):
-    """Map-style dataset: a pair goes in, its undecoded frames come out."""
+class _EncodedPairs(Dataset[EncodedBatch]):
+    """Map-style dataset: a batch of pairs goes in, its undecoded frames come out."""
 
     def __init__(self, store: WindowStore) -> None:
         self._store = store
@@ -297,23 +307,30 @@ class _EncodedPairs(Dataset[_EncodedPair]):
         self._windows = store.table['window'].tolist()
         self._open = lru_cache(OPEN_CLIPS)(_Clip)
 
-    def __getitem__(self, pair: tuple[int, int, int]) -> _EncodedPair:
-        anchor, window, offset = pair
-        clip = self._clip(anchor)
+    def __getitem__(self, pairs: Sequence[tuple[int, int, int]]) -> EncodedBatch:
+        pieces = [piece for at, pair in enumerate(pairs) for piece in self._pieces(at, *pair)]
+        places = np.empty((len(pairs), 2), np.int64)
+        streams, lengths = [], []
+        for part in _spread(pieces, _MOST_STREAMS):
+            packets: list[Packet] = []
+            for piece in part:
+                for packet, pair, which in piece.wanted:
+                    places[pair, which] = sum(lengths) + len(packets) + packet
+                packets += piece.packets
+            streams.append(part[0].clip.remux(packets))
+            lengths.append(len(packets))
+        return EncodedBatch(streams, lengths, places, np.array(pairs, np.int64))
+
+    def _pieces(self, at: int, anchor: int, window: int, offset: int) -> list[_Piece]:
         middle, place = -OFFSETS[0], offset - OFFSETS[0]
         if window == anchor:
-            packets = clip.packets(self._windows[anchor], max(middle, place) + 1)
-            frames = sorted((middle, place))
-        else:
-            # one stream for both: their clip, and so all that a decoder must know, is the same
-            assert self._clips[window] == self._clips[anchor]
-            packets = clip.packets(self._windows[anchor], middle + 1)
-            frames = [middle, len(packets) + place]
-            packets += clip.packets(self._windows[window], place + 1)
-        return _EncodedPair(
-            clip.remux(packets), np.array(frames, np.int32), frames[0] == middle,
-            (anchor, window, offset),
-        )
+            return [self._piece(anchor, [(middle, at, 0), (place, at, 1)])]
+        return [self._piece(anchor, [(middle, at, 0)]), self._piece(window, [(place, at, 1)])]
+
+    def _piece(self, row: int, wanted: list[tuple[int, int, int]]) -> _Piece:
+        clip = self._clip(row)
+        count = 1 + max(place for place, _, _ in wanted)
+        return _Piece(clip, clip.packets(self._windows[row], count), wanted)
 
     def codec(self, row: int) -> str:
         """Return FFmpeg's name of the codec of a window's clip."""
@@ -330,6 +347,15 @@ class _EncodedPairs(Dataset[_EncodedPair]):
         self.__init__(state['store'])
 
 
+def _spread(pieces: Sequence[_Piece], count: int) -> Iterator[list[_Piece]]:
+    """Divide pieces among about as many clips, each with what one decoder can go on through."""
+    longest = -(-len(pieces) // count)
+    alike = sorted(pieces, key=lambda piece: piece.clip.format)
+    for _, group in groupby(alike, key=lambda piece: piece.clip.format):
+        while part := list(islice(group, longest)):
+            yield part
+
+
 class _Clip:
     """An open clip, read packet by packet."""
 
@@ -344,7 +370,11 @@ class _Clip:
             raise self._damaged('it holds no video')
         self._stream = self._container.streams.video[0]
         assert self._stream.time_base is not None
-        self._frame_ticks = int(Fraction(1, CLIP_RATE) / self._stream.time_base)
+        self._time_base: Fraction = self._stream.time_base
+        self._frame_ticks = int(Fraction(1, CLIP_RATE) / self._time_base)
+        # what packets of several clips must have in common to be those of one
+        context = self._stream.codec_context
+        self.format = (context.name, context.width, context.height, context.extradata or b'')
 
     @property
     def codec(self) -> str:
@@ -365,12 +395,13 @@ class _Clip:
         return packets
 
     def remux(self, packets: Sequence[Packet]) -> UInt8[np.ndarray, ' bytes']:
-        """Write packets as a clip of their own."""
+        """Write packets, of clips of the same format, as a clip of their own."""
         memory = io.BytesIO()
         with av.open(memory, 'w', format='mp4') as container:
             stream = container.add_stream_from_template(self._stream)
             for ordinal, packet in enumerate(packets):
                 packet.stream = stream
+                packet.time_base = self._time_base
                 packet.pts = packet.dts = ordinal * self._frame_ticks
                 container.mux(packet)
         return np.frombuffer(memory.getbuffer(), np.uint8)

@@ -159,7 +159,7 @@ def test_the_choice_is_said(
         caplog.clear()
         monkeypatch.setattr(loaders, 'dali_obstacle', lambda _: obstacle)
         monkeypatch.setattr(loaders, 'trial', lambda *_: outcome or Trial(None, 1.0, 1.5))
-        device = choose_dali(setting, store, IMAGE_SIZE, 4, 18)
+        device = choose_dali(setting, store, IMAGE_SIZE, 4, 18, 4)
         (record,) = caplog.records
         return f'{device}: {record.message}'
 
@@ -180,26 +180,26 @@ def test_the_choice_is_said(
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without a CUDA device')
 def test_without_a_cuda_device_auto_is_pyav(store: WindowStore) -> None:
-    assert choose_dali('auto', store, IMAGE_SIZE, 1, 18) is None
+    assert choose_dali('auto', store, IMAGE_SIZE, 1, 18, 4) is None
 
 
 def test_a_trial_passes_or_says_what_is_wrong(
     store: WindowStore, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
-    one, eight = (trial(store, IMAGE_SIZE, 'cpu', workers, 18) for workers in (1, 8))
+    one, eight = (trial(store, IMAGE_SIZE, 'cpu', workers, 18, 4) for workers in (1, 8))
     assert one.failure is eight.failure is None
     assert one.dali > 0
     assert one.pyav > 2 * eight.pyav > 0
 
     read = WindowStore.read
     monkeypatch.setattr(WindowStore, 'read', lambda *arguments: read(*arguments)[..., ::-1])
-    failure = trial(store, IMAGE_SIZE, 'cpu', 1, 18).failure or ''
+    failure = trial(store, IMAGE_SIZE, 'cpu', 1, 18, 4).failure or ''
     assert 'DALI gives other frames than PyAV' in failure
     monkeypatch.undo()
 
     (store.directory / store.table['clip'].iloc[0]).unlink()
-    failure = trial(WindowStore.open(store.directory), IMAGE_SIZE, 'cpu', 1, 18).failure or ''
+    failure = trial(WindowStore.open(store.directory), IMAGE_SIZE, 'cpu', 1, 18, 4).failure or ''
     assert 'a trial of DALI failed' in failure
     assert 'missing or damaged' in failure
 
@@ -208,7 +208,7 @@ def test_a_trial_passes_or_says_what_is_wrong(
 def test_a_trial_passes_on_a_gpu(write_video: Callable[..., Path], tmp_path: Path) -> None:
     # its decoder takes no VP9 as small as this
     store = _store(write_video, tmp_path / 'out', 'h264')
-    outcome = trial(store, IMAGE_SIZE, 'gpu', 1, 18)
+    outcome = trial(store, IMAGE_SIZE, 'gpu', 1, 18, 4)
     assert outcome.failure is None
     assert outcome.dali > 0
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from av.packet import Packet
 
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
@@ -201,16 +202,34 @@ def test_missing_damaged_and_short_clips_are_named(vp9: WindowStore) -> None:
 def test_what_dali_cannot_decode_is_reported(
     vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(batch: list[dali._EncodedPair]) -> dali.EncodedBatch:
-        return collate([replace_stream(pair) for pair in batch])
+    def broken(clip: dali._Clip, packets: list[Packet]) -> np.ndarray:
+        return np.zeros_like(remux(clip, packets))
 
-    def replace_stream(pair: dali._EncodedPair) -> dali._EncodedPair:
-        return pair._replace(stream=np.zeros_like(pair.stream))
-
-    collate = dali._collate
-    monkeypatch.setattr(dali, '_collate', broken)
+    remux = dali._Clip.remux
+    monkeypatch.setattr(dali._Clip, 'remux', broken)
     with pytest.raises(BeastError, match='DALI could not decode a batch'):
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
+
+
+def test_frames_that_dali_loses_are_counted(
+    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    remux = dali._Clip.remux
+    monkeypatch.setattr(dali._Clip, 'remux', lambda clip, packets: remux(clip, packets[:-1]))
+    with pytest.raises(BeastError, match=r'clips of \[.*\] frames gave \['):
+        list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
+
+
+def test_a_batch_is_spread_over_a_few_clips(store_of: StoreOf) -> None:
+    store = store_of('h264')
+    dataset = dali._EncodedPairs(store)
+    for count, streams in ((1, 1), (8, 8), (9, 5), (len(store), 7)):
+        batch = dataset[list(sampler_of(store))[:count]]
+        assert len(batch.streams) == len(batch.lengths) == streams
+        # two or three frames a pair, each place of one frame alone
+        assert 2 * count <= sum(batch.lengths) <= 3 * count
+        assert len(np.unique(batch.places)) == 2 * count
+        assert batch.places.max() < sum(batch.lengths)
 
 
 def test_h264_needs_a_gpu(store_of: StoreOf) -> None:
@@ -239,7 +258,9 @@ def test_a_gpu_that_is_not_there_is_reported(store_of: StoreOf) -> None:
 def test_datasets_can_be_sent_to_other_processes(vp9: WindowStore) -> None:
     dataset = dali._EncodedPairs(vp9)
     there = pickle.loads(pickle.dumps(dataset))
-    np.testing.assert_array_equal(there[0, 0, 1].stream, dataset[0, 0, 1].stream)
+    pairs = [(0, 0, 1), (2, 1, 0)]
+    for here, other in zip(dataset[pairs].streams, there[pairs].streams, strict=True):
+        np.testing.assert_array_equal(here, other)
 
 
 def test_a_forked_process_opens_clips_by_itself(
