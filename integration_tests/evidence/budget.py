@@ -33,8 +33,8 @@ class Budget:
 BUDGETS = {
     # of seconds, to see that every task runs; its scores mean nothing
     'smoke': Budget(128, 12, 1, 4, segmentation_epochs=2, encoding_bins=2400),
-    'short': Budget(128, 150, 40, 150),
-    'night': Budget(128, 400, 100, 400),
+    'short': Budget(128, 150, 40, 600),
+    'night': Budget(128, 400, 100, 600),
 }
 
 
