@@ -79,11 +79,13 @@ def test_train_predict_move_and_python(
     in_python = model.predict_on_video_file(video, output_dir=tmp_path / 'again').predictions
     np.testing.assert_allclose(in_python.to_numpy(), by_command.to_numpy(), rtol=1e-3, atol=1e-2)
     # the weights are the trained ones, not the ones that the model was built with
-    checkpoint = torch.load(next(moved.rglob('*-best.ckpt')), weights_only=False)
+    checkpoint = torch.load(
+        next(moved.rglob('*-best.ckpt')), map_location='cpu', weights_only=False
+    )
     assert model.model is not None
     for name, value in model.model.state_dict().items():
         if name.startswith('backbone.'):
-            assert torch.equal(value, checkpoint['state_dict'][name]), name
+            assert torch.equal(value.cpu(), checkpoint['state_dict'][name]), name
 
 
 def test_train_pretrains_first_where_there_is_no_checkpoint(

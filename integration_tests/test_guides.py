@@ -16,6 +16,7 @@ import pandas as pd
 import pytest
 import torch
 import yaml
+from measures import NO_GPU
 from transformers import ViTModel
 
 from beast_lp.config import parse_config
@@ -48,7 +49,8 @@ def follow(page: str, folder: Path) -> str:
         result = subprocess.run(
             ['bash', '-euo', 'pipefail', '-c', block], cwd=folder, text=True, check=False,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            env={**os.environ, 'HF_HUB_OFFLINE': '1', 'OMP_NUM_THREADS': '1',
+            # some of them start two processes, which want two GPUs or none
+            env={**os.environ, **NO_GPU, 'HF_HUB_OFFLINE': '1', 'OMP_NUM_THREADS': '1',
                  'PATH': f'{programs}{os.pathsep}{os.environ["PATH"]}'},
         )
         assert result.returncode == 0, f'{block}\n{result.stdout[-4000:]}'

@@ -66,7 +66,9 @@ def test_prediction_covers_every_frame_of_a_new_video(
     assert len(probabilities) == count_frames(video)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, atol=1e-4)
     labels = read_one_hot(tmp_path / 'p' / 'session_02_labels.csv')
-    np.testing.assert_array_equal(labels.target - 1, probabilities.to_numpy().argmax(axis=1))
+    # the table has six digits, so two classes may tie there
+    chosen = probabilities.to_numpy()[np.arange(len(probabilities)), labels.target - 1]
+    np.testing.assert_allclose(chosen, probabilities.max(axis=1), atol=1e-5)
     # the held-out video was predicted in training too, by the same models
     before = pd.read_csv(trained / 'held_out' / 'session_02_0-59.csv').iloc[:, 2:]
     np.testing.assert_allclose(probabilities.to_numpy(), before.to_numpy(), atol=1e-4)

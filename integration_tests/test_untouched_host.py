@@ -5,10 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from measures import NO_GPU
 from omegaconf import OmegaConf
 
 # the host's own call, and a digest of all that it trained; random initial weights, since the
-# published ones would have to be downloaded
+# published ones would have to be downloaded, and no GPU, on which not all that the host does is
+# the same from run to run
 CODE = '''
 import hashlib, sys, torch
 from omegaconf import OmegaConf
@@ -28,7 +30,8 @@ def _train(config: Path, model_dir: Path, **env: str) -> tuple[str, list[str]]:
     """Return a digest of the trained weights, and the modules of this package that it took."""
     output = subprocess.run(
         [sys.executable, '-c', CODE, config, model_dir], capture_output=True, text=True,
-        check=True, env={**os.environ, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1', **env},
+        check=True,
+        env={**os.environ, **NO_GPU, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1', **env},
     ).stdout
     lines = dict(line.split(' ', 1) for line in output.splitlines()
                  if line.startswith(('DIGEST', 'MODULES ')))

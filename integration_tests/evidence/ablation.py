@@ -23,16 +23,27 @@ from budget import BUDGETS, keep_budget
 from cells import Cell, read_results, run_all
 from figures import task_figure
 from intervals import summarise
-from tasks import TASKS, compute
+from tasks import LABELS, TASKS, compute
 
 from beast_lp.video.files import finished_file
 
 
-def plan(tasks: Sequence[str], backbones: Sequence[str], seeds: int) -> list[Cell]:
-    """Return all cells, one seed after the other, so that an early stop leaves whole tables."""
+def plan(
+    tasks: Sequence[str], backbones: Sequence[str], seeds: int,
+    labels: Sequence[int] | None = None,
+) -> list[Cell]:
+    """Return all cells, one seed after the other, so that an early stop leaves whole tables.
+
+    Args:
+        tasks: names.
+        backbones: names.
+        seeds: number of seeds.
+        labels: numbers of labelled frames, where a task varies them; None for all.
+    """
     return [
-        Cell(task, labels, backbone, seed)
-        for seed in range(seeds) for task in tasks for labels in TASKS[task].labels
+        Cell(task, count, backbone, seed)
+        for seed in range(seeds) for task in tasks for count in TASKS[task].labels
+        if not labels or not count or count in labels
         for backbone in backbones
     ]
 
@@ -67,6 +78,8 @@ def main() -> None:
     parser.add_argument('--output_dir', type=Path, required=True)
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
     parser.add_argument('--backbones', nargs='+', choices=BACKBONES, default=list(BACKBONES))
+    parser.add_argument('--labels', nargs='+', type=int, choices=LABELS,
+                        help='numbers of labelled frames of the pose tasks')
     parser.add_argument('--seeds', type=int, default=3, help='number of seeds, from 0')
     parser.add_argument('--budget', choices=BUDGETS, default='night')
     options = parser.parse_args()
@@ -75,7 +88,7 @@ def main() -> None:
     keep_budget(directory, budget)
     # the host changes the directory, and keeps its own logs there
     os.chdir(directory)
-    cells = plan(options.tasks, options.backbones, options.seeds)
+    cells = plan(options.tasks, options.backbones, options.seeds, options.labels)
     done = 0
 
     def report(cell: Cell, scores: dict[str, float] | None) -> None:

@@ -65,16 +65,18 @@ def _encoding(neurons: Neurons, recording: str) -> Scores:
     return scores
 
 
+# labelled frames that pose is trained on
+LABELS = (10, 25, 50)
 POSE = 'mean error on frames never used, px'
 BITS = 'bits per spike beyond the training part\'s rates'
 TASKS = {
     'pose_mouse': Task(
         'Pose of a running mouse, 17 keypoints', POSE, 'lower', 'constant prediction', 'mouse',
-        _pose(MOUSE), (10, 25, 50),
+        _pose(MOUSE), LABELS,
     ),
     'pose_fly': Task(
         'Pose of a courting fly, 13 keypoints', POSE, 'lower', 'constant prediction', 'fly',
-        _pose(FLY), (10, 25, 50),
+        _pose(FLY), LABELS,
     ),
     'segmentation_fly': Task(
         'Behaviour of a courting fly, 3 classes', 'macro-F1 on held-out blocks', 'higher',

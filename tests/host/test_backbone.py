@@ -1,10 +1,13 @@
 """The backbone inside the host's own models."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch import Callback
+from lightning_pose.callbacks import JSONTrainingProgressTracker
 from lightning_pose.models import (
     HeatmapTracker,
     HeatmapTrackerMHCRNN,
@@ -139,8 +142,7 @@ def test_a_pose_checkpoint_names_the_architecture_instead_of_a_path(tmp_path: Pa
         num_keypoints=5, backbone=BEAST,
         backbone_checkpoint=str(_save(tmp_path)), image_size=128,
     )
-    (callback,) = callbacks()
-    callback.setup(None, model, 'fit')
+    callbacks()[0].setup(None, model, 'fit')
     stored = model.hparams['backbone_checkpoint']
     assert str(tmp_path) not in stored
     assert stored.startswith(ARCHITECTURE_PREFIX)
@@ -153,6 +155,15 @@ def test_a_pose_checkpoint_names_the_architecture_instead_of_a_path(tmp_path: Pa
 def test_the_callback_leaves_other_models_alone() -> None:
     model = torch.nn.Module()
     model.backbone = torch.nn.Linear(1, 1)
-    (callback,) = callbacks()
-    callback.setup(None, model, 'fit')
+    callbacks()[0].setup(None, model, 'fit')
     assert not hasattr(model, 'hparams')
+
+
+@pytest.mark.parametrize('first', [True, False])
+def test_the_first_process_alone_writes_the_progress(first: bool, tmp_path: Path) -> None:
+    hosts = [JSONTrainingProgressTracker(tmp_path / 'status.json'), Callback()]
+    trainer = SimpleNamespace(is_global_zero=first, callbacks=[*hosts, *callbacks()])
+    for callback in trainer.callbacks:
+        callback.setup(trainer, torch.nn.Module(), 'fit')
+    assert (hosts[0] in trainer.callbacks) == first
+    assert hosts[1] in trainer.callbacks

@@ -220,12 +220,12 @@ def test_frames_that_dali_loses_are_counted(
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
 
 
-def test_a_batch_is_spread_over_a_few_clips(store_of: StoreOf) -> None:
+def test_a_batch_is_spread_over_two_clips(store_of: StoreOf) -> None:
     store = store_of('h264')
     dataset = dali._EncodedPairs(store)
-    for count, streams in ((1, 1), (8, 8), (9, 5), (len(store), 7)):
+    for count in (1, 2, 9, len(store)):
         batch = dataset[list(sampler_of(store))[:count]]
-        assert len(batch.streams) == len(batch.lengths) == streams
+        assert len(batch.streams) == len(batch.lengths) == min(count, 2)
         # two or three frames a pair, each place of one frame alone
         assert 2 * count <= sum(batch.lengths) <= 3 * count
         assert len(np.unique(batch.places)) == 2 * count
