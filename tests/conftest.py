@@ -30,6 +30,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hide a GPU from what would move there: the test computes the same on the CPU."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+
+@pytest.fixture
 def write_video(tmp_path: Path) -> WriteVideo:
     """Return a function that encodes RGB uint8 frames into a video file."""
 

@@ -190,7 +190,8 @@ class DaliPairs:
         """Yield the batches of the sampler's epoch.
 
         Raises:
-            BeastError: if a clip is missing or damaged, or DALI cannot decode a batch.
+            BeastError: if a clip is missing or damaged, or DALI cannot decode a batch, for want of
+                the GPU's memory for one.
         """
         waiting: deque[EncodedBatch] = deque()
         # its processes start to read here, before DALI's threads exist
@@ -209,7 +210,7 @@ class DaliPairs:
                 (decoded,) = pipeline.run()
             except StopIteration:
                 return
-            except RuntimeError as error:
+            except (RuntimeError, MemoryError) as error:
                 raise _undecodable(' '.join(str(error).split())[:_LONGEST_REASON]) from error
             batch = _as_batch(decoded, waiting.popleft())
             if copied is not None:

@@ -24,6 +24,7 @@ def reference(eps: float = 1e-5) -> tuple[ViTModel, Encoder]:
     return model.eval(), Encoder(architecture, state, 'made here', {})  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures('no_gpu')
 @pytest.mark.parametrize('eps', [1e-12, 1e-2])
 def test_a_vit_gives_what_transformers_gives_patches_in_raster_order(eps: float) -> None:
     model, encoder = reference(eps)

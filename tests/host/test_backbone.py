@@ -98,6 +98,7 @@ def test_the_context_model_is_built(tmp_path: Path) -> None:
     assert crnn.shape == single.shape == (2, 5, 32, 32)
 
 
+@pytest.mark.usefixtures('no_gpu')
 def test_the_multiview_model_is_built(tmp_path: Path) -> None:
     model = HeatmapTrackerMultiviewTransformer(
         num_keypoints=5, num_views=2, backbone=BEAST,
@@ -117,6 +118,7 @@ def test_the_multiview_model_is_built(tmp_path: Path) -> None:
     ('heatmap_mhcrnn', {}, (8, 3, 128, 128)),
     ('heatmap_multiview_transformer', {'num_views': 2}, (4, 2, 3, 128, 128)),
 ])
+@pytest.mark.usefixtures('no_gpu')
 def test_semi_supervised_models_take_unlabelled_frames(
     tmp_path: Path, model_type: Any, settings: dict[str, Any], shape: tuple[int, ...],
 ) -> None:

@@ -14,6 +14,7 @@ from beast_lp.pretraining.augmentation import normalise
 from beast_lp.pretraining.weights import Architecture
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+pytestmark = pytest.mark.usefixtures('no_gpu')
 IMAGES = normalise(torch.from_numpy(FRAMES).permute(0, 3, 1, 2) / 255)
 
 

@@ -211,6 +211,17 @@ def test_what_dali_cannot_decode_is_reported(
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
 
 
+def test_a_gpu_without_memory_is_reported(
+    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def full(*_: object) -> None:
+        raise MemoryError('CUDA allocation failed')
+
+    monkeypatch.setattr('nvidia.dali.pipeline.Pipeline.run', full)
+    with pytest.raises(BeastError, match='CUDA allocation failed.*loader=pyav'):
+        list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
+
+
 def test_frames_that_dali_loses_are_counted(
     vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
