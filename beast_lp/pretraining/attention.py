@@ -1,9 +1,10 @@
 """Scaled dot-product attention, by whichever of two equal ways is faster here.
 
-That is torch's fused kernel on GPUs, and on CPUs in fp32. In bf16 on a CPU its backward pass alone
-is a sixth of the training step, and batched matrix products are two to five times as fast: on so
-few images at a time that the scores stay in the cache, and, where there are many tokens, with the
-scores computed again in the backward pass instead of kept.
+That is torch's fused kernel on GPUs, and on CPUs in exact fp32. Where a CPU computes products in
+bf16, be it under autocast or by the matmul precision `medium`, its backward pass alone is a sixth
+of the training step, and batched matrix products are two to six times as fast: on so few images at
+a time that the scores stay in the cache, and, where there are many tokens, with the scores
+computed again in the backward pass instead of kept.
 `integration_tests/benchmarks/training_step.py --attention` measures both.
 """
 
@@ -32,10 +33,17 @@ def attend(
         key: likewise.
         value: likewise.
     """
-    slow = query.device.type == 'cpu' and query.dtype == torch.bfloat16
-    if slow and not torch.compiler.is_compiling():
+    if _slow_kernel(query) and not torch.compiler.is_compiling():
         return chunked(query, key, value)
     return fused(query, key, value)
+
+
+def _slow_kernel(query: Tensor) -> bool:
+    """Say whether products of this tensor are computed in bf16 by a CPU."""
+    if query.device.type != 'cpu':
+        return False
+    medium = query.dtype == torch.float32 and torch.get_float32_matmul_precision() == 'medium'
+    return medium or query.dtype == torch.bfloat16
 
 
 def fused(query: Tensor, key: Tensor, value: Tensor) -> Tensor:

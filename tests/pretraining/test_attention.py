@@ -46,6 +46,19 @@ def test_attention_equals_a_slow_loop(
     assert all(torch.equal(x, y) for x, y in zip(inputs, before, strict=True))
 
 
+@pytest.mark.parametrize(('dtype', 'precision', 'way'), [
+    (torch.float32, 'highest', 'fused'), (torch.float32, 'medium', 'chunked'),
+    (torch.bfloat16, 'highest', 'chunked'), (torch.float64, 'medium', 'fused'),
+])
+def test_the_faster_way_is_taken(
+    dtype: torch.dtype, precision: str, way: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch, 'get_float32_matmul_precision', lambda: precision)
+    for name in ('fused', 'chunked'):
+        monkeypatch.setattr(attention, name, lambda *_, name=name: name)
+    assert attend(*torch.zeros(3, 1, 2, 1, 4, dtype=dtype)) == way
+
+
 @pytest.mark.parametrize('tokens', [50, 197])
 def test_bf16_on_a_cpu_is_as_exact_as_the_kernel(tokens: int) -> None:
     torch.manual_seed(0)
