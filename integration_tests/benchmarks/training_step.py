@@ -28,6 +28,8 @@ from authors_environment import CACHE, authors_environment
 
 HERE = Path(__file__).parent
 PRECISIONS = ('fp32', 'medium', 'bf16')
+# theirs first: it writes the weights
+SIDES = ('theirs', 'ours')
 PATCHES, VISIBLE, PIXELS = 196, 49, 768
 
 
@@ -138,9 +140,9 @@ def measure(
     # each precision in processes of its own, which hold no memory of another's
     for precision in PRECISIONS:
         print(f'{name}: {precision}', file=sys.stderr, flush=True)
-        # theirs first: it writes the weights
-        sides = {'theirs': Side(python, 'authors_step.py', folder, device)}
-        sides['ours'] = Side(Path(sys.executable), 'our_step.py', folder, device)
+        scripts = ((python, 'authors_step.py'), (Path(sys.executable), 'our_step.py'))
+        sides = {side: Side(program, script, folder, device)
+                 for side, (program, script) in zip(SIDES, scripts, strict=True)}
         first = {side: process.step(precision)['loss'] for side, process in sides.items()}
         if precision == 'fp32' and abs(first['ours'] / first['theirs'] - 1) > 1e-4:
             raise SystemExit(f'{name}: the two sides compute different losses: {first}')
@@ -155,17 +157,17 @@ def measure(
 
     rows = []
     for precision in PRECISIONS:
-        seconds = {side: median(side, precision, 'seconds') for side in sides}
-        peak = {side: median(side, precision, 'peak') for side in sides}
-        rate = statistics.median(one['rate'] for side in sides for one in taken[side, precision])
+        seconds = {side: median(side, precision, 'seconds') for side in SIDES}
+        peak = {side: median(side, precision, 'peak') for side in SIDES}
+        rate = statistics.median(one['rate'] for side in SIDES for one in taken[side, precision])
         rows.append({
             'model': name, 'batch': case.batch, 'precision': precision,
-            **{f'{side}_images_per_s': case.batch / seconds[side] for side in sides},
+            **{f'{side}_images_per_s': case.batch / seconds[side] for side in SIDES},
             'ratio': seconds['theirs'] / seconds['ours'],
             'ratio_to_their_fp32': median('theirs', 'fp32', 'seconds') / seconds['ours'],
             'matmul_gflops': rate / 1e9,
-            **{f'{side}_share': case.flop / seconds[side] / rate for side in sides},
-            **{f'{side}_peak_mb': peak[side] for side in sides},
+            **{f'{side}_share': case.flop / seconds[side] / rate for side in SIDES},
+            **{f'{side}_peak_mb': peak[side] for side in SIDES},
             'peak_ratio': peak['ours'] / peak['theirs'],
             'peak_ratio_to_their_fp32': peak['ours'] / median('theirs', 'fp32', 'peak'),
             'ours_loss': median('ours', precision, 'loss'),
