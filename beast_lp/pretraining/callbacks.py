@@ -149,7 +149,7 @@ class MetricsTable(Callback):
 
         Args:
             path: the file.
-            throughput: comes before this callback.
+            throughput: of the run.
             more: returns further columns of the epoch that ends.
         """
         self.path = path

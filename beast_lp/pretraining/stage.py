@@ -363,7 +363,6 @@ def build_trainer(
         default_root_dir=files.directory,
         logger=TensorBoardLogger(files.directory, name='', version='tb_logs'),
         callbacks=[
-            throughput,
             ProgressBar(throughput),
             LearningRateMonitor('step'),
             *([probe] if probe else []),
@@ -373,6 +372,9 @@ def build_trainer(
             ),
             *([best] if has_validation else []),
             *callbacks,
+            # last, so that what the others do after a step, where they wait for the GPU, is no
+            # waiting for data
+            throughput,
         ],
         enable_checkpointing=has_validation,
         log_every_n_steps=10,

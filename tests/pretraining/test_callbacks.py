@@ -4,14 +4,17 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from lightning.pytorch import Callback
 
-from beast_lp.config import BeastConfig
-from beast_lp.pretraining.callbacks import Throughput, duration
-from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.config import BeastConfig, parse_config
+from beast_lp.pretraining.callbacks import MetricsTable, ProgressBar, Throughput, duration
+from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
+from beast_lp.pretraining.stage import RunFiles, build_trainer, run_pretraining
 
 
 @pytest.mark.parametrize(('seconds', 'text'), [
@@ -37,6 +40,16 @@ def test_the_bar_and_the_table_tell_speed_and_time_left(
     assert (left[:-1] > 0).all() and left[-1] == 0
     # nothing of an epoch is left out of its mean
     assert np.isfinite(table.train_loss).all()
+
+
+def test_what_others_do_after_a_step_is_no_waiting_for_data(tmp_path: Path) -> None:
+    trainer = build_trainer(
+        parse_config({}), RunFiles(tmp_path), 1, StopSignals(), None, [Callback()]
+    )
+    callbacks = cast(list[Callback], trainer.callbacks)  # type: ignore[attr-defined]
+    kinds = [type(callback) for callback in callbacks]
+    before = [ProgressBar, MetricsTable, LastCheckpoint, Callback]
+    assert all(kinds.index(kind) < kinds.index(Throughput) for kind in before)
 
 
 def test_what_was_measured_of_an_epoch_survives() -> None:
