@@ -27,7 +27,7 @@ _CPU_CHUNK = 4
 _BYTES_TO_INPUT = (
     [255 * value for value in IMAGENET_MEAN], [1 / (255 * value) for value in IMAGENET_STD]
 )
-# a bilinear sample of pixels that are 1 / this many times as dense still averages most of them
+# pixels may be this many times as dense as what is sampled: a bilinear sample still averages most
 _DENSEST = 1.5
 
 
