@@ -1,7 +1,7 @@
 """Which reader feeds the training: PyAV in worker processes, or DALI on the GPU.
 
-That the GPU is the faster of the two is measured, not taken for granted: on an H100 (2026-11-26),
-DALI fed 60-70 frames/s of small clips, and one CPU core read and trained on 250-380.
+That the GPU is the faster of the two is measured, not taken for granted: the decoders of an H100
+read as many frames as three or four of its CPU cores (2026-11-26).
 
 Both read the same pairs of the same window store in the sampler's order, and `PairLoader` makes
 either resumable, so that all that differs is a few grey levels of colour conversion and scaling.
