@@ -154,4 +154,18 @@ MUTANTS = [
         ('return step + np.arange(wanted) * last', 'return np.arange(wanted) * last'),
         ('(high - low > 1).any()', '(high - low > 0).any()'),
     ),
+    *_mutants(
+        'beast_lp/video/dali.py', ('tests/video/test_dali.py',),
+        ('sum(lengths) + len(packets) + packet', 'len(packets) + packet'),
+        ('count = 1 + max(', 'count = 2 + max('),
+        ("self.format = (context.name, context.width, context.height, context.extradata or b'')",
+         'self.format = (context.name,)'),
+        ('if lengths != batch.lengths:', 'if False:'),
+    ),
+    *_mutants(
+        'beast_lp/pretraining/attention.py', ('tests/pretraining/test_attention.py',),
+        ("== 'medium'", "== 'highest'"),
+        ('return medium or', 'return'),
+        ('query.shape[-1] ** -0.5', 'query.shape[-1] ** -1'),
+    ),
 ]
