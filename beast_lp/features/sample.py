@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
+from beast_lp.video.boxes import Boxes, boxes_file
 from beast_lp.video.read import PictureConverter, PictureReader, count_frames
 from beast_lp.video.shares import share_out
 
@@ -18,6 +19,7 @@ def sample_frames(
     pixel_format: str,
     batch: int,
     progress: bool = True,
+    bbox_dir: Path | None = None,
 ) -> Iterator[UInt8[np.ndarray, 'frames h w ...']]:
     """Decode the videos once and give frames at even distances, in batches.
 
@@ -28,27 +30,41 @@ def sample_frames(
         pixel_format: `rgb24` or `gray`.
         batch: frames in a batch; the last one may have fewer.
         progress: show a bar.
+        bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
+            frames.
 
     Yields:
         arrays of frames.
 
     Raises:
         VideoError: if a video cannot be read.
+        BeastError: if the boxes of a video are missing or do not fit it.
     """
+    # all of them first: that some are missing should show before videos are decoded
+    boxes = [open_boxes(video, bbox_dir) for video in videos]
     lengths = [count_frames(video) for video in videos]
     shares = share_out(min(max(total, len(videos)), max(sum(lengths), len(videos))), lengths)
     buffer: list[np.ndarray] = []
     with tqdm(total=sum(lengths), desc='sampling frames', unit='frame',
               disable=not progress) as bar:
-        for video, length, share in zip(videos, lengths, shares, strict=True):
+        for video, box, length, share in zip(videos, boxes, lengths, shares, strict=True):
             wanted = set(np.linspace(0, length - 1, min(share, length)).round().astype(int))
-            convert = PictureConverter(pixel_format)
+            convert = PictureConverter(pixel_format, box)
             for ordinal, picture in enumerate(PictureReader(video)):
                 bar.update()
                 if ordinal in wanted:
-                    buffer.append(convert(picture, size))
+                    buffer.append(convert(picture, size, ordinal))
                 if len(buffer) == batch:
                     yield np.stack(buffer)
                     buffer = []
     if buffer:
         yield np.stack(buffer)
+
+
+def open_boxes(video: Path, bbox_dir: Path | None) -> Boxes | None:
+    """Open the bounding boxes of a video; None where there is no folder of them.
+
+    Raises:
+        BeastError: if they are missing from the folder, or are none.
+    """
+    return None if bbox_dir is None else Boxes(boxes_file(bbox_dir, video))

@@ -14,6 +14,7 @@ import torch
 
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
+from beast_lp.features.pca import Basis
 from beast_lp.features.prefetch import Prefetch
 from beast_lp.features.source import Encoded, Source
 from beast_lp.features.store import FeatureStore
@@ -199,6 +200,30 @@ def test_frames_are_cropped_to_the_boxes_of_the_host(
     settings = ExtractionSettings(bbox_dir=tmp_path)
     extract_features(Averages(), [video], tmp_path / 'out', settings, False)
     np.testing.assert_allclose(FeatureStore.open(tmp_path / 'out' / 'a').cls, 200, atol=4)
+
+
+def test_components_of_patches_are_fitted_to_the_crops_that_they_project(
+    write_video: WriteVideo, tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(0)
+    red = np.zeros((30, 4, 8, 3), np.uint8)
+    red[..., 0] = random.integers(0, 256, red.shape[:3])
+    frames = red.repeat(8, 1).repeat(8, 2)
+    # twice the size, of which the rest varies in green only
+    whole = np.zeros((30, 64, 128, 3), np.uint8)
+    whole[..., 1] = random.integers(0, 256, (30, 8, 16), np.uint8).repeat(8, 1).repeat(8, 2)
+    whole[:, :32, :64] = frames
+    video = write_video('a.mp4', whole, 'libx264rgb', 'rgb24')
+    (tmp_path / 'a_bbox.csv').write_text(
+        ',x,y,h,w\n' + ''.join(f'{i},0,0,32,64\n' for i in range(30))
+    )
+    settings = ExtractionSettings(patches=True, patch_dim=1, bbox_dir=tmp_path)
+    extract_features(Averages(), [video], tmp_path / 'out', settings, False)
+    basis = Basis.load(tmp_path / 'out' / 'patch_basis.npz')
+    np.testing.assert_allclose(np.abs(basis.components), [[1, 0, 0]], atol=0.1)
+    with pytest.raises(BeastError, match='bounding boxes.* than asked for'):
+        extract_features(Averages(), [video], tmp_path / 'out',
+                         ExtractionSettings(patches=True, patch_dim=1), False)
 
 
 def test_irregular_time_stamps_are_kept(write_video: WriteVideo, tmp_path: Path) -> None:
