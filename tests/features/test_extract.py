@@ -176,11 +176,12 @@ def test_finished_features_are_used_and_never_mixed(
 
 def test_one_bad_video_does_not_stop_the_others(write_video: WriteVideo, tmp_path: Path) -> None:
     good, cut = write_video('good.mp4', noise(30)), write_video('cut.avi', noise(60), 'mpeg4')
+    settings = ExtractionSettings(patches=True, patch_dim=2)
     bad = tmp_path / 'bad.mp4'
     bad.write_bytes(b'no video')
     cut.write_bytes(cut.read_bytes()[:cut.stat().st_size // 2])
     with pytest.raises(BeastError, match='1 of 3 videos have no features: .*bad.mp4'):
-        extract_features(Averages(), [bad, cut, good], tmp_path / 'out', progress=False)
+        extract_features(Averages(), [bad, cut, good], tmp_path / 'out', settings, False)
     assert len(FeatureStore.open(tmp_path / 'out' / 'good')) == 30
     damaged = FeatureStore.open(tmp_path / 'out' / 'cut')
     assert 0 < len(damaged) == damaged.info.frames < 60
