@@ -264,7 +264,7 @@ def _open_array(directory: Path, name: str) -> np.ndarray:
     try:
         # an empty array cannot be mapped
         array = np.load(path, mmap_mode='r')
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BeastError(
             f'{path} cannot be read ({error}); delete the folder {directory} and run '
             '`litpose embed` again'

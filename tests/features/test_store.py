@@ -218,6 +218,9 @@ def test_what_is_no_store_gets_a_sentence(
     (copy() / 'frame.npy').unlink()
     with pytest.raises(BeastError, match=r'frame.npy cannot be read'):
         FeatureStore.open(tmp_path / 'b')
+    (copy() / 'cls.npy').write_bytes(b'')
+    with pytest.raises(BeastError, match=r'cls.npy cannot be read'):
+        FeatureStore.open(tmp_path / 'b')
     (copy() / 'info.json').write_text('{"format": 99}')
     with pytest.raises(BeastError, match='newer beast-lp'):
         FeatureStore.open(tmp_path / 'b')
