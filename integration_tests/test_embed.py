@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import ViTModel
 
-from beast_lp.features.store import FeatureStore, find_stores
+from beast_lp.features.store import FeatureStore
 from beast_lp.pretraining.augmentation import normalise
 from beast_lp.video.read import iterate_frames
 
@@ -30,8 +30,7 @@ def test_features_are_those_of_the_backbone(
     out = tmp_path / 'meine features'
     litpose('embed', tiny_pretraining, *videos, '--output_dir', out, '--precision', 'fp32',
             '--patches', '--stride', '7')
-    stores = find_stores(out)
-    assert [store.directory.name for store in stores] == [video.stem for video in videos]
+    stores = [FeatureStore.open(out / video.stem) for video in videos]
     vit = ViTModel.from_pretrained(tiny_pretraining / 'backbone', add_pooling_layer=False)
     size = stores[0].info.image_size
     for store, video in zip(stores, videos, strict=True):
@@ -62,7 +61,7 @@ def test_frame_components_come_through_the_same_command_and_serve_other_videos(
     litpose: Litpose, videos: list[Path], tiny_pretraining: Path, tmp_path: Path,
 ) -> None:
     litpose('embed', 'pca', videos[0], '--pca_components', '5', '--output_dir', tmp_path / 'a')
-    (store,) = find_stores(tmp_path / 'a')
+    store = FeatureStore.open(tmp_path / 'a' / videos[0].stem)
     assert store.cls.shape[1] == 5
     # the first component varies most
     assert store.cls.std(axis=0).argmax() == 0

@@ -205,32 +205,6 @@ def store_names(videos: Sequence[Path]) -> list[str]:
     return names if len({name.lower() for name in names}) == len(names) else video_ids(videos)
 
 
-def find_stores(directory: str | Path) -> list[FeatureStore]:
-    """Open all stores of an output directory of `litpose embed`, or the one that it is.
-
-    Args:
-        directory: the output directory, or the folder of one video in it.
-
-    Returns:
-        at least one, sorted by name.
-
-    Raises:
-        BeastError: if there is none, or one cannot be opened.
-    """
-    directory = Path(directory).expanduser()
-    if (directory / INFO_NAME).is_file():
-        return [FeatureStore.open(directory)]
-    inside = sorted(directory.iterdir()) if directory.is_dir() else []
-    stores = [
-        FeatureStore.open(folder) for folder in inside
-        if (folder / INFO_NAME).is_file() and not folder.name.endswith(PART_SUFFIX)
-    ]
-    if not stores:
-        # the sentence that fits: nothing there, unfinished, or something else
-        FeatureStore.open(directory)
-    return stores
-
-
 def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
     """Say where the features of each video go: into a folder that bears the video's name.
 

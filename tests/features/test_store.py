@@ -9,13 +9,7 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
-from beast_lp.features.store import (
-    FeatureInfo,
-    FeatureStore,
-    find_stores,
-    read_rows,
-    store_directories,
-)
+from beast_lp.features.store import FeatureInfo, FeatureStore, read_rows, store_directories
 from beast_lp.features.writer import FeatureWriter, difference, write_store
 
 Rows = dict[str, np.ndarray]
@@ -227,18 +221,6 @@ def test_what_is_no_store_gets_a_sentence(
     (copy() / 'info.json').write_text(json.dumps({'format': 1, 'dim': 4}))
     with pytest.raises(BeastError, match='does not describe features'):
         FeatureStore.open(tmp_path / 'b')
-
-
-def test_stores_are_found(tmp_path: Path, make_info: MakeInfo, rows: Rows) -> None:
-    with pytest.raises(BeastError, match='no features in'):
-        find_stores(tmp_path)
-    for name in ('b', 'a'):
-        write_store(tmp_path / name, make_info(), **rows)
-    (tmp_path / 'c').mkdir()
-    with FeatureWriter(tmp_path / 'd', make_info()) as writer:
-        writer.append(**rows)
-    assert [store.directory.name for store in find_stores(tmp_path)] == ['a', 'b']
-    assert [store.directory.name for store in find_stores(tmp_path / 'b')] == ['b']
 
 
 def test_folders_bear_the_names_of_the_videos(tmp_path: Path) -> None:
