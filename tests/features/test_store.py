@@ -10,10 +10,11 @@ import pytest
 from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
 from beast_lp.features.store import FeatureInfo, FeatureStore, read_rows, store_directories
-from beast_lp.features.writer import FeatureWriter, difference, write_store
+from beast_lp.features.writer import FeatureWriter, difference
 
 Rows = dict[str, np.ndarray]
 MakeInfo = Callable[..., FeatureInfo]
+SaveStore = Callable[..., None]
 
 
 def part(rows: Rows, first: int, last: int) -> Rows:
@@ -48,9 +49,9 @@ def test_a_store_is_read_back_and_by_numpy_alone(
 
 
 def test_rows_are_read_without_mapping_them(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
 ) -> None:
-    write_store(tmp_path / 'a', make_info(), **rows)
+    save_store(tmp_path / 'a', make_info(), **rows)
     store = FeatureStore.open(tmp_path / 'a')
     for array, expected in ((store.patches, rows['patches']), (rows['cls'], rows['cls'])):
         assert array is not None
@@ -60,9 +61,11 @@ def test_rows_are_read_without_mapping_them(
             assert not isinstance(found, np.memmap) and found.base is not array
 
 
-def test_a_store_without_patches(tmp_path: Path, make_info: MakeInfo, rows: Rows) -> None:
+def test_a_store_without_patches(
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
+) -> None:
     del rows['patches']
-    write_store(tmp_path / 'a', make_info(grid=None, patch_dim=None), **rows)
+    save_store(tmp_path / 'a', make_info(grid=None, patch_dim=None), **rows)
     store = FeatureStore.open(tmp_path / 'a')
     assert store.patches is None
     assert store.info.frames == 28
@@ -129,9 +132,9 @@ def test_a_moved_video_or_source_is_no_difference(make_info: MakeInfo) -> None:
 
 
 def test_a_finished_store_is_never_overwritten(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
 ) -> None:
-    write_store(tmp_path / 'a', make_info(), **rows)
+    save_store(tmp_path / 'a', make_info(), **rows)
     with pytest.raises(BeastError, match='already exists'):
         FeatureWriter(tmp_path / 'a', make_info())
 
