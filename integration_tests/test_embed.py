@@ -13,7 +13,7 @@ from transformers import ViTModel
 
 from beast_lp.features.store import FeatureStore
 from beast_lp.pretraining.augmentation import normalise
-from beast_lp.video.read import iterate_frames
+from beast_lp.video.read import FrameReader
 
 Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -33,8 +33,9 @@ def test_features_are_those_of_the_backbone(
     stores = [FeatureStore.open(out / video.stem) for video in videos]
     vit = ViTModel.from_pretrained(tiny_pretraining / 'backbone', add_pooling_layer=False)
     size = stores[0].info.image_size
+    assert size is not None
     for store, video in zip(stores, videos, strict=True):
-        frames = np.stack(list(iterate_frames(video, size)))[::7]
+        frames = np.stack(list(FrameReader(video, size)))[::7]
         with torch.no_grad():
             images = normalise(torch.from_numpy(frames).permute(0, 3, 1, 2) / 255)
             tokens = vit(images).last_hidden_state.numpy()

@@ -18,7 +18,7 @@ from beast_lp.features.pca import Basis
 from beast_lp.features.prefetch import Prefetch
 from beast_lp.features.source import Encoded, Source
 from beast_lp.features.store import FeatureStore
-from beast_lp.video.read import iterate_frames
+from beast_lp.video.read import FrameReader
 
 WriteVideo = Callable[..., Path]
 
@@ -55,8 +55,8 @@ def noise(count: int) -> list[np.ndarray]:
 
 
 def expected(video: Path, stride: int = 1) -> np.ndarray:
-    return np.stack([frame.reshape(-1, 3).mean(0) for frame in iterate_frames(video, (16, 32))
-                     ])[::stride]
+    means = [frame.reshape(-1, 3).mean(0) for frame in FrameReader(video, (16, 32))]
+    return np.stack(means)[::stride]
 
 
 @pytest.mark.parametrize('stride', [1, 4])
