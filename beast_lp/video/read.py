@@ -39,7 +39,6 @@ class VideoInfo:
         height: px.
         fps: average frames per second, NaN where the file does not tell.
         codec: the decoder's name, `h264` for example.
-        pixel_format: FFmpeg's name of the coded pixels, `yuv420p` for example.
         frames_declared: frames according to the header, less those that an edit list hides; None
             where the container has no such field (Matroska, WebM).
     """
@@ -49,7 +48,6 @@ class VideoInfo:
     height: int
     fps: float
     codec: str
-    pixel_format: str
     frames_declared: int | None
 
 
@@ -117,7 +115,6 @@ def probe(path: str | Path) -> VideoInfo:
             height=stream.height,
             fps=float(rate) if rate else math.nan,
             codec=stream.codec_context.name,
-            pixel_format=stream.pix_fmt or 'unknown',
             frames_declared=_declared_frames(container, stream),
         )
 
