@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import windows
+from beast_lp.video.clip import build_clip
 from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.read import FrameReader
-from beast_lp.video.windows import WindowStore, build_clip, write_index
+from beast_lp.video.windows import WindowStore, write_index
 
 SIZE = (96, 128)
 BuildStore = Callable[..., WindowStore]
