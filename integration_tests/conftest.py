@@ -6,13 +6,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from measures import DATA
 from warm_litpose import PROGRAM, WarmLitpose
 
 from beast_lp.demo import TINY, write_project
-
-ROOT = Path(__file__).parents[1]
-# real recordings lie beside the checkout; they are not part of the repository
-DATA = Path(os.environ.get('BEAST_LP_DATA', ROOT.parent / 'shared' / 'data'))
 
 Litpose = Callable[..., subprocess.CompletedProcess[str]]
 

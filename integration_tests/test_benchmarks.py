@@ -30,3 +30,8 @@ def test_without_uv_the_authors_environment_gets_a_sentence(name: str, tmp_path:
                    tmp_path / 'output', PATH=str(tmp_path))
     # a flag that one of them has would mislead in the others
     assert '`uv` is missing' in line and '--' not in line
+
+
+@pytest.mark.parametrize('name', ['video', 'embedding', 'segment_predict'])
+def test_recordings_are_looked_for_where_the_variable_says(name: str, tmp_path: Path) -> None:
+    assert str(tmp_path / 'data') in refused(name, BEAST_LP_DATA=str(tmp_path / 'data'))
