@@ -100,9 +100,7 @@ def test_an_unfinished_run_of_another_source_is_refused_and_its_own_continues(
     )
 
 
-def test_bad_input_gets_a_sentence(
-    litpose: Litpose, tiny_pretraining: Path, videos: list[Path], tmp_path: Path,
-) -> None:
+def test_bad_input_gets_a_sentence(litpose: Litpose, videos: list[Path], tmp_path: Path) -> None:
     # the other sentences are tested in tests/host/test_embed.py, without a program's start each
     result = litpose('embed', 'vits_dino', videos[0], '--output_dir', tmp_path / 'out',
                      fails=True, HF_HUB_CACHE=str(tmp_path / 'cache'))

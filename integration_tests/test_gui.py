@@ -124,7 +124,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Any]:
+def page() -> Iterator[Any]:
     """Return a page of a headless Chromium."""
     if CHROMIUM is None:
         pytest.skip('no chromium on this machine')
