@@ -2,16 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from measures import DATA
-from warm_litpose import PROGRAM, WarmLitpose
+from warm_litpose import PROGRAM, Litpose, WarmLitpose
 
 from beast_lp.demo import TINY, write_project
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.hookimpl(trylast=True)

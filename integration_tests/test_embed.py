@@ -2,20 +2,17 @@
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import ViTModel
+from warm_litpose import Litpose
 
 from beast_lp.features.store import FeatureStore
 from beast_lp.pretraining.augmentation import normalise
 from beast_lp.video.read import FrameReader
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

@@ -20,8 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
+from warm_litpose import Litpose
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 # quiet: nothing but the page of the app is fetched
