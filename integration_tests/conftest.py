@@ -2,19 +2,14 @@
 
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from warm_litpose import PROGRAM, WarmLitpose
+from measures import DATA
+from warm_litpose import PROGRAM, Litpose, WarmLitpose
 
 from beast_lp.demo import TINY, write_project
-
-ROOT = Path(__file__).parents[1]
-# real recordings lie beside the checkout; they are not part of the repository
-DATA = Path(os.environ.get('BEAST_LP_DATA', ROOT.parent / 'shared' / 'data'))
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.hookimpl(trylast=True)

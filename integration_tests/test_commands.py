@@ -17,8 +17,7 @@ import safetensors.torch
 import torch
 from measures import NO_GPU
 from omegaconf import OmegaConf
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
+from warm_litpose import Litpose
 
 
 def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> None:

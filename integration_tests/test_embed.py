@@ -2,20 +2,17 @@
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from transformers import ViTModel
+from warm_litpose import Litpose
 
-from beast_lp.features.store import FeatureStore, find_stores
+from beast_lp.features.store import FeatureStore
 from beast_lp.pretraining.augmentation import normalise
-from beast_lp.video.read import iterate_frames
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
+from beast_lp.video.read import FrameReader
 
 
 @pytest.fixture
@@ -30,12 +27,12 @@ def test_features_are_those_of_the_backbone(
     out = tmp_path / 'meine features'
     litpose('embed', tiny_pretraining, *videos, '--output_dir', out, '--precision', 'fp32',
             '--patches', '--stride', '7')
-    stores = find_stores(out)
-    assert [store.directory.name for store in stores] == [video.stem for video in videos]
+    stores = [FeatureStore.open(out / video.stem) for video in videos]
     vit = ViTModel.from_pretrained(tiny_pretraining / 'backbone', add_pooling_layer=False)
     size = stores[0].info.image_size
+    assert size is not None
     for store, video in zip(stores, videos, strict=True):
-        frames = np.stack(list(iterate_frames(video, size)))[::7]
+        frames = np.stack(list(FrameReader(video, size)))[::7]
         with torch.no_grad():
             images = normalise(torch.from_numpy(frames).permute(0, 3, 1, 2) / 255)
             tokens = vit(images).last_hidden_state.numpy()
@@ -62,7 +59,7 @@ def test_frame_components_come_through_the_same_command_and_serve_other_videos(
     litpose: Litpose, videos: list[Path], tiny_pretraining: Path, tmp_path: Path,
 ) -> None:
     litpose('embed', 'pca', videos[0], '--pca_components', '5', '--output_dir', tmp_path / 'a')
-    (store,) = find_stores(tmp_path / 'a')
+    store = FeatureStore.open(tmp_path / 'a' / videos[0].stem)
     assert store.cls.shape[1] == 5
     # the first component varies most
     assert store.cls.std(axis=0).argmax() == 0
@@ -100,9 +97,7 @@ def test_an_unfinished_run_of_another_source_is_refused_and_its_own_continues(
     )
 
 
-def test_bad_input_gets_a_sentence(
-    litpose: Litpose, tiny_pretraining: Path, videos: list[Path], tmp_path: Path,
-) -> None:
+def test_bad_input_gets_a_sentence(litpose: Litpose, videos: list[Path], tmp_path: Path) -> None:
     # the other sentences are tested in tests/host/test_embed.py, without a program's start each
     result = litpose('embed', 'vits_dino', videos[0], '--output_dir', tmp_path / 'out',
                      fails=True, HF_HUB_CACHE=str(tmp_path / 'cache'))

@@ -2,15 +2,12 @@
 
 import json
 import shutil
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
+from warm_litpose import Litpose
 
 # two seconds of recording, so everything is short
 SHORT = [

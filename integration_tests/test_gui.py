@@ -20,8 +20,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import yaml
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
+from warm_litpose import Litpose
 
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 # quiet: nothing but the page of the app is fetched
@@ -124,7 +123,7 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 
 @pytest.fixture
-def page(tmp_path: Path) -> Iterator[Any]:
+def page() -> Iterator[Any]:
     """Return a page of a headless Chromium."""
     if CHROMIUM is None:
         pytest.skip('no chromium on this machine')

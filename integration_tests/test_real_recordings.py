@@ -3,8 +3,6 @@
 The numbers in the README are printed by `pytest -s integration_tests/test_real_recordings.py`.
 """
 
-import subprocess
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +10,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from omegaconf import OmegaConf
+from warm_litpose import Litpose
 
 from beast_lp.features.store import FeatureInfo
-
-Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
 # what encoding is measured in: bits per spike, the mean over neurons, against the rates of the
 # training part (as in the recordings' SOURCE.txt; the standard definition is printed beside it)

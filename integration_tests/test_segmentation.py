@@ -1,12 +1,11 @@
 """Action segmentation through `litpose`: every way in, every file out, every bad input."""
 
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import numpy as np
 import pandas as pd
 import pytest
+from warm_litpose import Litpose
 
 from beast_lp.errors import BeastError
 from beast_lp.features.pca import frame_pca
@@ -15,7 +14,6 @@ from beast_lp.host.segment import train
 from beast_lp.segmentation.labels import read_one_hot
 from beast_lp.video.read import count_frames, find_videos
 
-Litpose = Callable[..., CompletedProcess[str]]
 SECTION = 'beast.segmentation'
 
 

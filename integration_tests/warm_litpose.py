@@ -9,8 +9,11 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+# what the fixture `litpose` gives: a function that runs the program with some arguments
+Litpose = Callable[..., subprocess.CompletedProcess[str]]
 
 PROGRAM = Path(sys.executable).with_name('litpose')
 # what the commands import once they run

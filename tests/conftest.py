@@ -11,6 +11,9 @@ import pytest
 import torch
 from hypothesis import settings
 
+from beast_lp.features.store import FeatureInfo
+from beast_lp.features.writer import FeatureWriter
+
 # the same examples on every machine and in every run, however slow it is
 settings.register_profile(
     'repeatable', deadline=None, derandomize=True, database=None, max_examples=40
@@ -18,6 +21,7 @@ settings.register_profile(
 settings.load_profile('repeatable')
 
 WriteVideo = Callable[..., Path]
+SaveStore = Callable[..., None]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,3 +69,15 @@ def write_video(tmp_path: Path) -> WriteVideo:
         return path
 
     return write
+
+
+@pytest.fixture
+def save_store() -> SaveStore:
+    """Return a function that writes a whole feature store at once."""
+
+    def save(directory: Path, info: FeatureInfo, **rows: np.ndarray) -> None:
+        with FeatureWriter(directory, info) as writer:
+            writer.append(**rows)
+            writer.finish(int(rows['frame'][-1]) + 1)
+
+    return save

@@ -14,10 +14,11 @@ from tqdm import tqdm
 from beast_lp.errors import BeastError
 from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
 from beast_lp.features.prefetch import Prefetch
+from beast_lp.features.sample import open_boxes
 from beast_lp.features.source import Source
 from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, difference
-from beast_lp.video.boxes import Boxes, boxes_file
+from beast_lp.video.boxes import Boxes
 from beast_lp.video.files import only_writer
 from beast_lp.video.identity import source_key
 from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
@@ -96,7 +97,7 @@ def extract_features(
         if settings.patch_dim is not None:
             reduction = PatchReduction(reduction.grid, patch_basis(
                 output_dir / BASIS_NAME, source, reduction.grid, settings.patch_dim, videos,
-                settings.batch_size, progress,
+                settings.batch_size, progress, settings.bbox_dir,
             ))
     directories = store_directories(output_dir, videos)
     failed: list[str] = []
@@ -140,7 +141,7 @@ def extract_video(
         VideoError: if nothing of the video can be decoded.
         BeastError: if the store holds other features, or the disk is full.
     """
-    boxes = _boxes(video, settings.bbox_dir)
+    boxes = open_boxes(video, settings.bbox_dir)
     reader = PictureReader(video)
     info = _describe(source, reader, boxes, settings, reduction)
     if directory.exists():
@@ -225,10 +226,6 @@ def _describe(
         height=header.height,
         fps=header.fps if math.isfinite(header.fps) else None,
     )
-
-
-def _boxes(video: Path, directory: Path | None) -> Boxes | None:
-    return None if directory is None else Boxes(boxes_file(directory, video))
 
 
 def _hour(info: FeatureInfo) -> float:

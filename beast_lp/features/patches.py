@@ -80,6 +80,7 @@ def patch_basis(
     videos: Sequence[Path],
     batch_size: int,
     progress: bool = True,
+    bbox_dir: Path | None = None,
 ) -> Basis:
     """Fit components to the pooled patches of a sample of frames, or open those fitted earlier.
 
@@ -93,15 +94,21 @@ def patch_basis(
         videos: absolute paths.
         batch_size: frames that are encoded at once.
         progress: show a bar.
+        bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
+            frames.
 
     Raises:
-        BeastError: if an existing basis is of another source or of other settings.
+        BeastError: if an existing basis is of another source or of other settings, or boxes are
+            missing.
     """
     size = source.image_size
     settings = (
         f'source {source.hash}, images of {size[0]} x {size[1]} px, grid {grid[0]} x {grid[1]}, '
         f'{components} components'
     )
+    # whether and not which: videos that come later bring boxes of their own, and share the basis
+    if bbox_dir is not None:
+        settings += ', cropped to bounding boxes'
     if path.exists():
         found = Basis.load(path)
         if found.settings != settings:
@@ -114,7 +121,7 @@ def patch_basis(
 
     def tokens() -> Iterator[np.ndarray]:
         for frames in sample_frames(
-            videos, BASIS_FRAMES, size, source.pixel_format, batch_size, progress
+            videos, BASIS_FRAMES, size, source.pixel_format, batch_size, progress, bbox_dir
         ):
             maps = source.encode(frames, patches=True).patches
             assert maps is not None

@@ -1,5 +1,6 @@
 """An even sample of the frames of some videos, for what is fitted to them."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -7,8 +8,12 @@ import numpy as np
 from jaxtyping import UInt8
 from tqdm import tqdm
 
-from beast_lp.video.read import PictureConverter, PictureReader, count_frames
+from beast_lp.errors import BeastError
+from beast_lp.video.boxes import Boxes, boxes_file
+from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
 from beast_lp.video.shares import share_out
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 def sample_frames(
@@ -18,37 +23,68 @@ def sample_frames(
     pixel_format: str,
     batch: int,
     progress: bool = True,
+    bbox_dir: Path | None = None,
 ) -> Iterator[UInt8[np.ndarray, 'frames h w ...']]:
     """Decode the videos once and give frames at even distances, in batches.
 
     Args:
-        videos: absolute paths.
+        videos: absolute paths; one that cannot be read is left out, with a warning.
         total: frames over all videos, shared in proportion to their lengths.
         size: px, (height, width).
         pixel_format: `rgb24` or `gray`.
         batch: frames in a batch; the last one may have fewer.
         progress: show a bar.
+        bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
+            frames.
 
     Yields:
         arrays of frames.
 
     Raises:
-        VideoError: if a video cannot be read.
+        BeastError: if none of the videos can be read, or the boxes of a video are missing or
+            do not fit it.
     """
-    lengths = [count_frames(video) for video in videos]
+    videos, lengths = _readable(videos)
+    # all of them first: that some are missing should show before videos are decoded
+    boxes = [open_boxes(video, bbox_dir) for video in videos]
     shares = share_out(min(max(total, len(videos)), max(sum(lengths), len(videos))), lengths)
     buffer: list[np.ndarray] = []
     with tqdm(total=sum(lengths), desc='sampling frames', unit='frame',
               disable=not progress) as bar:
-        for video, length, share in zip(videos, lengths, shares, strict=True):
+        for video, box, length, share in zip(videos, boxes, lengths, shares, strict=True):
             wanted = set(np.linspace(0, length - 1, min(share, length)).round().astype(int))
-            convert = PictureConverter(pixel_format)
+            convert = PictureConverter(pixel_format, box)
             for ordinal, picture in enumerate(PictureReader(video)):
                 bar.update()
                 if ordinal in wanted:
-                    buffer.append(convert(picture, size))
+                    buffer.append(convert(picture, size, ordinal))
                 if len(buffer) == batch:
                     yield np.stack(buffer)
                     buffer = []
     if buffer:
         yield np.stack(buffer)
+
+
+def _readable(videos: Sequence[Path]) -> tuple[list[Path], list[int]]:
+    """Return the videos that can be read, at least one, and their lengths in frames."""
+    readable, lengths, reasons = [], [], []
+    for video in videos:
+        try:
+            lengths.append(count_frames(video))
+            readable.append(video)
+        except VideoError as error:
+            reasons.append(str(error))
+    if not readable:
+        raise BeastError(f'none of the {len(videos)} videos can be read: {"; ".join(reasons)}')
+    for reason in reasons:
+        logger.warning(f'{reason} (the other videos go on)')
+    return readable, lengths
+
+
+def open_boxes(video: Path, bbox_dir: Path | None) -> Boxes | None:
+    """Open the bounding boxes of a video; None where there is no folder of them.
+
+    Raises:
+        BeastError: if they are missing from the folder, or are none.
+    """
+    return None if bbox_dir is None else Boxes(boxes_file(bbox_dir, video))

@@ -24,7 +24,8 @@ class Source(ABC):
 
     Attributes:
         name: as a person names it: a path, the name of a backbone.
-        kind: `vit`, `pose model`, `backbone` or `frame PCA`.
+        kind: `vit`, `pose model`, `backbone` or `frame PCA`; of a part of a ViT, with the words
+            `without its last layers` behind.
         hash: of the weights.
         image_size: px, (height, width), of the frames that it takes.
         pixel_format: of the frames that it takes, `rgb24` or `gray`.

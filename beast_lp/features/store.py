@@ -39,7 +39,7 @@ class FeatureInfo:
     Attributes:
         video: path of the video.
         source: what made the features, as a person names it: a path, the name of a backbone.
-        source_kind: what kind of thing that is: `vit`, `pose model`, `backbone`, `frame PCA`.
+        source_kind: what kind of thing that is, as `beast_lp.features.source.Source` names it.
         source_hash: of the weights, so that features of two sources are never mixed.
         dim: channels of a vector.
         image_size: px, (height, width) to which frames were scaled; None if that is unknown.
@@ -205,32 +205,6 @@ def store_names(videos: Sequence[Path]) -> list[str]:
     return names if len({name.lower() for name in names}) == len(names) else video_ids(videos)
 
 
-def find_stores(directory: str | Path) -> list[FeatureStore]:
-    """Open all stores of an output directory of `litpose embed`, or the one that it is.
-
-    Args:
-        directory: the output directory, or the folder of one video in it.
-
-    Returns:
-        at least one, sorted by name.
-
-    Raises:
-        BeastError: if there is none, or one cannot be opened.
-    """
-    directory = Path(directory).expanduser()
-    if (directory / INFO_NAME).is_file():
-        return [FeatureStore.open(directory)]
-    inside = sorted(directory.iterdir()) if directory.is_dir() else []
-    stores = [
-        FeatureStore.open(folder) for folder in inside
-        if (folder / INFO_NAME).is_file() and not folder.name.endswith(PART_SUFFIX)
-    ]
-    if not stores:
-        # the sentence that fits: nothing there, unfinished, or something else
-        FeatureStore.open(directory)
-    return stores
-
-
 def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
     """Say where the features of each video go: into a folder that bears the video's name.
 
@@ -264,7 +238,7 @@ def _open_array(directory: Path, name: str) -> np.ndarray:
     try:
         # an empty array cannot be mapped
         array = np.load(path, mmap_mode='r')
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError) as error:
         raise BeastError(
             f'{path} cannot be read ({error}); delete the folder {directory} and run '
             '`litpose embed` again'

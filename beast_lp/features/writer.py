@@ -162,25 +162,6 @@ class FeatureWriter:
             shutil.rmtree(self._part, ignore_errors=True)
 
 
-def write_store(
-    directory: Path,
-    info: FeatureInfo,
-    cls: Float[np.ndarray, 'frames dim'],
-    frame: Int[np.ndarray, ' frames'],
-    time: Float[np.ndarray, ' frames'],
-    patches: Float[np.ndarray, 'frames patches channels'] | None = None,
-) -> None:
-    """Write a whole store at once, for features that were computed elsewhere.
-
-    Raises:
-        BeastError: if the directory exists or a feature is not a finite number.
-    """
-    with FeatureWriter(directory, info) as writer:
-        writer.append(cls[writer.rows:], frame[writer.rows:], time[writer.rows:],
-                      None if patches is None else patches[writer.rows:])
-        writer.finish(info.frames or int(frame[-1]) + 1, info.damage)
-
-
 def difference(old: FeatureInfo, new: FeatureInfo) -> str:
     """Name the first setting in which two stores differ, in words; empty if there is none."""
     if old.source_hash != new.source_hash:

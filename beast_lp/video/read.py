@@ -4,7 +4,6 @@ A frame's index is its ordinal in the decoder's output order. Seeking in raw vid
 it is wrong for variable frame rates and open GOPs.
 """
 
-import logging
 import math
 import os
 from collections.abc import Iterator, Sequence
@@ -23,8 +22,6 @@ from jaxtyping import UInt8
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Boxes, crop
 
-logger = logging.getLogger('lightning_pose.' + __name__)
-
 VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
 
 
@@ -42,7 +39,6 @@ class VideoInfo:
         height: px.
         fps: average frames per second, NaN where the file does not tell.
         codec: the decoder's name, `h264` for example.
-        pixel_format: FFmpeg's name of the coded pixels, `yuv420p` for example.
         frames_declared: frames according to the header, less those that an edit list hides; None
             where the container has no such field (Matroska, WebM).
     """
@@ -52,7 +48,6 @@ class VideoInfo:
     height: int
     fps: float
     codec: str
-    pixel_format: str
     frames_declared: int | None
 
 
@@ -120,7 +115,6 @@ def probe(path: str | Path) -> VideoInfo:
             height=stream.height,
             fps=float(rate) if rate else math.nan,
             codec=stream.codec_context.name,
-            pixel_format=stream.pix_fmt or 'unknown',
             frames_declared=_declared_frames(container, stream),
         )
 
@@ -218,7 +212,7 @@ class FrameReader:
     def __init__(
         self,
         path: str | Path,
-        size: tuple[int, int] | None = None,
+        size: tuple[int, int],
         pixel_format: str = 'rgb24',
         boxes: Boxes | None = None,
     ) -> None:
@@ -226,8 +220,8 @@ class FrameReader:
 
         Args:
             path: the video.
-            size: (height, width) of the arrays in px, None for the size of the first frame. Where
-                it is smaller than the video, a pixel is the average of the area it covers.
+            size: (height, width) of the arrays in px. Where it is smaller than the video, a pixel
+                is the average of the area it covers.
             pixel_format: `rgb24` or `gray`.
             boxes: what each frame is cropped to before it is scaled, None for the whole frame.
 
@@ -261,35 +255,8 @@ class FrameReader:
             BeastError: if there are fewer boxes than frames.
         """
         converter = PictureConverter(self._pixel_format, self._boxes)
-        size = self._size
         for ordinal, picture in enumerate(self._pictures):
-            # the size can change mid-stream
-            size = size or (picture.height, picture.width)
-            yield converter(picture, size, ordinal)
-
-
-def iterate_frames(
-    path: str | Path, size: tuple[int, int] | None = None, pixel_format: str = 'rgb24'
-) -> Iterator[UInt8[np.ndarray, 'h w ...']]:
-    """Decode a video from its first to its last frame.
-
-    Damage ends in a warning; use `FrameReader` to learn of it in the program.
-
-    Args:
-        path: the video.
-        size: (height, width) in px, None for the size of the first frame.
-        pixel_format: `rgb24` or `gray`.
-
-    Yields:
-        frame after frame, uint8, (H, W, 3) RGB or (H, W) grey, full range (0-255).
-
-    Raises:
-        VideoError: if it is not a readable video.
-    """
-    reader = FrameReader(path, size, pixel_format)
-    yield from reader
-    if reader.error:
-        logger.warning(f'{path}: {reader.error}; {reader.frames_read} frames were read')
+            yield converter(picture, self._size, ordinal)
 
 
 class PictureConverter:

@@ -16,11 +16,9 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from beast_lp.errors import BeastError
-from beast_lp.video.clip import CLIP_RATE, OFFSETS, WINDOW, build_clip
+from beast_lp.video.clip import CLIP_RATE, OFFSETS, WINDOW
 from beast_lp.video.files import finished_file
 from beast_lp.video.read import PictureConverter
-
-__all__ = ['INDEX_NAME', 'OPEN_CLIPS', 'WindowStore', 'build_clip', 'write_index']
 
 INDEX_NAME = 'index.csv'
 INDEX_COLUMNS = ('video', 'video_id', 'frame', 'clip', 'window', 'step', 'fps')

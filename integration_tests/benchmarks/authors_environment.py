@@ -50,12 +50,11 @@ def _uv(*arguments: str) -> None:
     except FileNotFoundError as error:
         raise BuildError(
             "the authors' environment cannot be built because `uv` is missing; install it "
-            '(https://docs.astral.sh/uv), or measure ours alone with --skip-authors'
+            '(https://docs.astral.sh/uv)'
         ) from error
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         raise BuildError(
             f"the authors' environment cannot be built (`uv {' '.join(arguments[:2])}` says: "
-            f'{" ".join(lines[-3:])}); restore access to the package index, or measure ours '
-            'alone with --skip-authors'
+            f'{" ".join(lines[-3:])}); restore access to the package index'
         )

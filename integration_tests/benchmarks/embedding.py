@@ -16,6 +16,7 @@ from pathlib import Path
 
 from authors_environment import CACHE, BuildError, authors_environment
 from measures import (
+    DATA,
     ONE_THREAD,
     BenchmarkError,
     Child,
@@ -29,7 +30,7 @@ from measures import (
 )
 
 HERE = Path(__file__).parent
-VIDEO = HERE.parents[2] / 'shared/data/mirror_mouse/videos/test_vid.mp4'
+VIDEO = DATA / 'mirror_mouse/videos/test_vid.mp4'
 # FLOP of a frame: 12 layers, 192 wide, 197 tokens, and the patch embedding
 FLOP = 12 * (24 * 197 * 192 ** 2 + 4 * 197 ** 2 * 192) + 2 * 196 * 768 * 192
 # growth of the peak over 4 times the length that still counts as flat

@@ -1,10 +1,11 @@
-"""All benchmarks, one after the other, into one page and one picture.
+"""All benchmarks but two, one after the other, into one page and one picture.
 
     uv run python integration_tests/benchmarks/everything.py --output DIRECTORY
 
 The most of an hour on two cores, which should have nothing else to do. `benchmarks.md` holds what
 each of them printed, `benchmarks.png` by how much ours is better, measure by measure. What is done
-is not measured again: the same command continues, and deleting `NAME.md` repeats one.
+is not measured again: the same command continues, and deleting `NAME.md` repeats one. The two
+are `loaders`, which needs a GPU, and `wall_clock`, which compares with nothing and uses all cores.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""What the benchmarks share: child processes and what they used, measures, and their table.
+"""What the benchmarks share: data, child processes and what they used, measures, their table.
 
 The standard library alone, since the peak memory that Linux reports for a child is at least that
 of the process that started it.
@@ -22,6 +22,8 @@ from typing import Any
 ONE_THREAD = {
     name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
 }
+# real recordings lie beside the checkout; they are not part of the repository
+DATA = Path(os.environ.get('BEAST_LP_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 NO_GPU = {'CUDA_VISIBLE_DEVICES': ''}
 
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from measures import (
+    DATA,
     ONE_THREAD,
     BenchmarkError,
     Child,
@@ -30,7 +31,7 @@ from measures import (
 )
 
 HERE = Path(__file__).parent
-FLY = HERE.parents[2] / 'shared/data/fly_courtship'
+FLY = DATA / 'fly_courtship'
 LENGTHS = (1, 4, 16)
 # growth of the peak over 16 times the length that still counts as flat
 FLAT = 1.1

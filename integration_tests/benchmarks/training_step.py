@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from authors_environment import CACHE, authors_environment
+from authors_environment import CACHE, BuildError, authors_environment
 
 HERE = Path(__file__).parent
 PRECISIONS = ('fp32', 'medium', 'bf16')
@@ -232,7 +232,7 @@ def main() -> None:
     )
     parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
     parser.add_argument(
-        '--environments', type=Path, default=CACHE,
+        '--environment', type=Path, default=CACHE,
         help="where the authors' environment is kept",
     )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
@@ -244,7 +244,10 @@ def main() -> None:
     if arguments.attention:
         write(measure_attention(arguments.repeats), arguments.output, 'attention')
         return
-    python = authors_environment(arguments.environments) / 'python'
+    try:
+        python = authors_environment(arguments.environment) / 'python'
+    except BuildError as error:
+        sys.exit(str(error))
     tables = []
     for name in arguments.cases:
         with tempfile.TemporaryDirectory() as folder:

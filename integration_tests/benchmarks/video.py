@@ -24,6 +24,7 @@ from typing import Any
 # least that of the process that started it.
 from authors_environment import CACHE, BuildError, authors_environment
 from measures import (
+    DATA,
     ONE_THREAD,
     BenchmarkError,
     Child,
@@ -37,7 +38,7 @@ from measures import (
 )
 
 HERE = Path(__file__).parent
-VIDEO = HERE.parents[2] / 'shared/data/mirror_mouse/videos/test_vid.mp4'
+VIDEO = DATA / 'mirror_mouse/videos/test_vid.mp4'
 
 WAITING = (
     'Waiting for data is waiting for the processes that read. Augmentation is part of the step '

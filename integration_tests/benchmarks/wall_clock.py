@@ -16,10 +16,10 @@ from pathlib import Path
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from measures import machine, note, run_child
+from measures import DATA, machine, note, run_child
 from mouse_project import write_config
 
-MOUSE = Path(__file__).parents[3] / 'shared/data/mirror_mouse'
+MOUSE = DATA / 'mirror_mouse'
 # of a stage: the file that is finished at the end of each part
 PARTS = {
     'pretrain': {

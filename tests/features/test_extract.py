@@ -14,10 +14,11 @@ import torch
 
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
+from beast_lp.features.pca import Basis
 from beast_lp.features.prefetch import Prefetch
 from beast_lp.features.source import Encoded, Source
 from beast_lp.features.store import FeatureStore
-from beast_lp.video.read import iterate_frames
+from beast_lp.video.read import FrameReader
 
 WriteVideo = Callable[..., Path]
 
@@ -54,8 +55,8 @@ def noise(count: int) -> list[np.ndarray]:
 
 
 def expected(video: Path, stride: int = 1) -> np.ndarray:
-    return np.stack([frame.reshape(-1, 3).mean(0) for frame in iterate_frames(video, (16, 32))
-                     ])[::stride]
+    means = [frame.reshape(-1, 3).mean(0) for frame in FrameReader(video, (16, 32))]
+    return np.stack(means)[::stride]
 
 
 @pytest.mark.parametrize('stride', [1, 4])
@@ -175,11 +176,12 @@ def test_finished_features_are_used_and_never_mixed(
 
 def test_one_bad_video_does_not_stop_the_others(write_video: WriteVideo, tmp_path: Path) -> None:
     good, cut = write_video('good.mp4', noise(30)), write_video('cut.avi', noise(60), 'mpeg4')
+    settings = ExtractionSettings(patches=True, patch_dim=2)
     bad = tmp_path / 'bad.mp4'
     bad.write_bytes(b'no video')
     cut.write_bytes(cut.read_bytes()[:cut.stat().st_size // 2])
     with pytest.raises(BeastError, match='1 of 3 videos have no features: .*bad.mp4'):
-        extract_features(Averages(), [bad, cut, good], tmp_path / 'out', progress=False)
+        extract_features(Averages(), [bad, cut, good], tmp_path / 'out', settings, False)
     assert len(FeatureStore.open(tmp_path / 'out' / 'good')) == 30
     damaged = FeatureStore.open(tmp_path / 'out' / 'cut')
     assert 0 < len(damaged) == damaged.info.frames < 60
@@ -199,6 +201,30 @@ def test_frames_are_cropped_to_the_boxes_of_the_host(
     settings = ExtractionSettings(bbox_dir=tmp_path)
     extract_features(Averages(), [video], tmp_path / 'out', settings, False)
     np.testing.assert_allclose(FeatureStore.open(tmp_path / 'out' / 'a').cls, 200, atol=4)
+
+
+def test_components_of_patches_are_fitted_to_the_crops_that_they_project(
+    write_video: WriteVideo, tmp_path: Path,
+) -> None:
+    random = np.random.default_rng(0)
+    red = np.zeros((30, 4, 8, 3), np.uint8)
+    red[..., 0] = random.integers(0, 256, red.shape[:3])
+    frames = red.repeat(8, 1).repeat(8, 2)
+    # twice the size, of which the rest varies in green only
+    whole = np.zeros((30, 64, 128, 3), np.uint8)
+    whole[..., 1] = random.integers(0, 256, (30, 8, 16), np.uint8).repeat(8, 1).repeat(8, 2)
+    whole[:, :32, :64] = frames
+    video = write_video('a.mp4', whole, 'libx264rgb', 'rgb24')
+    (tmp_path / 'a_bbox.csv').write_text(
+        ',x,y,h,w\n' + ''.join(f'{i},0,0,32,64\n' for i in range(30))
+    )
+    settings = ExtractionSettings(patches=True, patch_dim=1, bbox_dir=tmp_path)
+    extract_features(Averages(), [video], tmp_path / 'out', settings, False)
+    basis = Basis.load(tmp_path / 'out' / 'patch_basis.npz')
+    np.testing.assert_allclose(np.abs(basis.components), [[1, 0, 0]], atol=0.1)
+    with pytest.raises(BeastError, match='bounding boxes.* than asked for'):
+        extract_features(Averages(), [video], tmp_path / 'out',
+                         ExtractionSettings(patches=True, patch_dim=1), False)
 
 
 def test_irregular_time_stamps_are_kept(write_video: WriteVideo, tmp_path: Path) -> None:

@@ -78,6 +78,19 @@ def test_frames_are_sampled_evenly_over_the_videos(write_video: WriteVideo) -> N
     assert np.abs(levels - expected).max() < 5
 
 
+def test_a_video_that_cannot_be_read_is_left_out_of_a_sample(
+    write_video: WriteVideo, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    good = write_video('good.mp4', np.zeros((20, 32, 32, 3), np.uint8))
+    bad = tmp_path / 'bad.mp4'
+    bad.write_bytes(b'no video')
+    batches = list(sample_frames([bad, good], 10, (16, 16), 'gray', 10, progress=False))
+    assert [len(batch) for batch in batches] == [10]
+    assert 'bad.mp4 cannot be read' in caplog.text
+    with pytest.raises(BeastError, match='none of the 1 videos can be read: .*bad.mp4'):
+        next(sample_frames([bad], 10, (16, 16), 'gray', 10, progress=False))
+
+
 def test_frame_components_are_fitted_once_and_reopened(
     write_video: WriteVideo, tmp_path: Path,
 ) -> None:

@@ -9,17 +9,12 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
-from beast_lp.features.store import (
-    FeatureInfo,
-    FeatureStore,
-    find_stores,
-    read_rows,
-    store_directories,
-)
-from beast_lp.features.writer import FeatureWriter, difference, write_store
+from beast_lp.features.store import FeatureInfo, FeatureStore, read_rows, store_directories
+from beast_lp.features.writer import FeatureWriter, difference
 
 Rows = dict[str, np.ndarray]
 MakeInfo = Callable[..., FeatureInfo]
+SaveStore = Callable[..., None]
 
 
 def part(rows: Rows, first: int, last: int) -> Rows:
@@ -54,9 +49,9 @@ def test_a_store_is_read_back_and_by_numpy_alone(
 
 
 def test_rows_are_read_without_mapping_them(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
 ) -> None:
-    write_store(tmp_path / 'a', make_info(), **rows)
+    save_store(tmp_path / 'a', make_info(), **rows)
     store = FeatureStore.open(tmp_path / 'a')
     for array, expected in ((store.patches, rows['patches']), (rows['cls'], rows['cls'])):
         assert array is not None
@@ -66,9 +61,11 @@ def test_rows_are_read_without_mapping_them(
             assert not isinstance(found, np.memmap) and found.base is not array
 
 
-def test_a_store_without_patches(tmp_path: Path, make_info: MakeInfo, rows: Rows) -> None:
+def test_a_store_without_patches(
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
+) -> None:
     del rows['patches']
-    write_store(tmp_path / 'a', make_info(grid=None, patch_dim=None), **rows)
+    save_store(tmp_path / 'a', make_info(grid=None, patch_dim=None), **rows)
     store = FeatureStore.open(tmp_path / 'a')
     assert store.patches is None
     assert store.info.frames == 28
@@ -135,9 +132,9 @@ def test_a_moved_video_or_source_is_no_difference(make_info: MakeInfo) -> None:
 
 
 def test_a_finished_store_is_never_overwritten(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
 ) -> None:
-    write_store(tmp_path / 'a', make_info(), **rows)
+    save_store(tmp_path / 'a', make_info(), **rows)
     with pytest.raises(BeastError, match='already exists'):
         FeatureWriter(tmp_path / 'a', make_info())
 
@@ -218,24 +215,15 @@ def test_what_is_no_store_gets_a_sentence(
     (copy() / 'frame.npy').unlink()
     with pytest.raises(BeastError, match=r'frame.npy cannot be read'):
         FeatureStore.open(tmp_path / 'b')
+    (copy() / 'cls.npy').write_bytes(b'')
+    with pytest.raises(BeastError, match=r'cls.npy cannot be read'):
+        FeatureStore.open(tmp_path / 'b')
     (copy() / 'info.json').write_text('{"format": 99}')
     with pytest.raises(BeastError, match='newer beast-lp'):
         FeatureStore.open(tmp_path / 'b')
     (copy() / 'info.json').write_text(json.dumps({'format': 1, 'dim': 4}))
     with pytest.raises(BeastError, match='does not describe features'):
         FeatureStore.open(tmp_path / 'b')
-
-
-def test_stores_are_found(tmp_path: Path, make_info: MakeInfo, rows: Rows) -> None:
-    with pytest.raises(BeastError, match='no features in'):
-        find_stores(tmp_path)
-    for name in ('b', 'a'):
-        write_store(tmp_path / name, make_info(), **rows)
-    (tmp_path / 'c').mkdir()
-    with FeatureWriter(tmp_path / 'd', make_info()) as writer:
-        writer.append(**rows)
-    assert [store.directory.name for store in find_stores(tmp_path)] == ['a', 'b']
-    assert [store.directory.name for store in find_stores(tmp_path / 'b')] == ['b']
 
 
 def test_folders_bear_the_names_of_the_videos(tmp_path: Path) -> None:

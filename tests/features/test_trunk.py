@@ -19,7 +19,7 @@ from beast_lp.features.trunk import Trunk
 from beast_lp.pretraining.augmentation import normalise, to_unit
 from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
 from beast_lp.pretraining.weights import read_encoder, save_backbone
-from beast_lp.video.read import iterate_frames
+from beast_lp.video.read import FrameReader
 
 WriteVideo = Callable[..., Path]
 
@@ -47,7 +47,7 @@ def video(write_video: WriteVideo) -> Path:
 
 def _transformers_tokens(backbone: Path, video: Path) -> np.ndarray:
     model = ViTModel.from_pretrained(backbone, add_pooling_layer=False).eval()
-    frames = torch.from_numpy(np.stack(list(iterate_frames(video, (48, 64)))))
+    frames = torch.from_numpy(np.stack(list(FrameReader(video, (48, 64)))))
     with torch.no_grad():
         tokens = model(normalise(to_unit(frames)))
     return tokens.last_hidden_state.numpy()
@@ -75,7 +75,7 @@ def test_tokens_are_transformers_in_raster_order(
 
 
 def test_a_coarser_grid_is_the_mean_of_neighbours(backbone: Path, video: Path) -> None:
-    frames = np.stack(list(iterate_frames(video, (48, 64))))[:2]
+    frames = np.stack(list(FrameReader(video, (48, 64))))[:2]
     maps = _source(backbone).encode(frames, patches=True).patches
     assert maps is not None
     coarse = PatchReduction((2, 2))(maps)

@@ -68,6 +68,7 @@ def test_features_go_to_a_folder_that_bears_the_name_of_the_source(
     (['{backbone}', '{video}', '--image_size', '0', '64'], '--image_size must be at least 1'),
     (['{backbone}', '{video}', '--bbox_dir', '/nowhere'], '/nowhere/a_bbox.csv'),
     (['pca', '{video}', '--patches'], 'no patches'),
+    (['pca', '{video}', '--bbox_dir', '/nowhere'], 'leave out --bbox_dir'),
     (['{backbone}', '{video}', '--pca_components', '5'], 'is for the source `pca`'),
     (['pca', '{video}', '--pca_components', '0'], '--pca_components must be at least 1'),
     (['pca', '{video}', '--pca_components', '1000'], 'ask for fewer'),
@@ -80,3 +81,11 @@ def test_bad_input_gets_a_sentence_and_writes_nothing(
         embed(*given, '--output_dir', tmp_path / 'out')
     assert words in str(error.value)
     assert not (tmp_path / 'out' / 'a').exists()
+
+
+def test_components_of_frames_are_not_applied_to_crops(video: Path, tmp_path: Path) -> None:
+    embed('pca', video, '--output_dir', tmp_path / 'out', '--pca_components', 3)
+    for option in (['--bbox_dir', tmp_path], ['--patches']):
+        with pytest.raises(BeastError, match=f'leave out {option[0]}'):
+            embed(tmp_path / 'out' / 'frame_pca.npz', video, '--output_dir', tmp_path / 'again',
+                  *option)

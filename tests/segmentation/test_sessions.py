@@ -1,5 +1,6 @@
 """Where features come from, and what is refused."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,6 @@ from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, Source
 from beast_lp.features.store import FeatureInfo
-from beast_lp.features.writer import write_store
 from beast_lp.segmentation.sessions import Inputs, feature_source, open_sessions
 
 
@@ -48,14 +48,16 @@ def test_a_source_that_does_not_serve_is_refused() -> None:
     assert feature_source(SegmentationConfig(features_dir='features'), None, named) is None
 
 
-def test_features_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:
+def test_features_of_two_kinds_are_not_mixed(
+    tmp_path: Path, save_store: Callable[..., None],
+) -> None:
     for name, basis in (('a', 'one'), ('b', 'two')):
         (tmp_path / f'{name}.mp4').write_bytes(name.encode())
         info = FeatureInfo(
             f'{name}.mp4', 'x', 'vit', 'abc', 2, grid=(1, 1), patch_dim=3, patch_basis=basis
         )
-        write_store(tmp_path / name, info, np.zeros((4, 2)), np.arange(4), np.arange(4.0),
-                    np.zeros((4, 1, 3)))
+        save_store(tmp_path / name, info, cls=np.zeros((4, 2)), frame=np.arange(4),
+                   time=np.arange(4.0), patches=np.zeros((4, 1, 3)))
     inputs = Inputs([], [], tmp_path, None, tmp_path, None)
     videos = [tmp_path / 'a.mp4', tmp_path / 'b.mp4']
     with pytest.raises(BeastError, match='of a and b differ in what made them .*basis one; .*two'):

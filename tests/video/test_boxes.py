@@ -12,7 +12,7 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Box, Boxes, boxes_file, crop
 from beast_lp.video.prepare import prepare_windows
-from beast_lp.video.read import FrameReader, VideoError, iterate_frames
+from beast_lp.video.read import FrameReader, VideoError
 from beast_lp.video.scan import scan_video
 from beast_lp.video.windows import WindowStore
 
@@ -105,7 +105,7 @@ def test_what_are_no_boxes_is_said(tmp_path: Path, content: str | None, words: s
 def test_every_frame_is_cropped_to_its_own_box(wandering: Path, tmp_path: Path) -> None:
     rows = _wandering(60)
     boxes = Boxes(_write_boxes(tmp_path / 'boxes.csv', rows))
-    frames = list(iterate_frames(wandering))
+    frames = list(FrameReader(wandering, CANVAS))
     cropped = list(FrameReader(wandering, SIZE, boxes=boxes))
     for frame, part, row in zip(frames, cropped, rows, strict=True):
         np.testing.assert_array_equal(part, crop(frame, Box(*row)))
@@ -146,7 +146,8 @@ def test_a_scan_sees_what_the_boxes_hold(
     rows = _wandering(60)
     boxes = Boxes(_write_boxes(tmp_path / 'boxes.csv', rows))
     parts = [
-        crop(frame, Box(*row)) for frame, row in zip(iterate_frames(wandering), rows, strict=True)
+        crop(frame, Box(*row))
+        for frame, row in zip(FrameReader(wandering, CANVAS), rows, strict=True)
     ]
     cut = write_video('cut.mkv', parts, codec='ffv1', pixel_format='bgr0')
     # the same frames of each, so that what was seen of them can be compared

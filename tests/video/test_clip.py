@@ -13,7 +13,7 @@ from beast_lp.errors import BeastError
 from beast_lp.video import clip
 from beast_lp.video.clip import build_clip, clip_size
 from beast_lp.video.files import full_disk_sentence
-from beast_lp.video.read import PictureReader, VideoError, iterate_frames
+from beast_lp.video.read import FrameReader, PictureReader, VideoError
 
 CODECS = ('h264', 'vp9')
 
@@ -55,7 +55,7 @@ def test_a_clip_is_groups_of_three_in_full_range(
         picture = next(container.decode(stream))
         assert picture.color_range == ColorRange.JPEG
         assert picture.format.name in ('yuv420p', 'yuvj420p')
-    counters = [read_counter(frame) for frame in iterate_frames(destination)]
+    counters = [read_counter(frame) for frame in FrameReader(destination, (96, 128))]
     assert counters == [anchor + offset for anchor in anchors for offset in (-1, 0, 1)]
 
 

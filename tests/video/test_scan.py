@@ -10,7 +10,7 @@ from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import scan
 from beast_lp.video.anchors import motion_energy, select_anchors
-from beast_lp.video.read import VideoError, iterate_frames
+from beast_lp.video.read import FrameReader, VideoError
 from beast_lp.video.scan import scan_video
 
 
@@ -22,7 +22,7 @@ def test_a_scan_equals_reading_and_choosing(
     spool.mkdir()
     config = AnchorConfig(per_video=8)
     found = scan_video(path, config, 5, progress=False, spool_dir=spool)
-    frames = [frame.ravel() for frame in iterate_frames(path, (32, 32), 'gray')]
+    frames = [frame.ravel() for frame in FrameReader(path, (32, 32), 'gray')]
     thumbnails = np.stack(frames)
     expected = select_anchors(thumbnails, motion_energy(thumbnails), config, 5)
     np.testing.assert_array_equal(found.anchors.frame, expected.frame)

@@ -14,9 +14,10 @@ from torch.utils.data import DataLoader, Dataset
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import windows
+from beast_lp.video.clip import build_clip
 from beast_lp.video.prepare import prepare_windows
-from beast_lp.video.read import iterate_frames
-from beast_lp.video.windows import WindowStore, build_clip, write_index
+from beast_lp.video.read import FrameReader
+from beast_lp.video.windows import WindowStore, write_index
 
 SIZE = (96, 128)
 BuildStore = Callable[..., WindowStore]
@@ -138,7 +139,7 @@ def test_colours_come_back(
         for at, frame in enumerate([4, 10])
     ]))
     store = WindowStore.open(tmp_path)
-    decoded = list(iterate_frames(source))
+    decoded = list(FrameReader(source, (240, 320)))
     for index, frame in enumerate([4, 10]):
         for image, expected in zip(
             store.read(index, (-1, 0, 1), (240, 320)), decoded[frame - 1:frame + 2], strict=True

@@ -83,7 +83,7 @@ def handle(args: argparse.Namespace) -> None:
     # late: these take seconds, and the command line imports every command
     from beast_lp.errors import BeastError
     from beast_lp.features.extract import ExtractionSettings, extract_features
-    from beast_lp.features.pca import FRAME_PCA_NAME, frame_pca
+    from beast_lp.features.pca import FRAME_PCA_NAME, FramePCA, frame_pca
     from beast_lp.host.sources import open_source
     from beast_lp.video.read import find_videos
 
@@ -98,11 +98,7 @@ def handle(args: argparse.Namespace) -> None:
     output_dir = args.output_dir or Path('features', Path(args.source).absolute().stem)
     output_dir = output_dir.absolute()
     if args.source == 'pca':
-        if args.bbox_dir or args.patches:
-            raise BeastError(
-                'frame PCA takes whole frames and has no patches; leave out --bbox_dir and '
-                '--patches'
-            )
+        _check_frame_pca(args)
         components = PCA_COMPONENTS if args.pca_components is None else args.pca_components
         if components < 1:
             raise BeastError(f'--pca_components must be at least 1, found {components}')
@@ -113,5 +109,17 @@ def handle(args: argparse.Namespace) -> None:
         )
     else:
         source = open_source(args.source, size, args.precision)
+        if isinstance(source, FramePCA):
+            _check_frame_pca(args)
     extract_features(source, videos, output_dir, settings)
     logger.info(f'beast: the features are in {output_dir}')
+
+
+def _check_frame_pca(args: argparse.Namespace) -> None:
+    from beast_lp.errors import BeastError
+
+    if args.bbox_dir or args.patches:
+        given = [f'--{name}' for name in ('bbox_dir', 'patches') if getattr(args, name)]
+        raise BeastError(
+            f'frame PCA takes whole frames and has no patches; leave out {" and ".join(given)}'
+        )

@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +6,6 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
-from beast_lp.features.load import load_features
-from beast_lp.features.store import FeatureInfo
-from beast_lp.features.writer import write_store
 
 
 @pytest.fixture
@@ -35,34 +31,13 @@ def test_positions_are_the_columns_of_the_file(predictions: Path) -> None:
 def test_velocities_are_steps_from_the_frame_before(predictions: Path) -> None:
     positions, _ = read_keypoints(predictions)
     features = keypoint_features(positions, velocities=True)
+    assert keypoint_features(positions).shape == (5, 4)
     assert features.shape == (5, 8)
     assert features.dtype == np.float32
     for frame in range(5):
         before = positions[max(frame - 1, 0)]
         expected = [*positions[frame].ravel(), *(positions[frame] - before).ravel()]
         np.testing.assert_allclose(features[frame], expected, rtol=1e-6)
-
-
-def test_keypoints_and_stores_load_alike(
-    predictions: Path, tmp_path: Path, make_info: Callable[..., FeatureInfo],
-    rows: dict[str, np.ndarray],
-) -> None:
-    keypoints = load_features(predictions, fps=50)
-    assert keypoints.name == 'keypoints'
-    assert keypoints.values.shape == (5, 4)
-    assert keypoints.time is not None
-    np.testing.assert_allclose(keypoints.time, [0, 0.02, 0.04, 0.06, 0.08])
-    assert load_features(predictions).time is None
-    assert load_features(predictions, velocities=True).values.shape == (5, 8)
-
-    write_store(tmp_path / 'a', make_info(source='/some/backbone'), **rows)
-    stored = load_features(tmp_path / 'a')
-    assert stored.name == 'backbone'
-    assert stored.source_hash == 'abc'
-    np.testing.assert_array_equal(stored.values, rows['cls'])
-    np.testing.assert_array_equal(stored.frame, rows['frame'])
-    assert stored.time is not None
-    np.testing.assert_array_equal(stored.time, rows['time'])
 
 
 @pytest.mark.parametrize(('content', 'words'), [
@@ -76,11 +51,9 @@ def test_a_file_that_holds_no_keypoints_gets_a_sentence(
 ) -> None:
     (tmp_path / 'bad.csv').write_text(content)
     with pytest.raises(BeastError, match=words):
-        load_features(tmp_path / 'bad.csv')
+        read_keypoints(tmp_path / 'bad.csv')
 
 
 def test_nothing_there_gets_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(BeastError, match='litpose embed'):
-        load_features(tmp_path / 'nothing')
-    with pytest.raises(BeastError, match='cannot be read'):
-        load_features(tmp_path / 'nothing.csv')
+    with pytest.raises(BeastError, match='cannot be read.* `litpose predict` wrote'):
+        read_keypoints(tmp_path / 'nothing.csv')
