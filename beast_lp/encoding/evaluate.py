@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.config.encoding import ControlConfig
-from beast_lp.encoding.controls import circular_shifts, permutations
+from beast_lp.encoding.controls import circular_shifts, count_shifts, permutations
 from beast_lp.encoding.encoder import Encoder
 from beast_lp.encoding.metrics import bits_per_spike, r_squared, variance_explained
 from beast_lp.encoding.samples import Samples
@@ -62,6 +62,16 @@ class Evaluation:
     chosen: dict[str, float]
 
 
+def check_controls(session: Session, controls: ControlConfig) -> None:
+    """Make sure that all controls of a session can be drawn, before anything is fitted.
+
+    Raises:
+        BeastError: if the recording is too short for the circular shifts.
+    """
+    if controls.shifts:
+        count_shifts(len(session.bins), _least_shift(session, controls))
+
+
 def evaluate(
     session: Session, features: Float[np.ndarray, 'bins features'], encoder: Encoder,
     controls: ControlConfig, seed: int, step: Callable[[], object] = lambda: None,
@@ -85,7 +95,7 @@ def evaluate(
     scores = score_test(session, parts, rates[session.part == TEST])
     step()
     bins, rng = session.bins, np.random.default_rng(seed)
-    least = round(controls.least_shift_s / bins.width)
+    least = _least_shift(session, controls)
     shifts = circular_shifts(len(bins), controls.shifts, least, rng)
     orders = permutations(session.unit, controls.permutations, rng)
     shifted = _destroyed(session, features, encoder, shifts, step)
@@ -119,6 +129,10 @@ def main_score(scores: Scores, is_counts: bool) -> tuple[Float[np.ndarray, ' neu
         return scores.bps, scores.bps_pooled
     finite = scores.variance_explained[np.isfinite(scores.variance_explained)]
     return scores.variance_explained, float(finite.mean()) if len(finite) else np.nan
+
+
+def _least_shift(session: Session, controls: ControlConfig) -> int:
+    return round(controls.least_shift_s / session.bins.width)
 
 
 def _destroyed(

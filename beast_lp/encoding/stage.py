@@ -13,9 +13,15 @@ from tqdm import tqdm
 
 from beast_lp.config import BeastConfig, config_yaml
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.encoding.build import build_encoder
+from beast_lp.encoding.build import build_encoder, choose_encoders
 from beast_lp.encoding.controls import drift
-from beast_lp.encoding.evaluate import Evaluation, evaluate, load_evaluation, save_evaluation
+from beast_lp.encoding.evaluate import (
+    Evaluation,
+    check_controls,
+    evaluate,
+    load_evaluation,
+    save_evaluation,
+)
 from beast_lp.encoding.session import Session, prepare_session
 from beast_lp.encoding.sources import Source, check_one_backbone, find_sources, read_features
 from beast_lp.encoding.spikes import read_activity
@@ -81,11 +87,15 @@ def run_encoding(
     files, settings = EncodingFiles(output_dir), run_settings(config, spikes, features)
     check_output_dir(files, settings)
     sessions = load_sessions(config.encoding, config.seed, spikes, find_sources(features))
+    # before the first fit, which would be lost to other settings
+    encoders = choose_encoders(config.encoding, sessions[0].is_counts)
+    for session in sessions:
+        check_controls(session, config.encoding.controls)
     output_dir.mkdir(parents=True, exist_ok=True)
     with only_writer(output_dir / '.lock', f'the encoding run in {output_dir}'):
         with finished_file(files.config) as part:
             part.write_text(settings, encoding='utf-8')
-        results = _evaluate_all(config, sessions, files)
+        results = _evaluate_all(config, encoders, sessions, files)
         _write_tables(config, files, settings, sessions, results)
     return results
 
@@ -161,16 +171,17 @@ def check_output_dir(files: EncodingFiles, settings: str) -> None:
 
 
 def _evaluate_all(
-    config: BeastConfig, sessions: Sequence[Session], files: EncodingFiles,
+    config: BeastConfig, encoders: Sequence[str], sessions: Sequence[Session],
+    files: EncodingFiles,
 ) -> list[Result]:
     encoding, controls = config.encoding, config.encoding.controls
     fits = 1 + controls.shifts + controls.permutations
     results: list[Result] = []
-    total = len(encoding.encoders) * sum(fits * len(session.features) + 1 for session in sessions)
+    total = len(encoders) * sum(fits * len(session.features) + 1 for session in sessions)
     with tqdm(total=total, desc='encoding', unit='fit', mininterval=1) as bar:
         for session in sessions:
             for source, features in {**session.features, DRIFT: None}.items():
-                for encoder in encoding.encoders:
+                for encoder in encoders:
                     path = files.rates(session.name, source, encoder)
                     bar.set_postfix_str(f'{session.name} {source} {encoder}')
                     if path.exists():

@@ -11,6 +11,7 @@ import pytest
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.encoding import stage
+from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.sources import find_sources, parse_named, read_features
 from beast_lp.encoding.stage import EncodingFiles, run_encoding
@@ -159,8 +160,28 @@ def test_traces_of_calcium_imaging(
     assert table.variance_explained['good'] > 0.7
     assert table.r_squared['good'] == pytest.approx(table.variance_explained['good'], abs=0.05)
     assert table.variance_explained['noise'] < 0.05
+
+
+def test_what_no_fit_can_mend_is_refused_before_the_first(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path,
+) -> None:
+    traces = tmp_path / 's1.npz'
+    np.savez(traces, traces=simulated['rates'], bin_times=simulated['times'], bin_width=0.05)
     with pytest.raises(BeastError, match='poisson_rrr predicts spike counts'):
-        run_encoding(_config(), [('s1', path)], sources, tmp_path / 'poisson')
+        run_encoding(_config(), [('s1', traces)], sources, tmp_path / 'out')
+    controls = {'shifts': 1, 'permutations': 0, 'least_shift_s': 61.0}
+    with pytest.raises(BeastError, match='2400 bins cannot be shifted by 1220 bins'):
+        run_encoding(_config(controls=controls), [('s1', spikes)], sources, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_default_encoders_suit_traces_too(caplog: pytest.LogCaptureFixture) -> None:
+    config = parse_config({}).encoding
+    assert choose_encoders(config, is_counts=True) == ['ridge', 'rrr', 'poisson_rrr']
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert choose_encoders(config, is_counts=False) == ['ridge', 'rrr']
+    assert 'poisson_rrr is left out' in caplog.text
 
 
 def test_features_of_two_backbones_are_refused(
