@@ -15,7 +15,7 @@ from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.sources import find_sources, parse_named, read_features
 from beast_lp.encoding.stage import EncodingFiles, run_encoding
-from beast_lp.encoding.tables import DRIFT
+from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
 
 SECTION: dict[str, Any] = {
@@ -144,6 +144,31 @@ def test_two_sessions_are_fitted_apart_and_pooled(
     assert table.neurons.tolist() == [24, 24]
     assert table.bps_pooled[0] == pytest.approx(a.bps_pooled)
     assert np.isnan(table.shift_high[0])
+
+
+@pytest.mark.filterwarnings('error')
+def test_a_session_without_a_spike_to_test_on_has_no_score(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    for name in ('s1', 's2'):
+        write_store(f'both/{name}', simulated['features'], simulated['times'])
+    # every fifth block of 80 bins is for the test
+    counts = simulated['counts'] * (np.arange(2400) // 80 % 5 < 4)[:, None]
+    silent = tmp_path / 's2.npz'
+    np.savez(silent, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05)
+    config = _config(encoders=['ridge'], controls={**SECTION['controls'], 'shifts': 2})
+    features = [('both', tmp_path / 'both')]
+    tables = {}
+    for name, sessions in (('spikes', [('s1', spikes)]), ('silent', [('s2', silent)]),
+                           ('two', [('s1', spikes), ('s2', silent)])):
+        tables[name] = comparison_table(
+            run_encoding(config, sessions, features, tmp_path / name)
+        ).iloc[0]
+    alone, two = tables['spikes'], tables['two']
+    for column in ('score', 'bps_train_null_pooled', 'shift_high', 'permutation_high'):
+        assert np.isnan(tables['silent'][column])
+        assert two[column] == pytest.approx(alone[column])
 
 
 def test_traces_of_calcium_imaging(
