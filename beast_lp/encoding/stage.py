@@ -86,7 +86,9 @@ def run_encoding(
     """
     files, settings = EncodingFiles(output_dir), run_settings(config, spikes, features)
     check_output_dir(files, settings)
-    sessions = load_sessions(config.encoding, config.seed, spikes, find_sources(features))
+    sources = find_sources(features)
+    check_source_names(files, [*(source.name for source in sources), DRIFT])
+    sessions = load_sessions(config.encoding, config.seed, spikes, sources)
     # before the first fit, which would be lost to other settings
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
     for session in sessions:
@@ -98,6 +100,27 @@ def run_encoding(
         results = _evaluate_all(config, encoders, sessions, files)
         _write_tables(config, files, settings, sessions, results)
     return results
+
+
+def check_source_names(files: EncodingFiles, names: Sequence[str]) -> None:
+    """Make sure that no source would read the results of another.
+
+    Args:
+        files: of the run.
+        names: of all sources.
+
+    Raises:
+        BeastError: if two of them have one file name, also where disks tell no capitals.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        file = files.rates('', name, '').name.lower()
+        if file in taken:
+            raise BeastError(
+                f'the features {taken[file]!r} and {name!r} would be stored under one file name; '
+                'give one of them another name with NAME=PATH'
+            )
+        taken[file] = name
 
 
 def load_sessions(

@@ -231,6 +231,18 @@ def test_names_that_do_not_do(items: list[str], words: str) -> None:
         parse_named(items, 'spikes')
 
 
+@pytest.mark.parametrize('names', [
+    ('vit.b', 'vit_b'), ('a b', 'a_b'), ('ViT', 'vit'), ('a', 'slow drift (control)'),
+])
+def test_sources_that_would_share_files_are_refused(
+    spikes: Path, sources: list[tuple[str, Path]], tmp_path: Path, names: tuple[str, str],
+) -> None:
+    named = [(name, path) for name, (_, path) in zip(names, sources, strict=True)]
+    with pytest.raises(BeastError, match='would be stored under one file name'):
+        run_encoding(_config(), [('s1', spikes)], named, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_names_are_taken_from_paths() -> None:
     named = parse_named(['a/s1.npz', 'two=b/x.nwb', 'c/session/alf'], 'spikes')
     assert [name for name, _ in named] == ['s1', 'two', 'session']
