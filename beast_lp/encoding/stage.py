@@ -57,8 +57,18 @@ class EncodingFiles:
 
     @property
     def summary(self) -> Path:
-        """Settings, seed, versions and scores; exists only once the run has finished."""
+        """Settings, seed, versions and scores; exists only once all are there."""
         return self.directory / 'summary.json'
+
+    @property
+    def report(self) -> Path:
+        """What a person looks at; the last file that is written."""
+        return self.directory / 'report.html'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to write, the report neither."""
+        return self.summary.exists() and self.report.exists()
 
     def rates(self, session: str, source: str, encoder: str) -> Path:
         """Predicted rates and scores of one fit."""
@@ -181,7 +191,7 @@ def check_output_dir(files: EncodingFiles, settings: str) -> None:
     Raises:
         BeastError: if going on would mix two runs or overwrite a result.
     """
-    if files.summary.exists():
+    if files.is_finished:
         raise BeastError(
             f'{files.directory} already holds a finished encoding run; look at its report.html, '
             'or give another --output_dir'

@@ -124,6 +124,7 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     for name in ('neurons.csv', 'comparison.csv'):
         assert (tmp_path / 'torn' / name).read_text() == (tmp_path / 'whole' / name).read_text()
     before = EncodingFiles(tmp_path / 'whole').summary.read_bytes()
+    EncodingFiles(tmp_path / 'whole').report.touch()
     with pytest.raises(BeastError, match='already holds a finished encoding run'):
         run_encoding(*args, tmp_path / 'whole')
     assert EncodingFiles(tmp_path / 'whole').summary.read_bytes() == before
