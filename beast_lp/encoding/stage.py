@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
@@ -221,7 +223,7 @@ def _evaluate_all(
                         evaluation = load_evaluation(path)
                         bar.update(1 if features is None else fits)
                     else:
-                        evaluation = (
+                        evaluation, rates = (
                             _evaluate_drift(config, session, encoder) if features is None else
                             evaluate(
                                 session, features,
@@ -231,12 +233,14 @@ def _evaluate_all(
                         )
                         bar.update(features is None)
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        save_evaluation(path, session, evaluation)
-                    results.append(Result(session, source, encoder, evaluation))
+                        save_evaluation(path, session, evaluation, rates)
+                    results.append(Result(session, source, encoder, evaluation, path))
     return results
 
 
-def _evaluate_drift(config: BeastConfig, session: Session, encoder: str) -> Evaluation:
+def _evaluate_drift(
+    config: BeastConfig, session: Session, encoder: str,
+) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
     """Score the model that knows nothing but the time."""
     none = replace(config.encoding.controls, shifts=0, permutations=0)
     return evaluate(

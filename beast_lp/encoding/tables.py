@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,21 @@ DRIFT = 'slow drift (control)'
 
 @dataclass(frozen=True)
 class Result:
-    """One encoder on one source of one session."""
+    """One encoder on one source of one session.
+
+    Attributes:
+        session: that was predicted.
+        source: of the features.
+        encoder: its name.
+        evaluation: scores and controls.
+        file: of the predicted rates, which together would fill the memory.
+    """
 
     session: Session
     source: str
     encoder: str
     evaluation: Evaluation
+    file: Path
 
 
 def neuron_table(results: list[Result]) -> pd.DataFrame:
