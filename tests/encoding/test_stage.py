@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.encoding import stage
+from beast_lp.encoding import reduce, stage
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.sources import find_sources, parse_named, read_features
@@ -193,12 +193,16 @@ def test_traces_of_calcium_imaging(
 
 def test_what_no_fit_can_mend_is_refused_before_the_first(
     simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     traces = tmp_path / 's1.npz'
     np.savez(traces, traces=simulated['rates'], bin_times=simulated['times'], bin_width=0.05)
     with pytest.raises(BeastError, match='poisson_rrr predicts spike counts'):
         run_encoding(_config(), [('s1', traces)], sources, tmp_path / 'out')
+    with monkeypatch.context() as patch:
+        patch.setattr(reduce, 'MOST_BYTES', 100)
+        with pytest.raises(BeastError, match="6 features of 'good' in .* --patch_dim"):
+            run_encoding(_config(components=2), [('s1', spikes)], sources, tmp_path / 'out')
     controls = {'shifts': 1, 'permutations': 0, 'least_shift_s': 61.0}
     with pytest.raises(BeastError, match='2400 bins cannot be shifted by 1220 bins'):
         run_encoding(_config(controls=controls), [('s1', spikes)], sources, tmp_path / 'out')
@@ -261,7 +265,7 @@ def test_views_stand_side_by_side(
     right = write_store('right', features[:, 2:], times, 'b')
     (source,) = find_sources(parse_named([f'both={left},{right}'], 'features'))
     both = read_features(source, 's1', only=True, tokens='cls')
-    np.testing.assert_allclose(both.values, features, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(both.arrays, axis=1), features, atol=1e-6)
     assert both.made_by == 'a+b'
     short = write_store('short', features[:100], times[:100])
     (source,) = find_sources(parse_named([f'both={left},{short}'], 'features'))
@@ -277,7 +281,7 @@ def test_patches_are_read_only_where_they_are(
     with_patches = write_store('p', features, times, patches=patches)
     (source,) = find_sources([('p', with_patches)])
     for tokens, width in (('cls', 6), ('patches', 12), ('both', 18)):
-        assert read_features(source, 's1', True, tokens).values.shape == (2400, width)
+        assert read_features(source, 's1', True, tokens).width == width
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
