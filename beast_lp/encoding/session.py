@@ -100,7 +100,7 @@ def prepare_session(
     notes: list[str] = []
     times = _times(name, activity, features, config)
     camera = float(times[0]), float(times[-1])
-    trials = config.trials.events is not None
+    trials = bool(config.trials.events)
     width = config.bin_ms / 1000
     if config.trials.events:
         events = _events(Path(config.trials.events).expanduser(), name)

@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from beast_lp.encoding.align import camera_clock
-from beast_lp.encoding.spikes import Activity, Binned
+from beast_lp.encoding.spikes import Activity, Binned, load_array
 from beast_lp.errors import BeastError
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
 from beast_lp.features.store import INFO_NAME, FeatureStore
@@ -241,10 +241,10 @@ def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:
             # a header
             values = values[1:] if len(values) and np.isnan(values[0]).all() else values
         else:
-            values = np.load(path, allow_pickle=False).astype(np.float64)
+            values = load_array(path).astype(np.float64)
         if values.ndim == 2 and 1 in values.shape:
             values = values.ravel()
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise BeastError(
             f'{path} cannot be read as {what} ({error}); give a .npy file or a .csv of one column'
         ) from error

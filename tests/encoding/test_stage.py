@@ -13,8 +13,8 @@ from beast_lp.config import BeastConfig, parse_config
 from beast_lp.encoding import reduce, stage
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
-from beast_lp.encoding.sources import find_sources, parse_named, read_features
-from beast_lp.encoding.stage import EncodingFiles, run_encoding
+from beast_lp.encoding.sources import find_sources, parse_named, read_features, read_numbers
+from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
 from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
 
@@ -285,6 +285,30 @@ def test_patches_are_read_only_where_they_are(
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
+
+
+def test_events_named_by_nothing_make_no_trials(
+    spikes: Path, sources: list[tuple[str, Path]],
+) -> None:
+    config = _config(trials={'events': ''}).encoding
+    (session,) = load_sessions(config, 0, [('s1', spikes)], find_sources(sources))
+    # 120 s in blocks of 4 s are what permutations exchange
+    assert len(np.unique(session.unit)) == 30
+
+
+@pytest.mark.parametrize(('name', 'content'), [
+    ('a.npy', b''), ('a.npy', b'PK'), ('a.csv', b''), ('a.npz', None),
+])
+def test_times_that_cannot_be_read_get_a_sentence(
+    tmp_path: Path, name: str, content: bytes | None,
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        np.savez(path, times=np.arange(3.0))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(BeastError, match=f'{name} cannot be read as event times'):
+        read_numbers(path, 'event times')
 
 
 def test_a_session_without_features_is_named(
