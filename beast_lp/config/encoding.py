@@ -11,6 +11,7 @@ from beast_lp.errors import BeastError
 # ruff: noqa: UP045
 
 ENCODERS = ('ridge', 'rrr', 'poisson_rrr', 'trial_rrr', 'tcn')
+DEFAULT_ENCODERS = ('ridge', 'rrr', 'poisson_rrr')
 
 
 @dataclass
@@ -151,7 +152,8 @@ class EncodingConfig:
     camera_times: Optional[str] = None
     # added to the camera times
     clock_offset_s: float = 0.0
-    encoders: list[str] = field(default_factory=lambda: ['ridge', 'rrr', 'poisson_rrr'])
+    # null: those of `DEFAULT_ENCODERS` that suit the responses
+    encoders: Optional[list[str]] = None
     # which part of a feature store is read: cls | patches | both
     tokens: str = 'cls'
     # of spike times; counts come in their own bins
@@ -176,13 +178,15 @@ class EncodingConfig:
     controls: ControlConfig = field(default_factory=ControlConfig)
 
     def __post_init__(self) -> None:
-        if not self.encoders:
+        given = self.encoders or ()
+        if self.encoders is not None and not given:
             raise BeastError(
-                f'beast.encoding.encoders is empty; name one or more of {", ".join(ENCODERS)}'
+                f'beast.encoding.encoders is empty; name one or more of '
+                f'{", ".join(ENCODERS)}, or leave it out'
             )
-        for encoder in self.encoders:
+        for encoder in given:
             check_choice('beast.encoding.encoders', encoder, ENCODERS)
-        if 'trial_rrr' in self.encoders and not self.trials.events:
+        if 'trial_rrr' in given and not self.trials.events:
             raise BeastError(
                 'the encoder trial_rrr needs trials of one length; set '
                 'beast.encoding.trials.events, or use rrr for a continuous recording'

@@ -1,5 +1,7 @@
 """Features and spikes on one clock: bins by time stamp, never by index."""
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -7,6 +9,10 @@ from jaxtyping import Bool, Float, Int
 
 from beast_lp.encoding.spikes import Activity, Binned
 from beast_lp.errors import BeastError
+from beast_lp.features.store import read_rows
+
+# of features that are read at a time
+_BLOCK_BYTES = 2 ** 26
 
 
 @dataclass(frozen=True)
@@ -28,6 +34,29 @@ class Bins:
     def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Bins':
         """Return the chosen bins."""
         return Bins(self.times[chosen], self.width, self.group[chosen])
+
+
+@dataclass(frozen=True)
+class Near:
+    """Which frames lie around the centres of bins.
+
+    Attributes:
+        before: row of the frame before each centre.
+        after: row of the frame after it.
+        weight: of the latter, from 0 to 1.
+        known: false for bins that have no features.
+    """
+
+    before: Int[np.ndarray, ' bins']
+    after: Int[np.ndarray, ' bins']
+    weight: Float[np.ndarray, ' bins']
+    known: Bool[np.ndarray, ' bins']
+
+    def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Near':
+        """Return the frames around the chosen bins."""
+        return Near(
+            self.before[chosen], self.after[chosen], self.weight[chosen], self.known[chosen]
+        )
 
 
 def camera_clock(
@@ -169,33 +198,31 @@ def responses_in(activity: Activity, bins: Bins) -> Float[np.ndarray, 'bins neur
     return activity.count(bins.times - bins.width / 2, bins.width)
 
 
-def features_in(
-    features: Float[np.ndarray, 'frames features'],
+def frames_near(
+    features: Sequence[Float[np.ndarray, 'frames ...']],
     frame_times: Float[np.ndarray, ' frames'],
     bins: Bins,
     interpolation: str,
     max_gap: float,
-) -> tuple[Float[np.ndarray, 'bins features'], Bool[np.ndarray, ' bins']]:
-    """Take features at the centres of bins.
+) -> Near:
+    """Find the frames whose features go into each bin.
 
     Args:
-        features: one row per frame that has some; a row with a NaN is as good as a dropped frame.
+        features: arrays that stand side by side, with one row per frame that has features; a row
+            with a NaN is as good as a dropped frame.
         frame_times: seconds of these frames, ascending.
         bins: when.
         interpolation: `nearest` or `linear`.
         max_gap: seconds; a bin between two frames that are further apart than this (frames were
             dropped), or as far from the first or last frame, has no features.
 
-    Returns:
-        the features, and which bins have some; the rows of the others are 0.
-
     Raises:
         BeastError: if no frame has features.
     """
-    whole = np.isfinite(features).all(axis=1)
+    whole = np.concatenate([np.isfinite(block).all(axis=1) for _, block in _blocks(features)])
     if not whole.any():
         raise BeastError(
-            f'each of the {len(features)} frames has a NaN among its features; mend the source, '
+            f'each of the {len(whole)} frames has a NaN among its features; mend the source, '
             'or leave out keypoints that are never seen'
         )
     rows, times = np.flatnonzero(whole), frame_times[whole]
@@ -211,10 +238,44 @@ def features_in(
     weight = np.clip((bins.times - times[before]) / np.where(distance > 0, distance, 1), 0, 1)
     if interpolation == 'nearest':
         weight = np.round(weight)
-    result = np.zeros((len(bins), features.shape[1]), dtype=np.float32)
-    mix = weight[known, None].astype(np.float32)
-    result[known] = (1 - mix) * features[rows[before[known]]] + mix * features[rows[after[known]]]
-    return result, known
+    return Near(rows[before], rows[after], weight.astype(np.float32), known)
+
+
+def features_in(
+    features: Sequence[Float[np.ndarray, 'frames ...']], near: Near,
+) -> Float[np.ndarray, 'bins features']:
+    """Take features at the centres of bins.
+
+    Of arrays on disk a part is read at a time, so that no more than the result is held.
+
+    Args:
+        features: as `frames_near` got them.
+        near: what it returned, or a part of that.
+    """
+    width = sum(math.prod(array.shape[1:]) for array in features)
+    result = np.zeros((len(near.known), width), dtype=np.float32)
+    for start, block in _blocks(features):
+        for rows, share in ((near.before, 1 - near.weight), (near.after, near.weight)):
+            here = np.flatnonzero(near.known & (rows >= start) & (rows < start + len(block)))
+            result[here] += share[here, None] * block[rows[here] - start]
+    return result
+
+
+def _blocks(
+    features: Sequence[Float[np.ndarray, 'frames ...']],
+) -> Iterator[tuple[int, Float[np.ndarray, 'rows features']]]:
+    """Read some rows at a time, with their features side by side.
+
+    Yields:
+        the number of the first row, and the rows.
+    """
+    frames = len(features[0])
+    row_bytes = sum(array[:1].nbytes for array in features)
+    step = max(1, _BLOCK_BYTES // max(row_bytes, 1))
+    for start in range(0, max(frames, 1), step):
+        parts = [read_rows(array, start, start + step) for array in features]
+        flat = [part.reshape(len(part), -1) for part in parts]
+        yield start, np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
 
 
 def usable_bins(bins: Bins, known: Bool[np.ndarray, ' bins'], trials: bool) -> Bins:

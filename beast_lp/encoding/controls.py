@@ -31,19 +31,12 @@ def band(scores: Float[np.ndarray, ' draws']) -> Band:
     return Band(float(low), float(high))
 
 
-def circular_shifts(
-    bins: int, count: int, least: int, rng: np.random.Generator,
-) -> Iterator[Int[np.ndarray, ' bins']]:
-    """Draw orders that turn a recording around in a circle.
+def count_shifts(bins: int, least: int) -> int:
+    """Return how many circular shifts a recording has.
 
     Args:
         bins: of the recording.
-        count: of shifts, all different where the recording is long enough.
         least: bins that a shift moves at least, either way round.
-        rng: source of the draws.
-
-    Yields:
-        for each bin the bin whose responses it gets.
 
     Raises:
         BeastError: if the recording is too short for any such shift.
@@ -54,6 +47,29 @@ def circular_shifts(
             f'a recording of {bins} bins cannot be shifted by {least} bins either way; record '
             'longer, or lower beast.encoding.controls.least_shift_s'
         )
+    return possible
+
+
+def circular_shifts(
+    bins: int, count: int, least: int, rng: np.random.Generator,
+) -> Iterator[Int[np.ndarray, ' bins']]:
+    """Draw orders that turn a recording around in a circle.
+
+    Args:
+        bins: of the recording.
+        count: of shifts, all different where the recording is long enough; 0 for none.
+        least: bins that a shift moves at least, either way round.
+        rng: source of the draws.
+
+    Yields:
+        for each bin the bin whose responses it gets.
+
+    Raises:
+        BeastError: if the recording is too short for any such shift.
+    """
+    if not count:
+        return
+    possible = count_shifts(bins, least)
     offsets = least + rng.choice(possible, size=count, replace=count > possible)
     for offset in offsets:
         yield (np.arange(bins) + offset) % bins

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.config.encoding import ControlConfig
-from beast_lp.encoding.controls import circular_shifts, permutations
+from beast_lp.encoding.controls import circular_shifts, count_shifts, permutations
 from beast_lp.encoding.encoder import Encoder
 from beast_lp.encoding.metrics import bits_per_spike, r_squared, variance_explained
 from beast_lp.encoding.samples import Samples
@@ -45,7 +45,6 @@ class Evaluation:
 
     Attributes:
         scores: on the test part.
-        rates: predicted for every bin, with the weights that were fitted on the training part.
         shifts: the main score per neuron (`main_score`) under each circular shift.
         shifts_pooled: pooled bits per spike, or the mean variance explained, likewise.
         permutations: as `shifts`, of permuted trials or blocks.
@@ -54,7 +53,6 @@ class Evaluation:
     """
 
     scores: Scores
-    rates: Float[np.ndarray, 'bins neurons']
     shifts: Float[np.ndarray, 'draws neurons']
     shifts_pooled: Float[np.ndarray, ' draws']
     permutations: Float[np.ndarray, 'draws neurons']
@@ -62,10 +60,20 @@ class Evaluation:
     chosen: dict[str, float]
 
 
+def check_controls(session: Session, controls: ControlConfig) -> None:
+    """Make sure that all controls of a session can be drawn, before anything is fitted.
+
+    Raises:
+        BeastError: if the recording is too short for the circular shifts.
+    """
+    if controls.shifts:
+        count_shifts(len(session.bins), _least_shift(session, controls))
+
+
 def evaluate(
     session: Session, features: Float[np.ndarray, 'bins features'], encoder: Encoder,
     controls: ControlConfig, seed: int, step: Callable[[], object] = lambda: None,
-) -> Evaluation:
+) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
     """Fit an encoder, score it, and fit it again on every control.
 
     Args:
@@ -77,7 +85,8 @@ def evaluate(
         step: called after every fit.
 
     Returns:
-        scores, predictions and controls.
+        scores and controls, and the rates that are predicted for every bin with the weights that
+        were fitted on the training part.
     """
     parts = session.samples(features)
     encoder.fit(parts[TRAIN], parts[VALIDATION])
@@ -85,14 +94,13 @@ def evaluate(
     scores = score_test(session, parts, rates[session.part == TEST])
     step()
     bins, rng = session.bins, np.random.default_rng(seed)
-    least = round(controls.least_shift_s / bins.width)
+    least = _least_shift(session, controls)
     shifts = circular_shifts(len(bins), controls.shifts, least, rng)
     orders = permutations(session.unit, controls.permutations, rng)
     shifted = _destroyed(session, features, encoder, shifts, step)
     permuted = _destroyed(session, features, encoder, orders, step)
-    return Evaluation(
-        scores, rates.astype(np.float32), *shifted, *permuted, dict(encoder.chosen)
-    )
+    evaluation = Evaluation(scores, *shifted, *permuted, dict(encoder.chosen))
+    return evaluation, rates.astype(np.float32)
 
 
 def score_test(
@@ -121,6 +129,10 @@ def main_score(scores: Scores, is_counts: bool) -> tuple[Float[np.ndarray, ' neu
     return scores.variance_explained, float(finite.mean()) if len(finite) else np.nan
 
 
+def _least_shift(session: Session, controls: ControlConfig) -> int:
+    return round(controls.least_shift_s / session.bins.width)
+
+
 def _destroyed(
     session: Session, features: Float[np.ndarray, 'bins features'], encoder: Encoder,
     orders: Iterable[Int[np.ndarray, ' bins']], step: Callable[[], object],
@@ -144,7 +156,9 @@ def _destroyed(
 # ---------------------------------------------------------------------------------------------
 
 
-def save_evaluation(path: Path, session: Session, evaluation: Evaluation) -> None:
+def save_evaluation(
+    path: Path, session: Session, evaluation: Evaluation, rates: Float[np.ndarray, 'bins neurons'],
+) -> None:
     """Write an evaluation with all that is needed to draw it, readable with numpy alone."""
     scores = {f'score_{item.name}': getattr(evaluation.scores, item.name)
               for item in fields(Scores)}
@@ -152,7 +166,7 @@ def save_evaluation(path: Path, session: Session, evaluation: Evaluation) -> Non
     with finished_file(path) as part, part.open('wb') as file:
         np.savez_compressed(
             file,
-            rates=evaluation.rates,
+            rates=rates,
             shifts=evaluation.shifts, shifts_pooled=evaluation.shifts_pooled,
             permutations=evaluation.permutations,
             permutations_pooled=evaluation.permutations_pooled,
@@ -165,14 +179,20 @@ def save_evaluation(path: Path, session: Session, evaluation: Evaluation) -> Non
 
 
 def load_evaluation(path: Path) -> Evaluation:
-    """Read what `save_evaluation` wrote."""
+    """Read what `save_evaluation` wrote, but for the rates."""
     with np.load(path, allow_pickle=False) as data:
-        values: dict[str, Any] = {name: data[name] for name in data.files}
+        values: dict[str, Any] = {name: data[name] for name in data.files if name != 'rates'}
     scores = {item.name: values[f'score_{item.name}'] for item in fields(Scores)}
     for name in ('bps_pooled', 'bps_train_null_pooled'):
         scores[name] = float(scores[name])
     return Evaluation(
-        Scores(**scores), values['rates'], values['shifts'], values['shifts_pooled'],
+        Scores(**scores), values['shifts'], values['shifts_pooled'],
         values['permutations'], values['permutations_pooled'],
         dict(zip(values['chosen_names'].tolist(), values['chosen_values'].tolist(), strict=True)),
     )
+
+
+def load_rates(path: Path) -> Float[np.ndarray, 'bins neurons']:
+    """Read the rates that `save_evaluation` wrote."""
+    with np.load(path, allow_pickle=False) as data:
+        return data['rates']

@@ -30,10 +30,6 @@ class Samples:
             self.features[chosen], self.responses[chosen], number_runs(self.run, chosen)[chosen]
         )
 
-    def with_features(self, features: Float[np.ndarray, 'bins other']) -> 'Samples':
-        """Return the same bins with other features."""
-        return Samples(features, self.responses, self.run)
-
 
 def number_runs(
     group: Int[np.ndarray, ' bins'], chosen: Bool[np.ndarray, ' bins'],

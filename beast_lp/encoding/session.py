@@ -10,13 +10,15 @@ from jaxtyping import Bool, Float, Int, Shaped
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.align import (
     Bins,
+    Near,
     continuous_bins,
     features_in,
+    frames_near,
     responses_in,
     trial_bins,
     usable_bins,
 )
-from beast_lp.encoding.reduce import leading_components
+from beast_lp.encoding.reduce import check_size, leading_components
 from beast_lp.encoding.samples import Samples
 from beast_lp.encoding.sources import FrameFeatures, frame_times, read_numbers
 from beast_lp.encoding.spikes import Activity
@@ -98,7 +100,7 @@ def prepare_session(
     notes: list[str] = []
     times = _times(name, activity, features, config)
     camera = float(times[0]), float(times[-1])
-    trials = config.trials.events is not None
+    trials = bool(config.trials.events)
     width = config.bin_ms / 1000
     if config.trials.events:
         events = _events(Path(config.trials.events).expanduser(), name)
@@ -111,12 +113,12 @@ def prepare_session(
     else:
         every = continuous_bins(activity, camera, width)
 
-    aligned, known = {}, np.ones(len(every), dtype=bool)
-    for source, item in features.items():
-        aligned[source], has_some = features_in(
-            item.values, times[item.frame], every, config.interpolation, config.max_gap_s
-        )
-        known &= has_some
+    near = {
+        source: frames_near(
+            item.arrays, times[item.frame], every, config.interpolation, config.max_gap_s
+        ) for source, item in features.items()
+    }
+    known = np.all([frames.known for frames in near.values()], axis=0)
     bins = usable_bins(every, known, trials)
     if len(bins) < len(every):
         notes.append(f'{len(every) - len(bins)} of {len(every)} bins have no frame near them '
@@ -133,14 +135,22 @@ def prepare_session(
         is_counts=activity.is_counts, names=activity.names[kept],
         regions=activity.regions[kept],
         features={
-            source: leading_components(
-                values[chosen], part == TRAIN,
-                # keypoints are few, and their velocities have another unit
-                config.components if features[source].made_by else None,
-            ) for source, values in aligned.items()
+            source: _components(source, item, near[source].part(chosen), part == TRAIN, config)
+            for source, item in features.items()
         },
         notes=tuple(notes),
     )
+
+
+def _components(
+    source: str, features: FrameFeatures, near: Near, train: Bool[np.ndarray, ' bins'],
+    config: EncodingConfig,
+) -> Float[np.ndarray, 'bins components']:
+    """Return the features of a source in the bins that are used, or their leading components."""
+    # keypoints are few, and their velocities have another unit
+    most = config.components if features.made_by else None
+    check_size(source, int(train.sum()), features.width, most)
+    return leading_components(features_in(features.arrays, near), train, most)
 
 
 def fast_enough(

@@ -1,5 +1,6 @@
 """Which files a run reads: sessions, and for each the sources of features to compare."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from beast_lp.encoding.align import camera_clock
-from beast_lp.encoding.spikes import Activity, Binned
+from beast_lp.encoding.spikes import Activity, Binned, load_array
 from beast_lp.errors import BeastError
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
 from beast_lp.features.store import INFO_NAME, FeatureStore
@@ -36,18 +37,24 @@ class FrameFeatures:
     """Features of one video, frame by frame.
 
     Attributes:
-        values: one row per frame that has some.
+        arrays: whose rows, one per frame that has features, are read side by side; memory maps
+            where they lie in a store.
         frame: ordinals of these frames in the video.
         time: their seconds since the video's first frame; None where the file has no times.
         frames_in_video: of the whole video.
         made_by: hash of the weights that made them, empty for keypoints.
     """
 
-    values: Float[np.ndarray, 'frames features']
+    arrays: tuple[Float[np.ndarray, 'frames ...'], ...]
     frame: Int[np.ndarray, ' frames']
     time: Float[np.ndarray, ' frames'] | None
     frames_in_video: int
     made_by: str = ''
+
+    @property
+    def width(self) -> int:
+        """Features of a frame."""
+        return sum(math.prod(array.shape[1:]) for array in self.arrays)
 
 
 def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
@@ -137,7 +144,7 @@ def read_features(source: Source, session: str, only: bool, tokens: str) -> Fram
         )
     time = next((view.time for view in views if view.time is not None), None)
     return FrameFeatures(
-        np.concatenate([view.values for view in views], axis=1), first.frame, time,
+        tuple(array for view in views for array in view.arrays), first.frame, time,
         first.frames_in_video, '+'.join(view.made_by for view in views),
     )
 
@@ -146,21 +153,20 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
     if path.suffix.lower() == '.csv':
         positions, _ = read_keypoints(path)
         values = keypoint_features(positions, velocities)
-        return FrameFeatures(values, np.arange(len(values)), None, len(values))
+        return FrameFeatures((values,), np.arange(len(values)), None, len(values))
     store = FeatureStore.open(path)
-    parts = []
+    arrays = []
     if tokens != 'patches':
-        parts.append(store.cls)
+        arrays.append(store.cls)
     if tokens != 'cls' and store.patches is not None:
-        parts.append(np.asarray(store.patches, dtype=np.float32).reshape(len(store), -1))
-    if not parts:
+        arrays.append(store.patches)
+    if not arrays:
         raise BeastError(
             f'beast.encoding.tokens is {tokens}, but {path} holds no patch features; run `litpose '
             'embed` with patches, or set tokens to cls'
         )
-    values = np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
     return FrameFeatures(
-        values, store.frame, store.time, store.info.frames or int(store.frame[-1]) + 1,
+        tuple(arrays), store.frame, store.time, store.info.frames or int(store.frame[-1]) + 1,
         store.info.source_hash,
     )
 
@@ -235,10 +241,10 @@ def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:
             # a header
             values = values[1:] if len(values) and np.isnan(values[0]).all() else values
         else:
-            values = np.load(path, allow_pickle=False).astype(np.float64)
+            values = load_array(path).astype(np.float64)
         if values.ndim == 2 and 1 in values.shape:
             values = values.ravel()
-    except (ValueError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         raise BeastError(
             f'{path} cannot be read as {what} ({error}); give a .npy file or a .csv of one column'
         ) from error

@@ -114,6 +114,22 @@ def read_activity(path: str | Path) -> Activity:
     )
 
 
+def load_array(path: Path) -> np.ndarray:
+    """Read an array of numbers or words from a .npy file.
+
+    Raises:
+        ValueError: if it holds something else, or cannot be read.
+    """
+    try:
+        array: Any = np.load(path, allow_pickle=False)
+    except Exception as error:  # damage has numpy raise many kinds
+        raise ValueError(str(error) or 'it is damaged') from error
+    if not isinstance(array, np.ndarray):
+        array.close()
+        raise ValueError('it is an archive of several arrays')
+    return array
+
+
 # ---------------------------------------------------------------------------------------------
 # formats
 # ---------------------------------------------------------------------------------------------
@@ -123,15 +139,23 @@ def _read_alf(folder: Path) -> SpikeTimes:
     if not (folder / 'spikes.times.npy').exists() and (folder / 'alf').is_dir():
         folder = folder / 'alf'
     arrays = []
-    for name in ('spikes.times.npy', 'spikes.clusters.npy'):
+    for name, what in (('spikes.times.npy', 'spike times'), ('spikes.clusters.npy', 'clusters')):
         if not (folder / name).exists():
             raise BeastError(
                 f'the folder {folder} lacks {name}; an ALF folder needs spikes.times.npy and '
                 'spikes.clusters.npy'
             )
-        arrays.append(np.load(folder / name, allow_pickle=False).squeeze())
+        array = np.atleast_1d(_of_alf(folder / name).squeeze())
+        _check_numbers(folder, what, array)
+        arrays.append(array)
     times, clusters = arrays
-    if times.shape != clusters.shape:
+    if (clusters != np.round(clusters)).any() or (clusters < 0).any():
+        raise BeastError(
+            f'spikes.clusters.npy in {folder} must hold whole numbers from 0 on, the cluster of '
+            'each spike; export the session again'
+        )
+    clusters = clusters.astype(np.int64)
+    if times.ndim != 1 or times.shape != clusters.shape:
         raise BeastError(
             f'spikes.times.npy and spikes.clusters.npy in {folder} differ in length '
             f'({times.size} and {clusters.size}); export the session again'
@@ -140,12 +164,19 @@ def _read_alf(folder: Path) -> SpikeTimes:
     return _spike_times(folder, times, unit, names, _alf_regions(folder, names))
 
 
+def _of_alf(file: Path) -> np.ndarray:
+    try:
+        return load_array(file)
+    except ValueError as error:
+        raise BeastError(f'{file} cannot be read ({error}); export the session again') from error
+
+
 def _alf_regions(folder: Path, names: Shaped[np.ndarray, ' neurons']) -> list[str]:
     """Look the clusters up in `clusters.acronym.npy`, or in the CSV of the same tables."""
     file, table = folder / 'clusters.acronym.npy', folder / 'clusters.table.csv'
     if file.exists():
-        acronyms = np.load(file, allow_pickle=False).astype(str)
-        return [acronyms[name] if name < len(acronyms) else NO_REGION for name in names]
+        acronyms = _of_alf(file).astype(str)
+        return [str(acronyms[name]) if name < len(acronyms) else NO_REGION for name in names]
     if table.exists():
         rows = pd.read_csv(table, index_col=0)
         if 'acronym' in rows:
@@ -154,8 +185,7 @@ def _alf_regions(folder: Path, names: Shaped[np.ndarray, ' neurons']) -> list[st
 
 
 def _read_npz(path: Path) -> Binned:
-    with np.load(path, allow_pickle=False) as data:
-        content = {key: data[key] for key in data.files}
+    content = _arrays_of(path)
     kinds = [key for key in ('spike_counts', 'traces') if key in content]
     if len(kinds) != 1:
         raise BeastError(
@@ -166,15 +196,15 @@ def _read_npz(path: Path) -> Binned:
     values = content[kinds[0]]
     if values.ndim != 2 or not values.size:
         raise BeastError(f'{kinds[0]} in {path} must be (bins, neurons), found {values.shape}')
-    width = float(_one_of(content, path, 'bin_width', 'bin_s'))
+    _check_numbers(path, kinds[0], values)
+    width = _bin_width(content, path)
     times = next((content[key] for key in ('bin_times', 'time_s') if key in content), None)
-    times = (np.arange(len(values)) + 0.5) * width if times is None else times.astype(np.float64)
-    if len(times) != len(values):
+    times = (np.arange(len(values)) + 0.5) * width if times is None else times
+    if times.ndim != 1 or len(times) != len(values):
         raise BeastError(
-            f'{path} holds {len(values)} bins but {len(times)} bin times; write one for each'
+            f'{path} holds {len(values)} bins but {times.size} bin times; write one for each'
         )
-    _check_finite(path, kinds[0], values)
-    _check_finite(path, 'bin times', times)
+    _check_numbers(path, 'bin times', times)
     if (np.diff(times) <= 0).any():
         raise BeastError(f'the bin times in {path} do not ascend; sort the bins by time')
     if is_counts and ((values < 0).any() or (values != np.round(values)).any()):
@@ -183,14 +213,20 @@ def _read_npz(path: Path) -> Binned:
             'the name `traces`'
         )
     count = values.shape[1]
-    names = content.get('names', np.arange(count))
-    regions = content.get('regions', np.full(count, NO_REGION))
+    names = content['names'] if 'names' in content else np.arange(count)
+    regions = content['regions'] if 'regions' in content else np.full(count, NO_REGION)
     for key, column in (('names', names), ('regions', regions)):
-        if len(column) != count:
-            raise BeastError(f'{key} in {path} has {len(column)} entries for {count} neurons')
+        if column.shape != (count,):
+            raise BeastError(f'{key} in {path} has {column.size} entries for {count} neurons')
     frame_times = content.get('frame_times')
+    if frame_times is not None and (frame_times.ndim != 1 or frame_times.dtype.kind not in 'iuf'):
+        raise BeastError(
+            f'frame_times in {path} must be one column of seconds, found an array of '
+            f'{frame_times.shape} with values of type {frame_times.dtype}'
+        )
     return Binned(
-        path, values.astype(np.float32), times, width, names, regions.astype(str), is_counts,
+        path, values.astype(np.float32), times.astype(np.float64), width, names,
+        regions.astype(str), is_counts,
         None if frame_times is None else frame_times.astype(np.float64),
     )
 
@@ -227,7 +263,7 @@ def _spike_times(
 ) -> SpikeTimes:
     if not times.size:
         raise BeastError(f'{source} holds no spikes; give a sorted recording')
-    _check_finite(source, 'spike times', times)
+    _check_numbers(source, 'spike times', times)
     order = np.argsort(times, kind='stable')
     return SpikeTimes(
         source, times[order].astype(np.float64), np.asarray(unit)[order], names,
@@ -235,17 +271,43 @@ def _spike_times(
     )
 
 
-def _one_of(content: dict[str, np.ndarray], path: Path, *names: str) -> np.ndarray:
-    for name in names:
-        if name in content:
-            return content[name]
-    raise BeastError(
-        f'{path} does not say how long a bin is: it lacks {names[0]} (seconds); found '
-        f'{", ".join(content)}'
-    )
+def _arrays_of(path: Path) -> dict[str, np.ndarray]:
+    try:
+        # a file of one array opens as that array, which no name can be asked of
+        data: Any = np.load(path, allow_pickle=False)
+        if isinstance(data, np.ndarray):
+            raise ValueError('it is one array without a name')
+        with data:
+            return {key: data[key] for key in data.files}
+    except Exception as error:  # damage has numpy raise many kinds
+        reason = str(error) or 'it is damaged'
+        raise BeastError(
+            f'{path} cannot be read ({reason}); write it again with numpy.savez, from arrays of '
+            'numbers and words'
+        ) from error
 
 
-def _check_finite(source: Path, what: str, values: Shaped[np.ndarray, '...']) -> None:
+def _bin_width(content: dict[str, np.ndarray], path: Path) -> float:
+    width = next((content[key] for key in ('bin_width', 'bin_s') if key in content), None)
+    if width is None:
+        raise BeastError(
+            f'{path} does not say how long a bin is: it lacks bin_width (seconds); found '
+            f'{", ".join(content)}'
+        )
+    if width.size != 1 or width.dtype.kind not in 'iuf' or not 0 < width.item() < np.inf:
+        raise BeastError(
+            f'bin_width in {path} must be one number of seconds above 0, found '
+            f'{width.item() if width.size == 1 else f"an array of {width.shape}"}'
+        )
+    return float(width.item())
+
+
+def _check_numbers(source: Path, what: str, values: Shaped[np.ndarray, '...']) -> None:
+    if values.dtype.kind not in 'biuf':
+        raise BeastError(
+            f'{what} in {source} must be numbers, found values of type {values.dtype}; store them '
+            'as numbers'
+        )
     broken = int((~np.isfinite(values)).sum())
     if broken:
         raise BeastError(

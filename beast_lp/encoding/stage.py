@@ -8,14 +8,22 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
+from jaxtyping import Float
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from beast_lp.config import BeastConfig, config_yaml
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.encoding.build import build_encoder
+from beast_lp.encoding.build import build_encoder, choose_encoders
 from beast_lp.encoding.controls import drift
-from beast_lp.encoding.evaluate import Evaluation, evaluate, load_evaluation, save_evaluation
+from beast_lp.encoding.evaluate import (
+    Evaluation,
+    check_controls,
+    evaluate,
+    load_evaluation,
+    save_evaluation,
+)
 from beast_lp.encoding.session import Session, prepare_session
 from beast_lp.encoding.sources import Source, check_one_backbone, find_sources, read_features
 from beast_lp.encoding.spikes import read_activity
@@ -51,8 +59,18 @@ class EncodingFiles:
 
     @property
     def summary(self) -> Path:
-        """Settings, seed, versions and scores; exists only once the run has finished."""
+        """Settings, seed, versions and scores; exists only once all are there."""
         return self.directory / 'summary.json'
+
+    @property
+    def report(self) -> Path:
+        """What a person looks at; the last file that is written."""
+        return self.directory / 'report.html'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to write, the report neither."""
+        return self.summary.exists() and self.report.exists()
 
     def rates(self, session: str, source: str, encoder: str) -> Path:
         """Predicted rates and scores of one fit."""
@@ -80,14 +98,41 @@ def run_encoding(
     """
     files, settings = EncodingFiles(output_dir), run_settings(config, spikes, features)
     check_output_dir(files, settings)
-    sessions = load_sessions(config.encoding, config.seed, spikes, find_sources(features))
+    sources = find_sources(features)
+    check_source_names(files, [*(source.name for source in sources), DRIFT])
+    sessions = load_sessions(config.encoding, config.seed, spikes, sources)
+    # before the first fit, which would be lost to other settings
+    encoders = choose_encoders(config.encoding, sessions[0].is_counts)
+    for session in sessions:
+        check_controls(session, config.encoding.controls)
     output_dir.mkdir(parents=True, exist_ok=True)
     with only_writer(output_dir / '.lock', f'the encoding run in {output_dir}'):
         with finished_file(files.config) as part:
             part.write_text(settings, encoding='utf-8')
-        results = _evaluate_all(config, sessions, files)
+        results = _evaluate_all(config, encoders, sessions, files)
         _write_tables(config, files, settings, sessions, results)
     return results
+
+
+def check_source_names(files: EncodingFiles, names: Sequence[str]) -> None:
+    """Make sure that no source would read the results of another.
+
+    Args:
+        files: of the run.
+        names: of all sources.
+
+    Raises:
+        BeastError: if two of them have one file name, also where disks tell no capitals.
+    """
+    taken: dict[str, str] = {}
+    for name in names:
+        file = files.rates('', name, '').name.lower()
+        if file in taken:
+            raise BeastError(
+                f'the features {taken[file]!r} and {name!r} would be stored under one file name; '
+                'give one of them another name with NAME=PATH'
+            )
+        taken[file] = name
 
 
 def load_sessions(
@@ -148,7 +193,7 @@ def check_output_dir(files: EncodingFiles, settings: str) -> None:
     Raises:
         BeastError: if going on would mix two runs or overwrite a result.
     """
-    if files.summary.exists():
+    if files.is_finished:
         raise BeastError(
             f'{files.directory} already holds a finished encoding run; look at its report.html, '
             'or give another --output_dir'
@@ -161,23 +206,24 @@ def check_output_dir(files: EncodingFiles, settings: str) -> None:
 
 
 def _evaluate_all(
-    config: BeastConfig, sessions: Sequence[Session], files: EncodingFiles,
+    config: BeastConfig, encoders: Sequence[str], sessions: Sequence[Session],
+    files: EncodingFiles,
 ) -> list[Result]:
     encoding, controls = config.encoding, config.encoding.controls
     fits = 1 + controls.shifts + controls.permutations
     results: list[Result] = []
-    total = len(encoding.encoders) * sum(fits * len(session.features) + 1 for session in sessions)
+    total = len(encoders) * sum(fits * len(session.features) + 1 for session in sessions)
     with tqdm(total=total, desc='encoding', unit='fit', mininterval=1) as bar:
         for session in sessions:
             for source, features in {**session.features, DRIFT: None}.items():
-                for encoder in encoding.encoders:
+                for encoder in encoders:
                     path = files.rates(session.name, source, encoder)
                     bar.set_postfix_str(f'{session.name} {source} {encoder}')
                     if path.exists():
                         evaluation = load_evaluation(path)
                         bar.update(1 if features is None else fits)
                     else:
-                        evaluation = (
+                        evaluation, rates = (
                             _evaluate_drift(config, session, encoder) if features is None else
                             evaluate(
                                 session, features,
@@ -187,12 +233,14 @@ def _evaluate_all(
                         )
                         bar.update(features is None)
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        save_evaluation(path, session, evaluation)
-                    results.append(Result(session, source, encoder, evaluation))
+                        save_evaluation(path, session, evaluation, rates)
+                    results.append(Result(session, source, encoder, evaluation, path))
     return results
 
 
-def _evaluate_drift(config: BeastConfig, session: Session, encoder: str) -> Evaluation:
+def _evaluate_drift(
+    config: BeastConfig, session: Session, encoder: str,
+) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
     """Score the model that knows nothing but the time."""
     none = replace(config.encoding.controls, shifts=0, permutations=0)
     return evaluate(

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,21 @@ DRIFT = 'slow drift (control)'
 
 @dataclass(frozen=True)
 class Result:
-    """One encoder on one source of one session."""
+    """One encoder on one source of one session.
+
+    Attributes:
+        session: that was predicted.
+        source: of the features.
+        encoder: its name.
+        evaluation: scores and controls.
+        file: of the predicted rates, which together would fill the memory.
+    """
 
     session: Session
     source: str
     encoder: str
     evaluation: Evaluation
+    file: Path
 
 
 def neuron_table(results: list[Result]) -> pd.DataFrame:
@@ -74,8 +84,8 @@ def comparison_table(results: list[Result]) -> pd.DataFrame:
             row |= {
                 'bps_pooled': total,
                 'bps_mean': _mean([score.bps for score in scores]),
-                'bps_train_null_pooled': float(np.average(
-                    [score.bps_train_null_pooled for score in scores], weights=weights)),
+                'bps_train_null_pooled': float(_weighted_mean(
+                    np.array([score.bps_train_null_pooled for score in scores]), weights)),
                 'bps_train_null_mean': _mean([score.bps_train_null for score in scores]),
             }
         row |= {
@@ -115,7 +125,7 @@ def _weights(results: list[Result]) -> Float[np.ndarray, ' sessions']:
 
 def _total(results: list[Result]) -> float:
     values = [main_score(r.evaluation.scores, r.session.is_counts)[1] for r in results]
-    return float(np.average(values, weights=_weights(results)))
+    return float(_weighted_mean(np.array(values), _weights(results)))
 
 
 def _draws(
@@ -123,7 +133,20 @@ def _draws(
 ) -> Float[np.ndarray, ' draws']:
     """Average each draw over the sessions."""
     draws = np.array([getattr(result.evaluation, name) for result in results])
-    return np.average(draws, axis=0, weights=weights) if draws.size else np.array([])
+    return _weighted_mean(draws, weights) if draws.size else np.array([])
+
+
+def _weighted_mean(
+    values: Float[np.ndarray, 'sessions ...'], weights: Float[np.ndarray, ' sessions'],
+) -> Float[np.ndarray, '...']:
+    """Average over the sessions that have a score and a weight; NaN where there are none.
+
+    A session without a spike in its test part has neither.
+    """
+    weights = weights.reshape(-1, *[1] * (values.ndim - 1)) * np.isfinite(values)
+    total = weights.sum(axis=0)
+    weighted = (np.where(weights > 0, values, 0) * weights).sum(axis=0)
+    return np.where(total > 0, weighted / np.where(total > 0, total, 1), np.nan)
 
 
 def _mean(neurons: list[Float[np.ndarray, ' neurons']]) -> float:

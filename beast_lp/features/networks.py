@@ -1,6 +1,5 @@
 """Networks as sources of features: the lean ViT, and any module that gives a vector and a map."""
 
-import logging
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,6 @@ from beast_lp.pretraining.augmentation import network_input
 from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
 from beast_lp.pretraining.precision import choose_precision
 from beast_lp.pretraining.weights import Encoder
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 class LeanViT(nn.Module):

@@ -57,7 +57,8 @@ def compare(
     Raises:
         BeastError: for anything that the user can mend; before the first prediction.
     """
-    if (output_dir / 'curves.csv').exists():
+    # the last file that is written
+    if (output_dir / 'report.html').exists():
         raise BeastError(
             f'{output_dir} already holds a comparison; look at its report.html, or give another '
             '--output_dir'

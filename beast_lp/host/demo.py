@@ -53,7 +53,7 @@ def run_demo(directory: Path, size: DemoSize) -> None:
     with _stage('4/5', 'neural encoding', seconds):
         _encode(cfg, files)
     with _stage('5/5', 'behaviour', seconds):
-        if not SegmentationFiles(files.segmentation).model.exists():
+        if not SegmentationFiles(files.segmentation).is_finished:
             segment.train(cfg, files.segmentation)
     page = write_results(files, seconds)
     logger.info(
@@ -67,7 +67,7 @@ def run_demo(directory: Path, size: DemoSize) -> None:
 
 
 def _pretrain(cfg: DictConfig, files: DemoFiles) -> None:
-    if RunFiles(files.pretraining).backbone.exists():
+    if RunFiles(files.pretraining).is_finished:
         return
     status_file = files.pretraining / 'train_status.json'
     pretrain(cfg, files.pretraining, status_file)
@@ -84,7 +84,7 @@ def _train_pose(cfg: DictConfig, files: DemoFiles) -> None:
 
 
 def _encode(cfg: DictConfig, files: DemoFiles) -> None:
-    if EncodingFiles(files.encoding).summary.exists():
+    if EncodingFiles(files.encoding).is_finished:
         return
     sources = {name: files.features / name for name in ('beast', 'frame_pca', 'pose')}
     recorded = [file.stem for file in files.spikes]

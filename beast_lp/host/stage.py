@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -56,18 +57,17 @@ def pretrain(
         config.windows.bbox_dir = absolute_path(config.windows.bbox_dir, cfg)
 
     files, settings = RunFiles(output_dir), run_settings(config, videos, projects)
-    if reuse and files.backbone.exists():
-        difference = difference_to(files, settings)
-        if difference:
-            raise BeastError(
-                f'{output_dir} holds a finished pretraining run with other settings '
-                f'({difference}); give another beast.output_dir, or use the run as it is with '
-                f'model.backbone_checkpoint={output_dir}'
-            )
-        logger.info('beast: using the finished pretraining run')
-        return files.backbone
     # the host's tracker writes from whatever process it is in, so it is for one alone
     tracked = launched_rank() == 0
+    if files.backbone.exists():
+        if not (reuse or tracked):
+            # nothing is left but the report, for one process
+            sys.exit(0)
+        if reuse or not files.is_finished:
+            _check_finished(files, settings, 'beast.output_dir' if reuse else '--output_dir')
+            if tracked and not files.is_finished:
+                write_report(output_dir)
+            return files.backbone
     if tracked:
         # a finished run is refused before it, since it calls whatever it finds unfinished
         check_output_dir(files, settings)
@@ -78,6 +78,27 @@ def pretrain(
     )
     write_report(output_dir)
     return backbone
+
+
+def _check_finished(files: RunFiles, settings: str, option: str) -> None:
+    """Make sure that a finished backbone is the one that is asked for.
+
+    Args:
+        files: of the run.
+        settings: resolved settings, as YAML.
+        option: that names another directory, for the message.
+
+    Raises:
+        BeastError: if its settings are others.
+    """
+    difference = difference_to(files, settings)
+    if difference:
+        raise BeastError(
+            f'{files.directory} holds a finished pretraining run with other settings '
+            f'({difference}); give another {option}, or use the run as it is with '
+            f'model.backbone_checkpoint={files.directory}'
+        )
+    logger.info('beast: using the finished pretraining run')
 
 
 def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], list[str]]:

@@ -1,6 +1,5 @@
 """The Lightning module: one training step is a function of (weights, batch, step) alone."""
 
-import logging
 import math
 from typing import Any
 
@@ -30,8 +29,6 @@ from beast_lp.pretraining.ranks import (
 )
 from beast_lp.pretraining.seeds import torch_generator
 from beast_lp.pretraining.untrusted import ARCHITECTURE_KEY
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # a learned temperature stays above this (CLIP, Radford et al. 2021, section 2.5)
 _LEAST_TEMPERATURE = 0.01

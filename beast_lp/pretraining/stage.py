@@ -102,6 +102,16 @@ class RunFiles:
         """The result, in transformers' format; exists only once the run has finished."""
         return self.directory / 'backbone'
 
+    @property
+    def report(self) -> Path:
+        """What a person looks at; the last file that is written."""
+        return self.directory / 'report.html'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to write, the report neither."""
+        return self.backbone.exists() and self.report.exists()
+
 
 def run_pretraining(
     config: BeastConfig,

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float
 
-from beast_lp.encoding.evaluate import main_score
+from beast_lp.encoding.evaluate import load_rates, main_score
 from beast_lp.encoding.samples import slices, smooth
 from beast_lp.encoding.split import TEST
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table
@@ -149,7 +149,7 @@ def _example_sections(results: Sequence[Result], best: tuple[str, str]) -> dict[
     scores = np.nan_to_num(_scores(result), nan=-np.inf)
     order = np.argsort(-scores, kind='stable')
     run = session.bins.group[test]
-    recorded, rates = session.responses[test], result.evaluation.rates[test]
+    recorded, rates = session.responses[test], load_rates(result.file)[test]
     # breaks inside the test part: its bins need not follow each other
     breaks = np.concatenate([[0], np.cumsum(
         (np.diff(np.flatnonzero(test)) > 1) | (np.diff(run) != 0))])

@@ -8,6 +8,8 @@ from jaxtyping import Float, Int
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beast_lp.encoding.samples import slices
+
 _BLUE, _VERMILION, _GREY, _LIGHT = '#0072B2', '#D55E00', '#6B6B6B', '#C8C8C8'
 PALETTE = (_BLUE, '#E69F00', '#009E73', '#CC79A7', '#3FA0D9', _VERMILION)
 _DPI = 120
@@ -206,9 +208,8 @@ def psths(
 
 def longest_stretch(run: Int[np.ndarray, ' bins'], limit: int) -> slice:
     """Return the longest run, or its first `limit` bins."""
-    edges = np.concatenate([[0], np.flatnonzero(np.diff(run)) + 1, [len(run)]])
-    longest = int(np.argmax(np.diff(edges)))
-    return slice(int(edges[longest]), int(min(edges[longest + 1], edges[longest] + limit)))
+    longest = max(slices(run), key=lambda stretch: stretch.stop - stretch.start)
+    return slice(longest.start, min(longest.stop, longest.start + limit))
 
 
 def _limits(values: Float[np.ndarray, ' values']) -> tuple[float, float]:

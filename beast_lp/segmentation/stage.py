@@ -71,8 +71,18 @@ class SegmentationFiles:
 
     @property
     def model(self) -> Path:
-        """What the models are; exists only once the run has finished."""
+        """What the models are; exists only once all are there."""
         return self.directory / 'segmenter.json'
+
+    @property
+    def report(self) -> Path:
+        """What a person looks at; the last file that is written."""
+        return self.directory / 'report.html'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to write, the report neither."""
+        return self.model.exists() and self.report.exists()
 
     def member(self, fold: str, number: int) -> Path:
         """Return the folder of one model."""
@@ -204,7 +214,7 @@ def check_output_dir(
     Raises:
         BeastError: if going on would mix two runs or overwrite a result.
     """
-    if files.model.exists():
+    if files.is_finished:
         raise BeastError(
             f'{files.directory} already holds a finished segmentation run; use it with `litpose '
             'segment predict`, or give another --output_dir'

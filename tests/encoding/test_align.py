@@ -1,15 +1,19 @@
 """Bins by time stamp: nothing here may depend on indices."""
 
+import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from beast_lp.encoding import align
 from beast_lp.encoding.align import (
     Bins,
     camera_clock,
     continuous_bins,
     features_in,
+    frames_near,
     responses_in,
     trial_bins,
     usable_bins,
@@ -27,6 +31,13 @@ def _spikes(times: np.ndarray, unit: np.ndarray | None = None) -> SpikeTimes:
 def _counts(values: np.ndarray, times: np.ndarray, width: float) -> Binned:
     count = values.shape[1]
     return Binned(Path('c'), values, times, width, np.arange(count), np.full(count, ''))
+
+
+def _aligned(
+    arrays: Sequence[np.ndarray], times: np.ndarray, bins: Bins, interpolation: str = 'linear',
+) -> tuple[np.ndarray, np.ndarray]:
+    near = frames_near(arrays, times, bins, interpolation, 0.1)
+    return features_in(arrays, near), near.known
 
 
 def test_counts_equal_a_slow_loop() -> None:
@@ -56,7 +67,7 @@ def test_features_are_taken_at_the_time_of_a_bin(interpolation: str) -> None:
     # irregular camera: a feature that is the time itself must come back as the time
     times = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.06, 200))
     bins = continuous_bins(_spikes(np.array([0.0, 20.0])), (times[0], times[-1]), 0.05)
-    got, known = features_in(times[:, None], times, bins, interpolation, 0.1)
+    got, known = _aligned([times[:, None]], times, bins, interpolation)
     assert known.all()
     if interpolation == 'linear':
         np.testing.assert_allclose(got[:, 0], bins.times, atol=1e-5)
@@ -69,14 +80,14 @@ def test_a_clock_offset_moves_the_camera() -> None:
     spikes = _spikes(np.array([100.0, 110.0]))
     times = camera_clock(np.arange(0, 10, 0.05), 200, 100.0, 'test')
     bins = continuous_bins(spikes, (times[0], times[-1]), 0.05)
-    got, _ = features_in(np.arange(200.0)[:, None], times, bins, 'linear', 0.1)
+    got, _ = _aligned([np.arange(200.0)[:, None]], times, bins)
     np.testing.assert_allclose(got[:, 0], (bins.times - 100) / 0.05, atol=1e-3)
 
 
 def test_bins_in_a_hole_of_dropped_frames_have_no_features() -> None:
     times = np.concatenate([np.arange(0, 4, 0.05), np.arange(6, 10, 0.05)])
     bins = continuous_bins(_spikes(np.array([0.0, 10.0])), (0, 9.95), 0.1)
-    got, known = features_in(np.ones((160, 2)), times, bins, 'linear', 0.1)
+    got, known = _aligned([np.ones((160, 2))], times, bins)
     hole = (bins.times > 3.95) & (bins.times < 6)
     np.testing.assert_array_equal(known, ~hole)
     assert (got[hole] == 0).all()
@@ -90,11 +101,33 @@ def test_a_frame_with_a_nan_is_a_dropped_frame() -> None:
     times, values = np.arange(0, 2, 0.05), np.ones((40, 2))
     bins = continuous_bins(_spikes(np.array([0.0, 2.0])), (0, 1.95), 0.05)
     values[10:20, 1] = np.nan
-    got, known = features_in(values, times, bins, 'linear', 0.1)
+    got, known = _aligned([values], times, bins)
     assert np.isfinite(got).all()
     assert not known[(bins.times > 0.46) & (bins.times < 0.99)].any()
     with pytest.raises(BeastError, match='each of the 40 frames has a NaN'):
-        features_in(values * np.nan, times, bins, 'linear', 0.1)
+        _aligned([values * np.nan], times, bins)
+
+
+def test_features_on_disk_are_read_a_part_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = np.random.default_rng(0)
+    times, cls = np.arange(0, 200, 0.05), rng.normal(size=(4000, 3)).astype(np.float32)
+    # 16 MB
+    patches = rng.normal(size=(4000, 64, 32)).astype(np.float16)
+    patches[100, 5, 5] = np.nan
+    np.save(tmp_path / 'patches.npy', patches)
+    bins = continuous_bins(_spikes(np.array([0.0, 200.0])), (0, 199.95), 1.0)
+    wanted = _aligned([np.concatenate([cls, patches.reshape(4000, -1)], axis=1)], times, bins)
+    monkeypatch.setattr(align, '_BLOCK_BYTES', 2 ** 20)
+    on_disk = np.load(tmp_path / 'patches.npy', mmap_mode='r')
+    tracemalloc.start()
+    got = _aligned([cls, on_disk], times, bins)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    for mine, other in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(mine, other)
+    assert peak < 8e6
 
 
 def test_trials_are_windows_of_one_length() -> None:

@@ -19,6 +19,7 @@ def test_shifts_turn_the_recording_by_at_least_the_least() -> None:
 def test_a_recording_too_short_to_shift_is_refused() -> None:
     with pytest.raises(BeastError, match='100 bins cannot be shifted by 60 bins'):
         list(circular_shifts(100, 3, 60, np.random.default_rng(0)))
+    assert not list(circular_shifts(100, 0, 60, np.random.default_rng(0)))
 
 
 def test_every_trial_gets_another_whole_trial() -> None:

@@ -12,6 +12,7 @@ from beast_lp.encoding.align import (
     Bins,
     continuous_bins,
     features_in,
+    frames_near,
     responses_in,
     trial_bins,
     usable_bins,
@@ -152,7 +153,8 @@ def test_features_come_from_frames_around_the_bin_or_not_at_all(
     broken = {frame for frame in broken if frame < len(times)}
     values[list(broken)] = np.nan
     assume(len(broken) < len(times))
-    got, known = features_in(values, times, bins, interpolation, max_gap)
+    near = frames_near([values], times, bins, interpolation, max_gap)
+    got, known = features_in([values], near), near.known
     assert np.isfinite(got).all() and (got[~known] == 0).all()
     frames = times[~np.isnan(values[:, 0])]
     for moment, value, is_known in zip(bins.times, got[:, 0], known, strict=True):

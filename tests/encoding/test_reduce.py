@@ -1,13 +1,21 @@
 """Principal components of features."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
-from beast_lp.encoding.reduce import leading_components
+from beast_lp.encoding import reduce
+from beast_lp.encoding.reduce import check_size, leading_components
+from beast_lp.errors import BeastError
 
 
+@pytest.mark.parametrize('piece', [2 ** 27, 8 * 500], ids=['whole', 'pieces'])
 @pytest.mark.parametrize(('bins', 'features'), [(200, 12), (30, 50)], ids=['tall', 'wide'])
-def test_components_are_those_of_a_singular_value_decomposition(bins: int, features: int) -> None:
+def test_components_are_those_of_a_singular_value_decomposition(
+    bins: int, features: int, piece: int, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', piece)
     rng = np.random.default_rng(0)
     values = rng.normal(size=(bins, features)) * np.geomspace(1, 9, features) + 3
     values[:, 1] = 0.9 * values[:, 0] + 0.1 * values[:, 1]
@@ -45,3 +53,25 @@ def test_axes_along_which_nothing_varies_are_left_out() -> None:
 def test_few_features_come_back_as_they_are(most: int | None) -> None:
     values = np.arange(20.0).reshape(4, 5)
     assert leading_components(values, np.ones(4, dtype=bool), most) is values
+
+
+def test_no_double_of_all_features_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2 ** 18)
+    # 16 MB, of which the training part is a half
+    values = np.random.default_rng(0).normal(size=(400, 10000)).astype(np.float32)
+    tracemalloc.start()
+    leading_components(values, np.arange(400) < 200, 4)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4e6
+
+
+def test_a_matrix_beyond_the_bound_is_refused() -> None:
+    # an hour at 20 ms of the patches of a ViT-B
+    words = "'vit' in 126000 bins need a matrix of 10.6 GiB.*--patch_dim"
+    with pytest.raises(BeastError, match=words):
+        check_size('vit', 126000, 49 * 768, 64)
+    # the smaller of the two matrices counts, and with all components there is none
+    check_size('vit', 20000, 49 * 768, 64)
+    check_size('vit', 126000, 49 * 64, 64)
+    check_size('vit', 126000, 49 * 768, None)

@@ -88,6 +88,28 @@ def _npz(**content: object) -> Callable[[Path], Path]:
     return write
 
 
+def _bytes(name: str, content: bytes) -> Callable[[Path], Path]:
+    def write(folder: Path) -> Path:
+        (folder / name).write_bytes(content)
+        return folder / name
+    return write
+
+
+def _one_array(folder: Path) -> Path:
+    np.save(folder / 'c.npy', np.ones((3, 2)))
+    return (folder / 'c.npy').rename(folder / 'c.npz')
+
+
+def _torn(folder: Path) -> Path:
+    """Write an archive whose middle was overwritten."""
+    path = folder / 'c.npz'
+    np.savez_compressed(path, traces=np.random.default_rng(0).normal(size=(300, 20)), bin_s=1)
+    content = bytearray(path.read_bytes())
+    content[200:400] = bytes(200)
+    path.write_bytes(content)
+    return path
+
+
 BAD: list[tuple[Callable[[Path], Path], str]] = [
     (lambda folder: folder / 'nowhere', 'there is no neural recording at'),
     (lambda folder: folder, 'lacks spikes.times.npy'),
@@ -102,6 +124,24 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
     (_npz(spike_counts=np.full((3, 2), np.nan), bin_s=1), '6 of 6 spike_counts in .* are NaN'),
     (_npz(traces=np.ones((3, 2)), bin_s=1, time_s=np.array([0, 2, 1.0])), 'do not ascend'),
     (_npz(traces=np.ones((3, 2)), bin_s=1, regions=np.array(['a'])), '1 entries for 2 neurons'),
+    (_npz(traces=np.ones((3, 2)), bin_s=1, names=np.array('a')), '1 entries for 2 neurons'),
+    (_npz(traces=np.ones((3, 2)), bin_s=0), 'above 0, found 0'),
+    (_npz(traces=np.ones((3, 2)), bin_width=-0.1), 'above 0, found -0.1'),
+    (_npz(traces=np.ones((3, 2)), bin_width=np.nan), 'above 0, found nan'),
+    (_npz(traces=np.ones((3, 2)), bin_width=np.ones(3)), r'found an array of \(3,\)'),
+    (_npz(traces=np.ones((3, 2)), bin_width='fast'), 'above 0, found fast'),
+    (_npz(traces=np.full((3, 2), 'a'), bin_s=1), 'must be numbers, found values of type <U1'),
+    (_npz(traces=np.ones((3, 2)), bin_s=1, frame_times=np.ones((3, 2))), 'one column of seconds'),
+    (_npz(traces=np.ones((3, 2)), bin_s=1, bin_times=np.array(['a', 'b', 'c'])), 'be numbers'),
+    (_npz(traces=np.array([[None]]), bin_s=1), 'cannot be read .Object arrays'),
+    (_bytes('c.npz', b''), 'c.npz cannot be read'),
+    (_bytes('c.npz', b'PK\x03\x04'), 'c.npz cannot be read'),
+    (_one_array, 'one array without a name'),
+    (_torn, 'c.npz cannot be read'),
+    (lambda folder: _alf(folder / 'a', TIMES, CLUSTERS + 0.5), 'must hold whole numbers'),
+    (lambda folder: _alf(folder / 'a', TIMES.astype(str)), 'must be numbers'),
+    (lambda folder: _alf(folder / 'a', np.ones((2, 2)), np.ones((2, 2))), 'differ in length'),
+    (lambda folder: _alf(folder / 'a', TIMES.astype(object)), 'spikes.times.npy cannot be read'),
 ]
 
 

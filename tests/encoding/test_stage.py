@@ -10,11 +10,12 @@ import pandas as pd
 import pytest
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.encoding import stage
+from beast_lp.encoding import reduce, stage
+from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
-from beast_lp.encoding.sources import find_sources, parse_named, read_features
-from beast_lp.encoding.stage import EncodingFiles, run_encoding
-from beast_lp.encoding.tables import DRIFT
+from beast_lp.encoding.sources import find_sources, parse_named, read_features, read_numbers
+from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
+from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
 
 SECTION: dict[str, Any] = {
@@ -88,6 +89,9 @@ def test_scores_tables_and_files(
     assert 'numpy' in summary['versions']
     assert '1 never fire' in summary['sessions']['s1']['notes'][0]
 
+    # rates of all results would fill the memory, so they are in the files alone
+    held = vars(results[0].evaluation) | vars(results[0].evaluation.scores)
+    assert max(np.size(value) for value in held.values()) < 2400
     # the saved rates are those that were scored
     with np.load(files.rates('s1', 'good', 'ridge')) as data:
         rates, part = data['rates'], data['part']
@@ -123,6 +127,7 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     for name in ('neurons.csv', 'comparison.csv'):
         assert (tmp_path / 'torn' / name).read_text() == (tmp_path / 'whole' / name).read_text()
     before = EncodingFiles(tmp_path / 'whole').summary.read_bytes()
+    EncodingFiles(tmp_path / 'whole').report.touch()
     with pytest.raises(BeastError, match='already holds a finished encoding run'):
         run_encoding(*args, tmp_path / 'whole')
     assert EncodingFiles(tmp_path / 'whole').summary.read_bytes() == before
@@ -145,6 +150,31 @@ def test_two_sessions_are_fitted_apart_and_pooled(
     assert np.isnan(table.shift_high[0])
 
 
+@pytest.mark.filterwarnings('error')
+def test_a_session_without_a_spike_to_test_on_has_no_score(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    for name in ('s1', 's2'):
+        write_store(f'both/{name}', simulated['features'], simulated['times'])
+    # every fifth block of 80 bins is for the test
+    counts = simulated['counts'] * (np.arange(2400) // 80 % 5 < 4)[:, None]
+    silent = tmp_path / 's2.npz'
+    np.savez(silent, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05)
+    config = _config(encoders=['ridge'], controls={**SECTION['controls'], 'shifts': 2})
+    features = [('both', tmp_path / 'both')]
+    tables = {}
+    for name, sessions in (('spikes', [('s1', spikes)]), ('silent', [('s2', silent)]),
+                           ('two', [('s1', spikes), ('s2', silent)])):
+        tables[name] = comparison_table(
+            run_encoding(config, sessions, features, tmp_path / name)
+        ).iloc[0]
+    alone, two = tables['spikes'], tables['two']
+    for column in ('score', 'bps_train_null_pooled', 'shift_high', 'permutation_high'):
+        assert np.isnan(tables['silent'][column])
+        assert two[column] == pytest.approx(alone[column])
+
+
 def test_traces_of_calcium_imaging(
     simulated: dict[str, np.ndarray], sources: list[tuple[str, Path]], tmp_path: Path,
 ) -> None:
@@ -159,8 +189,32 @@ def test_traces_of_calcium_imaging(
     assert table.variance_explained['good'] > 0.7
     assert table.r_squared['good'] == pytest.approx(table.variance_explained['good'], abs=0.05)
     assert table.variance_explained['noise'] < 0.05
+
+
+def test_what_no_fit_can_mend_is_refused_before_the_first(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    traces = tmp_path / 's1.npz'
+    np.savez(traces, traces=simulated['rates'], bin_times=simulated['times'], bin_width=0.05)
     with pytest.raises(BeastError, match='poisson_rrr predicts spike counts'):
-        run_encoding(_config(), [('s1', path)], sources, tmp_path / 'poisson')
+        run_encoding(_config(), [('s1', traces)], sources, tmp_path / 'out')
+    with monkeypatch.context() as patch:
+        patch.setattr(reduce, 'MOST_BYTES', 100)
+        with pytest.raises(BeastError, match="6 features of 'good' in .* --patch_dim"):
+            run_encoding(_config(components=2), [('s1', spikes)], sources, tmp_path / 'out')
+    controls = {'shifts': 1, 'permutations': 0, 'least_shift_s': 61.0}
+    with pytest.raises(BeastError, match='2400 bins cannot be shifted by 1220 bins'):
+        run_encoding(_config(controls=controls), [('s1', spikes)], sources, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_the_default_encoders_suit_traces_too(caplog: pytest.LogCaptureFixture) -> None:
+    config = parse_config({}).encoding
+    assert choose_encoders(config, is_counts=True) == ['ridge', 'rrr', 'poisson_rrr']
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert choose_encoders(config, is_counts=False) == ['ridge', 'rrr']
+    assert 'poisson_rrr is left out' in caplog.text
 
 
 def test_features_of_two_backbones_are_refused(
@@ -185,6 +239,18 @@ def test_names_that_do_not_do(items: list[str], words: str) -> None:
         parse_named(items, 'spikes')
 
 
+@pytest.mark.parametrize('names', [
+    ('vit.b', 'vit_b'), ('a b', 'a_b'), ('ViT', 'vit'), ('a', 'slow drift (control)'),
+])
+def test_sources_that_would_share_files_are_refused(
+    spikes: Path, sources: list[tuple[str, Path]], tmp_path: Path, names: tuple[str, str],
+) -> None:
+    named = [(name, path) for name, (_, path) in zip(names, sources, strict=True)]
+    with pytest.raises(BeastError, match='would be stored under one file name'):
+        run_encoding(_config(), [('s1', spikes)], named, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
 def test_names_are_taken_from_paths() -> None:
     named = parse_named(['a/s1.npz', 'two=b/x.nwb', 'c/session/alf'], 'spikes')
     assert [name for name, _ in named] == ['s1', 'two', 'session']
@@ -199,7 +265,7 @@ def test_views_stand_side_by_side(
     right = write_store('right', features[:, 2:], times, 'b')
     (source,) = find_sources(parse_named([f'both={left},{right}'], 'features'))
     both = read_features(source, 's1', only=True, tokens='cls')
-    np.testing.assert_allclose(both.values, features, atol=1e-6)
+    np.testing.assert_allclose(np.concatenate(both.arrays, axis=1), features, atol=1e-6)
     assert both.made_by == 'a+b'
     short = write_store('short', features[:100], times[:100])
     (source,) = find_sources(parse_named([f'both={left},{short}'], 'features'))
@@ -215,10 +281,34 @@ def test_patches_are_read_only_where_they_are(
     with_patches = write_store('p', features, times, patches=patches)
     (source,) = find_sources([('p', with_patches)])
     for tokens, width in (('cls', 6), ('patches', 12), ('both', 18)):
-        assert read_features(source, 's1', True, tokens).values.shape == (2400, width)
+        assert read_features(source, 's1', True, tokens).width == width
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
+
+
+def test_events_named_by_nothing_make_no_trials(
+    spikes: Path, sources: list[tuple[str, Path]],
+) -> None:
+    config = _config(trials={'events': ''}).encoding
+    (session,) = load_sessions(config, 0, [('s1', spikes)], find_sources(sources))
+    # 120 s in blocks of 4 s are what permutations exchange
+    assert len(np.unique(session.unit)) == 30
+
+
+@pytest.mark.parametrize(('name', 'content'), [
+    ('a.npy', b''), ('a.npy', b'PK'), ('a.csv', b''), ('a.npz', None),
+])
+def test_times_that_cannot_be_read_get_a_sentence(
+    tmp_path: Path, name: str, content: bytes | None,
+) -> None:
+    path = tmp_path / name
+    if content is None:
+        np.savez(path, times=np.arange(3.0))
+    else:
+        path.write_bytes(content)
+    with pytest.raises(BeastError, match=f'{name} cannot be read as event times'):
+        read_numbers(path, 'event times')
 
 
 def test_a_session_without_features_is_named(

@@ -95,8 +95,12 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: Path) -> Non
     labels.write_text(text.replace('1,2,3,4', ',,,'))
     with pytest.raises(BeastError, match='holds no labelled keypoint'):
         compare(models, labels, tmp_path / 'out')
+    # cut off before its report, a comparison goes on
     (tmp_path / 'out').mkdir()
     (tmp_path / 'out' / 'curves.csv').touch()
+    with pytest.raises(BeastError, match='holds no labelled keypoint'):
+        compare(models, labels, tmp_path / 'out')
+    (tmp_path / 'out' / 'report.html').touch()
     with pytest.raises(BeastError, match='already holds a comparison'):
         compare(models, labels, tmp_path / 'out')
 

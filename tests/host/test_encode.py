@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from beast_lp.config import parse_config
@@ -57,3 +58,21 @@ def test_bad_input_gets_a_sentence(
         encode(config, [('session_01', spikes)], features, tmp_path / 'out')
     assert '\n' not in str(error.value)
     assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_that_was_cut_off_before_its_report_writes_it(
+    lab: Path, tmp_path: Path,
+) -> None:
+    controls = {'shifts': 1, 'permutations': 1, 'least_shift_s': 0.1}
+    config = parse_config({'encoding': {**SHORT, 'controls': controls}})
+    spikes = [('session_01', lab / 'spikes' / 'session_01.npz')]
+    features = [('pose', lab / 'truth' / 'session_01_keypoints.csv')]
+    out = tmp_path / 'out'
+    table = encode(config, spikes, features, out)
+    fits = {path: path.stat().st_mtime_ns for path in out.glob('rates/*/*.npz')}
+    (out / 'report.html').unlink()
+    pd.testing.assert_frame_equal(encode(config, spikes, features, out), table)
+    assert (out / 'report.html').exists()
+    assert {path: path.stat().st_mtime_ns for path in out.glob('rates/*/*.npz')} == fits
+    with pytest.raises(BeastError, match='already holds a finished encoding run'):
+        encode(config, spikes, features, out)

@@ -49,6 +49,15 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     assert set(outcome.history['fold']) == {'fold_0', 'fold_1', 'fold_2'}
     assert np.load(tmp_path / 'run' / 'features' / 'a' / 'patches.npy').shape == (FRAMES, 4, 5)
 
+    # cut off before its report, a run writes that alone
+    page = tmp_path / 'run' / 'report.html'
+    page.unlink()
+    again = segment.train(project, tmp_path / 'run')
+    pd.testing.assert_frame_equal(again.history, outcome.history)
+    assert page.exists()
+    with pytest.raises(BeastError, match='already holds a finished segmentation run'):
+        segment.train(project, tmp_path / 'run')
+
     # the second video fails; the same command goes on, another is turned away
     original, seen = segment.predict_video, []
 

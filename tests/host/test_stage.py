@@ -9,7 +9,9 @@ from PIL import Image
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.stage import gather_videos, labelled_frames
+from beast_lp.host import stage
+from beast_lp.host.stage import gather_videos, labelled_frames, pretrain
+from beast_lp.pretraining.stage import RunFiles, run_settings
 
 
 def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
@@ -77,3 +79,33 @@ def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
     cfg.data.csv_file = None
     with pytest.raises(BeastError, match='no data.csv_file'):
         labelled_frames(cfg, asked)
+
+
+@pytest.mark.parametrize('reuse', [False, True])
+def test_a_run_that_was_cut_off_before_its_report_writes_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reuse: bool,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files = RunFiles(tmp_path / 'out')
+    files.backbone.mkdir(parents=True)
+    videos = [tmp_path / 'a' / 'videos' / '1.mp4']
+    files.config.write_text(run_settings(parse_config({}), videos))
+    monkeypatch.setattr(stage, 'write_report', lambda out: RunFiles(out).report.touch())
+
+    def run() -> Path:
+        return pretrain(cfg, files.directory, tmp_path / 'status.json', reuse)
+
+    assert run() == files.backbone
+    assert files.is_finished
+    if reuse:
+        assert run() == files.backbone
+    else:
+        with pytest.raises(BeastError, match='already holds a finished pretraining run'):
+            run()
+    # the report of another run is not written
+    files.report.unlink()
+    cfg.beast.seed = 7
+    option = 'beast.output_dir' if reuse else '--output_dir'
+    with pytest.raises(BeastError, match=f'seed was 0 and is now 7.; give another {option}'):
+        run()
+    assert not files.report.exists()

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from beast_lp.encoding.align import Bins
-from beast_lp.encoding.evaluate import Evaluation, score_test
+from beast_lp.encoding.evaluate import Evaluation, save_evaluation, score_test
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import TEST, TRAIN, VALIDATION
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table
@@ -31,29 +31,33 @@ def _session(trials: bool, regions: bool = True) -> tuple[Session, np.ndarray]:
     return session, rates
 
 
-def _result(session: Session, source: str, rates: np.ndarray, draws: int = 6) -> Result:
+def _result(
+    folder: Path, session: Session, source: str, rates: np.ndarray, draws: int = 6,
+) -> Result:
     rng = np.random.default_rng(1)
     parts = session.samples(np.zeros((600, 1)))
     scores = score_test(session, parts, rates[session.part == TEST])
     controls = rng.normal(-0.01, 0.003, (draws, 8)), rng.normal(-0.01, 0.003, draws)
-    return Result(session, source, 'rrr', Evaluation(
-        scores, rates.astype(np.float32), *controls, *controls, {'penalty': 0.1}))
+    evaluation = Evaluation(scores, *controls, *controls, {'penalty': 0.1})
+    file = folder / f'{source}.npz'
+    save_evaluation(file, session, evaluation, rates.astype(np.float32))
+    return Result(session, source, 'rrr', evaluation, file)
 
 
-def _results(trials: bool = False, regions: bool = True) -> list[Result]:
+def _results(folder: Path, trials: bool = False, regions: bool = True) -> list[Result]:
     session, rates = _session(trials, regions)
     constant = np.tile(session.responses.mean(axis=0), (600, 1))
     return [
-        _result(session, 'BEAST <1>', rates),
-        _result(session, 'useless', constant * 1.3),
-        _result(session, DRIFT, constant * 0.99, draws=0),
+        _result(folder, session, 'BEAST <1>', rates),
+        _result(folder, session, 'useless', constant * 1.3),
+        _result(folder, session, DRIFT, constant * 0.99, draws=0),
     ]
 
 
 @pytest.mark.parametrize('trials', [True, False])
 @pytest.mark.parametrize('regions', [True, False])
 def test_the_page_has_all_parts(tmp_path: Path, trials: bool, regions: bool) -> None:
-    page = write_encoding_report(tmp_path, _results(trials, regions)).read_text()
+    page = write_encoding_report(tmp_path, _results(tmp_path, trials, regions)).read_text()
     for name in ('comparison', 'scatter', 'regions', 'rasters', 'examples'):
         assert (tmp_path / 'figures' / f'{name}.png').stat().st_size > 5000
     assert page.count('<img ') == 5
@@ -63,8 +67,8 @@ def test_the_page_has_all_parts(tmp_path: Path, trials: bool, regions: bool) -> 
     assert '2 of 10 neurons were left out' in page
 
 
-def test_a_result_that_is_not_above_its_controls_is_said_to_be_none() -> None:
-    table = comparison_table(_results())
+def test_a_result_that_is_not_above_its_controls_is_said_to_be_none(tmp_path: Path) -> None:
+    table = comparison_table(_results(tmp_path))
     good, bad = verdicts(table)
     assert good.endswith('is above all of its controls.')
     assert 'NOT evidence' in bad
@@ -76,7 +80,7 @@ def test_a_result_that_is_not_above_its_controls_is_said_to_be_none() -> None:
 
 
 def test_one_source_has_nothing_to_be_compared_with(tmp_path: Path) -> None:
-    page = write_encoding_report(tmp_path, _results()[::2]).read_text()
+    page = write_encoding_report(tmp_path, _results(tmp_path)[::2]).read_text()
     assert 'one source of features was given' in page
     assert page.count('<img ') == 4
 

@@ -1,11 +1,8 @@
 """`litpose beast_demo`: the whole main job on a small synthetic lab."""
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Any
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:

@@ -1,14 +1,11 @@
 """`litpose encode`: how much of neural activity do features of the video explain?"""
 
 import argparse
-import logging
 from typing import Any
 
 from lightning_pose.cli import types
 
 from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
