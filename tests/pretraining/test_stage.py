@@ -169,6 +169,22 @@ def test_a_finished_run_is_not_overwritten(
     assert torch.equal(before['layernorm.weight'], _weights(tmp_path / 'out')['layernorm.weight'])
 
 
+def test_a_second_run_in_the_same_directory_is_turned_away(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    class Second(Callback):
+        turned_away = 0
+
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            with pytest.raises(BeastError, match='another run is writing the pretraining run in'):
+                run_pretraining(config, videos, tmp_path / 'out')
+            self.turned_away += 1
+
+    config, second = tiny_config(training={'epochs': 1}), Second()
+    run_pretraining(config, videos, tmp_path / 'out', callbacks=[second])
+    assert second.turned_away == 1
+
+
 def test_other_settings_do_not_continue_a_run(
     tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
