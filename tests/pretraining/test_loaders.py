@@ -215,5 +215,5 @@ def test_a_trial_passes_on_a_gpu(write_video: Callable[..., Path], tmp_path: Pat
 def test_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loader_workers(3) == 3
     for cores, workers in ((1, 0), (2, 1), (7, 3), (64, 8)):
-        monkeypatch.setattr(loaders.os, 'sched_getaffinity', lambda _, n=cores: set(range(n)))
+        monkeypatch.setattr(loaders, 'usable_cores', lambda n=cores: n)
         assert loader_workers(None) == workers
