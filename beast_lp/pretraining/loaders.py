@@ -77,6 +77,12 @@ def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSample
     """
     training, image_size = config.training, config.model.image_size
     pairs, drop_last = training.batch_size // 2, training.last_batch == 'drop'
+    if len(sampler) == 0:
+        raise BeastError(
+            f'nothing is left to train on: {len(sampler.anchors)} anchors are fewer than the '
+            f'{sampler.world_size} processes that share them; use more videos, a smaller '
+            'beast.training.validation_fraction, or fewer processes (training.num_gpus)'
+        )
     if drop_last and len(sampler) < pairs:
         raise BeastError(
             f'beast.training.last_batch=drop leaves nothing to train on: the epoch has '

@@ -148,6 +148,11 @@ def test_the_last_batch_can_be_dropped(name: str, store: WindowStore) -> None:
         loader_of(name, store, last_batch='drop', batch_size=64)
 
 
+def test_each_process_needs_an_anchor(store: WindowStore) -> None:
+    with pytest.raises(BeastError, match='nothing is left to train on: 18 anchors .* 19 proc'):
+        loader_of('pyav', store, world_size=19)
+
+
 def test_the_choice_is_said(
     store: WindowStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
