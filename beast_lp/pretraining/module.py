@@ -30,6 +30,7 @@ from beast_lp.pretraining.ranks import (
 )
 from beast_lp.pretraining.seeds import torch_generator
 from beast_lp.pretraining.untrusted import ARCHITECTURE_KEY
+from beast_lp.pretraining.weights import Architecture
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -109,6 +110,11 @@ class BeastModule(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name the encoder's shape, so that the file can serve as initial weights by itself."""
         checkpoint[ARCHITECTURE_KEY] = self.model.architecture.to_json()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back what the initial weights brought along and no tensor holds."""
+        shape = Architecture.from_json(checkpoint[ARCHITECTURE_KEY])
+        self.model.set_layer_norm_eps(shape.layer_norm_eps)
 
     def configure_optimizers(self) -> Any:
         """Build AdamW with warm-up and cosine, stepped per step."""
