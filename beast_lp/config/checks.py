@@ -6,6 +6,9 @@ from collections.abc import Sequence
 
 from beast_lp.errors import BeastError
 
+# numpy's and Lightning's generators take 32 bits
+_MOST_SEED = 2 ** 32 - 1
+
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
@@ -18,6 +21,16 @@ def check_range(key: str, value: float, low: float, high: float = math.inf) -> N
     if not low <= value <= high:
         limits = f'at least {low:g}' if high == math.inf else f'between {low:g} and {high:g}'
         raise BeastError(f'{key} must be {limits}, found {value:g}')
+
+
+def check_seed(key: str, value: int) -> None:
+    """Refuse a seed that numpy's and Lightning's generators do not take.
+
+    Raises:
+        BeastError: if it is below 0 or needs more than 32 bits.
+    """
+    if not 0 <= value <= _MOST_SEED:
+        raise BeastError(f'{key} must be between 0 and {_MOST_SEED}, found {value}')
 
 
 def check_positive(key: str, value: float) -> None:
