@@ -72,6 +72,11 @@ class BeastConfig:
                 'beast.tune chooses by held-out frames, so beast.training.validation_fraction '
                 'must be greater than 0'
             )
+        if 0 in self.tune and self.loss.reconstruction_weight == 0:
+            raise BeastError(
+                'beast.tune names 0, but beast.loss.reconstruction_weight is 0 too, so that short '
+                'run would learn nothing; leave the 0 out or set the other above 0'
+            )
         check_range('beast.num_nodes', self.num_nodes, 1)
         check_seed('beast.seed', self.seed)
 
