@@ -158,7 +158,7 @@ class DaliPairs:
         """
         try:
             import nvidia.dali  # noqa: F401
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             raise BeastError(
                 f'DALI cannot be imported ({error}); install it with '
                 '`pip install beast-lp[dali]`'
