@@ -207,13 +207,27 @@ class PairLoader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the next batch stands."""
-        if self._batches == len(self):
-            return {'epoch': self.sampler.epoch + 1, 'batches': 0}
-        return {'epoch': self.sampler.epoch, 'batches': self._batches}
+        """Return where the next batch stands, and how many processes share the pairs."""
+        done = self._batches == len(self)
+        return {
+            'epoch': self.sampler.epoch + done, 'batches': 0 if done else self._batches,
+            'processes': self.sampler.world_size,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there. Worker processes start to read at once, so the epoch must be known."""
+        """Go on there. Worker processes start to read at once, so the epoch must be known.
+
+        Raises:
+            BeastError: if the number of processes is another, whose batches are others.
+        """
+        # older checkpoints do not tell
+        before, now = state.get('processes', self.sampler.world_size), self.sampler.world_size
+        if before != now:
+            raise BeastError(
+                f'this run was begun by {before} process{"es" * (before > 1)} and cannot go on '
+                f'with {now}; restore training.num_gpus and beast.num_nodes to continue it, or '
+                'give another --output_dir'
+            )
         self._batches = self._earlier = state['batches']
         self.sampler.set_epoch(state['epoch'])
         self.sampler.skip_once(state['batches'] * self.batch_size)

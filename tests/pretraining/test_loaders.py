@@ -114,7 +114,8 @@ def test_a_loader_goes_on_within_an_epoch(name: str, store: WindowStore, taken: 
     for _ in range(taken):
         next(passing)
     state = torn.state_dict()
-    assert state == ({'epoch': 5, 'batches': 0} if taken == 5 else {'epoch': 4, 'batches': taken})
+    place = {'epoch': 5, 'batches': 0} if taken == 5 else {'epoch': 4, 'batches': taken}
+    assert state == {**place, 'processes': 1}
 
     resumed = loader_of(name, store)
     resumed.load_state_dict(state)
@@ -124,7 +125,21 @@ def test_a_loader_goes_on_within_an_epoch(name: str, store: WindowStore, taken: 
         assert same_origins(rest, batches[taken:])
         assert all(torch.equal(a.pixels, b.pixels)
                    for a, b in zip(rest, batches[taken:], strict=True))
-    assert resumed.state_dict() == {'epoch': resumed.sampler.epoch + 1, 'batches': 0}
+    assert resumed.state_dict() == {
+        'epoch': resumed.sampler.epoch + 1, 'batches': 0, 'processes': 1,
+    }
+
+
+def test_another_number_of_processes_does_not_continue_an_epoch(store: WindowStore) -> None:
+    state = loader_of('pyav', store).state_dict()
+    two = loader_of('pyav', store, rank=1, world_size=2)
+    with pytest.raises(BeastError, match='begun by 1 process and cannot go on with 2; restore'):
+        two.load_state_dict(state)
+    two.load_state_dict(two.state_dict())
+    # as it was saved before
+    del state['processes']
+    two.load_state_dict({**state, 'batches': 2})
+    assert two.state_dict() == {'epoch': 0, 'batches': 2, 'processes': 2}
 
 
 @pytest.mark.parametrize('name', READERS)
