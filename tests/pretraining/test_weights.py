@@ -152,17 +152,6 @@ def test_a_config_that_contradicts_the_weights_is_refused(
         read_encoder(tmp_path)
 
 
-def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
-    class Payload:
-        def __reduce__(self) -> tuple:
-            return Path.touch, (tmp_path / 'ran',)
-
-    torch.save({'state_dict': {}, 'x': Payload()}, tmp_path / 'bad.ckpt')
-    with pytest.raises(BeastError, match='needs code'):
-        read_encoder(tmp_path / 'bad.ckpt')
-    assert not (tmp_path / 'ran').exists()
-
-
 def test_places_without_weights_get_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BeastError, match='no checkpoint at'):
         read_encoder(tmp_path / 'nothing')
