@@ -21,7 +21,8 @@ class AnchorConfig:
     """Which frames become anchors."""
 
     strategy: str = 'distinct'
-    # frames asked for per video; fewer come back where the video has fewer distinct ones
+    # frames asked for per video; fewer come back where the video has fewer distinct ones. A round
+    # number near the paper's, which is about 533
     per_video: int = 500
     # frames asked for over all videos, shared in proportion to their lengths, at least one each;
     # goes before per_video

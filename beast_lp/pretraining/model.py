@@ -179,7 +179,7 @@ class MaskedAutoencoder(nn.Module):
         images: Float[Tensor, 'images 3 height width'],
         noise: Float[Tensor, 'images patches'],
     ) -> Masked:
-        """Encode a random quarter of each image and predict the rest.
+        """Encode random patches of each image, 1 - `mask_ratio` of all, and predict the rest.
 
         Args:
             images: ImageNet-normalised pixels of the configured size.

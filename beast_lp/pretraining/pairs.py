@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     """An anchor's window, and the frame that is its positive."""
 
     anchor: int
-    # window of the positive, and the frame's place in it: -1, 0 (its anchor) or 1
+    # window of the positive, and the frame's place in it: -1 (t-k), 0 (its anchor) or 1 (t+k)
     window: int
     offset: int
 
@@ -100,7 +100,7 @@ class PairSampler(Sampler[Pair]):
         Args:
             anchors: windows of the store, integer of shape (anchors,).
             videos: the video of each, any comparable of shape (anchors,).
-            positive: `adjacent` (t-1 or t+1) or `anywhere` (another anchor of the same video).
+            positive: `adjacent` (t-k or t+k) or `anywhere` (another anchor of the same video).
             seed: of the run.
             rank: of this process.
             world_size: number of processes.
@@ -234,7 +234,7 @@ class PairLoader:
 
 
 def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
-    """Return one fixed ±1 pair for every held-out anchor."""
+    """Return one fixed pair, of t-k or t+k, for every held-out anchor."""
     offsets = numpy_generator(seed, 'validation').choice((-1, 1), size=len(anchors))
     return [Pair(int(a), int(a), int(o)) for a, o in zip(anchors, offsets, strict=True)]
 
