@@ -21,7 +21,8 @@ class AnchorConfig:
     """Which frames become anchors."""
 
     strategy: str = 'distinct'
-    # frames asked for per video; fewer come back where the video has fewer distinct ones
+    # frames asked for per video; fewer come back where the video has fewer distinct ones. A round
+    # number near the paper's, which is about 533
     per_video: int = 500
     # frames asked for over all videos, shared in proportion to their lengths, at least one each;
     # goes before per_video
@@ -135,6 +136,8 @@ class ModelConfig:
                 'beast.model.image_size must be one number or [height, width], '
                 f'found {list(self.image_size)}'
             )
+        for name in ('patch_size', 'mlp_size', 'decoder_mlp_size'):
+            check_range(f'beast.model.{name}', getattr(self, name), 1)
         for side in self.image_size:
             if side <= 0 or side % self.patch_size:
                 raise BeastError(
@@ -146,6 +149,7 @@ class ModelConfig:
             heads = getattr(self, f'{prefix}num_heads')
             layers = getattr(self, f'{prefix}num_layers')
             check_range(f'beast.model.{prefix}num_layers', layers, 1)
+            check_range(f'beast.model.{prefix}hidden_size', width, 1)
             if heads < 1 or width % heads or width % 4:
                 raise BeastError(
                     f'beast.model.{prefix}hidden_size ({width}) must be a multiple of 4 and of '

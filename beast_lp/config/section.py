@@ -7,7 +7,7 @@ from typing import Any, Optional, cast, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from beast_lp.config.checks import check_choice, check_range, nearest
+from beast_lp.config.checks import check_choice, check_range, check_seed, nearest
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.config.presets import PRESETS
 from beast_lp.config.pretraining import (
@@ -72,7 +72,13 @@ class BeastConfig:
                 'beast.tune chooses by held-out frames, so beast.training.validation_fraction '
                 'must be greater than 0'
             )
+        if 0 in self.tune and self.loss.reconstruction_weight == 0:
+            raise BeastError(
+                'beast.tune names 0, but beast.loss.reconstruction_weight is 0 too, so that short '
+                'run would learn nothing; leave the 0 out or set the other above 0'
+            )
         check_range('beast.num_nodes', self.num_nodes, 1)
+        check_seed('beast.seed', self.seed)
 
 
 def parse_config(
@@ -93,12 +99,7 @@ def parse_config(
         BeastError: if a key is unknown (the message names the nearest one), a value has the wrong
             type or lies outside its range.
     """
-    if isinstance(section, DictConfig):
-        section = cast(dict[str, Any], OmegaConf.to_container(section, resolve=True))
-    section = {} if section is None else section
-    if not isinstance(section, Mapping):
-        raise BeastError(f'`beast:` must be a mapping of settings, found {section!r}')
-    user = _normalise(section)
+    user = _normalise(_resolved(section))
     _check_keys(BeastConfig, user, 'beast')
     preset = user.get('preset', BeastConfig.preset)
     check_choice('beast.preset', str(preset), tuple(PRESETS))
@@ -110,6 +111,21 @@ def parse_config(
     except OmegaConfBaseException as error:
         raise BeastError(_type_sentence(error)) from error
     return cast(BeastConfig, OmegaConf.to_object(merged))
+
+
+def _resolved(section: object) -> Mapping[str, Any]:
+    if isinstance(section, DictConfig):
+        try:
+            section = OmegaConf.to_container(section, resolve=True)
+        except OmegaConfBaseException as error:
+            raise BeastError(
+                f'{error.full_key} cannot be resolved: {_reason(error)}; mend the name between '
+                'the braces, or write the value itself'
+            ) from error
+    section = {} if section is None else section
+    if not isinstance(section, Mapping):
+        raise BeastError(f'`beast:` must be a mapping of settings, found {section!r}')
+    return section
 
 
 def config_yaml(config: BeastConfig) -> str:
@@ -152,6 +168,9 @@ def _check_keys(schema: type, section: Mapping[str, Any], path: str) -> None:
 
 def _type_sentence(error: OmegaConfBaseException) -> str:
     """Say in one line which key has the wrong type."""
-    reason = (error.msg or str(error)).splitlines()[0]
     key = f'beast.{error.full_key}' if error.full_key else 'the beast: section'
-    return f'{key} has the wrong type: {reason}'
+    return f'{key} has the wrong type: {_reason(error)}'
+
+
+def _reason(error: OmegaConfBaseException) -> str:
+    return (error.msg or str(error)).splitlines()[0]

@@ -7,7 +7,7 @@ where they say anything.
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from beast_lp.config.checks import check_choice, check_positive, check_range
+from beast_lp.config.checks import check_choice, check_positive, check_range, check_seed
 from beast_lp.errors import BeastError
 
 # omegaconf's structured configs read these annotations, and it knows `Optional`, not `X | None`
@@ -146,6 +146,7 @@ class SegmentationConfig:
         check_choice(f'{_SECTION}.label_format', self.label_format, ('auto', 'one_hot', 'boris'))
         check_choice(f'{_SECTION}.background', self.background, ('unscored', 'class'))
         check_choice(f'{_SECTION}.features', self.features, ('patches', 'cls', 'keypoints'))
+        check_seed(f'{_SECTION}.seed', self.seed)
         for name in ('patch_grid', 'patch_dim'):
             if getattr(self, name) is not None:
                 check_range(f'{_SECTION}.{name}', getattr(self, name), 1)

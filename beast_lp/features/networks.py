@@ -46,9 +46,6 @@ class LeanViT(nn.Module):
             mask_ratio=0.5,
         ), decoder=False)
         load_encoder(self.model, encoder)
-        for module in self.model.modules():
-            if isinstance(module, nn.LayerNorm):
-                module.eps = shape.layer_norm_eps
         self.grid = size[0] // shape.patch_size, size[1] // shape.patch_size
 
     def forward(

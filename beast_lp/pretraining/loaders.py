@@ -8,7 +8,6 @@ either resumable, so that all that differs is a few grey levels of colour conver
 """
 
 import logging
-import os
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -30,7 +29,7 @@ from beast_lp.pretraining.pairs import (
 )
 from beast_lp.video.dali import DaliPairs, Device, dali_obstacle
 from beast_lp.video.windows import WindowStore
-from beast_lp.video.workers import outlast_signals
+from beast_lp.video.workers import outlast_signals, usable_cores
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -78,6 +77,12 @@ def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSample
     """
     training, image_size = config.training, config.model.image_size
     pairs, drop_last = training.batch_size // 2, training.last_batch == 'drop'
+    if len(sampler) == 0:
+        raise BeastError(
+            f'nothing is left to train on: {len(sampler.anchors)} anchors are fewer than the '
+            f'{sampler.world_size} processes that share them; use more videos, a smaller '
+            'beast.training.validation_fraction, or fewer processes (training.num_gpus)'
+        )
     if drop_last and len(sampler) < pairs:
         raise BeastError(
             f'beast.training.last_batch=drop leaves nothing to train on: the epoch has '
@@ -105,7 +110,7 @@ def loader_workers(setting: int | None) -> int:
     """Return the number of processes that read frames; None is one per two cores, at most 8."""
     if setting is not None:
         return setting
-    return min(_MOST_WORKERS, len(os.sched_getaffinity(0)) // 2)
+    return min(_MOST_WORKERS, usable_cores() // 2)
 
 
 def worker_options(workers: int) -> dict[str, Any]:

@@ -10,6 +10,7 @@ last block computes what the prediction reads, the masked tokens.
 import logging
 import math
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import NamedTuple, cast
 
 import torch
@@ -166,12 +167,19 @@ class MaskedAutoencoder(nn.Module):
         nn.init.normal_(self.cls_token, std=0.02)
         self.apply(_initialise)
 
+    def set_layer_norm_eps(self, eps: float) -> None:
+        """Add to variances what given weights were trained with; new models have 1e-12."""
+        self.architecture = replace(self.architecture, layer_norm_eps=eps)
+        for module in self.modules():
+            if isinstance(module, nn.LayerNorm):
+                module.eps = eps
+
     def forward(
         self,
         images: Float[Tensor, 'images 3 height width'],
         noise: Float[Tensor, 'images patches'],
     ) -> Masked:
-        """Encode a random quarter of each image and predict the rest.
+        """Encode random patches of each image, 1 - `mask_ratio` of all, and predict the rest.
 
         Args:
             images: ImageNet-normalised pixels of the configured size.
@@ -296,7 +304,8 @@ def encoder_to_transformers(model: MaskedAutoencoder) -> State:
 def load_encoder(model: MaskedAutoencoder, encoder: Encoder) -> None:
     """Start the encoder from given weights, and the decoder too where the file has one that fits.
 
-    Position embeddings are interpolated where the image sizes differ.
+    Position embeddings are interpolated where the image sizes differ, and the norms become those
+    of the weights.
 
     Raises:
         BeastError: if the architectures differ.
@@ -326,3 +335,4 @@ def load_encoder(model: MaskedAutoencoder, encoder: Encoder) -> None:
         )
         loaded |= decoder if fits else {}
     model.load_state_dict({**state, **loaded})
+    model.set_layer_norm_eps(theirs.layer_norm_eps)

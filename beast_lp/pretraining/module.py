@@ -29,6 +29,7 @@ from beast_lp.pretraining.ranks import (
 )
 from beast_lp.pretraining.seeds import torch_generator
 from beast_lp.pretraining.untrusted import ARCHITECTURE_KEY
+from beast_lp.pretraining.weights import Architecture
 
 # a learned temperature stays above this (CLIP, Radford et al. 2021, section 2.5)
 _LEAST_TEMPERATURE = 0.01
@@ -54,7 +55,8 @@ class BeastModule(LightningModule):
         # of the schedule; the stage sets it. Lightning's own estimate would start the loader
         # before a resumed run has told it where to go on.
         self.total_steps = 1
-        self._held_out: list[tuple[Tensor, Tensor]] = []
+        # of each validation batch: what retrieval compares, by the name of the measure
+        self._held_out: list[dict[str, Tensor]] = []
 
     def training_step(
         self, batch: Frames, batch_index: int,
@@ -88,24 +90,31 @@ class BeastModule(LightningModule):
         # every process validates on all held-out frames, so it draws for itself alone
         key = (self.config.seed, 'validation', batch_index)
         noise = mask_noise(len(batch.pixels), self.config.model.num_patches, key, 0, 1)
-        losses, queries = self._losses(images, noise, self._excluded(batch))
+        losses, vectors = self._losses(images, noise, self._excluded(batch))
         self.log_dict(
             {f'val_{name}': value for name, value in losses.items()},
             batch_size=len(batch.pixels),
         )
-        anchors, positives = queries.float().cpu().chunk(2)
-        self._held_out.append((anchors, positives))
+        self._held_out.append({name: value.float().cpu() for name, value in vectors.items()})
 
     def on_validation_epoch_end(self) -> None:
         """Look up every held-out anchor's positive among all held-out frames."""
-        anchors, positives = (torch.cat(part) for part in zip(*self._held_out, strict=True))
-        self._held_out.clear()
-        self.log('val_retrieval', retrieval_accuracy(nearest_frame(anchors, positives)))
-        self.log('val_retrieval_chance', 1 / (2 * len(anchors) - 1))
+        batches, self._held_out = self._held_out, []
+        for name in batches[0]:
+            parts = zip(*(batch[name].chunk(2) for batch in batches), strict=True)
+            anchors, positives = (torch.cat(part) for part in parts)
+            self.log(f'val_{name}', retrieval_accuracy(nearest_frame(anchors, positives)))
+        pairs = sum(len(batch['retrieval']) for batch in batches) // 2
+        self.log('val_retrieval_chance', 1 / (2 * pairs - 1))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name the encoder's shape, so that the file can serve as initial weights by itself."""
         checkpoint[ARCHITECTURE_KEY] = self.model.architecture.to_json()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Take back what the initial weights brought along and no tensor holds."""
+        shape = Architecture.from_json(checkpoint[ARCHITECTURE_KEY])
+        self.model.set_layer_norm_eps(shape.layer_norm_eps)
 
     def configure_optimizers(self) -> Any:
         """Build AdamW with warm-up and cosine, stepped per step."""
@@ -165,8 +174,12 @@ class BeastModule(LightningModule):
         images: Float[Tensor, 'frames 3 height width'],
         noise: Float[Tensor, 'frames patches'],
         excluded: Bool[Tensor, 'all_frames all_frames'] | None = None,
-    ) -> tuple[dict[str, Tensor], Float[Tensor, 'frames dim']]:
-        """Return the losses by name, and what retrieval compares (projections, else CLS)."""
+    ) -> tuple[dict[str, Tensor], dict[str, Float[Tensor, 'frames dim']]]:
+        """Return the losses by name, and what two measures of retrieval compare.
+
+        `retrieval` is by what the loss compares (projections, else CLS), `cls_retrieval` by CLS,
+        so that runs with and without a contrastive term can be compared.
+        """
         settings = self.config.loss
         output = self.model(images, noise.to(images.device))
         losses: dict[str, Tensor] = {}
@@ -181,7 +194,8 @@ class BeastModule(LightningModule):
             queries = self.projection(output.cls)
             losses['contrastive'] = self._contrast(queries, excluded)
             total = total + settings.contrastive_weight * losses['contrastive']
-        return {'loss': total, **losses}, queries.detach()
+        vectors = {'retrieval': queries.detach(), 'cls_retrieval': output.cls.detach()}
+        return {'loss': total, **losses}, vectors
 
     def _contrast(
         self, projections: Float[Tensor, 'frames dim'], excluded: Tensor | None,

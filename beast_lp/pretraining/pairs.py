@@ -19,7 +19,7 @@ class Pair(NamedTuple):
     """An anchor's window, and the frame that is its positive."""
 
     anchor: int
-    # window of the positive, and the frame's place in it: -1, 0 (its anchor) or 1
+    # window of the positive, and the frame's place in it: -1 (t-k), 0 (its anchor) or 1 (t+k)
     window: int
     offset: int
 
@@ -100,7 +100,7 @@ class PairSampler(Sampler[Pair]):
         Args:
             anchors: windows of the store, integer of shape (anchors,).
             videos: the video of each, any comparable of shape (anchors,).
-            positive: `adjacent` (t-1 or t+1) or `anywhere` (another anchor of the same video).
+            positive: `adjacent` (t-k or t+k) or `anywhere` (another anchor of the same video).
             seed: of the run.
             rank: of this process.
             world_size: number of processes.
@@ -207,20 +207,34 @@ class PairLoader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the next batch stands."""
-        if self._batches == len(self):
-            return {'epoch': self.sampler.epoch + 1, 'batches': 0}
-        return {'epoch': self.sampler.epoch, 'batches': self._batches}
+        """Return where the next batch stands, and how many processes share the pairs."""
+        done = self._batches == len(self)
+        return {
+            'epoch': self.sampler.epoch + done, 'batches': 0 if done else self._batches,
+            'processes': self.sampler.world_size,
+        }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there. Worker processes start to read at once, so the epoch must be known."""
+        """Go on there. Worker processes start to read at once, so the epoch must be known.
+
+        Raises:
+            BeastError: if the number of processes is another, whose batches are others.
+        """
+        # older checkpoints do not tell
+        before, now = state.get('processes', self.sampler.world_size), self.sampler.world_size
+        if before != now:
+            raise BeastError(
+                f'this run was begun by {before} process{"es" * (before > 1)} and cannot go on '
+                f'with {now}; restore training.num_gpus and beast.num_nodes to continue it, or '
+                'give another --output_dir'
+            )
         self._batches = self._earlier = state['batches']
         self.sampler.set_epoch(state['epoch'])
         self.sampler.skip_once(state['batches'] * self.batch_size)
 
 
 def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
-    """Return one fixed ±1 pair for every held-out anchor."""
+    """Return one fixed pair, of t-k or t+k, for every held-out anchor."""
     offsets = numpy_generator(seed, 'validation').choice((-1, 1), size=len(anchors))
     return [Pair(int(a), int(a), int(o)) for a, o in zip(anchors, offsets, strict=True)]
 

@@ -229,7 +229,11 @@ class Probe(Callback):
         return self._row
 
     def measure(self, model: MaskedAutoencoder) -> ProbeError:
-        """Probe a model as it is."""
+        """Probe a model as it is.
+
+        Raises:
+            BeastError: if a labelled image is damaged.
+        """
         if self._images is None:
             self._images = _read_images(self.frames.images, self.image_size)
         training = model.training
@@ -282,10 +286,21 @@ def _model(module: LightningModule) -> MaskedAutoencoder:
 def _read_images(
     paths: Sequence[Path], size: tuple[int, int],
 ) -> UInt8[Tensor, 'frames height width 3']:
-    """Read images at a size, (height, width) in px, as the window store's frames are."""
+    """Read images at a size, (height, width) in px, as the window store's frames are.
+
+    Raises:
+        BeastError: if one is damaged.
+    """
     pictures = np.empty((len(paths), *size, 3), np.uint8)
     for index, path in enumerate(paths):
-        with Image.open(path) as image:
-            scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
-            pictures[index] = np.asarray(scaled)
+        try:
+            with Image.open(path) as image:
+                scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
+                pictures[index] = np.asarray(scaled)
+        # what Pillow raises for damaged files
+        except (OSError, SyntaxError, ValueError) as error:
+            raise BeastError(
+                f'the labelled image {path} cannot be read ({error}); replace it, or leave its '
+                'row out of the table of labels'
+            ) from error
     return torch.from_numpy(pictures)

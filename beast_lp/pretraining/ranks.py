@@ -163,7 +163,7 @@ def first_process_first() -> Iterator[bool]:
 
     Lightning's own children are started later, so they wait for nothing.
 
-    Returns:
+    Yields:
         whether this process is the first.
 
     Raises:

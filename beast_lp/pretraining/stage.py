@@ -7,7 +7,7 @@ import shutil
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ from beast_lp.pretraining.ranks import check_launch, first_process_first
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
 from beast_lp.pretraining.weights import read_encoder, save_backbone
-from beast_lp.video.files import finished_file, full_disk_sentence
+from beast_lp.video.files import finished_file, full_disk_sentence, only_writer
 from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.windows import WindowStore
 
@@ -71,6 +71,11 @@ class RunFiles:
         """Resolved settings."""
         # not config.yaml: the host's GUI takes every folder with that file for a pose model
         return self.directory / 'beast.yaml'
+
+    @property
+    def lock(self) -> Path:
+        """Held by the process that runs here."""
+        return self.directory / '.lock'
 
     @property
     def windows(self) -> Path:
@@ -137,38 +142,54 @@ def run_pretraining(
         the directory of the finished backbone.
 
     Raises:
-        BeastError: if the directory holds a finished run or one with other settings, no video can
-            be used, the initial weights do not fit, training diverges, or the disk is full.
+        BeastError: if the directory holds a finished run, one with other settings or one that is
+            at work, no video can be used, the initial weights do not fit, training diverges, or
+            the disk is full.
         Stopped: if a signal asked for it, once the state is saved.
     """
     files = RunFiles(output_dir)
     check_launch(num_devices, config.num_nodes)
     settings = run_settings(config, videos, projects)
-    with first_process_first() as first:
-        if first:
-            check_output_dir(files, settings)
-        module = build_module(config, resume=files.last.exists())
-        if first:
-            files.last.parent.mkdir(parents=True, exist_ok=True)
-            with finished_file(files.config) as part:
-                part.write_text(settings, encoding='utf-8')
-            store = prepare_windows(
-                videos, output_dir, config.anchors, config.windows, config.seed,
-                offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
-            )
-        else:
-            store = WindowStore.open(files.windows)
+    with ExitStack() as until_saved:
+        with first_process_first() as first:
+            if first:
+                check_output_dir(files, settings)
+            module = build_module(config, resume=files.last.exists())
+            if first:
+                until_saved.enter_context(_only_run(files, settings))
+                store = prepare_windows(
+                    videos, output_dir, config.anchors, config.windows, config.seed,
+                    offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
+                )
+            else:
+                store = WindowStore.open(files.windows)
 
-    add_projects(store, videos, projects)
-    if config.tune:
-        config = _tuned(config, files, store, num_devices, labels)
-        module = build_module(config, resume=files.last.exists())
-    _fit(module, files, store, num_devices, callbacks, labels)
-    with full_disk_sentence(files.directory):
-        save_backbone(
-            files.backbone, module.model.architecture, encoder_to_transformers(module.model)
-        )
+        add_projects(store, videos, projects)
+        if config.tune:
+            config = _tuned(config, files, store, num_devices, labels)
+            module = build_module(config, resume=files.last.exists())
+        _fit(module, files, store, num_devices, callbacks, labels)
+        with full_disk_sentence(files.directory):
+            save_backbone(
+                files.backbone, module.model.architecture, encoder_to_transformers(module.model)
+            )
     return files.backbone
+
+
+@contextmanager
+def _only_run(files: RunFiles, settings: str) -> Iterator[None]:
+    """Keep other runs out of a directory, and write this one's settings there.
+
+    Raises:
+        BeastError: if another run is at work there, or has finished.
+    """
+    files.last.parent.mkdir(parents=True, exist_ok=True)
+    with only_writer(files.lock, f'the pretraining run in {files.directory}'):
+        # the run that had the lock may have ended since we looked
+        check_output_dir(files, settings)
+        with finished_file(files.config) as part:
+            part.write_text(settings, encoding='utf-8')
+        yield
 
 
 def _fit(

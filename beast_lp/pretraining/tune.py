@@ -60,7 +60,7 @@ def summarise(weight: float, metrics: pd.DataFrame) -> dict[str, float]:
     """Return a short run's row of the table, from its own table of metrics."""
     last = metrics.iloc[-_LAST_EPOCHS:]
     row = {'contrastive_weight': weight, 'epochs': float(len(metrics))}
-    for name in ('val_retrieval', 'val_reconstruction'):
+    for name in ('val_cls_retrieval', 'val_reconstruction'):
         row[name] = float(last[name].mean()) if name in last else math.nan
     row['probe_px'] = float(metrics['probe_px'].iloc[-1]) if 'probe_px' in metrics else math.nan
     return row
@@ -74,13 +74,14 @@ def choose(table: pd.DataFrame) -> tuple[float, str]:
 
     Returns:
         the weight, and the criterion in words: the probe's error where all runs have one, else the
-        retrieval of held-out positives. Among equals, the first run wins.
+        retrieval of held-out positives by CLS, which every weight leaves. Among equals, the first
+        run wins.
     """
     if np.isfinite(table['probe_px'].to_numpy()).all():
         best = table['probe_px'].idxmin()
         criterion = 'the lowest error of the probe on held-out labelled frames'
     else:
-        best = table['val_retrieval'].idxmax()
+        best = table['val_cls_retrieval'].idxmax()
         criterion = 'the highest share of held-out positives found'
     return float(table.loc[best, 'contrastive_weight']), criterion  # type: ignore[arg-type]
 

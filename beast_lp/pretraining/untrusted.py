@@ -56,18 +56,20 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         BeastError: if the file is damaged, holds no tensors, or needs a class that is not known to
             be harmless, which the message names.
     """
-    if path.suffix == '.safetensors':
-        try:
-            return safetensors.torch.load_file(path, device='cpu'), ''
-        except Exception as error:
-            raise _unreadable(path, error) from error
-    content = _unpickle(path)
+    content: Any = _load_safetensors(path) if path.suffix == '.safetensors' else _unpickle(path)
     content = content if isinstance(content, Mapping) else {}
     state = content.get('state_dict', content)
     tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
     if not tensors:
         raise BeastError(f'{path} holds no tensors; give a file with model weights')
     return tensors, str(content.get(ARCHITECTURE_KEY, ''))
+
+
+def _load_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path, device='cpu')
+    except Exception as error:
+        raise _unreadable(path, error) from error
 
 
 def _unpickle(path: Path) -> Any:

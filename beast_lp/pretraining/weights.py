@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+_MLP = 'encoder.layer.0.intermediate.dense.weight'
 WEIGHT_SUFFIXES = ('.safetensors', '.ckpt', '.pt', '.pth', '.bin')
 
 
@@ -149,7 +150,8 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
         the complete encoder.
 
     Raises:
-        BeastError: if there is nothing there, it is no ViT, or tensors are missing.
+        BeastError: if there is nothing there, it is no ViT, tensors are missing, or they are not
+            of the shapes and layers that the config beside them says.
     """
     path = locate(checkpoint)
     weights = _weight_file(path) if path.is_dir() else path
@@ -157,8 +159,9 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
     raw = _from_own_checkpoint(tensors)
     prefix = _encoder_prefix(raw, weights)
     state = {disk_name(k.removeprefix(prefix)): v for k, v in raw.items() if k.startswith(prefix)}
-    config = path / 'config.json' if path.is_dir() else None
-    if config is not None and config.is_file():
+    config = path / 'config.json'
+    described = config if config.is_file() else weights
+    if described == config:
         architecture = Architecture.from_transformers_config(_read_json(config), config)
     elif shape:
         architecture = Architecture.from_json(shape)
@@ -167,6 +170,7 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
     names = encoder_tensor_names(architecture.num_layers)
     encoder = {name: state[name] for name in names if name in state}
     _check_complete(encoder, names, architecture, weights)
+    _check_shapes(state, architecture, weights, described)
     other = {disk_name(k): v for k, v in raw.items() if not k.startswith(prefix) or prefix == ''}
     return Encoder(architecture, encoder, weights, other)
 
@@ -253,10 +257,9 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
     if missing:
         raise BeastError(f'{source} holds no complete ViT encoder: {missing[0]} is missing')
     hidden, _, patch, _ = state[PATCHES].shape
-    layers = 1 + max((int(m.group(1)) for name in state
-                      if (m := re.match(r'encoder\.layer\.(\d+)\.', name))), default=-1)
+    layers = _count_layers(state)
     side = math.isqrt(state[POSITIONS].shape[1] - 1)
-    mlp = state.get('encoder.layer.0.intermediate.dense.weight')
+    mlp = state.get(_MLP)
     if mlp is None or hidden % 64 or side * side != state[POSITIONS].shape[1] - 1:
         raise BeastError(
             f'{source} does not say what ViT it holds (width {hidden}, {layers} layers); put it '
@@ -305,12 +308,42 @@ def _check_complete(
             f'{architecture.num_layers}-layer ViT ({missing[0]} is missing, for one); it would '
             'train from mostly random weights, so give a complete checkpoint'
         )
-    width = state[CLS].shape[-1]
-    if width != architecture.hidden_size:
+
+
+def _check_shapes(
+    state: Mapping[str, Tensor], architecture: Architecture, source: Path, described: Path,
+) -> None:
+    """Make sure that complete weights are of the architecture that is said to be theirs.
+
+    Args:
+        state: all tensors of the encoder, also of layers that the architecture has not.
+        architecture: of the encoder.
+        source: file of the weights.
+        described: what names the architecture.
+    """
+    layers = _count_layers(state)
+    if layers != architecture.num_layers:
         raise BeastError(
-            f'{source} is {width} wide, but its config.json says {architecture.hidden_size}; '
-            'the two files do not belong together'
+            f'{source} has {layers} layers, but {described} says {architecture.num_layers}; the '
+            'two do not belong together'
         )
+    width, patch = architecture.hidden_size, architecture.patch_size
+    for name, shape in {
+        CLS: (1, 1, width), PATCHES: (width, 3, patch, patch),
+        POSITIONS: (1, 1 + math.prod(architecture.grid), width),
+        _MLP: (architecture.mlp_size, width),
+    }.items():
+        found = tuple(state[name].shape)
+        if found != shape:
+            raise BeastError(
+                f'{name} of {source} has the shape {found}, but by {described} it must be '
+                f'{shape}; the two do not belong together'
+            )
+
+
+def _count_layers(state: Mapping[str, Tensor]) -> int:
+    return 1 + max((int(m.group(1)) for name in state
+                    if (m := re.match(r'encoder\.layer\.(\d+)\.', name))), default=-1)
 
 
 # ---------------------------------------------------------------------------------------------

@@ -61,6 +61,7 @@ def load_module(files: RunFiles) -> BeastModule:
     module = BeastModule(read_run_config(files))
     checkpoint = torch.load(files.last, map_location='cpu', weights_only=True)
     module.load_state_dict(checkpoint['state_dict'])
+    module.on_load_checkpoint(checkpoint)
     return module.eval()
 
 

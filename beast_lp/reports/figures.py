@@ -328,14 +328,14 @@ def tuning(table: pd.DataFrame) -> Figure:
     """Draw what the short runs with different contrastive weights came to.
 
     Args:
-        table: one row per run with `contrastive_weight`, `probe_px`, `val_retrieval`,
-            `val_reconstruction` (NaN where not measured) and `chosen`.
+        table: one row per run with `contrastive_weight`, `probe_px`,
+            `val_cls_retrieval`, `val_reconstruction` (NaN where not measured) and `chosen`.
 
     Returns:
         A figure with one panel for each measure; the chosen run has a ring.
     """
     panels = {
-        'probe_px': 'probe: mean error (px)', 'val_retrieval': 'positives found (share)',
+        'probe_px': 'probe: mean error (px)', 'val_cls_retrieval': 'positives found (share)',
         'val_reconstruction': 'reconstruction (MSE)',
     }
     figure = Figure(figsize=(10.5, 3.0), dpi=_DPI, layout='constrained')

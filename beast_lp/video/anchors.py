@@ -14,6 +14,7 @@ import mmap
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
@@ -88,6 +89,7 @@ def select_anchors(
     config: AnchorConfig,
     seed: int,
     step: int = 1,
+    spool_dir: Path | None = None,
 ) -> Anchors:
     """Choose the anchors of one video.
 
@@ -104,6 +106,7 @@ def select_anchors(
         config: strategy, number, motion threshold and spacing.
         seed: equal seeds give equal anchors.
         step: frames, the windows' k.
+        spool_dir: folder of a temporary file (128 bytes per candidate), None for the system's.
 
     Raises:
         BeastError: if there are fewer than 2 k + 1 frames or nothing moves.
@@ -129,7 +132,7 @@ def select_anchors(
         # several threads add up in an order that changes from run to run, and where cores are
         # shared they wait for each other: 14 s were seen instead of 0.2 s
         with threadpool_limits(limits=1):
-            return _dissimilar_anchors(thumbnails, motion_energy, config, seed, step)
+            return _dissimilar_anchors(thumbnails, motion_energy, config, seed, step, spool_dir)
     return Anchors(
         frame=frames,
         motion_energy=motion_energy[frames].astype(np.float32),
@@ -144,12 +147,13 @@ def _dissimilar_anchors(
     config: AnchorConfig,
     seed: int,
     step: int,
+    spool_dir: Path | None,
 ) -> Anchors:
     candidates = moving_frames(energy, config.motion_percentile, step)
     candidates = candidates[first_of_still(thumbnails, candidates)]
     candidates = candidates[first_of_identical(thumbnails, candidates)]
     wanted, spacing = min(config.per_video, len(candidates)), config.min_spacing * step
-    with tempfile.TemporaryFile() as spool:
+    with tempfile.TemporaryFile(dir=spool_dir) as spool:
         points = _write_codes(thumbnails, candidates, spool)
         if config.strategy == 'farthest':
             chosen = pick_farthest(points, candidates, wanted, spacing, seed)

@@ -49,7 +49,7 @@ class Boxes:
         except (OSError, ValueError) as error:
             raise BeastError(
                 f'the bounding boxes {path} cannot be read ({error}); write them with '
-                '`litpose create_bbox`, or leave out beast.windows.bbox_dir'
+                '`litpose create_bbox`, or go without bounding boxes'
             ) from error
         missing = [name for name in COLUMNS if name not in table]
         if missing:

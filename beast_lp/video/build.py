@@ -28,6 +28,7 @@ from beast_lp.video.records import (
     write_record,
 )
 from beast_lp.video.scan import scan_video
+from beast_lp.video.workers import usable_cores
 
 logger = logging.getLogger('lightning_pose.' + __name__)
 
@@ -162,7 +163,7 @@ def build_all(
     """
     if processes is None:
         size = sum(job.video.stat().st_size for job in jobs)
-        processes = min(MOST_PROCESSES, _usable_cores(), size // WORTH_A_PROCESS)
+        processes = min(MOST_PROCESSES, usable_cores(), size // WORTH_A_PROCESS)
     processes = min(processes, len(jobs))
     if processes <= 1:
         for job in jobs:
@@ -218,10 +219,3 @@ def _end_with_parent() -> None:
     assert parent is not None
     parent.join()
     os._exit(1)
-
-
-def _usable_cores() -> int:
-    # not every system can limit a process to some cores
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

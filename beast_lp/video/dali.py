@@ -18,7 +18,6 @@ import io
 import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
@@ -27,7 +26,6 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 import av
 import numpy as np
 import torch
-from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from jaxtyping import Int, UInt8
@@ -35,8 +33,8 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from beast_lp.errors import BeastError
-from beast_lp.video.clip import CLIP_RATE, OFFSETS, WINDOW
-from beast_lp.video.windows import OPEN_CLIPS, WindowStore
+from beast_lp.video.clip import OFFSETS, WINDOW
+from beast_lp.video.windows import OPEN_CLIPS, OpenClip, WindowStore
 from beast_lp.video.workers import outlast_signals
 
 if TYPE_CHECKING:
@@ -158,7 +156,7 @@ class DaliPairs:
         """
         try:
             import nvidia.dali  # noqa: F401
-        except ImportError as error:
+        except (ImportError, OSError) as error:
             raise BeastError(
                 f'DALI cannot be imported ({error}); install it with '
                 '`pip install beast-lp[dali]`'
@@ -358,22 +356,12 @@ def _spread(pieces: Sequence[_Piece], count: int) -> Iterator[list[_Piece]]:
             yield part
 
 
-class _Clip:
+class _Clip(OpenClip):
     """An open clip, read packet by packet."""
 
     def __init__(self, path: Path, process: int) -> None:
         """Open; `process` is there to tell the clips of forked processes apart."""
-        self._path = path
-        try:
-            self._container: InputContainer = av.open(str(path))
-        except (FFmpegError, OSError) as error:
-            raise self._damaged(error.strerror or 'it cannot be opened') from error
-        if not self._container.streams.video:
-            raise self._damaged('it holds no video')
-        self._stream = self._container.streams.video[0]
-        assert self._stream.time_base is not None
-        self._time_base: Fraction = self._stream.time_base
-        self._frame_ticks = int(Fraction(1, CLIP_RATE) / self._time_base)
+        super().__init__(path)
         # what packets of several clips must have in common to be those of one
         context = self._stream.codec_context
         self.format = (context.name, context.width, context.height, context.extradata or b'')
@@ -387,12 +375,12 @@ class _Clip:
         """Return the first packets of a window, one per frame."""
         first = WINDOW * window
         try:
-            self._container.seek(first * self._frame_ticks, stream=self._stream)
+            self._container.seek(self._ticks(first), stream=self._stream)
             packets = list(islice(self._container.demux(self._stream), count))
         except FFmpegError as error:
             raise self._damaged(f'{error.strerror} at frame {first}') from error
         times = [packet.pts for packet in packets]
-        if times != [(first + place) * self._frame_ticks for place in range(count)]:
+        if times != [self._ticks(first + place) for place in range(count)]:
             raise self._damaged(f'at frame {first} the time stamps {times} were found')
         return packets
 
@@ -404,12 +392,6 @@ class _Clip:
             for ordinal, packet in enumerate(packets):
                 packet.stream = stream
                 packet.time_base = self._time_base
-                packet.pts = packet.dts = ordinal * self._frame_ticks
+                packet.pts = packet.dts = self._ticks(ordinal)
                 container.mux(packet)
         return np.frombuffer(memory.getbuffer(), np.uint8)
-
-    def _damaged(self, reason: str) -> BeastError:
-        return BeastError(
-            f'the clip {self._path} of the window store is missing or damaged ({reason}); delete '
-            'it and run the same command again, which rebuilds it'
-        )

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from beast_lp.errors import BeastError
 from beast_lp.video.read import VideoError
 
 # characters of a video's name that are kept
@@ -72,8 +73,15 @@ def source_key(video: Path, boxes: Path | None) -> str:
 
     Raises:
         VideoError: if the video cannot be read.
+        BeastError: if its bounding boxes cannot.
     """
-    content = digest(boxes.read_bytes() if boxes else b'')
+    try:
+        content = digest(boxes.read_bytes() if boxes else b'')
+    except OSError as error:
+        raise BeastError(
+            f'the bounding boxes {boxes} cannot be read ({error.strerror}); check that the file '
+            'is there and readable'
+        ) from error
     try:
         size = video.stat().st_size
         content.update(str(size).encode())

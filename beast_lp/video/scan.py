@@ -43,15 +43,16 @@ def scan_video(
 ) -> Scan:
     """Decode a video once and choose its anchors.
 
-    Thumbnails (1 kB per frame) go to a temporary file without a name, so that memory does not
-    grow with the video's length and nothing is left behind when the process is killed.
+    Thumbnails (1 kB per frame) and what they are compressed to go to temporary files without a
+    name, so that memory does not grow with the video's length and nothing is left behind when the
+    process is killed.
 
     Args:
         path: the video.
         config: how to choose.
         seed: equal seeds give equal anchors.
         progress: show a bar of frames.
-        spool_dir: folder of the temporary file, None for the system's own, which on some machines
+        spool_dir: folder of the temporary files, None for the system's own, which on some machines
             is held in memory.
         step: frames, k of the windows (t-k, t, t+k).
         boxes: what each frame is cropped to, None for the whole frame.
@@ -74,7 +75,7 @@ def scan_video(
         thumbnails = np.memmap(spool, np.uint8, 'r', shape=shape) if shape[0] else np.empty(shape)
         try:
             energy = motion_energy(thumbnails, step)
-            anchors = select_anchors(thumbnails, energy, config, seed, step)
+            anchors = select_anchors(thumbnails, energy, config, seed, step, spool_dir)
         except BeastError as error:
             detail = f' ({reader.error})' if reader.error else ''
             raise VideoError(f'{path} gives no anchors: {error}{detail}') from error

@@ -146,10 +146,15 @@ class WindowStore:
         self.__init__(state['directory'], state['table'])
 
 
-class _Clip:
-    """An open clip."""
+class OpenClip:
+    """An open clip; a reader of its pictures or packets is made from it."""
 
     def __init__(self, path: Path) -> None:
+        """Open.
+
+        Raises:
+            BeastError: if the clip is missing or damaged.
+        """
         self._path = path
         try:
             self._container: InputContainer = av.open(str(path))
@@ -158,11 +163,30 @@ class _Clip:
         if not self._container.streams.video:
             raise self._damaged('it holds no video')
         self._stream: VideoStream = self._container.streams.video[0]
+        assert self._stream.time_base is not None
+        self._time_base: Fraction = self._stream.time_base
+        # the rate gives whole time stamps in every container
+        self._frame_ticks = int(Fraction(1, CLIP_RATE) / self._time_base)
+
+    def _ticks(self, ordinal: int) -> int:
+        """Return the time stamp of a frame."""
+        return ordinal * self._frame_ticks
+
+    def _damaged(self, reason: str) -> BeastError:
+        return BeastError(
+            f'the clip {self._path} of the window store is missing or damaged ({reason}); delete '
+            'it and run the same command again, which rebuilds it'
+        )
+
+
+class _Clip(OpenClip):
+    """An open clip, read picture by picture."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
         # decoder threads would ask for further frames before they give out the first
         self._stream.thread_type = 'NONE'
         self._stream.codec_context.thread_count = 1
-        assert self._stream.time_base is not None
-        self._frame_ticks = Fraction(1, CLIP_RATE) / self._stream.time_base
         self._convert = PictureConverter()
 
     @property
@@ -199,12 +223,3 @@ class _Clip:
     def _pictures(self) -> Iterator[av.VideoFrame]:
         for packet in self._container.demux(self._stream):
             yield from packet.decode()
-
-    def _ticks(self, ordinal: int) -> int:
-        return int(ordinal * self._frame_ticks)
-
-    def _damaged(self, reason: str) -> BeastError:
-        return BeastError(
-            f'the clip {self._path} of the window store is missing or damaged ({reason}); delete '
-            'it and run the same command again, which rebuilds it'
-        )

@@ -1,8 +1,16 @@
-"""Processes that read frames for a run, and what they do when the run is asked to stop."""
+"""Processes that read frames for a run: how many there may be, and how they end."""
 
 import os
 import signal
 import threading
+
+
+def usable_cores() -> int:
+    """Return the number of cores that this process may use."""
+    # not every system can limit a process to some of them
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def outlast_signals(worker: int) -> None:

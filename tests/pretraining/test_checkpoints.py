@@ -76,10 +76,6 @@ def _interrupt(
         return child.returncode, output
 
 
-def _weights(output_dir: Path) -> dict[str, torch.Tensor]:
-    return safetensors.torch.load_file(output_dir / 'backbone' / 'model.safetensors')
-
-
 @pytest.mark.parametrize(('number', 'place', 'epoch', 'batch', 'workers'), [
     (signal.SIGKILL, 'training', 2, 1, 0),
     (signal.SIGKILL, 'validation', 1, 1, 0),
@@ -112,7 +108,10 @@ def test_a_run_that_a_signal_ends_continues_to_the_same_weights(
     assert step == 2 * epoch + (batch + (not before) if place == 'training' else 2)
 
     run_pretraining(tiny_config(**changes), videos, torn)
-    whole, again = _weights(tmp_path / 'whole'), _weights(torn)
+    whole, again = (
+        safetensors.torch.load_file(RunFiles(out).backbone / 'model.safetensors')
+        for out in (tmp_path / 'whole', torn)
+    )
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     a, b = (pd.read_csv(RunFiles(tmp_path / name).metrics) for name in ('whole', 'torn'))
     assert a.epoch.tolist() == b.epoch.tolist() == [0, 1, 2, 3]

@@ -1,7 +1,6 @@
 """Who reads the training frames, and that nothing else depends on it."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,17 +27,7 @@ BATCH = 4
 READERS = ('pyav', 'dali')
 
 
-def _store(write_video: Callable[..., Path], directory: Path, codec: str) -> WindowStore:
-    videos = []
-    for seed in range(2):
-        draw = np.random.default_rng(seed)
-        frames = []
-        for _ in range(60):
-            frame = np.full((48, 64, 3), 90 + 60 * seed, np.uint8)
-            y, x = draw.integers(0, 32), draw.integers(0, 48)
-            frame[y:y + 16, x:x + 16] = draw.integers(0, 256, 3)
-            frames.append(frame)
-        videos.append(write_video(f'video {seed}.mp4', frames))
+def _store(videos: list[Path], directory: Path, codec: str) -> WindowStore:
     return prepare_windows(
         videos, directory, AnchorConfig(strategy='uniform', per_video=9),
         WindowConfig(codec=codec, crf=4, processes=1), 0, progress=False,
@@ -46,9 +35,9 @@ def _store(write_video: Callable[..., Path], directory: Path, codec: str) -> Win
 
 
 @pytest.fixture
-def store(write_video: Callable[..., Path], tmp_path: Path, no_gpu: None) -> WindowStore:
+def store(videos: list[Path], tmp_path: Path, no_gpu: None) -> WindowStore:
     """Return a store of two videos in which a square jumps about, which DALI reads on a CPU."""
-    return _store(write_video, tmp_path / 'out', 'vp9')
+    return _store(videos, tmp_path / 'out', 'vp9')
 
 
 def config_of(loader: str, positive: str = 'adjacent', **training: Any) -> BeastConfig:
@@ -114,7 +103,8 @@ def test_a_loader_goes_on_within_an_epoch(name: str, store: WindowStore, taken: 
     for _ in range(taken):
         next(passing)
     state = torn.state_dict()
-    assert state == ({'epoch': 5, 'batches': 0} if taken == 5 else {'epoch': 4, 'batches': taken})
+    place = {'epoch': 5, 'batches': 0} if taken == 5 else {'epoch': 4, 'batches': taken}
+    assert state == {**place, 'processes': 1}
 
     resumed = loader_of(name, store)
     resumed.load_state_dict(state)
@@ -124,7 +114,21 @@ def test_a_loader_goes_on_within_an_epoch(name: str, store: WindowStore, taken: 
         assert same_origins(rest, batches[taken:])
         assert all(torch.equal(a.pixels, b.pixels)
                    for a, b in zip(rest, batches[taken:], strict=True))
-    assert resumed.state_dict() == {'epoch': resumed.sampler.epoch + 1, 'batches': 0}
+    assert resumed.state_dict() == {
+        'epoch': resumed.sampler.epoch + 1, 'batches': 0, 'processes': 1,
+    }
+
+
+def test_another_number_of_processes_does_not_continue_an_epoch(store: WindowStore) -> None:
+    state = loader_of('pyav', store).state_dict()
+    two = loader_of('pyav', store, rank=1, world_size=2)
+    with pytest.raises(BeastError, match='begun by 1 process and cannot go on with 2; restore'):
+        two.load_state_dict(state)
+    two.load_state_dict(two.state_dict())
+    # as it was saved before
+    del state['processes']
+    two.load_state_dict({**state, 'batches': 2})
+    assert two.state_dict() == {'epoch': 0, 'batches': 2, 'processes': 2}
 
 
 @pytest.mark.parametrize('name', READERS)
@@ -146,6 +150,11 @@ def test_the_last_batch_can_be_dropped(name: str, store: WindowStore) -> None:
     assert len(loader) == 4
     with pytest.raises(BeastError, match='leaves nothing to train on'):
         loader_of(name, store, last_batch='drop', batch_size=64)
+
+
+def test_each_process_needs_an_anchor(store: WindowStore) -> None:
+    with pytest.raises(BeastError, match='nothing is left to train on: 18 anchors .* 19 proc'):
+        loader_of('pyav', store, world_size=19)
 
 
 def test_the_choice_is_said(
@@ -204,9 +213,9 @@ def test_a_trial_passes_or_says_what_is_wrong(
 
 
 @pytest.mark.gpu
-def test_a_trial_passes_on_a_gpu(write_video: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_trial_passes_on_a_gpu(videos: list[Path], tmp_path: Path) -> None:
     # its decoder takes no VP9 as small as this
-    store = _store(write_video, tmp_path / 'out', 'h264')
+    store = _store(videos, tmp_path / 'out', 'h264')
     outcome = trial(store, IMAGE_SIZE, 'gpu', 1, 18, 4)
     assert outcome.failure is None
     assert outcome.dali > 0
@@ -215,5 +224,5 @@ def test_a_trial_passes_on_a_gpu(write_video: Callable[..., Path], tmp_path: Pat
 def test_the_number_of_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     assert loader_workers(3) == 3
     for cores, workers in ((1, 0), (2, 1), (7, 3), (64, 8)):
-        monkeypatch.setattr(loaders.os, 'sched_getaffinity', lambda _, n=cores: set(range(n)))
+        monkeypatch.setattr(loaders, 'usable_cores', lambda n=cores: n)
         assert loader_workers(None) == workers

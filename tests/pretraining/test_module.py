@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from beast_lp.config import parse_config
+from beast_lp.pretraining.losses import nearest_frame, retrieval_accuracy
 from beast_lp.pretraining.module import (
     BeastModule,
     mask_noise,
@@ -14,6 +15,7 @@ from beast_lp.pretraining.module import (
     projection_head,
     schedule_factor,
 )
+from beast_lp.pretraining.pairs import Frames
 
 TINY = {
     'init': 'random',
@@ -52,6 +54,30 @@ def test_an_ablation_drops_its_term_and_its_parameters(
     losses = _losses(module)
     assert set(losses) == kept | {'loss'}
     assert not any(without in name for name, _ in module.named_parameters())
+
+
+@pytest.mark.parametrize('weight', [0.0, 0.1])
+def test_held_out_positives_are_found_by_cls_with_and_without_a_projection(
+    weight: float, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module, logged = _module(contrastive_weight=weight).eval(), {}
+    for name in ('log', 'log_dict'):
+        monkeypatch.setattr(module, name, lambda *_, **__: None)
+    for seed in range(2):
+        draw = torch.Generator().manual_seed(seed)
+        pixels = torch.randint(0, 256, (4, 2, 32, 32, 3), dtype=torch.uint8, generator=draw)
+        module.validation_step(Frames(pixels, torch.zeros(4, 2), torch.zeros(4, 2)), seed)
+    cls = [part.chunk(2) for part in (b['cls_retrieval'] for b in module._held_out)]
+    other = torch.cat([b['retrieval'] for b in module._held_out])
+    assert torch.equal(other, torch.cat([torch.cat(part) for part in cls])) == (weight == 0)
+
+    monkeypatch.setattr(module, 'log', lambda name, value: logged.update({name: float(value)}))
+    module.on_validation_epoch_end()
+    anchors, positives = (torch.cat(part) for part in zip(*cls, strict=True))
+    found = retrieval_accuracy(nearest_frame(anchors, positives))
+    assert logged['val_cls_retrieval'] == pytest.approx(float(found))
+    assert logged['val_retrieval_chance'] == pytest.approx(1 / 15)
+    assert module._held_out == []
 
 
 @pytest.mark.parametrize('loss', [

@@ -15,6 +15,7 @@ from beast_lp.errors import BeastError
 from beast_lp.pretraining.model import MaskedAutoencoder
 from beast_lp.pretraining.probe import (
     _ALPHAS,
+    _read_images,
     assign_folds,
     frozen_features,
     probe_error,
@@ -144,6 +145,15 @@ def test_missing_images_and_other_tables_get_a_sentence(
         read_labels([tmp_path / 'other.csv'], tmp_path)
     with pytest.raises(BeastError, match='cannot be read as a table of labels'):
         read_labels([tmp_path / 'none.csv'], tmp_path)
+
+
+@pytest.mark.parametrize('kept', [0, 60, 120])
+def test_a_damaged_image_is_named(project: tuple[Path, np.ndarray], kept: int) -> None:
+    path, _ = project
+    images = read_labels([path], path.parent).images
+    images[3].write_bytes(images[3].read_bytes()[:kept])
+    with pytest.raises(BeastError, match='labelled image .*img003.png cannot be read'):
+        _read_images(images, (32, 32))
 
 
 def test_a_run_measures_the_probe_and_survives_a_resume(

@@ -1,9 +1,11 @@
 """The stage: from videos to a backbone, resumable, and never mixing two runs."""
 
+import json
 import math
 import shutil
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +19,18 @@ from transformers import ViTModel
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.model import encoder_to_transformers
 from beast_lp.pretraining.precision import matmul_precision
 from beast_lp.pretraining.stage import (
     RunFiles,
+    build_module,
     difference_to,
     open_store,
     run_pretraining,
     run_settings,
 )
+from beast_lp.pretraining.weights import save_backbone
+from beast_lp.reports.collect import load_module
 
 TinyConfig = Callable[..., BeastConfig]
 
@@ -169,6 +175,22 @@ def test_a_finished_run_is_not_overwritten(
     assert torch.equal(before['layernorm.weight'], _weights(tmp_path / 'out')['layernorm.weight'])
 
 
+def test_a_second_run_in_the_same_directory_is_turned_away(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    class Second(Callback):
+        turned_away = 0
+
+        def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            with pytest.raises(BeastError, match='another run is writing the pretraining run in'):
+                run_pretraining(config, videos, tmp_path / 'out')
+            self.turned_away += 1
+
+    config, second = tiny_config(training={'epochs': 1}), Second()
+    run_pretraining(config, videos, tmp_path / 'out', callbacks=[second])
+    assert second.turned_away == 1
+
+
 def test_other_settings_do_not_continue_a_run(
     tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
 ) -> None:
@@ -291,6 +313,23 @@ def test_initial_weights_are_used(
     first, second = _weights(tmp_path / 'first'), _weights(tmp_path / 'second')
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=1e-6)
+
+
+def test_the_norms_of_the_initial_weights_stay_also_over_a_resume(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    start = build_module(tiny_config(), resume=False).model
+    save_backbone(
+        tmp_path / 'start', replace(start.architecture, layer_norm_eps=1e-3),
+        encoder_to_transformers(start),
+    )
+    config = tiny_config(init=str(tmp_path / 'start'), training={'epochs': 2})
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(config, videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    model = load_module(RunFiles(tmp_path / 'out')).model
+    assert {m.eps for m in model.modules() if isinstance(m, torch.nn.LayerNorm)} == {1e-3}
+    backbone = run_pretraining(config, videos, tmp_path / 'out')
+    assert json.loads((backbone / 'config.json').read_text())['layer_norm_eps'] == 1e-3
 
 
 def test_missing_initial_weights_leave_nothing_behind(

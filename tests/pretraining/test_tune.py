@@ -19,7 +19,7 @@ TinyConfig = Callable[..., BeastConfig]
 def _table(probe: list[float], retrieval: list[float]) -> pd.DataFrame:
     return pd.DataFrame({
         'contrastive_weight': [0.0, 0.03, 0.1], 'epochs': 5, 'probe_px': probe,
-        'val_retrieval': retrieval, 'val_reconstruction': 0.5,
+        'val_cls_retrieval': retrieval, 'val_reconstruction': 0.5,
     })
 
 
@@ -32,12 +32,12 @@ def test_the_probe_decides_where_there_is_one_and_retrieval_elsewhere() -> None:
 
 def test_a_short_run_is_summarised_by_its_end() -> None:
     metrics = pd.DataFrame({
-        'val_retrieval': [0.0, 0.1, 0.2, 0.3], 'val_reconstruction': [9.0, 3.0, 2.0, 1.0],
+        'val_cls_retrieval': [0.0, 0.1, 0.2, 0.3], 'val_reconstruction': [9.0, 3.0, 2.0, 1.0],
         'probe_px': [math.nan, math.nan, math.nan, 7.0],
     })
     row = summarise(0.03, metrics)
     assert row == {
-        'contrastive_weight': 0.03, 'epochs': 4.0, 'val_retrieval': pytest.approx(0.2),
+        'contrastive_weight': 0.03, 'epochs': 4.0, 'val_cls_retrieval': pytest.approx(0.2),
         'val_reconstruction': pytest.approx(2.0), 'probe_px': 7.0,
     }
     assert math.isnan(summarise(0.0, metrics.drop(columns=['probe_px']))['probe_px'])
@@ -50,7 +50,7 @@ def test_finished_short_runs_are_not_repeated(tmp_path: Path) -> None:
         made.append(weight)
         if len(made) == 2:
             raise RuntimeError('killed')
-        return pd.DataFrame({'val_retrieval': [weight], 'val_reconstruction': [1.0]})
+        return pd.DataFrame({'val_cls_retrieval': [weight], 'val_reconstruction': [1.0]})
 
     path = tmp_path / 'tune.csv'
     with pytest.raises(RuntimeError):
@@ -85,7 +85,7 @@ def test_a_run_tunes_and_goes_on_with_the_best(
     assert table.contrastive_weight.tolist() == [0.0, 0.3]
     assert table.epochs.tolist() == [3, 3]
     assert table.chosen.sum() == 1
-    chosen = float(table.contrastive_weight[table.val_retrieval.idxmax()])
+    chosen = float(table.contrastive_weight[table.val_cls_retrieval.idxmax()])
     assert read_run_config(files).loss.contrastive_weight == chosen
     # one store for all runs, and the checkpoints of the short ones are gone
     assert len(list(files.directory.rglob('index.csv'))) == 1
@@ -108,6 +108,7 @@ def test_a_run_tunes_and_goes_on_with_the_best(
     ({'tune': [0.1, 0.1]}, 'twice'),
     ({'tune': [-1.0]}, 'beast.tune must be at least 0'),
     ({'tune': [0.1], 'training': {'validation_fraction': 0.0}}, 'held-out'),
+    ({'tune': [0.1, 0.0], 'loss': {'reconstruction_weight': 0.0}}, 'would learn nothing'),
 ])
 def test_what_cannot_be_tuned_is_refused(
     tiny_config: TinyConfig, changes: dict, words: str,

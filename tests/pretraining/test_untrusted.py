@@ -5,6 +5,7 @@ import pickle
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from omegaconf import OmegaConf
 
@@ -63,8 +64,8 @@ def _pickle(content: object, path: Path) -> None:
 
 def test_a_file_without_tensors_gets_a_sentence(tmp_path: Path) -> None:
     torch.save({'state_dict': {}}, tmp_path / 'empty.pt')
-    with pytest.raises(BeastError, match='holds no tensors'):
-        read_tensors(tmp_path / 'empty.pt')
     torch.save([1, 2], tmp_path / 'list.pt')
-    with pytest.raises(BeastError, match='holds no tensors'):
-        read_tensors(tmp_path / 'list.pt')
+    safetensors.torch.save_file({}, tmp_path / 'empty.safetensors')
+    for name in ('empty.pt', 'list.pt', 'empty.safetensors'):
+        with pytest.raises(BeastError, match='holds no tensors'):
+            read_tensors(tmp_path / name)

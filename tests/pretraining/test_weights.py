@@ -134,15 +134,22 @@ def test_another_width_than_the_model_is_refused(tmp_path: Path) -> None:
         load_into_vit(wide, read_encoder(tmp_path / 'm'))
 
 
-def test_code_in_a_file_is_never_run(tmp_path: Path) -> None:
-    class Payload:
-        def __reduce__(self) -> tuple:
-            return Path.touch, (tmp_path / 'ran',)
-
-    torch.save({'state_dict': {}, 'x': Payload()}, tmp_path / 'bad.ckpt')
-    with pytest.raises(BeastError, match='needs code'):
-        read_encoder(tmp_path / 'bad.ckpt')
-    assert not (tmp_path / 'ran').exists()
+@pytest.mark.parametrize(('key', 'value', 'words'), [
+    ('hidden_size', 128, 'cls_token'),
+    ('intermediate_size', 256, 'intermediate'),
+    ('patch_size', 8, 'patch_embeddings'),
+    ('image_size', 96, 'position_embeddings'),
+    ('num_hidden_layers', 1, 'has 2 layers'),
+    ('num_hidden_layers', 3, 'only 38 of the 54 tensors'),
+])
+def test_a_config_that_contradicts_the_weights_is_refused(
+    tmp_path: Path, key: str, value: int, words: str,
+) -> None:
+    _vit().save_pretrained(tmp_path)
+    config = json.loads((tmp_path / 'config.json').read_text())
+    (tmp_path / 'config.json').write_text(json.dumps({**config, key: value}))
+    with pytest.raises(BeastError, match=words):
+        read_encoder(tmp_path)
 
 
 def test_places_without_weights_get_a_sentence(tmp_path: Path) -> None:

@@ -444,7 +444,7 @@ def test_the_probe_stands_beside_what_it_must_beat(tmp_path: Path) -> None:
 def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(tmp_path: Path) -> None:
     table = pd.DataFrame({
         'contrastive_weight': [0.1, 0.0, 0.03], 'probe_px': [np.nan] * 3,
-        'val_retrieval': [0.9, 0.1, 0.5], 'val_reconstruction': [0.4, 0.2, 0.3],
+        'val_cls_retrieval': [0.9, 0.1, 0.5], 'val_reconstruction': [0.4, 0.2, 0.3],
         'chosen': [True, False, False],
     })
     figure = figures.tuning(table)

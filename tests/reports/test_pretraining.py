@@ -262,7 +262,7 @@ def test_the_choice_of_the_weight_is_shown(
     (run_dir / 'tune').mkdir()
     pd.DataFrame({
         'contrastive_weight': [0.0, 0.03], 'epochs': [5, 5], 'probe_px': [np.nan, np.nan],
-        'val_retrieval': [0.2, 0.4], 'val_reconstruction': [0.5, 0.6], 'chosen': [False, True],
+        'val_cls_retrieval': [0.2, 0.4], 'val_reconstruction': [0.5, 0.6], 'chosen': [False, True],
     }).to_csv(run_dir / 'tune' / 'tune.csv', index=False)
     page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
     assert 'Choice of the contrastive weight' in page.headings

@@ -84,7 +84,7 @@ def test_rows_count_and_parts_of_pixels_do_not(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(('content', 'words'), [
-    (None, 'cannot be read'),
+    (None, 'cannot be read .* or go without bounding boxes'),
     ('', 'cannot be read'),
     (',x,y,w\n0,1,2,3\n', 'lack the column h'),
     (',x,y,h,w\n', 'no rows'),

@@ -98,7 +98,7 @@ def test_the_number_of_processes_fits_the_machine_and_the_work(
 
     monkeypatch.setattr(build, 'ProcessPoolExecutor', Pool)
     monkeypatch.setattr(build, 'WORTH_A_PROCESS', worth)
-    monkeypatch.setattr(build, '_usable_cores', lambda: cores)
+    monkeypatch.setattr(build, 'usable_cores', lambda: cores)
     videos = [write_counted(f'{name}.mp4', 20) for name in 'abc']
     _prepare(videos, tmp_path / 'out', None)
     assert asked == [started] * (started > 0)

@@ -328,6 +328,21 @@ def test_missing_dali_is_named(vp9: WindowStore, monkeypatch: pytest.MonkeyPatch
         DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu')
 
 
+def test_a_dali_that_cannot_be_loaded_is_named(
+    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Finder:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name.startswith('nvidia'):
+                raise OSError('libcuda.so.1: cannot open shared object file')
+
+    for name in [name for name in sys.modules if name.split('.')[0] == 'nvidia']:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, 'meta_path', [Finder(), *sys.meta_path])
+    with pytest.raises(BeastError, match='DALI cannot be imported .libcuda.so.1'):
+        DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu')
+
+
 def test_the_module_does_not_import_dali() -> None:
     code = 'import sys, beast_lp.video.dali; sys.exit("nvidia.dali" in sys.modules)'
     assert subprocess.run([sys.executable, '-c', code], timeout=120).returncode == 0

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from beast_lp.video.identity import video_ids
+from beast_lp.errors import BeastError
+from beast_lp.video.identity import source_key, video_ids
+from beast_lp.video.read import VideoError
 
 
 @pytest.mark.parametrize(('videos', 'expected'), [
@@ -19,6 +21,16 @@ from beast_lp.video.identity import video_ids
 ])
 def test_video_ids_are_readable_and_different(videos: list[str], expected: list[str]) -> None:
     assert video_ids([Path(video) for video in videos]) == expected
+
+
+def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    video = tmp_path / 'video.mp4'
+    video.touch()
+    with pytest.raises(BeastError, match='bounding boxes .*boxes.csv cannot be read') as error:
+        source_key(video, tmp_path / 'boxes.csv')
+    assert not isinstance(error.value, VideoError)
+    with pytest.raises(VideoError, match='gone.mp4 cannot be read'):
+        source_key(tmp_path / 'gone.mp4', None)
 
 
 def test_long_names_are_shortened_and_stay_different() -> None:

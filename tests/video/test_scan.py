@@ -1,7 +1,9 @@
 """One pass over a video."""
 
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -29,6 +31,23 @@ def test_a_scan_equals_reading_and_choosing(
     assert (found.frames, found.error, found.info.width) == (60, None, 128)
     assert len(found.anchors) > 4
     assert list(spool.iterdir()) == []
+
+
+@pytest.mark.parametrize('strategy', ['distinct', 'farthest'])
+def test_all_that_is_spooled_goes_to_the_given_folder(
+    write_counted: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    strategy: str,
+) -> None:
+    folders, temporary_file = [], tempfile.TemporaryFile
+
+    def spy(dir: Path | None = None) -> Any:
+        folders.append(dir)
+        return temporary_file(dir=dir)
+
+    monkeypatch.setattr(tempfile, 'TemporaryFile', spy)
+    config = AnchorConfig(strategy=strategy, per_video=4)
+    scan_video(write_counted('video.mp4', 20), config, 0, progress=False, spool_dir=tmp_path)
+    assert folders == [tmp_path] * 2
 
 
 def test_the_bar_names_the_file(

@@ -8,7 +8,16 @@ import time
 
 import pytest
 
-from beast_lp.video.workers import outlast_signals
+from beast_lp.video.workers import outlast_signals, usable_cores
+
+
+def test_the_cores_are_those_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, 'sched_getaffinity', lambda _: {1, 4, 5}, raising=False)
+    assert usable_cores() == 3
+    # macOS has no such function
+    monkeypatch.delattr(os, 'sched_getaffinity')
+    monkeypatch.setattr(os, 'cpu_count', lambda: 6)
+    assert usable_cores() == 6
 
 
 def _read(ready: 'multiprocessing.synchronize.Event') -> None:  # type: ignore[name-defined]
