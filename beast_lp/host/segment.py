@@ -150,14 +150,16 @@ def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:
             'the config does not say where the videos are: set data.video_dir to their folder '
             '(or beast.segmentation.videos)'
         )
-    videos = find_videos(_paths(source, base))
-    held_out: list[Path] = []
+    paths, test_paths = _paths(source, base), []
     if config.split.by == 'video' and config.split.test_videos:
-        held_out = find_videos(_paths(config.split.test_videos, base))
+        test_paths = _paths(config.split.test_videos, base)
+    # a link and its target are one video: under two names it would be both trained and scored on
+    videos = find_videos([*paths, *test_paths])
+    test_files = {video.resolve() for video in find_videos(test_paths)} if test_paths else set()
     checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
     return Inputs(
-        videos=[*videos, *(video for video in held_out if video not in videos)],
-        held_out=held_out,
+        videos=videos,
+        held_out=[video for video in videos if video.resolve() in test_files],
         labels=base / config.labels,
         source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
         features_dir=base / config.features_dir if config.features_dir else None,

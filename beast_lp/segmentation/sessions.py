@@ -139,11 +139,32 @@ def open_sessions(
     return sessions
 
 
+def check_stems(videos: Sequence[Path], what: str) -> None:
+    """Refuse two videos of one name, where something is found by the name of a video.
+
+    Args:
+        videos: files.
+        what: is found by the name, for the message.
+
+    Raises:
+        BeastError: if two have the same name in different folders or formats.
+    """
+    seen: dict[str, Path] = {}
+    for video in videos:
+        other = seen.setdefault(video.stem, video)
+        if other != video:
+            raise BeastError(
+                f'{other} and {video} have the same name, by which {what} would be taken for '
+                'both; rename one of them, and what belongs to it'
+            )
+
+
 def _open(
     videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
     source: Source | None, trained: Path | None,
 ) -> list[Session]:
     if config.features == 'keypoints':
+        check_stems(videos, f'predictions in {inputs.keypoints_dir}')
         return [_from_keypoints(name, video, inputs.keypoints_dir)
                 for name, video in zip(store_names(videos), videos, strict=True)]
     if source is not None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
 
+from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host import segment
 
@@ -80,3 +81,20 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     torch.save({**resnet_cache, 'bn1.weight': 2 * resnet_cache['bn1.weight']}, file)
     with pytest.raises(BeastError, match='holds other weights than the model'):
         segment.predict(project, tmp_path / 'run', tmp_path / 'other')
+
+
+def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:
+    for name in ('videos/a.mp4', 'videos/b.mp4', 'others/c.mp4'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / 'test').mkdir()
+    for name, target in (('x.mp4', 'videos/b.mp4'), ('y.mp4', 'others/c.mp4')):
+        (tmp_path / 'test' / name).symlink_to(tmp_path / target)
+    cfg = OmegaConf.create({
+        'data': {'data_dir': str(tmp_path), 'video_dir': 'videos'},
+        'beast': {'segmentation': {'split': {'test_videos': 'test'}}},
+    })
+    inputs = segment.resolve(cfg, parse_config(cfg.beast).segmentation)
+    names = ['videos/a.mp4', 'videos/b.mp4', 'test/y.mp4']
+    assert inputs.videos == [tmp_path / name for name in names]
+    assert inputs.held_out == [tmp_path / name for name in names[1:]]

@@ -64,6 +64,14 @@ def test_features_of_two_kinds_are_not_mixed(tmp_path: Path) -> None:
     assert [session.name for session in both] == ['a', 'b']
 
 
+def test_two_videos_of_one_name_do_not_share_their_keypoints(tmp_path: Path) -> None:
+    config = SegmentationConfig(features='keypoints', keypoints_dir='predictions')
+    inputs = Inputs([], [], tmp_path, None, None, tmp_path / 'predictions')
+    videos = [tmp_path / 's1' / 'left.mp4', tmp_path / 's2' / 'left.mp4']
+    with pytest.raises(BeastError, match='s2/left.mp4 have the same name, by which predictions'):
+        open_sessions(videos, config, inputs, tmp_path, None)
+
+
 def test_a_model_of_stored_features_asks_for_those_of_new_videos(tmp_path: Path) -> None:
     inputs = Inputs([], [], tmp_path, None, None, None)
     with pytest.raises(BeastError, match='set beast.segmentation.features_dir'):
