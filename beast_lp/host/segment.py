@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,11 @@ from beast_lp.segmentation.stage import (
 from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# settings of the videos at hand, their labels and what is made of probabilities
+_OF_USE = (
+    'labels', 'label_format', 'ignore', 'subject', 'features_dir', 'keypoints_dir', 'decoding',
+)
 
 
 def train(cfg: DictConfig, output_dir: Path) -> Outcome:
@@ -121,10 +127,13 @@ def evaluate(
 def _open(
     cfg: DictConfig, model_dir: Path, videos: Sequence[Path],
 ) -> tuple[Trained, Inputs, list[Path]]:
-    """Open a trained model and find the videos."""
-    inputs = resolve(cfg, parse_config(cfg.get('beast')).segmentation)
-    found = find_videos([Path(START_DIR, video) for video in videos]) if videos else inputs.videos
-    return load_trained(model_dir, open_source), inputs, list(found)
+    """Open a trained model, with what the config says of the use of it, and find the videos."""
+    # before the models, which take a while
+    parse_config(cfg.get('beast'))
+    trained = load_trained(model_dir, open_source)
+    config = config_of_use(cfg, trained.config)
+    inputs = resolve(cfg, config, videos)
+    return replace(trained, config=config), inputs, list(inputs.videos)
 
 
 def _sessions(
@@ -137,34 +146,79 @@ def _sessions(
     )
 
 
-def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:
+def config_of_use(cfg: DictConfig, trained: SegmentationConfig) -> SegmentationConfig:
+    """Return the settings by which trained models are used on the videos of a config.
+
+    What the models are is as it was in training, and so is what the config leaves out: it may have
+    no `beast.segmentation` at all.
+
+    Args:
+        cfg: the pose config.
+        trained: settings of the training run.
+
+    Raises:
+        BeastError: if the config has a setting that does not exist or has a wrong value.
+    """
+    config = parse_config(cfg.get('beast')).segmentation
+    section = OmegaConf.select(cfg, 'beast.segmentation', default=None) or OmegaConf.create()
+    values: Any = OmegaConf.to_container(section, resolve=True)
+    given = {key: values[key] for key in _OF_USE if key in values}
+    if trained.features_dir is None:
+        # the models bring what makes their features
+        given.pop('features_dir', None)
+    merged: SegmentationConfig = OmegaConf.to_object(  # type: ignore[assignment]
+        OmegaConf.merge(OmegaConf.structured(trained), given)
+    )
+    return replace(merged, videos=config.videos, split=config.split)
+
+
+def resolve(
+    cfg: DictConfig, config: SegmentationConfig, chosen: Sequence[Path] = (),
+) -> Inputs:
     """Find what the config names; as in the host, relative paths start at `data.data_dir`.
+
+    Args:
+        cfg: the pose config.
+        config: the settings.
+        chosen: files or folders in place of the videos of the config; relative ones start where
+            the command was started.
 
     Raises:
         BeastError: if there are no videos.
     """
     base = data_dir(cfg)
+    videos, held_out = _config_videos(cfg, config, base) if not chosen else (
+        find_videos([Path(START_DIR, video) for video in chosen]), []
+    )
+    checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
+    return Inputs(
+        videos=videos,
+        held_out=held_out,
+        labels=base / config.labels,
+        source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
+        features_dir=base / config.features_dir if config.features_dir else None,
+        keypoints_dir=base / config.keypoints_dir if config.keypoints_dir else None,
+    )
+
+
+def _config_videos(
+    cfg: DictConfig, config: SegmentationConfig, base: Path,
+) -> tuple[list[Path], list[Path]]:
+    """Return all videos that a config names, and those of them that are test videos."""
     source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
     if not source:
         raise BeastError(
             'the config does not say where the videos are: set data.video_dir to their folder '
             '(or beast.segmentation.videos)'
         )
-    paths, test_paths = _paths(source, base), []
-    if config.split.by == 'video' and config.split.test_videos:
-        test_paths = _paths(config.split.test_videos, base)
+    paths = _paths(source, base)
+    if config.split.by != 'video' or not config.split.test_videos:
+        return find_videos(paths), []
+    test_paths = _paths(config.split.test_videos, base)
     # a link and its target are one video: under two names it would be both trained and scored on
+    test_files = {video.resolve() for video in find_videos(test_paths)}
     videos = find_videos([*paths, *test_paths])
-    test_files = {video.resolve() for video in find_videos(test_paths)} if test_paths else set()
-    checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
-    return Inputs(
-        videos=videos,
-        held_out=[video for video in videos if video.resolve() in test_files],
-        labels=base / config.labels,
-        source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
-        features_dir=base / config.features_dir if config.features_dir else None,
-        keypoints_dir=base / config.keypoints_dir if config.keypoints_dir else None,
-    )
+    return videos, [video for video in videos if video.resolve() in test_files]
 
 
 def _paths(source: Any, base: Path) -> list[Path]:

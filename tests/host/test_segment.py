@@ -1,6 +1,7 @@
 """Segmentation on a backbone of the host, over folds, and what is left of an interrupted run."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import parse_config
+from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.errors import BeastError
 from beast_lp.host import segment
+from beast_lp.host.commands import segment as command
 
 WriteVideo = Callable[..., Path]
 
@@ -76,6 +79,12 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     with pytest.raises(BeastError, match='not empty'):
         segment.predict(project, tmp_path / 'run', out, videos)
 
+    # a config that says no more than how to decode; the labels are where they were in training
+    viterbi = OmegaConf.create({'beast': {'segmentation': {'decoding': {'method': 'viterbi'}}}})
+    scored = segment.evaluate(viterbi, tmp_path / 'run', tmp_path / 'scored', videos)
+    assert scored.summary['decoding'] == 'viterbi'
+    assert sorted(part.video for part in scored.held_out) == ['a', 'b']
+
     # the cache now holds other weights
     file = next((tmp_path / 'hub' / 'checkpoints').iterdir())
     torch.save({**resnet_cache, 'bn1.weight': 2 * resnet_cache['bn1.weight']}, file)
@@ -98,3 +107,39 @@ def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:
     names = ['videos/a.mp4', 'videos/b.mp4', 'test/y.mp4']
     assert inputs.videos == [tmp_path / name for name in names]
     assert inputs.held_out == [tmp_path / name for name in names[1:]]
+
+
+def test_models_are_used_as_the_config_says_and_else_as_in_training() -> None:
+    trained = parse_config({'segmentation': {
+        'features': 'cls', 'subject': 'a', 'ignore': ['odd'], 'labels': 'scored', 'videos': 'old',
+        'decoding': {'stay': 0.9}, 'fitting': {'unfreeze_layers': 0}, 'background': 'class',
+    }}).segmentation
+    used = segment.config_of_use(OmegaConf.create({}), trained)
+    assert used == replace(trained, videos=None)
+    cfg = OmegaConf.create({'method': 'viterbi', 'beast': {'segmentation': {
+        'features': 'patches', 'subject': 'b', 'ignore': [], 'background': 'unscored',
+        'features_dir': 'features', 'decoding': {'method': '${method}'}, 'videos': 'new',
+    }}})
+    assert segment.config_of_use(cfg, trained) == replace(
+        trained, subject='b', ignore=[], videos='new', decoding=DecodingConfig('viterbi', 0.9)
+    )
+    # features that `litpose embed` wrote are where those of the new videos are
+    stored = replace(trained, features_dir='old')
+    assert segment.config_of_use(cfg, stored).features_dir == 'features'
+
+
+@pytest.mark.parametrize(('arguments', 'words'), [
+    (['train', '--videos', 'a.mp4'], '--videos is for `litpose segment predict or evaluate`'),
+    (['train', '--model_dir', 'm'], '--model_dir is for .* found train'),
+    (['evaluate', '--model_dir', 'm', '--nwb'], '--nwb is for `litpose segment predict`, found'),
+    (['evaluate', '--model_dir', 'm', '--clip_seconds', '3'], '--clip_seconds is for'),
+    (['predict'], 'predict needs --model_dir'),
+])
+def test_an_option_of_another_action_is_refused(
+    tmp_path: Path, arguments: list[str], words: str,
+) -> None:
+    config = tmp_path / 'c.yaml'
+    config.touch()
+    args = command.get_parser().parse_args([arguments[0], str(config), *arguments[1:]])
+    with pytest.raises(BeastError, match=words):
+        command.handle(args)
