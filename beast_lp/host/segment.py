@@ -27,9 +27,9 @@ from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.outputs import (
     bout_table,
     one_hot,
+    write_bouts,
     write_lightning_action,
     write_prediction,
-    write_table,
 )
 from beast_lp.segmentation.sessions import Inputs, Session, open_sessions
 from beast_lp.segmentation.stage import (
@@ -101,7 +101,7 @@ def predict(
             bouts.append(bout_table([prediction]))
             # not all of a thousand videos are kept in memory
             shown = [*shown, prediction][:MAX_ETHOGRAMS]
-        write_table(pd.concat(bouts), output_dir / 'bouts.csv')
+        write_bouts(pd.concat(bouts), output_dir / 'bouts.csv')
         write_prediction_report(output_dir, shown)
 
 

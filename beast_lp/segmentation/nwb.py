@@ -43,9 +43,10 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
         labeling_method='automated', source_software='beast-lp',
         description='one behaviour per frame, as bouts; seconds from the first frame',
     )
+    edges = prediction.edges
     for bout in find_bouts(prediction.labels):
         bouts.add_row(
-            start_time=bout.start / prediction.fps, stop_time=bout.stop / prediction.fps,
+            start_time=edges[bout.start], stop_time=edges[bout.stop],
             label=prediction.classes[bout.label],
         )
     module = ProcessingModule(name='behavior', description='action segmentation')

@@ -409,7 +409,8 @@ def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.nd
     decoding = trained.config.decoding
     labels = decode(probabilities, decoding.method, decoding.min_bout_frames, decoding.stay)
     return Prediction(
-        session.name, session.video, trained.classes, probabilities, labels, session.fps
+        session.name, session.video, trained.classes, probabilities, labels, session.fps,
+        session.times,
     ), members
 
 
