@@ -23,7 +23,7 @@ from beast_lp.reports.segmentation import (
 )
 from beast_lp.segmentation.clip import write_clip
 from beast_lp.segmentation.label_files import find_label_files, load_labels
-from beast_lp.segmentation.nwb import write_nwb
+from beast_lp.segmentation.nwb import check_nwb_packages, write_nwb
 from beast_lp.segmentation.outputs import (
     bout_table,
     one_hot,
@@ -82,6 +82,8 @@ def predict(
     Raises:
         BeastError: for anything that the user can mend.
     """
+    if nwb:
+        check_nwb_packages()
     trained, inputs, found = _open(cfg, model_dir, videos)
     bouts, shown = [], []
     with claimed(output_dir, {'action': 'predict', 'model_dir': str(model_dir)}):

@@ -1,5 +1,6 @@
 """Segmentation on a backbone of the host, over folds, and what is left of an interrupted run."""
 
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -143,3 +144,13 @@ def test_an_option_of_another_action_is_refused(
     args = command.get_parser().parse_args([arguments[0], str(config), *arguments[1:]])
     with pytest.raises(BeastError, match=words):
         command.handle(args)
+
+
+@pytest.mark.parametrize('package', ['pynwb', 'ndx_ethogram'])
+def test_a_missing_package_is_named_before_the_work(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # as if it were not installed
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(BeastError, match='NWB files need two more packages'):
+        segment.predict(OmegaConf.create(), tmp_path, tmp_path / 'out', nwb=True)
