@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from beast_lp.config import SegmentationConfig
+from beast_lp.config.difference import difference
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Source
 from beast_lp.features.store import store_names
@@ -210,15 +211,14 @@ def check_output_dir(
             'segment predict`, or give another --output_dir'
         )
     if files.settings.exists():
-        old = files.settings.read_text(encoding='utf-8').splitlines()
-        new = settings_yaml(config, inputs).splitlines()
-        changed = next((f'{a.strip()!r} is now {b.strip()!r}' for a, b in zip(old, new,
-                        strict=False) if a != b and 'checkpoint_minutes' not in a), None)
-        if changed or len(old) != len(new):
+        changed = difference(
+            files.settings.read_text(encoding='utf-8'), settings_yaml(config, inputs),
+            ('segmentation.fitting.checkpoint_minutes',),
+        )
+        if changed:
             raise BeastError(
-                f'{files.directory} holds an unfinished run with other settings '
-                f'({changed or "another number of them"}); restore them to continue it, or give '
-                'another --output_dir'
+                f'{files.directory} holds an unfinished run with other settings ({changed}); '
+                'restore that setting to continue it, or give another --output_dir'
             )
 
 
