@@ -27,6 +27,9 @@ from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# of the settings of a run, its videos and the project of each
+_VIDEOS = ('videos', 'projects')
+
 
 def pretrain(
     cfg: DictConfig, output_dir: Path, status_file: Path, reuse: bool = False,
@@ -37,7 +40,8 @@ def pretrain(
         cfg: the pose config; `data` says where the videos are, `beast` how to pretrain.
         output_dir: of the run; an interrupted run in it continues.
         status_file: the host's progress file.
-        reuse: take the backbone of a finished run with the same settings instead of refusing.
+        reuse: take the backbone of a finished run with the same settings instead of refusing;
+            its videos may be others.
 
     Returns:
         the directory of the finished backbone.
@@ -57,15 +61,7 @@ def pretrain(
 
     files, settings = RunFiles(output_dir), run_settings(config, videos, projects)
     if reuse and files.backbone.exists():
-        difference = difference_to(files, settings)
-        if difference:
-            raise BeastError(
-                f'{output_dir} holds a finished pretraining run with other settings '
-                f'({difference}); give another beast.output_dir, or use the run as it is with '
-                f'model.backbone_checkpoint={output_dir}'
-            )
-        logger.info('beast: using the finished pretraining run')
-        return files.backbone
+        return _finished(files, settings)
     # the host's tracker writes from whatever process it is in, so it is for one alone
     tracked = launched_rank() == 0
     if tracked:
@@ -78,6 +74,26 @@ def pretrain(
     )
     write_report(output_dir)
     return backbone
+
+
+def _finished(files: RunFiles, settings: str) -> Path:
+    """Return the backbone of a finished run, if it was made by the settings that are asked for."""
+    changed = difference_to(files, settings, without=_VIDEOS)
+    if changed:
+        raise BeastError(
+            f'{files.directory} holds a finished pretraining run with other settings '
+            f'({changed}); restore that setting, rename or delete the folder to pretrain anew, or '
+            f'use the run as it is with model.backbone_checkpoint={files.directory}'
+        )
+    if difference_to(files, settings):
+        # a project gets new videos all the time, and its backbone serves them too
+        logger.warning(
+            f'beast: using the finished pretraining run in {files.directory}, which saw other '
+            'videos than the project has now; rename or delete the folder to pretrain anew'
+        )
+    else:
+        logger.info('beast: using the finished pretraining run')
+    return files.backbone
 
 
 def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], list[str]]:

@@ -9,7 +9,8 @@ from PIL import Image
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.stage import gather_videos, labelled_frames
+from beast_lp.host.stage import gather_videos, labelled_frames, pretrain
+from beast_lp.pretraining.stage import RunFiles, run_settings
 
 
 def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
@@ -49,6 +50,25 @@ def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) 
         'a/videos/1.mp4', 'b/videos/1.mp4', 'b/videos/3.mp4', 'c/videos/9.mp4',
     ]
     assert projects == ['this project', str(second), str(second), str(third)]
+
+
+def test_a_finished_run_serves_new_videos_but_no_other_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
+    files.backbone.mkdir(parents=True)
+    config = parse_config(cfg.beast)
+    files.config.write_text(run_settings(config, gather_videos(cfg, config)[0]))
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+        assert 'other videos' not in caplog.text
+        (tmp_path / 'a' / 'videos' / '2.mp4').touch()
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+        assert 'saw other videos than the project has now' in caplog.text
+    cfg.beast.seed = 1
+    with pytest.raises(BeastError, match='beast.seed was 0 and is now 1.* to pretrain anew'):
+        pretrain(cfg, tmp_path / 'out', status, reuse=True)
 
 
 def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
