@@ -11,8 +11,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import SegmentationConfig, parse_config
-from beast_lp.errors import BeastError
-from beast_lp.host.compose import data_dir
+from beast_lp.host.compose import data_dir, path_from, paths_from, video_sources
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
 from beast_lp.host.sources import open_source
@@ -189,41 +188,29 @@ def resolve(
         BeastError: if there are no videos.
     """
     base = data_dir(cfg)
-    videos, held_out = _config_videos(cfg, config, base) if not chosen else (
+    videos, held_out = _config_videos(cfg, config) if not chosen else (
         find_videos([Path(START_DIR, video) for video in chosen]), []
     )
     checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
     return Inputs(
         videos=videos,
         held_out=held_out,
-        labels=base / config.labels,
+        labels=path_from(base, config.labels),
         source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
-        features_dir=base / config.features_dir if config.features_dir else None,
-        keypoints_dir=base / config.keypoints_dir if config.keypoints_dir else None,
+        features_dir=path_from(base, config.features_dir) if config.features_dir else None,
+        keypoints_dir=path_from(base, config.keypoints_dir) if config.keypoints_dir else None,
     )
 
 
 def _config_videos(
-    cfg: DictConfig, config: SegmentationConfig, base: Path,
+    cfg: DictConfig, config: SegmentationConfig,
 ) -> tuple[list[Path], list[Path]]:
     """Return all videos that a config names, and those of them that are test videos."""
-    source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
-    if not source:
-        raise BeastError(
-            'the config does not say where the videos are: set data.video_dir to their folder '
-            '(or beast.segmentation.videos)'
-        )
-    paths = _paths(source, base)
+    paths = video_sources(cfg, config.videos, 'beast.segmentation.videos')
     if config.split.by != 'video' or not config.split.test_videos:
         return find_videos(paths), []
-    test_paths = _paths(config.split.test_videos, base)
+    test_paths = paths_from(data_dir(cfg), config.split.test_videos)
     # a link and its target are one video: under two names it would be both trained and scored on
     test_files = {video.resolve() for video in find_videos(test_paths)}
     videos = find_videos([*paths, *test_paths])
     return videos, [video for video in videos if video.resolve() in test_files]
-
-
-def _paths(source: Any, base: Path) -> list[Path]:
-    if OmegaConf.is_config(source):
-        source = OmegaConf.to_container(source)
-    return [base / str(item) for item in (source if isinstance(source, list) else [source])]

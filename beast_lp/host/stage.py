@@ -4,14 +4,13 @@ import json
 import logging
 import os
 from pathlib import Path
-from typing import Any, cast
 
 from lightning_pose.callbacks import JSONTrainingProgressTracker
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import compose_config, data_dir, pose_image_size
+from beast_lp.host.compose import compose_config, data_dir, pose_image_size, video_sources
 from beast_lp.host.pose import absolute_path
 from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
 from beast_lp.pretraining.ranks import launched_rank
@@ -105,7 +104,7 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], lis
     Raises:
         BeastError: if a project has no videos, or two have one in common.
     """
-    videos = find_videos(video_source(cfg, config))
+    videos = find_videos(video_sources(cfg, config.videos, 'beast.videos'))
     if not config.projects:
         return videos, []
     projects = ['this project'] * len(videos)
@@ -114,7 +113,8 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], lis
         if not path.is_file():
             raise BeastError(f'beast.projects names {path}, where there is no config file')
         other = compose_config(path, [])
-        found = find_videos(video_source(other, parse_config(other.get('beast'))))
+        own = parse_config(other.get('beast')).videos
+        found = find_videos(video_sources(other, own, 'beast.videos'))
         shared = set(found) & set(videos)
         if shared:
             raise BeastError(
@@ -148,29 +148,6 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | No
         )
     frames = read_labels(files, base)
     return frames if asked or len(frames.images) >= LEAST_FRAMES else None
-
-
-def video_source(cfg: DictConfig, config: BeastConfig) -> Path | list[Path]:
-    """Return the folder, file or list that holds the videos, as absolute paths.
-
-    `beast.videos` goes before `data.video_dir`; as in the host, a relative video path is relative
-    to `data.data_dir`.
-
-    Raises:
-        BeastError: if the config does not say where the videos are.
-    """
-    base = data_dir(cfg)
-    source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
-    if OmegaConf.is_config(source):
-        source = OmegaConf.to_container(source)
-    if not source:
-        raise BeastError(
-            'the config does not say where the videos are: set data.video_dir to their folder '
-            '(or beast.videos, if pretraining uses others)'
-        )
-    if isinstance(source, list):
-        return [base / str(item) for item in cast(list[Any], source)]
-    return base / str(source)
 
 
 def num_devices(cfg: DictConfig) -> int:

@@ -110,6 +110,29 @@ def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:
     assert inputs.held_out == [tmp_path / name for name in names[1:]]
 
 
+def test_paths_start_at_the_data_directory_or_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    for name in ('videos/a.mp4', 'project/b.mp4'):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    section = {'videos': ['~/videos', 'b.mp4'], 'labels': '~/labels', 'features_dir': '~/features',
+               'keypoints_dir': 'keypoints', 'split': {'test_videos': '~/videos/a.mp4'}}
+    project = tmp_path / 'project'
+    cfg = OmegaConf.create({
+        'data': {'data_dir': str(project)}, 'beast': {'segmentation': section},
+    })
+    inputs = segment.resolve(cfg, parse_config(cfg.beast).segmentation)
+    assert inputs.videos == [tmp_path / 'videos' / 'a.mp4', project / 'b.mp4']
+    assert inputs.held_out == inputs.videos[:1]
+    assert (inputs.labels, inputs.features_dir) == (tmp_path / 'labels', tmp_path / 'features')
+    assert inputs.keypoints_dir == project / 'keypoints'
+    del cfg.beast.segmentation.videos
+    with pytest.raises(BeastError, match='set data.video_dir .* beast.segmentation.videos'):
+        segment.resolve(cfg, parse_config(cfg.beast).segmentation)
+
+
 def test_models_are_used_as_the_config_says_and_else_as_in_training() -> None:
     trained = parse_config({'segmentation': {
         'features': 'cls', 'subject': 'a', 'ignore': ['odd'], 'labels': 'scored', 'videos': 'old',

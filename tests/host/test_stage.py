@@ -41,6 +41,18 @@ def test_one_project_has_no_name(tmp_path: Path) -> None:
     assert projects == []
 
 
+def test_videos_may_be_at_home_and_must_be_somewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    monkeypatch.setenv('HOME', str(tmp_path / 'a'))
+    cfg.data.video_dir = '~/videos'
+    assert gather_videos(cfg, parse_config(cfg.beast))[0] == [tmp_path / 'a' / 'videos' / '1.mp4']
+    cfg.data.video_dir = None
+    with pytest.raises(BeastError, match='does not say where the videos are.* beast.videos'):
+        gather_videos(cfg, parse_config(cfg.beast))
+
+
 def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) -> None:
     _, second = _project(tmp_path / 'b', ['1.mp4', '3.mp4'])
     _, third = _project(tmp_path / 'c', ['9.mp4'], videos='videos/9.mp4')
