@@ -1,7 +1,6 @@
 """Action segmentation as a host user meets it: from a pose config to models, scores, predictions.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,8 +41,6 @@ from beast_lp.segmentation.stage import (
     run_training,
 )
 from beast_lp.video.read import find_videos
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # settings of the videos at hand, their labels and what is made of probabilities
 _OF_USE = (

@@ -9,7 +9,13 @@ from beast_lp.config import SegmentationConfig
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.sessions import Inputs
-from beast_lp.segmentation.stage import SegmentationFiles, check_output_dir, settings_yaml
+from beast_lp.segmentation.stage import (
+    Description,
+    SegmentationFiles,
+    check_output_dir,
+    load_trained,
+    settings_yaml,
+)
 
 INPUTS = Inputs([Path('a.mp4')], [], Path('behavior'), None, None, None)
 
@@ -28,3 +34,17 @@ def test_an_unfinished_run_with_other_settings_is_not_continued(tmp_path: Path) 
     ):
         with pytest.raises(BeastError, match=words):
             check_output_dir(files, changed, inputs)
+
+
+def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Path) -> None:
+    path = SegmentationFiles(tmp_path).model
+    description = Description(
+        ('walk', 'rest'), (4, 3), 'x', None, 'weights', (('fold_0', 0), ('fold_0', 1))
+    )
+    path.write_text(description.to_json())
+    assert Description.read(path) == description
+    for text in ('', '[]', '{}', description.to_json()[:-9], '{"classes": 3}',
+                 description.to_json().replace('"made_by"', '"maker"')):
+        path.write_text(text)
+        with pytest.raises(BeastError, match=r'segmenter.json does not describe .*train again'):
+            load_trained(tmp_path, lambda name: pytest.fail('opened a source'))
