@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.errors import HydraException
@@ -42,6 +43,40 @@ def data_dir(cfg: DictConfig) -> Path:
     """
     wanted = OmegaConf.select(cfg, 'data.data_dir', default=None)
     return Path(START_DIR, str(wanted or ''))
+
+
+def path_from(base: Path, path: object) -> Path:
+    """Return a path of a config made absolute: from `base`, or for `~` from the user's home."""
+    return base / Path(str(path)).expanduser()
+
+
+def paths_from(base: Path, source: Any) -> list[Path]:
+    """Return one path of a config, or a list of them, made absolute."""
+    if OmegaConf.is_config(source):
+        source = OmegaConf.to_container(source)
+    return [path_from(base, item) for item in (source if isinstance(source, list) else [source])]
+
+
+def video_sources(cfg: DictConfig, own: Any, setting: str) -> list[Path]:
+    """Return the folders and files that hold the videos of a config, as absolute paths.
+
+    As in the host, a relative path starts at `data.data_dir`.
+
+    Args:
+        cfg: the pose config.
+        own: videos of one stage, which go before `data.video_dir`; None if it has none.
+        setting: the name of that setting, for the message.
+
+    Raises:
+        BeastError: if the config does not say where the videos are.
+    """
+    source = own or OmegaConf.select(cfg, 'data.video_dir', default=None)
+    if not source:
+        raise BeastError(
+            'the config does not say where the videos are: set data.video_dir to their folder '
+            f'(or {setting}, if this stage uses others)'
+        )
+    return paths_from(data_dir(cfg), source)
 
 
 def pose_image_size(cfg: DictConfig) -> tuple[int, int] | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import hydra
 from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import CompactHydraException
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
@@ -21,12 +22,27 @@ from beast_lp.errors import BeastError
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
+def main(cfg: DictConfig) -> None:
+    """Run a job, and have Hydra print a `BeastError` as its one sentence, with exit status 1.
+
+    `HYDRA_FULL_ERROR=1` in the environment shows where it comes from.
+    """
+    try:
+        run(cfg)
+    except BeastError as error:
+        # an exception still: a sweep goes on with its next job, and a launcher hands it over
+        raise CompactHydraException(f'error: {error}') from error
+
+
 def run(cfg: DictConfig) -> None:
     """Pretrain, or train a pose model, as one job.
 
     Args:
         cfg: `command`, `pretrain` or `train`; `config_file`; `output_dir`; under `set` what
             differs from the config file, and under `variant` what differs from that.
+
+    Raises:
+        BeastError: for anything that the user can mend.
     """
     from lightning_pose.cli.commands import COMMANDS
 
@@ -108,4 +124,4 @@ def _spelt(value: object) -> str:
 
 
 if __name__ == '__main__':
-    hydra.main(version_base='1.3', config_path=None)(run)()
+    hydra.main(version_base='1.3', config_path=None)(main)()

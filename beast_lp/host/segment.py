@@ -1,8 +1,8 @@
 """Action segmentation as a host user meets it: from a pose config to models, scores, predictions.
 """
 
-import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import SegmentationConfig, parse_config
-from beast_lp.errors import BeastError
-from beast_lp.host.compose import data_dir
+from beast_lp.host.compose import data_dir, path_from, paths_from, video_sources
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
 from beast_lp.host.sources import open_source
@@ -22,13 +21,13 @@ from beast_lp.reports.segmentation import (
 )
 from beast_lp.segmentation.clip import write_clip
 from beast_lp.segmentation.label_files import find_label_files, load_labels
-from beast_lp.segmentation.nwb import write_nwb
+from beast_lp.segmentation.nwb import check_nwb_packages, write_nwb
 from beast_lp.segmentation.outputs import (
     bout_table,
     one_hot,
+    write_bouts,
     write_lightning_action,
     write_prediction,
-    write_table,
 )
 from beast_lp.segmentation.sessions import Inputs, Session, open_sessions
 from beast_lp.segmentation.stage import (
@@ -43,7 +42,10 @@ from beast_lp.segmentation.stage import (
 )
 from beast_lp.video.read import find_videos
 
-logger = logging.getLogger(f'lightning_pose.{__name__}')
+# settings of the videos at hand, their labels and what is made of probabilities
+_OF_USE = (
+    'labels', 'label_format', 'ignore', 'subject', 'features_dir', 'keypoints_dir', 'decoding',
+)
 
 
 def train(cfg: DictConfig, output_dir: Path) -> Outcome:
@@ -76,6 +78,8 @@ def predict(
     Raises:
         BeastError: for anything that the user can mend.
     """
+    if nwb:
+        check_nwb_packages()
     trained, inputs, found = _open(cfg, model_dir, videos)
     bouts, shown = [], []
     with claimed(output_dir, {'action': 'predict', 'model_dir': str(model_dir)}):
@@ -95,7 +99,7 @@ def predict(
             bouts.append(bout_table([prediction]))
             # not all of a thousand videos are kept in memory
             shown = [*shown, prediction][:MAX_ETHOGRAMS]
-        write_table(pd.concat(bouts), output_dir / 'bouts.csv')
+        write_bouts(pd.concat(bouts), output_dir / 'bouts.csv')
         write_prediction_report(output_dir, shown)
 
 
@@ -121,10 +125,13 @@ def evaluate(
 def _open(
     cfg: DictConfig, model_dir: Path, videos: Sequence[Path],
 ) -> tuple[Trained, Inputs, list[Path]]:
-    """Open a trained model and find the videos."""
-    inputs = resolve(cfg, parse_config(cfg.get('beast')).segmentation)
-    found = find_videos([Path(START_DIR, video) for video in videos]) if videos else inputs.videos
-    return load_trained(model_dir, open_source), inputs, list(found)
+    """Open a trained model, with what the config says of the use of it, and find the videos."""
+    # before the models, which take a while
+    parse_config(cfg.get('beast'))
+    trained = load_trained(model_dir, open_source)
+    config = config_of_use(cfg, trained.config)
+    inputs = resolve(cfg, config, videos)
+    return replace(trained, config=config), inputs, list(inputs.videos)
 
 
 def _sessions(
@@ -137,35 +144,70 @@ def _sessions(
     )
 
 
-def resolve(cfg: DictConfig, config: SegmentationConfig) -> Inputs:
+def config_of_use(cfg: DictConfig, trained: SegmentationConfig) -> SegmentationConfig:
+    """Return the settings by which trained models are used on the videos of a config.
+
+    What the models are is as it was in training, and so is what the config leaves out: it may have
+    no `beast.segmentation` at all.
+
+    Args:
+        cfg: the pose config.
+        trained: settings of the training run.
+
+    Raises:
+        BeastError: if the config has a setting that does not exist or has a wrong value.
+    """
+    config = parse_config(cfg.get('beast')).segmentation
+    section = OmegaConf.select(cfg, 'beast.segmentation', default=None) or OmegaConf.create()
+    values: Any = OmegaConf.to_container(section, resolve=True)
+    given = {key: values[key] for key in _OF_USE if key in values}
+    if trained.features_dir is None:
+        # the models bring what makes their features
+        given.pop('features_dir', None)
+    merged: SegmentationConfig = OmegaConf.to_object(  # type: ignore[assignment]
+        OmegaConf.merge(OmegaConf.structured(trained), given)
+    )
+    return replace(merged, videos=config.videos, split=config.split)
+
+
+def resolve(
+    cfg: DictConfig, config: SegmentationConfig, chosen: Sequence[Path] = (),
+) -> Inputs:
     """Find what the config names; as in the host, relative paths start at `data.data_dir`.
+
+    Args:
+        cfg: the pose config.
+        config: the settings.
+        chosen: files or folders in place of the videos of the config; relative ones start where
+            the command was started.
 
     Raises:
         BeastError: if there are no videos.
     """
     base = data_dir(cfg)
-    source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
-    if not source:
-        raise BeastError(
-            'the config does not say where the videos are: set data.video_dir to their folder '
-            '(or beast.segmentation.videos)'
-        )
-    videos = find_videos(_paths(source, base))
-    held_out: list[Path] = []
-    if config.split.by == 'video' and config.split.test_videos:
-        held_out = find_videos(_paths(config.split.test_videos, base))
+    videos, held_out = _config_videos(cfg, config) if not chosen else (
+        find_videos([Path(START_DIR, video) for video in chosen]), []
+    )
     checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
     return Inputs(
-        videos=[*videos, *(video for video in held_out if video not in videos)],
+        videos=videos,
         held_out=held_out,
-        labels=base / config.labels,
+        labels=path_from(base, config.labels),
         source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
-        features_dir=base / config.features_dir if config.features_dir else None,
-        keypoints_dir=base / config.keypoints_dir if config.keypoints_dir else None,
+        features_dir=path_from(base, config.features_dir) if config.features_dir else None,
+        keypoints_dir=path_from(base, config.keypoints_dir) if config.keypoints_dir else None,
     )
 
 
-def _paths(source: Any, base: Path) -> list[Path]:
-    if OmegaConf.is_config(source):
-        source = OmegaConf.to_container(source)
-    return [base / str(item) for item in (source if isinstance(source, list) else [source])]
+def _config_videos(
+    cfg: DictConfig, config: SegmentationConfig,
+) -> tuple[list[Path], list[Path]]:
+    """Return all videos that a config names, and those of them that are test videos."""
+    paths = video_sources(cfg, config.videos, 'beast.segmentation.videos')
+    if config.split.by != 'video' or not config.split.test_videos:
+        return find_videos(paths), []
+    test_paths = paths_from(data_dir(cfg), config.split.test_videos)
+    # a link and its target are one video: under two names it would be both trained and scored on
+    test_files = {video.resolve() for video in find_videos(test_paths)}
+    videos = find_videos([*paths, *test_paths])
+    return videos, [video for video in videos if video.resolve() in test_files]

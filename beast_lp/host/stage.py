@@ -5,14 +5,13 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any, cast
 
 from lightning_pose.callbacks import JSONTrainingProgressTracker
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import compose_config, data_dir, pose_image_size
+from beast_lp.host.compose import compose_config, data_dir, pose_image_size, video_sources
 from beast_lp.host.pose import absolute_path
 from beast_lp.pretraining.probe import LEAST_FRAMES, LabelledFrames, read_labels
 from beast_lp.pretraining.ranks import launched_rank
@@ -28,6 +27,9 @@ from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# of the settings of a run, its videos and the project of each
+_VIDEOS = ('videos', 'projects')
+
 
 def pretrain(
     cfg: DictConfig, output_dir: Path, status_file: Path, reuse: bool = False,
@@ -38,7 +40,8 @@ def pretrain(
         cfg: the pose config; `data` says where the videos are, `beast` how to pretrain.
         output_dir: of the run; an interrupted run in it continues.
         status_file: the host's progress file.
-        reuse: take the backbone of a finished run with the same settings instead of refusing.
+        reuse: take the backbone of a finished run with the same settings instead of refusing;
+            its videos may be others.
 
     Returns:
         the directory of the finished backbone.
@@ -64,7 +67,7 @@ def pretrain(
             # nothing is left but the report, for one process
             sys.exit(0)
         if reuse or not files.is_finished:
-            _check_finished(files, settings, 'beast.output_dir' if reuse else '--output_dir')
+            _check_finished(files, settings, reuse)
             if tracked and not files.is_finished:
                 write_report(output_dir)
             return files.backbone
@@ -80,25 +83,32 @@ def pretrain(
     return backbone
 
 
-def _check_finished(files: RunFiles, settings: str, option: str) -> None:
+def _check_finished(files: RunFiles, settings: str, reuse: bool) -> None:
     """Make sure that a finished backbone is the one that is asked for.
 
     Args:
         files: of the run.
         settings: resolved settings, as YAML.
-        option: that names another directory, for the message.
+        reuse: it serves a pose model; then the project may have other videos by now.
 
     Raises:
         BeastError: if its settings are others.
     """
-    difference = difference_to(files, settings)
-    if difference:
+    changed = difference_to(files, settings, without=_VIDEOS if reuse else ())
+    if changed:
         raise BeastError(
             f'{files.directory} holds a finished pretraining run with other settings '
-            f'({difference}); give another {option}, or use the run as it is with '
-            f'model.backbone_checkpoint={files.directory}'
+            f'({changed}); restore that setting, rename or delete the folder to pretrain anew, or '
+            f'use the run as it is with model.backbone_checkpoint={files.directory}'
         )
-    logger.info('beast: using the finished pretraining run')
+    if difference_to(files, settings):
+        # a project gets new videos all the time, and its backbone serves them too
+        logger.warning(
+            f'beast: using the finished pretraining run in {files.directory}, which saw other '
+            'videos than the project has now; rename or delete the folder to pretrain anew'
+        )
+    else:
+        logger.info('beast: using the finished pretraining run')
 
 
 def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], list[str]]:
@@ -110,7 +120,7 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], lis
     Raises:
         BeastError: if a project has no videos, or two have one in common.
     """
-    videos = find_videos(video_source(cfg, config))
+    videos = find_videos(video_sources(cfg, config.videos, 'beast.videos'))
     if not config.projects:
         return videos, []
     projects = ['this project'] * len(videos)
@@ -119,7 +129,8 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], lis
         if not path.is_file():
             raise BeastError(f'beast.projects names {path}, where there is no config file')
         other = compose_config(path, [])
-        found = find_videos(video_source(other, parse_config(other.get('beast'))))
+        own = parse_config(other.get('beast')).videos
+        found = find_videos(video_sources(other, own, 'beast.videos'))
         shared = set(found) & set(videos)
         if shared:
             raise BeastError(
@@ -153,29 +164,6 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | No
         )
     frames = read_labels(files, base)
     return frames if asked or len(frames.images) >= LEAST_FRAMES else None
-
-
-def video_source(cfg: DictConfig, config: BeastConfig) -> Path | list[Path]:
-    """Return the folder, file or list that holds the videos, as absolute paths.
-
-    `beast.videos` goes before `data.video_dir`; as in the host, a relative video path is relative
-    to `data.data_dir`.
-
-    Raises:
-        BeastError: if the config does not say where the videos are.
-    """
-    base = data_dir(cfg)
-    source = config.videos or OmegaConf.select(cfg, 'data.video_dir', default=None)
-    if OmegaConf.is_config(source):
-        source = OmegaConf.to_container(source)
-    if not source:
-        raise BeastError(
-            'the config does not say where the videos are: set data.video_dir to their folder '
-            '(or beast.videos, if pretraining uses others)'
-        )
-    if isinstance(source, list):
-        return [base / str(item) for item in cast(list[Any], source)]
-    return base / str(source)
 
 
 def num_devices(cfg: DictConfig) -> int:

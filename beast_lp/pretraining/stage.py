@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, config_yaml, parse_config
+from beast_lp.config.difference import difference
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.callbacks import MetricsTable, ProgressBar, Throughput
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
@@ -319,26 +320,26 @@ def check_output_dir(files: RunFiles, settings: str) -> None:
             f'{files.directory} already holds a finished pretraining run; use it as '
             'model.backbone_checkpoint, or give another --output_dir'
         )
-    difference = difference_to(files, settings)
-    if difference:
+    changed = difference_to(files, settings)
+    if changed:
         raise BeastError(
-            f'{files.directory} holds an unfinished run with other settings ({difference}); '
+            f'{files.directory} holds an unfinished run with other settings ({changed}); '
             'restore that setting to continue it, or give another --output_dir'
         )
 
 
-def difference_to(files: RunFiles, settings: str) -> str:
-    """Name the first setting in which the run in a directory differs; empty if there is none."""
+def difference_to(files: RunFiles, settings: str, without: Collection[str] = ()) -> str:
+    """Name the first setting in which the run in a directory differs; empty if there is none.
+
+    Args:
+        files: of the directory.
+        settings: resolved settings of the run that is asked for, as YAML.
+        without: further settings that may differ.
+    """
     if not files.config.exists():
         return ''
-    old, new = (_flatten(OmegaConf.to_container(OmegaConf.create(text)))
-                for text in (files.config.read_text(encoding='utf-8'), settings))
-    for key in sorted((old.keys() | new.keys()) - _WITHOUT_EFFECT):
-        if key.startswith(_OTHER_STAGES):
-            continue
-        if old.get(key) != new.get(key):
-            return f'{key} was {old.get(key)!r} and is now {new.get(key)!r}'
-    return ''
+    old = files.config.read_text(encoding='utf-8')
+    return difference(old, settings, (*_WITHOUT_EFFECT, *_OTHER_STAGES, *without))
 
 
 def read_run_config(files: RunFiles) -> BeastConfig:
@@ -444,10 +445,3 @@ def build_loaders(
         **worker_options(loader_workers(training.num_workers)),
     )
     return train, validation
-
-
-def _flatten(value: object, path: str = '') -> dict[str, object]:
-    if isinstance(value, dict):
-        return {k: v for key, item in value.items()
-                for k, v in _flatten(item, f'{path}.{key}' if path else str(key)).items()}
-    return {path: value}

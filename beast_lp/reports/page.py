@@ -10,7 +10,6 @@ import base64
 import html
 import io
 import math
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,8 @@ from urllib.parse import quote
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+
+from beast_lp.video.files import finished_file
 
 MAX_TABLE_ROWS = 200
 
@@ -73,7 +74,8 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
         sections: parts of the page, in order.
 
     Raises:
-        OSError: if the file cannot be written; an older one stays as it was.
+        BeastError: if the disk is full; an older file stays as it was.
+        OSError: if the file cannot be written for another reason; here too.
     """
     links = ''.join(
         f'<a href="#part-{index}">{_escape(section.title)}</a>\n'
@@ -87,7 +89,7 @@ def write_page(path: Path, title: str, sections: Sequence[Section]) -> None:
         f'<h1>{_escape(title)}</h1>\n<nav>\n{links}</nav>\n{parts}</body>\n</html>\n'
     )
     # undecodable bytes of a file name arrive as lone surrogates, which UTF-8 has no code for
-    _write_atomically(path, page.encode('utf-8', 'backslashreplace'))
+    _write(path, page.encode('utf-8', 'backslashreplace'))
 
 
 def save_figure(figure: Figure, path: Path, dpi: int = 120) -> None:
@@ -99,9 +101,10 @@ def save_figure(figure: Figure, path: Path, dpi: int = 120) -> None:
         dpi: pixels per inch.
 
     Raises:
-        OSError: if the file cannot be written; an older one stays as it was.
+        BeastError: if the disk is full; an older file stays as it was.
+        OSError: if the file cannot be written for another reason; here too.
     """
-    _write_atomically(path, _png(figure, dpi))
+    _write(path, _png(figure, dpi))
 
 
 def _png(figure: Figure, dpi: int = 120) -> bytes:
@@ -110,15 +113,10 @@ def _png(figure: Figure, dpi: int = 120) -> bytes:
     return buffer.getvalue()
 
 
-def _write_atomically(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.part')
-    try:
-        temporary.write_bytes(content)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with finished_file(path) as part:
+        part.write_bytes(content)
 
 
 def _section(index: int, section: Section) -> str:

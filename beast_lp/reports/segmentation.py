@@ -75,14 +75,16 @@ def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction])
     """
     parts = {}
     for prediction in predictions:
-        counts = np.bincount(prediction.labels, minlength=len(prediction.classes))
+        labels, classes = prediction.labels, len(prediction.classes)
+        counts = np.bincount(labels, minlength=classes)
+        seconds = np.bincount(labels, np.diff(prediction.edges), minlength=classes)
         table = pd.DataFrame({
             'class': list(prediction.classes), 'frames': counts,
-            'seconds': counts / prediction.fps, 'share': counts / max(1, len(prediction.labels)),
+            'seconds': seconds, 'share': counts / max(1, len(labels)),
         })
         parts[f'ethogram_{prediction.name}'] = Section(
             prediction.name, 'Nobody scored this video: these are predictions.',
-            figure=figures.ethogram(prediction.labels, None, prediction.classes), table=table,
+            figure=figures.ethogram(labels, None, prediction.classes), table=table,
         )
     return _write(output_dir, 'Predicted behaviour', parts)
 

@@ -15,7 +15,7 @@ from beast_lp.segmentation.labels import (
     read_one_hot,
     scored,
 )
-from beast_lp.segmentation.sessions import Session
+from beast_lp.segmentation.sessions import Session, check_stems
 
 
 def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
@@ -26,9 +26,10 @@ def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
         labels: a folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table for all.
 
     Raises:
-        BeastError: if there is none at all.
+        BeastError: if there is none at all, or two videos would share their labels.
     """
     if labels.is_file():
+        check_stems(videos, f'the rows of {labels}')
         return dict.fromkeys(videos, labels)
     found = {
         video: path for video in videos for suffix in ('.tsv', '.csv')
@@ -39,6 +40,7 @@ def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
             f'no label file in {labels} belongs to a video: looked for '
             f'{videos[0].stem}.csv (or .tsv) and the like; set beast.segmentation.labels'
         )
+    check_stems(list(found), f'a label file in {labels}')
     return found
 
 

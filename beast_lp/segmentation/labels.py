@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def read_one_hot(path: Path) -> Labels:
         BeastError: if it is not such a table, or a frame has two labels.
     """
     try:
-        table = pd.read_csv(path, index_col=0)
+        table = pd.read_csv(path, sep=_one_hot_separator(path), index_col=0)
         values = table.to_numpy(dtype=np.float64, na_value=np.nan)
     except (OSError, ValueError, UnicodeDecodeError) as error:
         raise BeastError(
@@ -98,6 +99,11 @@ def read_one_hot(path: Path) -> Labels:
         )
     target = np.where(unscored, UNSCORED, np.argmax(values == 1, axis=1))
     return Labels(classes, target.astype(np.int64))
+
+
+def _one_hot_separator(path: Path) -> str:
+    with path.open(encoding='utf-8-sig') as file:
+        return _separator(file.readline())
 
 
 def _check_header(path: Path, classes: tuple[str, ...]) -> None:
@@ -132,15 +138,19 @@ def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event
         the events in the order of their starts; none, if the table has none for the video.
 
     Raises:
-        BeastError: if it is not such a table, or a START has no STOP.
+        BeastError: if it is not such a table, a cell is empty, or a START has no STOP.
     """
-    table = _boris_table(path)
+    table = _event_table(path)
     media = _column(table, _MEDIA)
     if media is not None:
         stems = table[media].astype(str).map(lambda name: Path(name.replace('\\', '/')).stem)
         table = table.loc[stems == video]
     if subject is not None and 'Subject' in table:
         table = table.loc[table['Subject'].astype(str) == subject]
+    if (table['Behavior'].str.strip() == '').any():
+        raise BeastError(
+            f'{path} has a row without a behaviour; correct it in BORIS and export again'
+        )
     start, stop = _column(table, _START), _column(table, _STOP)
     if start is not None and stop is not None:
         names = table['Behavior'].astype(str)
@@ -201,22 +211,42 @@ def events_to_labels(
     return Labels(tuple(classes), target)
 
 
-def _boris_table(path: Path) -> pd.DataFrame:
+def _event_table(path: Path) -> pd.DataFrame:
+    """Read the rows under the column names as text, an empty cell as such."""
     try:
         text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
         raise BeastError(f'{path} cannot be read as text ({error}); export it again') from error
-    for number, line in enumerate(text.splitlines()):
-        separator = max(',;\t', key=line.count)
+    lines = text.splitlines()
+    for number, line in enumerate(lines):
+        separator = _separator(line)
         names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
         if 'Behavior' in names:
-            rest = '\n'.join(text.splitlines()[number:])
-            table = pd.read_csv(io.StringIO(rest), sep=separator, dtype=str)
-            return table.rename(columns=lambda name: str(name).strip())
+            rows = csv.reader(io.StringIO('\n'.join(lines[number + 1:])), delimiter=separator)
+            filled = [_event_row(path, row, names) for row in rows if any(map(str.strip, row))]
+            table = pd.DataFrame(filled, columns=pd.Index(names), dtype=str)
+            return table.loc[:, ~table.columns.duplicated()]
     raise BeastError(
         f'{path} is no BORIS event table: no line of it names a column Behavior; use '
         '"Export events" in BORIS, tabular or aggregated, as CSV or TSV'
     )
+
+
+def _separator(line: str) -> str:
+    return max(',;\t', key=line.count)
+
+
+def _event_row(path: Path, row: list[str], names: Sequence[str]) -> list[str]:
+    """Bring a row to the number of columns."""
+    # a separator at the end of a row adds an empty cell, and some programs leave such cells out
+    filled = [*row, *[''] * (len(names) - len(row))]
+    if any(map(str.strip, filled[len(names):])):
+        raise BeastError(
+            f'{path} has {len(names)} columns, but a row of {len(row)} cells '
+            f'({", ".join(row[:4])}, ...); put text that holds a separator into quotes, or export '
+            'again'
+        )
+    return filled[:len(names)]
 
 
 def _pair_events(path: Path, table: pd.DataFrame) -> list[Event]:
@@ -262,13 +292,18 @@ def _column(table: pd.DataFrame, names: Iterable[str]) -> str | None:
 
 
 def _seconds(path: Path, table: pd.DataFrame, name: str) -> list[float]:
-    try:
-        return [float(value) for value in table[name]]
-    except ValueError as error:
-        raise BeastError(
-            f'{path}: the column {name} must hold seconds ({error}); choose seconds as the '
-            'time format in BORIS'
-        ) from error
+    seconds = []
+    for value, behavior in zip(table[name], table['Behavior'], strict=True):
+        try:
+            seconds.append(float(value))
+        except ValueError:
+            seconds.append(math.nan)
+        if not math.isfinite(seconds[-1]):
+            raise BeastError(
+                f'{path}: the column {name} must hold seconds, found {value!r} for {behavior}; '
+                'choose seconds as the time format in BORIS, or fill the cell'
+            )
+    return seconds
 
 
 # ---------------------------------------------------------------------------------------------

@@ -11,6 +11,22 @@ from beast_lp.segmentation.outputs import Prediction
 from beast_lp.video.files import finished_file
 
 
+def check_nwb_packages() -> None:
+    """Make sure that NWB files can be written, before the work that they are of.
+
+    Raises:
+        BeastError: if a package is not installed.
+    """
+    try:
+        import ndx_ethogram  # noqa: F401
+        import pynwb  # noqa: F401
+    except ImportError as error:
+        raise BeastError(
+            'NWB files need two more packages; run `pip install "beast-lp[nwb]"` (or: pip install '
+            'pynwb ndx-ethogram)'
+        ) from error
+
+
 def write_nwb(prediction: Prediction, path: Path) -> None:
     """Write one NWB file with the bouts of a video, in seconds from its first frame.
 
@@ -22,16 +38,12 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
         path: the `.nwb` file.
 
     Raises:
-        BeastError: if the extension is not installed.
+        BeastError: if a package is not installed.
     """
-    try:
-        from ndx_ethogram import EthogramBouts
-        from pynwb import NWBHDF5IO, NWBFile, ProcessingModule
-    except ImportError as error:
-        raise BeastError(
-            'NWB files need two more packages; run `pip install "beast-lp[nwb]"` (or: pip install '
-            'pynwb ndx-ethogram)'
-        ) from error
+    check_nwb_packages()
+    from ndx_ethogram import EthogramBouts
+    from pynwb import NWBHDF5IO, NWBFile, ProcessingModule
+
     began = datetime.fromtimestamp(prediction.video.stat().st_mtime, tz=timezone.utc)
     file = NWBFile(
         session_description=f'behaviour in {prediction.video.name}, predicted by beast-lp; the '
@@ -43,9 +55,10 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
         labeling_method='automated', source_software='beast-lp',
         description='one behaviour per frame, as bouts; seconds from the first frame',
     )
+    edges = prediction.edges
     for bout in find_bouts(prediction.labels):
         bouts.add_row(
-            start_time=bout.start / prediction.fps, stop_time=bout.stop / prediction.fps,
+            start_time=edges[bout.start], stop_time=edges[bout.stop],
             label=prediction.classes[bout.label],
         )
     module = ProcessingModule(name='behavior', description='action segmentation')

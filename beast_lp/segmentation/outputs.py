@@ -28,7 +28,8 @@ class Prediction:
         classes: names.
         probabilities: of all frames.
         labels: class numbers after decoding.
-        fps: frames per second.
+        fps: frames per second, on average.
+        times: seconds of all frames since the first one.
     """
 
     name: str
@@ -37,6 +38,13 @@ class Prediction:
     probabilities: Float[np.ndarray, 'frames classes']
     labels: Int[np.ndarray, ' frames']
     fps: float
+    times: Float[np.ndarray, ' frames']
+
+    @property
+    def edges(self) -> Float[np.ndarray, ' edges']:
+        """Seconds at which every frame begins and, after them, at which the last one ends."""
+        step = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / self.fps
+        return np.append(self.times, self.times[-1:] + step)
 
 
 def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
@@ -72,11 +80,17 @@ def bout_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """
     rows = [
         {'video': p.name, 'class': p.classes[bout.label], 'start_frame': bout.start,
-         'stop_frame': bout.stop, 'start_s': bout.start / p.fps, 'stop_s': bout.stop / p.fps,
+         'stop_frame': bout.stop, 'start_s': edges[bout.start], 'stop_s': edges[bout.stop],
          'probability': float(p.probabilities[bout.start:bout.stop, bout.label].mean())}
-        for p in predictions for bout in find_bouts(p.labels)
+        for p, edges in ((p, p.edges) for p in predictions) for bout in find_bouts(p.labels)
     ]
     return pd.DataFrame(rows)
+
+
+def write_bouts(table: pd.DataFrame, path: Path) -> None:
+    """Write what `bout_table` gives, with milliseconds at any distance from the start."""
+    seconds = {name: table[name].map('{:.3f}'.format) for name in ('start_s', 'stop_s')}
+    write_table(table.assign(**seconds), path)
 
 
 def write_prediction(prediction: Prediction, directory: Path) -> None:

@@ -19,7 +19,7 @@ from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
 from beast_lp.segmentation.windows import Features
 from beast_lp.video.identity import source_key
-from beast_lp.video.read import count_frames, probe
+from beast_lp.video.read import count_frames, probe, time_stamps
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -58,7 +58,8 @@ class Session:
         features: rows of the frames that have features.
         frame: ordinals of those frames, rising.
         frames: of the whole video.
-        fps: frames per second.
+        times: seconds of all frames since the first one.
+        fps: frames per second, on average.
         frame_bytes: what a frame takes on disk.
         source: what made the features.
         made_by: all that features must have in common to be those of one model: weights, image
@@ -70,15 +71,11 @@ class Session:
     features: Features
     frame: Int[np.ndarray, ' rows']
     frames: int
+    times: Float[np.ndarray, ' frames']
     fps: float
     frame_bytes: int
     source: str
     made_by: str
-
-    @property
-    def times(self) -> Float[np.ndarray, ' frames']:
-        """Seconds of all frames, at a constant rate."""
-        return np.arange(self.frames) / self.fps
 
 
 def feature_source(
@@ -139,11 +136,32 @@ def open_sessions(
     return sessions
 
 
+def check_stems(videos: Sequence[Path], what: str) -> None:
+    """Refuse two videos of one name, where something is found by the name of a video.
+
+    Args:
+        videos: files.
+        what: is found by the name, for the message.
+
+    Raises:
+        BeastError: if two have the same name in different folders or formats.
+    """
+    seen: dict[str, Path] = {}
+    for video in videos:
+        other = seen.setdefault(video.stem, video)
+        if other != video:
+            raise BeastError(
+                f'{other} and {video} have the same name, by which {what} would be taken for '
+                'both; rename one of them, and what belongs to it'
+            )
+
+
 def _open(
     videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
     source: Source | None, trained: Path | None,
 ) -> list[Session]:
     if config.features == 'keypoints':
+        check_stems(videos, f'predictions in {inputs.keypoints_dir}')
         return [_from_keypoints(name, video, inputs.keypoints_dir)
                 for name, video in zip(store_names(videos), videos, strict=True)]
     if source is not None:
@@ -192,23 +210,38 @@ def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
     if kind == 'patches':
         made_by += f', patches {info.grid}, basis {info.patch_basis}'
     return Session(
-        store.directory.name, video, features, store.frame, info.frames, info.fps or 1.0,
-        info.bytes_per_frame, info.source, made_by,
+        store.directory.name, video, features, store.frame, info.frames, _all_times(store),
+        info.fps or 1.0, info.bytes_per_frame, info.source, made_by,
     )
+
+
+def _all_times(store: FeatureStore) -> Float[np.ndarray, ' frames']:
+    """Return seconds of all frames of a video, of which a store may have every n-th only."""
+    frame, time, wanted = store.frame, store.time, np.arange(store.info.frames)
+    if len(frame) == len(wanted):
+        return np.array(time)
+    step = 1 / (store.info.fps or 1.0)
+    if len(frame) > 1:
+        step = float(np.median(np.diff(time) / np.diff(frame)))
+    outside = wanted - np.clip(wanted, frame[0], frame[-1])
+    return np.interp(wanted, frame, time) + step * outside
 
 
 def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
     path = (directory or Path()) / f'{video.stem}.csv'
     positions, _ = read_keypoints(path)
-    frames, rate = count_frames(video), probe(video).fps
+    frames, rate, times = count_frames(video), probe(video).fps, time_stamps(video)
     if len(positions) != frames:
         raise BeastError(
             f'{path} has {len(positions)} rows, but {video} has {frames} frames; predict the '
             'video again'
         )
+    rate = rate if rate > 0 else 1.0
+    if times is None or len(times) != frames:
+        times = np.arange(frames) / rate
     # the network itself adds the differences between frames, which are the velocities
     values = keypoint_features(positions)
     return Session(
-        name, video, values, np.arange(frames), frames, rate if rate > 0 else 1.0,
+        name, video, values, np.arange(frames), frames, times, rate,
         round(path.stat().st_size / frames), 'keypoints', f'{values.shape[1] // 2} keypoints',
     )

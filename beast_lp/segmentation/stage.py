@@ -5,7 +5,7 @@ import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from beast_lp.config import SegmentationConfig
+from beast_lp.config.difference import difference
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Source
 from beast_lp.features.store import store_names
@@ -48,6 +49,7 @@ from beast_lp.segmentation.train import (
     check_training_labels,
     train_segmenter,
 )
+from beast_lp.segmentation.windows import Features
 from beast_lp.video.files import finished_file, only_writer
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -87,6 +89,49 @@ class SegmentationFiles:
     def member(self, fold: str, number: int) -> Path:
         """Return the folder of one model."""
         return self.directory / 'models' / fold / f'seed_{number}'
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the models of a finished run are, in `segmenter.json`.
+
+    Attributes:
+        classes: names.
+        shape: of the features of a frame.
+        source: what makes the features, as a person names it; None where they come from files.
+        source_hash: of its weights.
+        made_by: as in `Session`.
+        members: fold and number of every model.
+    """
+
+    classes: tuple[str, ...]
+    shape: tuple[int, ...]
+    source: str | None
+    source_hash: str | None
+    made_by: str
+    members: tuple[tuple[str, int], ...]
+
+    def to_json(self) -> str:
+        """Write the fields as JSON."""
+        return json.dumps(asdict(self), indent=2) + '\n'
+
+    @staticmethod
+    def read(path: Path) -> 'Description':
+        """Read the file that holds what `to_json` wrote.
+
+        Raises:
+            BeastError: if it holds something else.
+        """
+        try:
+            values: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+            values['classes'], values['shape'] = tuple(values['classes']), tuple(values['shape'])
+            values['members'] = tuple((fold, int(number)) for fold, number in values['members'])
+            return Description(**values)
+        except (ValueError, TypeError, KeyError) as error:
+            raise BeastError(
+                f'{path} does not describe a segmentation run ({type(error).__name__}: {error}); '
+                'restore the file, or train again'
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -160,15 +205,14 @@ def run_training(
         )
         _write_outcome(outcome, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
-        description = {
-            'classes': classes, 'shape': list(sessions[0].features.shape[1:]),
-            'source': inputs.source, 'source_hash': source.hash if source else None,
-            'made_by': sessions[0].made_by,
-            'members': [[fold.name, number] for fold in folds
-                        for number in range(config.fitting.ensemble)],
-        }
+        description = Description(
+            classes, sessions[0].features.shape[1:], inputs.source,
+            source.hash if source else None, sessions[0].made_by,
+            tuple((fold.name, number) for fold in folds
+                  for number in range(config.fitting.ensemble)),
+        )
         with finished_file(files.model) as part:
-            part.write_text(json.dumps(description, indent=2) + '\n', encoding='utf-8')
+            part.write_text(description.to_json(), encoding='utf-8')
     return outcome
 
 
@@ -220,15 +264,14 @@ def check_output_dir(
             'segment predict`, or give another --output_dir'
         )
     if files.settings.exists():
-        old = files.settings.read_text(encoding='utf-8').splitlines()
-        new = settings_yaml(config, inputs).splitlines()
-        changed = next((f'{a.strip()!r} is now {b.strip()!r}' for a, b in zip(old, new,
-                        strict=False) if a != b and 'checkpoint_minutes' not in a), None)
-        if changed or len(old) != len(new):
+        changed = difference(
+            files.settings.read_text(encoding='utf-8'), settings_yaml(config, inputs),
+            ('segmentation.fitting.checkpoint_minutes',),
+        )
+        if changed:
             raise BeastError(
-                f'{files.directory} holds an unfinished run with other settings '
-                f'({changed or "another number of them"}); restore them to continue it, or give '
-                'another --output_dir'
+                f'{files.directory} holds an unfinished run with other settings ({changed}); '
+                'restore that setting to continue it, or give another --output_dir'
             )
 
 
@@ -279,7 +322,7 @@ def _train_fold(
 
 
 def new_segmenter(
-    config: SegmentationConfig, features: Any, classes: int, number: int,
+    config: SegmentationConfig, features: Features, classes: int, number: int,
     source: Source | None,
 ) -> Segmenter:
     """Build the untrained n-th model of an ensemble."""
@@ -368,34 +411,36 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         open_source: from the name of what makes the features to it.
 
     Raises:
-        BeastError: if there is no finished run, or its backbone is gone or has changed.
+        BeastError: if there is no finished run, its description is damaged, or its backbone is
+            gone or has changed.
     """
     files = SegmentationFiles(directory)
     if not files.model.exists():
         reason = 'has not finished; run the same `litpose segment train` command again' if (
             files.settings.exists()) else 'is none; give the --output_dir of it as --model_dir'
         raise BeastError(f'a segmentation run in {directory} {reason}')
-    description = json.loads(files.model.read_text(encoding='utf-8'))
+    description = Description.read(files.model)
     stored = OmegaConf.load(files.settings)['segmentation']  # type: ignore[index]
     config: SegmentationConfig = OmegaConf.to_object(  # type: ignore[assignment]
         OmegaConf.merge(OmegaConf.structured(SegmentationConfig), stored)
     )
-    source = feature_source(config, description['source'], open_source)
-    if source is not None and source.hash != description['source_hash']:
+    source = feature_source(config, description.source, open_source)
+    if source is not None and source.hash != description.source_hash:
         raise BeastError(
-            f'{description["source"]} holds other weights than the model in {directory} was '
+            f'{description.source} holds other weights than the model in {directory} was '
             'trained with; restore them, or train again'
         )
-    example = np.zeros((1, *description['shape']), dtype=np.float32)
+    example = np.zeros((1, *description.shape), dtype=np.float32)
     models = []
-    for fold, number in description['members']:
-        model = new_segmenter(config, example, len(description['classes']), number, source)
+    for fold, number in description.members:
+        model = new_segmenter(config, example, len(description.classes), number, source)
         model.load_state_dict(
             safetensors.torch.load_file(files.member(fold, number) / 'model.safetensors')
         )
         models.append(model.to('cuda' if torch.cuda.is_available() else 'cpu').eval())
-    return Trained(directory, config, tuple(description['classes']), models, source,
-                   description['made_by'])
+    return Trained(
+        directory, config, description.classes, models, source, description.made_by
+    )
 
 
 def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.ndarray]:
@@ -419,7 +464,8 @@ def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.nd
     decoding = trained.config.decoding
     labels = decode(probabilities, decoding.method, decoding.min_bout_frames, decoding.stay)
     return Prediction(
-        session.name, session.video, trained.classes, probabilities, labels, session.fps
+        session.name, session.video, trained.classes, probabilities, labels, session.fps,
+        session.times,
     ), members
 
 

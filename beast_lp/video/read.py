@@ -17,7 +17,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.reformatter import ColorRange, VideoReformatter
 from av.video.stream import VideoStream
-from jaxtyping import UInt8
+from jaxtyping import Float, UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Boxes, crop
@@ -136,6 +136,29 @@ def count_frames(path: str | Path) -> int:
         for packet in container.demux(_video_stream(container, path)):
             count += bool(packet.size)
     return count
+
+
+def time_stamps(path: str | Path) -> Float[np.ndarray, ' frames'] | None:
+    """Read the times of a video's frames without decoding.
+
+    Returns:
+        seconds since the first frame, or None where the file has no usable ones.
+
+    Raises:
+        VideoError: if it is not a readable video.
+    """
+    stamps: list[int | None] = []
+    with _open(Path(path)) as container:
+        stream = _video_stream(container, Path(path))
+        with suppress(FFmpegError):
+            # an edit list hides packets, but they are there
+            stamps = [packet.pts for packet in container.demux(stream)
+                      if packet.size and not packet.is_discard]
+        unit = float(stream.time_base or 0)
+    known = sorted(stamp for stamp in stamps if stamp is not None)
+    if not known or len(known) < len(stamps) or len(set(known)) < len(known) or not unit:
+        return None
+    return (np.array(known) - known[0]) * unit
 
 
 class PictureReader:

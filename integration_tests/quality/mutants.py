@@ -66,7 +66,7 @@ MUTANTS = [
     ),
     *_mutants(
         'beast_lp/pretraining/pairs.py', ('tests/pretraining/test_loaders.py',),
-        ('if self._batches == len(self):', 'if False:'),
+        ('done = self._batches == len(self)', 'done = False'),
         ("state['batches'] * self.batch_size", "state['batches']"),
         ("self.sampler.set_epoch(state['epoch'])", 'pass'),
         ('self._batches, self._earlier = self._earlier, 0', 'self._batches = 0'),

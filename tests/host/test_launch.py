@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
-from beast_lp.host.launch import as_overrides, run
+from beast_lp.host.launch import as_overrides, main, run
 
 LAUNCH = Path(__file__).parents[2] / 'configs' / 'launch'
 
@@ -82,6 +82,23 @@ def test_a_job_runs_inside_hydra_and_leaves_the_directory(
     cfg.command = 'predict'
     with pytest.raises(BeastError, match='pretrain or train, found predict'):
         run(cfg)
+
+
+def test_an_error_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.delenv('HYDRA_FULL_ERROR', raising=False)
+    # this process keeps its loggers
+    monkeypatch.setattr('sys.argv', [
+        'launch', '+command=predict', f'hydra.run.dir={tmp_path}', 'hydra/job_logging=none',
+        'hydra/hydra_logging=none',
+    ])
+    with pytest.raises(SystemExit) as stopped:
+        hydra.main(version_base='1.3', config_path=None)(main)()
+    assert stopped.value.code == 1
+    shown = capsys.readouterr().err
+    assert 'error: command must be pretrain or train, found predict' in shown.splitlines()
+    assert 'Traceback' not in shown
 
 
 def test_a_finished_model_of_a_sweep_is_kept(

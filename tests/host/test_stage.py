@@ -42,6 +42,18 @@ def test_one_project_has_no_name(tmp_path: Path) -> None:
     assert projects == []
 
 
+def test_videos_may_be_at_home_and_must_be_somewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    monkeypatch.setenv('HOME', str(tmp_path / 'a'))
+    cfg.data.video_dir = '~/videos'
+    assert gather_videos(cfg, parse_config(cfg.beast))[0] == [tmp_path / 'a' / 'videos' / '1.mp4']
+    cfg.data.video_dir = None
+    with pytest.raises(BeastError, match='does not say where the videos are.* beast.videos'):
+        gather_videos(cfg, parse_config(cfg.beast))
+
+
 def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) -> None:
     _, second = _project(tmp_path / 'b', ['1.mp4', '3.mp4'])
     _, third = _project(tmp_path / 'c', ['9.mp4'], videos='videos/9.mp4')
@@ -51,6 +63,26 @@ def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) 
         'a/videos/1.mp4', 'b/videos/1.mp4', 'b/videos/3.mp4', 'c/videos/9.mp4',
     ]
     assert projects == ['this project', str(second), str(second), str(third)]
+
+
+def test_a_finished_run_serves_new_videos_but_no_other_settings(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
+    files.backbone.mkdir(parents=True)
+    config = parse_config(cfg.beast)
+    files.config.write_text(run_settings(config, gather_videos(cfg, config)[0]))
+    files.report.touch()
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+        assert 'other videos' not in caplog.text
+        (tmp_path / 'a' / 'videos' / '2.mp4').touch()
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+        assert 'saw other videos than the project has now' in caplog.text
+    cfg.beast.seed = 1
+    with pytest.raises(BeastError, match='beast.seed was 0 and is now 1.* to pretrain anew'):
+        pretrain(cfg, tmp_path / 'out', status, reuse=True)
 
 
 def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
@@ -105,7 +137,6 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     # the report of another run is not written
     files.report.unlink()
     cfg.beast.seed = 7
-    option = 'beast.output_dir' if reuse else '--output_dir'
-    with pytest.raises(BeastError, match=f'seed was 0 and is now 7.; give another {option}'):
+    with pytest.raises(BeastError, match='seed was 0 and is now 7.; restore that setting'):
         run()
     assert not files.report.exists()

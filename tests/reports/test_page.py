@@ -1,6 +1,7 @@
 """Tests of the HTML page."""
 
 import base64
+import errno
 import io
 from html.parser import HTMLParser
 from pathlib import Path
@@ -12,8 +13,8 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from beast_lp.reports import page
-from beast_lp.reports.page import Section, save_figure, write_page
+from beast_lp.errors import BeastError
+from beast_lp.reports.page import MAX_TABLE_ROWS, Section, save_figure, write_page
 
 VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
 
@@ -123,7 +124,7 @@ def test_undecodable_file_name_does_not_stop_the_page(tmp_path: Path) -> None:
 
 def test_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
-    rows = page.MAX_TABLE_ROWS
+    rows = MAX_TABLE_ROWS
     for count, note in ((rows, None), (rows + 37, '37 more rows are not shown here.')):
         write_page(path, 'Title', [Section('T', table=pd.DataFrame({'n': range(count)}))])
         reader = read(path)
@@ -173,7 +174,7 @@ def test_a_failure_leaves_the_old_file(
     elif step == 'write':
         monkeypatch.setattr(Path, 'write_bytes', write_half)
     else:
-        monkeypatch.setattr(page.os, 'replace', fail)
+        monkeypatch.setattr('os.replace', fail)
     with pytest.raises(OSError, match='disk full'):
         if kind == 'page':
             write_page(path, 'Title', [Section('Curves', figure=figure)])
@@ -181,3 +182,12 @@ def test_a_failure_leaves_the_old_file(
             save_figure(figure, path)
     assert path.read_bytes() == b'old'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_gets_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, content: bytes) -> None:
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr(Path, 'write_bytes', full)
+    with pytest.raises(BeastError, match='is full; free some space'):
+        save_figure(line_figure(), tmp_path / 'figure.png')

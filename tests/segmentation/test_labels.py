@@ -56,6 +56,14 @@ def test_one_hot_with_frames_that_nobody_scored(tmp_path: Path) -> None:
     assert labels.target.tolist() == [1, 0, UNSCORED, UNSCORED, UNSCORED, 2]
 
 
+@pytest.mark.parametrize('separator', ['\t', ';'])
+def test_one_hot_with_another_separator(tmp_path: Path, separator: str) -> None:
+    text = '\ufeff,background,walk,groom\n0,0,1,0\n1,1,0,0\n'
+    labels = read_one_hot(_write(tmp_path, text.replace(',', separator)))
+    assert labels.classes == ('background', 'walk', 'groom')
+    assert labels.target.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize(('text', 'words'), [
     (',background,walk,groom\n0,0,1,1\n1,1,0,0\n', ['frame 0', 'two labels', 'walk and groom']),
     (',walk,background\n0,0,1\n', ['background must be the first column']),
@@ -78,6 +86,12 @@ def test_boris_exports_give_the_same_event(tmp_path: Path, text: str) -> None:
     events = read_boris(_write(tmp_path, text), 'mouse 1')
     assert events[0] == Event('groom', 0.2, 0.6)
     assert not any(event.behavior == 'walk' and event.start == 0 for event in events)
+
+
+def test_empty_cells_and_rows_at_the_ends_do_no_harm(tmp_path: Path) -> None:
+    text = 'Behavior,Start,Stop,Comment,Comment\n"walk, fast",1,2\n,,,,\nrest,3,4,"a\nb",c,\n'
+    events = read_boris(_write(tmp_path, text), 'video')
+    assert events == [Event('walk, fast', 1, 2), Event('rest', 3, 4)]
 
 
 def test_a_boris_subject_is_chosen(tmp_path: Path) -> None:
@@ -111,7 +125,13 @@ def test_impossible_events_get_a_sentence(events: list[Event], words: list[str])
     ('Time,Behavior,Status\n1,walk,START\n', ['walk starts at 1 s and never stops']),
     ('Time,Behavior,Status\n1,walk,STOP\n', ['walk has a STOP without START']),
     ('Time,Behavior,Status\n1,walk,START\n2,walk,START\n', ['a second START at 2 s']),
-    ('Time,Behavior,Status\n00:01,walk,START\n', ['Time must hold seconds']),
+    ('Time,Behavior,Status\n00:01,walk,START\n', ['Time must hold seconds', "'00:01' for walk"]),
+    ('Time,Behavior,Status\n,walk,START\n', ["must hold seconds, found '' for walk"]),
+    ('Time,Behavior,Status\nNA,walk,POINT\n', ["must hold seconds, found 'NA' for walk"]),
+    ('Time,Behavior,Status\ninf,walk,POINT\n', ["must hold seconds, found 'inf' for walk"]),
+    ('Time,Behavior,Status\n1, ,POINT\n', ['a row without a behaviour']),
+    ('Behavior,Start,Stop\nwalk,1\n', ["Stop must hold seconds, found '' for walk"]),
+    ('Behavior,Start,Stop\nwalk,1,2\nwalk,3,4,5\n', ['3 columns', 'a row of 4 cells']),
     ('Behavior,Start (s),Stop (s)\nwalk,2,1\n', ['walk stops at 1 s, before it starts']),
     ('Behavior,Duration\nwalk,2\n', ['neither Start and Stop', 'Duration']),
     ('a,b\n1,2\n', ['no BORIS event table']),

@@ -1,6 +1,7 @@
 """What predictions become on disk."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from beast_lp.segmentation.outputs import (
     Prediction,
     bout_table,
     one_hot,
+    write_bouts,
     write_lightning_action,
     write_prediction,
 )
@@ -32,7 +34,7 @@ def prediction(write_video: WriteVideo) -> Prediction:
     labels = np.repeat([0, 1, 0, 2, 1], [20, 5, 5, 10, 10])
     probabilities = np.full((50, 3), 0.1, dtype=np.float32)
     probabilities[np.arange(50), labels] = 0.8
-    return Prediction('a b', video, CLASSES, probabilities, labels, 25.0)
+    return Prediction('a b', video, CLASSES, probabilities, labels, 25.0, np.arange(50) / 25)
 
 
 def test_labels_can_be_read_back(prediction: Prediction, tmp_path: Path) -> None:
@@ -53,14 +55,25 @@ def test_bouts_are_listed_in_frames_and_seconds(prediction: Prediction) -> None:
     assert table['probability'].tolist() == pytest.approx([0.8] * 5)
 
 
+def test_bouts_follow_the_clock_of_the_camera(prediction: Prediction, tmp_path: Path) -> None:
+    # a long recording, of which the camera left out a minute after the frame 24
+    times = 36_000 + np.arange(50) / 25 + np.where(np.arange(50) > 24, 60, 0)
+    write_bouts(bout_table([replace(prediction, times=times)]), tmp_path / 'bouts.csv')
+    table = pd.read_csv(tmp_path / 'bouts.csv', dtype=str)
+    starts = ['36000.000', '36000.800', '36061.000', '36061.200', '36061.600']
+    assert table['start_s'].tolist() == starts
+    assert table['stop_s'].tolist() == [*starts[1:], '36062.000']
+    assert table['start_frame'].tolist() == ['0', '20', '25', '30', '40']
+
+
 def test_nwb_holds_the_bouts(prediction: Prediction, tmp_path: Path) -> None:
     pynwb = pytest.importorskip('pynwb')
     pytest.importorskip('ndx_ethogram')
-    write_nwb(prediction, tmp_path / 'a.nwb')
+    write_nwb(replace(prediction, times=np.arange(50) / 10), tmp_path / 'a.nwb')
     with pynwb.NWBHDF5IO(str(tmp_path / 'a.nwb'), 'r') as file:
         bouts = file.read().processing['behavior']['EthogramBouts'].to_dataframe()
     assert bouts['label'].tolist() == ['still', 'walk', 'still', 'groom', 'walk']
-    assert bouts['start_time'].tolist() == pytest.approx([0, 0.8, 1.0, 1.2, 1.6])
+    assert bouts['start_time'].tolist() == pytest.approx([0, 2.0, 2.5, 3.0, 4.0])
 
 
 def test_a_clip_shows_the_busiest_stretch(prediction: Prediction, tmp_path: Path) -> None:

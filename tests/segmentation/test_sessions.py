@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import beast_lp.segmentation.sessions as under_test
 from beast_lp.config import SegmentationConfig
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, Source
 from beast_lp.features.store import FeatureInfo
+from beast_lp.features.writer import FeatureWriter
 from beast_lp.segmentation.sessions import Inputs, feature_source, open_sessions
 
 
@@ -64,6 +66,53 @@ def test_features_of_two_kinds_are_not_mixed(
         open_sessions(videos, SegmentationConfig(), inputs, tmp_path, None)
     both = open_sessions(videos, SegmentationConfig(features='cls'), inputs, tmp_path, None)
     assert [session.name for session in both] == ['a', 'b']
+
+
+@pytest.mark.parametrize(('frame', 'time', 'expected'), [
+    # variable frame rate
+    ([0, 1, 2, 3, 4], [0, 0.1, 0.5, 0.6, 0.7], [0, 0.1, 0.5, 0.6, 0.7]),
+    # every second frame has features
+    ([0, 2], [0, 0.4], [0, 0.2, 0.4, 0.6, 0.8]),
+    # the header's 20 frames per second
+    ([0], [0], [0, 0.05, 0.1, 0.15, 0.2]),
+])
+def test_times_are_those_of_the_frames(
+    tmp_path: Path, frame: list[int], time: list[float], expected: list[float],
+) -> None:
+    video = tmp_path / 'a.mp4'
+    video.write_bytes(b'a')
+    info = FeatureInfo('a.mp4', 'x', 'vit', 'abc', 2, frames=5, fps=20)
+    with FeatureWriter(tmp_path / 'a', info) as writer:
+        writer.append(np.zeros((len(frame), 2)), np.array(frame), np.array(time, float))
+        writer.finish(5)
+    inputs = Inputs([], [], tmp_path, None, tmp_path, None)
+    config = SegmentationConfig(features='cls')
+    (session,) = open_sessions([video], config, inputs, tmp_path, None)
+    np.testing.assert_allclose(session.times, expected)
+
+
+def test_keypoints_have_the_time_stamps_of_their_video(
+    tmp_path: Path, write_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    video = write_video('a.mp4', [np.zeros((16, 16, 3), np.uint8)] * 3, fps=20)
+    (tmp_path / 'a.csv').write_text('s,n,n\nb,nose,nose\nc,x,y\n0,1,2\n1,1,2\n2,1,2\n')
+    inputs = Inputs([], [], tmp_path, None, None, tmp_path)
+    config = SegmentationConfig(features='keypoints', keypoints_dir=str(tmp_path))
+    for stamps, times in (
+        (np.array([0, 0.1, 0.5]), [0, 0.1, 0.5]), (None, [0, 0.05, 0.1]),
+        (np.arange(2.0), [0, 0.05, 0.1]),
+    ):
+        monkeypatch.setattr(under_test, 'time_stamps', lambda path, stamps=stamps: stamps)
+        (session,) = open_sessions([video], config, inputs, tmp_path, None)
+        np.testing.assert_allclose(session.times, times)
+
+
+def test_two_videos_of_one_name_do_not_share_their_keypoints(tmp_path: Path) -> None:
+    config = SegmentationConfig(features='keypoints', keypoints_dir='predictions')
+    inputs = Inputs([], [], tmp_path, None, None, tmp_path / 'predictions')
+    videos = [tmp_path / 's1' / 'left.mp4', tmp_path / 's2' / 'left.mp4']
+    with pytest.raises(BeastError, match='s2/left.mp4 have the same name, by which predictions'):
+        open_sessions(videos, config, inputs, tmp_path, None)
 
 
 def test_a_model_of_stored_features_asks_for_those_of_new_videos(tmp_path: Path) -> None:

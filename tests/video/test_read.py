@@ -14,10 +14,12 @@ from av.video.stream import VideoStream
 from beast_lp.errors import BeastError
 from beast_lp.video.read import (
     FrameReader,
+    PictureReader,
     VideoError,
     count_frames,
     find_videos,
     probe,
+    time_stamps,
 )
 
 # of the numbered videos
@@ -144,6 +146,16 @@ def test_every_frame_comes_in_order(
     assert (reader.frames_read, reader.error) == (60, None)
     assert reader.info.frames_declared in (60, None)
     assert count_frames(path) == 60
+
+
+def test_time_stamps_are_had_without_decoding(
+    source: Any, write_counted: Callable[..., Path],
+) -> None:
+    path = write_counted(source)
+    stamps = time_stamps(path)
+    assert stamps is not None
+    times = [float(picture.time or 0) for picture in PictureReader(path)]
+    np.testing.assert_allclose(stamps, np.array(times) - times[0])
 
 
 def test_a_second_iteration_starts_again(write_counted: Callable[..., Path]) -> None:

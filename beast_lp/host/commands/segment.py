@@ -12,6 +12,12 @@ from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# the options that not every action has
+_ACTIONS_WITH = {
+    'model_dir': ('predict', 'evaluate'), 'videos': ('predict', 'evaluate'),
+    'clip_seconds': ('predict',), 'nwb': ('predict',), 'lightning_action': ('predict',),
+}
+
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
@@ -19,7 +25,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'segment',
         description='Learn behaviour from a few scored videos and predict it for every frame of '
         'others (action segmentation). The settings are in the `beast: segmentation:` section of '
-        'the config.',
+        'the config; predict and evaluate take from it where labels and features are and how '
+        'probabilities become labels (decoding), and what it leaves out as it was in training.',
         usage='litpose segment train <config_file> [--output_dir OUTPUT_DIR] \\\n'
         '                      [--overrides KEY=VALUE...]\n'
         '       litpose segment predict <config_file> --model_dir MODEL_DIR \\\n'
@@ -71,6 +78,12 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.host import segment
     from beast_lp.host.compose import compose_config
 
+    for name, actions in _ACTIONS_WITH.items():
+        if getattr(args, name) and args.action not in actions:
+            raise BeastError(
+                f'--{name} is for `litpose segment {" or ".join(actions)}`, found {args.action}; '
+                'leave it out'
+            )
     if args.action != 'train' and args.model_dir is None:
         raise BeastError(
             f'litpose segment {args.action} needs --model_dir, the output directory of `litpose '
