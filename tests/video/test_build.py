@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import av
@@ -20,6 +21,15 @@ from beast_lp.errors import BeastError
 from beast_lp.video import build
 from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.windows import WindowStore
+
+OwnProcesses = Callable[[], set[BaseProcess]]
+
+
+@pytest.fixture
+def own_processes() -> OwnProcesses:
+    """Return a function that returns the test's own; readers of tests before it may still end."""
+    others = set(multiprocessing.active_children())
+    return lambda: set(multiprocessing.active_children()) - others
 
 
 def _prepare(videos: list[Path], output_dir: Path, processes: int | None) -> WindowStore:
@@ -46,6 +56,7 @@ def long_video(write_counted: Callable[..., Path], tmp_path: Path) -> Path:
 def test_processes_change_nothing(
     write_counted: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
+    own_processes: OwnProcesses,
 ) -> None:
     videos = [write_counted(f'{name}.mp4', count) for name, count in (('a', 60), ('b', 40))]
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
@@ -65,7 +76,7 @@ def test_processes_change_nothing(
     assert len(files) == 8
     for file in files:
         assert (tmp_path / 'one' / file).read_bytes() == (tmp_path / 'two' / file).read_bytes()
-    assert not multiprocessing.active_children()
+    assert not own_processes()
 
 
 def test_one_video_needs_no_process(
@@ -112,14 +123,15 @@ def _wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_killed_process_is_said_and_what_is_finished_stays(
-    write_counted: Callable[..., Path], long_video: Path, tmp_path: Path
+    write_counted: Callable[..., Path], long_video: Path, tmp_path: Path,
+    own_processes: OwnProcesses,
 ) -> None:
     out = tmp_path / 'out'
     short = write_counted('short.mp4', 30)
 
     def kill() -> None:
         _wait_for((out / 'windows/short.json').exists)
-        for process in multiprocessing.active_children():
+        for process in own_processes():
             assert process.pid is not None
             os.kill(process.pid, signal.SIGKILL)
 
@@ -131,7 +143,7 @@ def test_a_killed_process_is_said_and_what_is_finished_stays(
     names = {path.name for path in (out / 'windows').iterdir()}
     assert {'short.mp4', 'short.json'} <= names
     assert not {'long.mp4', 'long.json', 'index.csv'} & names
-    _wait_for(lambda: not multiprocessing.active_children())
+    _wait_for(lambda: not own_processes())
 
 
 def test_processes_end_with_a_killed_run(
@@ -167,7 +179,8 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_problem_of_one_video_stops_the_others(
-    write_counted: Callable[..., Path], long_video: Path, tmp_path: Path
+    write_counted: Callable[..., Path], long_video: Path, tmp_path: Path,
+    own_processes: OwnProcesses,
 ) -> None:
     short = write_counted('short.mp4', 30)
     for video in (short, long_video):
@@ -178,5 +191,5 @@ def test_a_problem_of_one_video_stops_the_others(
             [short, long_video], tmp_path / 'out', AnchorConfig(),
             WindowConfig(processes=2, bbox_dir=str(tmp_path)), 0, progress=False,
         )
-    _wait_for(lambda: not multiprocessing.active_children())
+    _wait_for(lambda: not own_processes())
     assert not list((tmp_path / 'out/windows').glob('*.json'))
