@@ -88,6 +88,8 @@ def test_an_error_is_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv('HYDRA_FULL_ERROR', raising=False)
+    # Hydra takes the measuring of coverage for a debugger, and shows that all
+    monkeypatch.setattr('sys.gettrace', lambda: None)
     # this process keeps its loggers
     monkeypatch.setattr('sys.argv', [
         'launch', '+command=predict', f'hydra.run.dir={tmp_path}', 'hydra/job_logging=none',
