@@ -1,8 +1,11 @@
 """In what the settings of two runs differ."""
 
 from collections.abc import Collection
+from pathlib import Path
 
 from omegaconf import OmegaConf
+
+from beast_lp.errors import BeastError
 
 
 def difference(old: str, new: str, without: Collection[str] = ()) -> str:
@@ -20,6 +23,30 @@ def difference(old: str, new: str, without: Collection[str] = ()) -> str:
         if before.get(key) != now.get(key):
             return f'{key} was {before.get(key)!r} and is now {now.get(key)!r}'
     return ''
+
+
+def check_same_run(
+    run: str, file: Path, settings: str, without: Collection[str] = (),
+) -> None:
+    """Make sure that an unfinished run, if there is one, is the very run that is asked for.
+
+    Args:
+        run: what kind of run, as a person calls it.
+        file: its settings as YAML, in its own directory; there need not be one.
+        settings: those of the run that is asked for.
+        without: settings, or groups of them, that may differ.
+
+    Raises:
+        BeastError: if a setting differs; it names the first one.
+    """
+    if not file.exists():
+        return
+    changed = difference(file.read_text(encoding='utf-8'), settings, without)
+    if changed:
+        raise BeastError(
+            f'{file.parent} holds an unfinished {run} with other settings ({changed}); restore '
+            'that setting to continue it, or give another --output_dir'
+        )
 
 
 def _flatten(value: object, path: str = '') -> dict[str, object]:

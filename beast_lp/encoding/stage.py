@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from beast_lp.config import BeastConfig, config_yaml
+from beast_lp.config.difference import check_same_run
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.build import build_encoder, choose_encoders
 from beast_lp.encoding.controls import drift
@@ -198,11 +199,7 @@ def check_output_dir(files: EncodingFiles, settings: str) -> None:
             f'{files.directory} already holds a finished encoding run; look at its report.html, '
             'or give another --output_dir'
         )
-    if files.config.exists() and files.config.read_text(encoding='utf-8') != settings:
-        raise BeastError(
-            f'{files.directory} holds an unfinished encoding run with other settings or inputs; '
-            'give another --output_dir, or delete it'
-        )
+    check_same_run('encoding run', files.config, settings)
 
 
 def _evaluate_all(

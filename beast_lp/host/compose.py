@@ -30,7 +30,10 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
         with hydra.initialize_config_dir(
             version_base='1.3', config_dir=str(config_file.parent.absolute())
         ):
-            return hydra.compose(config_name=config_file.stem, overrides=lenient)
+            cfg = hydra.compose(config_name=config_file.stem, overrides=lenient)
+        # a name between braces that leads nowhere shows here, not in the middle of the work
+        OmegaConf.to_container(cfg, resolve=True)
+        return cfg
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BeastError(f'{config_file}: {" ".join(str(error).split())}') from error
 

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, config_yaml, parse_config
-from beast_lp.config.difference import difference
+from beast_lp.config.difference import check_same_run, difference
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.callbacks import MetricsTable, ProgressBar, Throughput
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
@@ -320,12 +320,9 @@ def check_output_dir(files: RunFiles, settings: str) -> None:
             f'{files.directory} already holds a finished pretraining run; use it as '
             'model.backbone_checkpoint, or give another --output_dir'
         )
-    changed = difference_to(files, settings)
-    if changed:
-        raise BeastError(
-            f'{files.directory} holds an unfinished run with other settings ({changed}); '
-            'restore that setting to continue it, or give another --output_dir'
-        )
+    check_same_run(
+        'pretraining run', files.config, settings, (*_WITHOUT_EFFECT, *_OTHER_STAGES),
+    )
 
 
 def difference_to(files: RunFiles, settings: str, without: Collection[str] = ()) -> str:

@@ -16,7 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from beast_lp.config import SegmentationConfig
-from beast_lp.config.difference import difference
+from beast_lp.config.difference import check_same_run
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Source
 from beast_lp.features.store import store_names
@@ -263,16 +263,10 @@ def check_output_dir(
             f'{files.directory} already holds a finished segmentation run; use it with `litpose '
             'segment predict`, or give another --output_dir'
         )
-    if files.settings.exists():
-        changed = difference(
-            files.settings.read_text(encoding='utf-8'), settings_yaml(config, inputs),
-            ('segmentation.fitting.checkpoint_minutes',),
-        )
-        if changed:
-            raise BeastError(
-                f'{files.directory} holds an unfinished run with other settings ({changed}); '
-                'restore that setting to continue it, or give another --output_dir'
-            )
+    check_same_run(
+        'segmentation run', files.settings, settings_yaml(config, inputs),
+        ('segmentation.fitting.checkpoint_minutes',),
+    )
 
 
 def settings_yaml(config: SegmentationConfig, inputs: Inputs) -> str:
