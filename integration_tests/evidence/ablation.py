@@ -15,12 +15,13 @@ paired by seed) and `figures/`; with all tasks it grows to a few gigabytes.
 import argparse
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
 from backbones import BACKBONES
 from budget import BUDGETS, keep_budget
-from cells import Cell, read_results, run_all
+from cells import BusyError, Cell, claimed, read_results, result_file, run_all
 from figures import task_figure
 from intervals import summarise
 from tasks import LABELS, TASKS, compute
@@ -89,17 +90,18 @@ def main() -> None:
     # the host changes the directory, and keeps its own logs there
     os.chdir(directory)
     cells = plan(options.tasks, options.backbones, options.seeds, options.labels)
-    done = 0
 
     def report(cell: Cell, scores: dict[str, float] | None) -> None:
-        nonlocal done
-        done += 1
+        done = sum(result_file(directory, cell).exists() for cell in cells)
         said = 'FAILED, see cells/' if scores is None else f'{scores["score"]:.3f}'
-        print(f'=== {done}/{len(cells)} {cell.name}: {said}', flush=True)
-        write_summary(directory)
+        print(f'=== {cell.name}: {said}; {done} of {len(cells)} cells are done', flush=True)
+        # of several processes, that which is at it writes what there is
+        with suppress(BusyError), claimed(directory / 'summary'):
+            write_summary(directory)
 
     failed = run_all(directory, cells, lambda cell: compute(directory, cell, budget), report)
-    print(write_summary(directory).round(3).to_string(index=False))
+    with claimed(directory / 'summary', patience=60):
+        print(write_summary(directory).round(3).to_string(index=False))
     if failed:
         raise SystemExit(
             f'{len(failed)} of {len(cells)} cells failed; the reasons are in {directory}/cells/'

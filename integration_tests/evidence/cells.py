@@ -47,10 +47,14 @@ def result_file(directory: Path, cell: Cell) -> Path:
 
 
 @contextmanager
-def claimed(path: Path) -> Iterator[None]:
+def claimed(path: Path, patience: float = 0.0) -> Iterator[None]:
     """Keep other processes from computing the same.
 
     The lock is the operating system's: it ends with its process, however that ends.
+
+    Args:
+        path: of what is computed.
+        patience: seconds to wait for another process.
 
     Raises:
         BusyError: if another process computes it.
@@ -58,7 +62,7 @@ def claimed(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f'{path.name}.lock'))
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=patience)
     except Timeout as error:
         raise BusyError(path) from error
     try:
@@ -113,7 +117,7 @@ def run_all(
         directory: of the results.
         cells: in the order in which they are wanted.
         compute: returns the scores of one.
-        report: is told of each that has ended, with its scores.
+        report: is told of each that ended here, with its scores; not of those that were done.
         pause: seconds to wait where all that is left is being computed elsewhere.
 
     Returns:
@@ -123,6 +127,8 @@ def run_all(
     while left:
         busy = []
         for cell in left:
+            if result_file(directory, cell).exists():
+                continue
             try:
                 scores = run_cell(directory, cell, compute)
             except BusyError:

@@ -70,8 +70,11 @@ def test_what_is_done_is_never_computed_again_and_what_failed_is(tmp_path: Path)
     assert 'ValueError: for once' in error.read_text()
     # a run that was killed while it wrote
     result_file(tmp_path, CELLS[1]).with_suffix('.json.part').write_text('{')
-    assert run_all(tmp_path, CELLS, compute, lambda *_: None) == []
+    said: list[Cell] = []
+    assert run_all(tmp_path, CELLS, compute, lambda cell, _: said.append(cell)) == []
     assert computed == [0, 1, 2, 1]
+    # many processes would each write all tables and figures again for every cell that was done
+    assert said == [CELLS[1]]
     assert not error.exists()
     table = read_results(tmp_path, {'pose_fly': 'lower'}, ['beast'])
     assert table['score'].tolist() == [0, 1, 2]
