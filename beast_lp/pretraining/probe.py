@@ -143,28 +143,48 @@ def probe_error(
         mean distances over all labelled keypoints of all frames.
     """
     predicted, constant = np.full_like(positions, np.nan), np.full_like(positions, np.nan)
-    labelled: Bool[np.ndarray, 'frames keypoints'] = np.asarray(
-        np.isfinite(positions).all(axis=2)
-    )
     for fold in np.unique(folds):
         test = folds == fold
-        # keypoints that are labelled in the same frames are fitted together
-        patterns = np.unique(labelled[~test], axis=1, return_inverse=True)
-        for index, known in enumerate(patterns[0].T):
-            points = np.flatnonzero(patterns[1].ravel() == index)
-            rows = np.flatnonzero(~test)[known]
-            if len(rows) < 2:
-                continue
-            target = positions[np.ix_(rows, points)].reshape(len(rows), -1)
-            model = make_pipeline(StandardScaler(), RidgeCV(_ALPHAS))
-            guess = model.fit(features[rows], target).predict(features[test])
-            where = np.ix_(np.flatnonzero(test), points)
-            predicted[where] = guess.reshape(test.sum(), len(points), 2)
-            constant[where] = target.mean(axis=0).reshape(len(points), 2)
+        predicted[test] = linear_reading(features[~test], positions[~test], features[test])
+        # whatever the frame looks like, the same position
+        blind = np.zeros((len(features), 1))
+        constant[test] = linear_reading(blind[~test], positions[~test], blind[test])
     return ProbeError(*(
         float(np.nanmean(np.linalg.norm(guess - positions, axis=2)))
         for guess in (predicted, constant)
     ))
+
+
+def linear_reading(
+    features: Float[np.ndarray, 'frames dim'],
+    positions: Float[np.ndarray, 'frames keypoints 2'],
+    others: Float[np.ndarray, 'others dim'],
+) -> Float[np.ndarray, 'others keypoints 2']:
+    """Predict the keypoints of other frames by a ridge regression on these.
+
+    Args:
+        features: of labelled frames.
+        positions: of their keypoints, NaN where one is not labelled.
+        others: features of the frames to predict.
+
+    Returns:
+        positions; NaN for keypoints that fewer than two frames have.
+    """
+    result = np.full((len(others), *positions.shape[1:]), np.nan)
+    labelled: Bool[np.ndarray, 'frames keypoints'] = np.asarray(
+        np.isfinite(positions).all(axis=2)
+    )
+    # keypoints that are labelled in the same frames are fitted together
+    patterns, pattern_of = np.unique(labelled, axis=1, return_inverse=True)
+    for index, known in enumerate(patterns.T):
+        points = np.flatnonzero(pattern_of.ravel() == index)
+        if known.sum() < 2:
+            continue
+        target = positions[np.ix_(known, points)].reshape(known.sum(), -1)
+        model = make_pipeline(StandardScaler(), RidgeCV(_ALPHAS))
+        guess = model.fit(features[known], target).predict(others)
+        result[:, points] = guess.reshape(len(others), len(points), 2)
+    return result
 
 
 def frozen_features(

@@ -9,6 +9,7 @@ from budget import Budget
 from cells import Cell
 from encoding import Neurons, encoding_scores
 from pose import pose_scores
+from readout import readout_scores
 from recordings import FLY, MOUSE, REACH, RECORDINGS
 from segmentation import segmentation_scores
 
@@ -46,6 +47,13 @@ def _pose(project: Path) -> Scores:
     return scores
 
 
+def _readout(project: Path) -> Scores:
+    def scores(own: Path, cell: Cell, backbone: Path, _: Path, budget: Budget) -> dict[str, float]:
+        return readout_scores(project, backbone, cell.labels, cell.seed, budget)
+
+    return scores
+
+
 def _segmentation(
     own: Path, cell: Cell, backbone: Path, directory: Path, budget: Budget,
 ) -> dict[str, float]:
@@ -68,6 +76,7 @@ def _encoding(neurons: Neurons, recording: str) -> Scores:
 # labelled frames that pose is trained on
 LABELS = (10, 25, 50)
 POSE = 'mean error on frames never used, px'
+READ = 'mean error of a linear reading, px'
 BITS = 'bits per spike beyond the training part\'s rates'
 TASKS = {
     'pose_mouse': Task(
@@ -77,6 +86,14 @@ TASKS = {
     'pose_fly': Task(
         'Pose of a courting fly, 13 keypoints', POSE, 'lower', 'constant prediction', 'fly',
         _pose(FLY), LABELS,
+    ),
+    'readout_mouse': Task(
+        'Keypoints of a running mouse, read from frozen patch tokens', READ, 'lower',
+        'constant prediction', 'mouse', _readout(MOUSE), LABELS,
+    ),
+    'readout_fly': Task(
+        'Keypoints of a courting fly, read from frozen patch tokens', READ, 'lower',
+        'constant prediction', 'fly', _readout(FLY), LABELS,
     ),
     'segmentation_fly': Task(
         'Behaviour of a courting fly, 3 classes', 'macro-F1 on held-out blocks', 'higher',
