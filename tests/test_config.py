@@ -116,6 +116,7 @@ VARIANTS = {
     'linear_projection': {'loss.projection_layers': 1},
     'learned_temperature': {'loss.learn_temperature': True},
     'strong_contrast': {'loss.contrastive_weight': 1.0},
+    'norm_pix': {'loss.norm_pix_loss': True},
 }
 
 

@@ -26,6 +26,7 @@ BACKBONES = {
     'vit_c': 'ViT-C',
     'beast': 'BEAST',
     'strong_contrast': 'BEAST, λ = 1',
+    'norm_pix': 'BEAST, normalised patches',
     'vic_mae': 'BEAST, positives from anywhere',
     'random_anchors': 'BEAST, random anchors',
 }

@@ -4,7 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-_PALETTE = ('#6B6B6B', '#E69F00', '#009E73', '#0072B2', '#CC79A7', '#D55E00')
+_PALETTE = (
+    '#6B6B6B', '#E69F00', '#009E73', '#0072B2', '#56B4E9', '#CC79A7', '#D55E00', '#7A4B1E',
+)
 
 
 def task_figure(

@@ -114,6 +114,7 @@ def test_backbones_differ_in_their_variant_alone() -> None:
         'vic_mae': ('pairs', 'positive', 'anywhere'),
         'random_anchors': ('anchors', 'strategy', 'random'),
         'strong_contrast': ('loss', 'contrastive_weight', 1),
+        'norm_pix': ('loss', 'norm_pix_loss', True),
     }.items():
         variant = settings(name, 3, BUDGETS['night'])
         assert getattr(getattr(variant, section), key) == value
@@ -123,16 +124,16 @@ def test_backbones_differ_in_their_variant_alone() -> None:
 
 def test_tables_and_figures_of_an_unfinished_run(tmp_path: Path) -> None:
     cells = plan(list(TASKS), list(BACKBONES), 2)
-    assert len(set(cells)) == 2 * 7 * (4 * 3 + 3 * 1)
+    assert len(set(cells)) == 2 * 8 * (4 * 3 + 3 * 1)
     assert write_summary(tmp_path).empty
-    for number, cell in enumerate(cells[:110]):
+    for number, cell in enumerate(cells[:140]):
         file = result_file(tmp_path, cell)
         file.parent.mkdir(exist_ok=True)
         file.write_text(json.dumps({
-            **vars(cell), 'seconds': 1.0, 'scores': {'score': number / 110, 'reference': 0.5},
+            **vars(cell), 'seconds': 1.0, 'scores': {'score': number / 140, 'reference': 0.5},
         }))
     summary = write_summary(tmp_path)
-    assert summary['seeds'].sum() == len(pd.read_csv(tmp_path / 'results.csv')) == 110
+    assert summary['seeds'].sum() == len(pd.read_csv(tmp_path / 'results.csv')) == 140
     assert summary['task'].unique().tolist() == list(TASKS)
     figures = sorted(path.name for path in (tmp_path / 'figures').iterdir())
     assert figures == sorted(f'{name}.png' for name in TASKS)
