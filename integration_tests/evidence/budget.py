@@ -35,6 +35,9 @@ BUDGETS = {
     'smoke': Budget(128, 12, 1, 4, segmentation_epochs=2, encoding_bins=2400),
     'short': Budget(128, 150, 40, 600),
     'night': Budget(128, 400, 100, 600),
+    # an hour of one core for each pretraining on two videos: some 10,000 steps, where `short` is
+    # a few hundred
+    'hour': Budget(128, 1000, 320, 600),
 }
 
 

@@ -8,5 +8,6 @@ MOUSE, FLY, REACH = DATA / 'mirror_mouse', DATA / 'fly_courtship', DATA / 'm1_re
 RECORDINGS = {
     'mouse': [MOUSE / 'videos' / 'test_vid.mp4'],
     'fly': [FLY / 'videos' / 'fly_pair.mp4', FLY / 'crops' / 'male.mp4'],
+    'crops': [FLY / 'crops' / 'male.mp4', FLY / 'crops' / 'female.mp4'],
     'reach': [REACH / 'hand.mp4'],
 }

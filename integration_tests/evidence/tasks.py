@@ -87,6 +87,10 @@ TASKS = {
         'Pose of a courting fly, 13 keypoints', POSE, 'lower', 'constant prediction', 'fly',
         _pose(FLY), LABELS,
     ),
+    'pose_crops': Task(
+        'Pose of a courting fly, pretrained on crops of both flies', POSE, 'lower',
+        'constant prediction', 'crops', _pose(FLY), LABELS,
+    ),
     'readout_mouse': Task(
         'Keypoints of a running mouse, read from frozen patch tokens', READ, 'lower',
         'constant prediction', 'mouse', _readout(MOUSE), LABELS,
@@ -94,6 +98,10 @@ TASKS = {
     'readout_fly': Task(
         'Keypoints of a courting fly, read from frozen patch tokens', READ, 'lower',
         'constant prediction', 'fly', _readout(FLY), LABELS,
+    ),
+    'readout_crops': Task(
+        'Keypoints of a courting fly, frozen, pretrained on crops of both', READ, 'lower',
+        'constant prediction', 'crops', _readout(FLY), LABELS,
     ),
     'segmentation_fly': Task(
         'Behaviour of a courting fly, 3 classes', 'macro-F1 on held-out blocks', 'higher',
