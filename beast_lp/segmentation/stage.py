@@ -170,8 +170,8 @@ def run_training(
         open_source: from the name of what makes the features to it.
 
     Raises:
-        BeastError: if the directory holds a finished run or one with other settings, or labels or
-            features cannot be used.
+        BeastError: if the directory holds a finished run or one with other settings or labels, or
+            labels or features cannot be used.
     """
     files = SegmentationFiles(output_dir)
     check_output_dir(files, config, inputs)
@@ -286,6 +286,7 @@ def _training_data(
         [session.features for session in sessions],
         [own.target[session.frame] for session, own in zip(sessions, labels, strict=True)],
         [fold.train[session.name][session.frame] for session in sessions],
+        [f'{session.name}: {session.made_by}' for session in sessions],
     )
 
 
