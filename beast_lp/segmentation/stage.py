@@ -179,9 +179,6 @@ def run_training(
     with only_writer(output_dir / '.lock', 'this segmentation run'):
         label_files = find_label_files(inputs.videos, inputs.labels)
         scored = [video for video in inputs.videos if video in label_files]
-        for video in inputs.videos:
-            if video not in label_files:
-                logger.info(f'beast: {video.name} has no labels and is left out of training')
         held_out = [name for name, video in zip(store_names(scored), scored, strict=True)
                     if video in inputs.held_out]
         source = feature_source(config, inputs.source, open_source)
