@@ -39,6 +39,12 @@ class SplitConfig:
         check_range(f'{path}.every', self.every, 2)
         check_range(f'{path}.gap_frames', self.gap_frames, 0)
         check_range(f'{path}.folds', self.folds, 2)
+        if self.test_videos and self.by != 'video':
+            raise BeastError(
+                f'{path}.test_videos is for {path}.by=video, found {path}.by={self.by}, which '
+                f'would train on these videos; set {path}.by=video to hold them out, or '
+                f'{path}.test_videos=null'
+            )
 
 
 @dataclass

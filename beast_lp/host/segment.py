@@ -204,7 +204,7 @@ def _config_videos(
 ) -> tuple[list[Path], list[Path]]:
     """Return all videos that a config names, and those of them that are test videos."""
     paths = video_sources(cfg, config.videos, 'beast.segmentation.videos')
-    if config.split.by != 'video' or not config.split.test_videos:
+    if not config.split.test_videos:
         return find_videos(paths), []
     test_paths = paths_from(data_dir(cfg), config.split.test_videos)
     # a link and its target are one video: under two names it would be both trained and scored on
