@@ -85,6 +85,20 @@ def test_an_interrupted_ensemble_is_not_gone_on_with_on_other_labels(
     assert len(_train(inputs, out, _config()).history) == 2
 
 
+def test_a_run_knows_the_videos_that_it_was_trained_on(inputs: Inputs, tmp_path: Path) -> None:
+    outcome = _train(inputs, tmp_path / 'run', _config())
+    (held_out,) = {part.video for part in outcome.held_out}
+    trained = load_trained(tmp_path / 'run', lambda name: pytest.fail('opened a source'))
+    seen = {video.stem for video in inputs.videos if trained.has_seen(video)}
+    assert seen == {'a', 'b', 'c'} - {held_out}
+    # of blocks of frames, some are learned in every video
+    blocks = replace(_config().split, by='block', block_frames=3, every=2, gap_frames=0)
+    _train(inputs, tmp_path / 'blocks', _config(split=blocks))
+    trained = load_trained(tmp_path / 'blocks', lambda name: pytest.fail('opened a source'))
+    copy = inputs.videos[0].rename(tmp_path / 'moved.mp4')
+    assert trained.has_seen(copy) and not trained.has_seen(inputs.videos[3])
+
+
 def test_an_unfinished_run_with_other_settings_is_not_continued(tmp_path: Path) -> None:
     files, config = SegmentationFiles(tmp_path), SegmentationConfig()
     check_output_dir(files, config, INPUTS)
@@ -104,7 +118,7 @@ def test_an_unfinished_run_with_other_settings_is_not_continued(tmp_path: Path) 
 def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Path) -> None:
     path = SegmentationFiles(tmp_path).model
     description = Description(
-        ('walk', 'rest'), (4, 3), 'x', None, 'weights', (('fold_0', 0), ('fold_0', 1))
+        ('walk', 'rest'), (4, 3), 'x', None, 'weights', (('fold_0', 0), ('fold_0', 1)), ('key',)
     )
     path.write_text(description.to_json())
     assert Description.read(path) == description
