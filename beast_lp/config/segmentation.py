@@ -122,7 +122,7 @@ class DecodingConfig:
 class SegmentationConfig:
     """The `beast.segmentation` section."""
 
-    # a folder of <video_stem>.csv files (or .tsv), or one BORIS table of all videos
+    # a folder of <video_stem>.csv files (or .tsv), or one BORIS table, of the videos that it names
     labels: str = 'behavior'
     label_format: str = 'auto'
     classes: Optional[list[str]] = None
