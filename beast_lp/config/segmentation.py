@@ -39,6 +39,12 @@ class SplitConfig:
         check_range(f'{path}.every', self.every, 2)
         check_range(f'{path}.gap_frames', self.gap_frames, 0)
         check_range(f'{path}.folds', self.folds, 2)
+        if self.test_videos and self.by != 'video':
+            raise BeastError(
+                f'{path}.test_videos is for {path}.by=video, found {path}.by={self.by}, which '
+                f'would train on these videos; set {path}.by=video to hold them out, or '
+                f'{path}.test_videos=null'
+            )
 
 
 @dataclass
@@ -116,7 +122,7 @@ class DecodingConfig:
 class SegmentationConfig:
     """The `beast.segmentation` section."""
 
-    # a folder of <video_stem>.csv files (or .tsv), or one BORIS table of all videos
+    # a folder of <video_stem>.csv files (or .tsv), or one BORIS table, of the videos that it names
     labels: str = 'behavior'
     label_format: str = 'auto'
     classes: Optional[list[str]] = None

@@ -1,6 +1,7 @@
 """Action segmentation as a host user meets it: from a pose config to models, scores, predictions.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ import pandas as pd
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import SegmentationConfig, parse_config
+from beast_lp.errors import BeastError
 from beast_lp.host.compose import data_dir, path_from, paths_from, video_sources
 from beast_lp.host.hook import START_DIR
 from beast_lp.host.pose import absolute_path
@@ -41,6 +43,8 @@ from beast_lp.segmentation.stage import (
     run_training,
 )
 from beast_lp.video.read import find_videos
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # settings of the videos at hand, their labels and what is made of probabilities
 _OF_USE = (
@@ -108,18 +112,42 @@ def evaluate(
 ) -> Outcome:
     """Score trained models on videos that they were not trained on, and draw the report.
 
+    Args:
+        cfg: the pose config.
+        model_dir: of a finished training run.
+        output_dir: new, or that of the same command, which was interrupted.
+        videos: files or folders; without them, the config's.
+
     Raises:
-        BeastError: for anything that the user can mend.
+        BeastError: for anything that the user can mend; if the config names none but videos that
+            were trained on, that too.
     """
     trained, inputs, found = _open(cfg, model_dir, videos)
     files = find_label_files(found, inputs.labels)
     found = [video for video in found if video in files]
+    _check_unseen(trained, found, bool(videos))
     with claimed(output_dir, {'action': 'evaluate', 'model_dir': str(model_dir)}):
         sessions = _sessions(trained, inputs, found, output_dir)
         _, labels = load_labels(sessions, files, trained.config, trained.classes)
         outcome = run_evaluation(trained, sessions, labels, output_dir)
         write_segmentation_report(output_dir, outcome, trained.config.decoding)
     return outcome
+
+
+def _check_unseen(trained: Trained, videos: Sequence[Path], chosen: bool) -> None:
+    """Warn of videos that were trained on, and refuse them where nobody chose them."""
+    seen = [video.name for video in videos if trained.has_seen(video)]
+    if len(seen) == len(videos) and not chosen:
+        raise BeastError(
+            f'the model in {trained.directory} was trained on frames of every video of the config '
+            f'that has labels ({len(seen)} in all), so that scores there would say little about '
+            'new videos; give others with --videos'
+        )
+    if seen:
+        logger.warning(
+            f'beast: the model in {trained.directory} was trained on frames of {", ".join(seen)}, '
+            'so that its scores there say little about new videos; give others with --videos'
+        )
 
 
 def _open(
@@ -204,7 +232,7 @@ def _config_videos(
 ) -> tuple[list[Path], list[Path]]:
     """Return all videos that a config names, and those of them that are test videos."""
     paths = video_sources(cfg, config.videos, 'beast.segmentation.videos')
-    if config.split.by != 'video' or not config.split.test_videos:
+    if not config.split.test_videos:
         return find_videos(paths), []
     test_paths = paths_from(data_dir(cfg), config.split.test_videos)
     # a link and its target are one video: under two names it would be both trained and scored on

@@ -94,12 +94,12 @@ def _score_sections(scores: Scores) -> dict[str, Section]:
     best = scores.summary.iloc[-1]
     return {
         'scores': Section(
-            'Scores on held-out frames',
+            'Scores',
             f'macro-F1 of the ensemble: {best["macro_f1"]:.3f} over {best["frames"]} scored '
-            'frames. Macro-F1 is the mean F1 of the behaviours, common and rare alike; background '
-            'and classes without scored frames do not count. Switches are changes per 1000 '
-            'frames: many more predicted than scored ones call for smoothing '
-            '(beast.segmentation.decoding).',
+            'frames. Macro-F1 is the mean F1 of the behaviours, common and rare alike; bout_f1 is '
+            'that of their bouts. In both, background and classes without scored frames do not '
+            'count. Switches are changes per 1000 frames: many more predicted than scored ones '
+            'call for smoothing (beast.segmentation.decoding).',
             table=scores.summary, marked_rows=frozenset({len(scores.summary) - 1}),
         ),
         'classes': Section(

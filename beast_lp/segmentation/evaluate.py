@@ -47,7 +47,8 @@ class Scores:
 
     Attributes:
         summary: one row per model and one for the ensemble: `macro_f1`, `accuracy`, `bout_f1` (at
-            50 % overlap), `calibration_error`, switches and bout lengths, `frames`.
+            50 % overlap), `calibration_error`, switches and bout lengths, `frames`. Both averages
+            are over the behaviours that have scored frames.
         classes: of the ensemble, per class, frames and bouts.
         confusion: counts; rows are what was scored.
         calibration: of the ensemble, per bin of confidence.

@@ -1,5 +1,6 @@
 """The label files of a project's videos, in terms of its classes."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from beast_lp.segmentation.labels import (
     Labels,
     check_length,
     class_list,
+    coded_videos,
     events_to_labels,
     read_boris,
     read_one_hot,
@@ -17,30 +19,59 @@ from beast_lp.segmentation.labels import (
 )
 from beast_lp.segmentation.sessions import Session, check_stems
 
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
 
 def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
-    """Return the label file of every video that has one.
+    """Return the label file of every video that has one, and log which have none.
 
     Args:
         videos: files.
-        labels: a folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table for all.
+        labels: a folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table, of which
+            those videos have labels whose names are in its column of media files. Nobody need
+            have looked at the others, so that they are not background.
 
     Raises:
         BeastError: if there is none at all, or two videos would share their labels.
     """
     if labels.is_file():
-        check_stems(videos, f'the rows of {labels}')
-        return dict.fromkeys(videos, labels)
-    found = {
-        video: path for video in videos for suffix in ('.tsv', '.csv')
-        if (path := labels / f'{video.stem}{suffix}').is_file()
-    }
+        found = dict.fromkeys(_in_table(videos, labels), labels)
+    else:
+        found = {
+            video: path for video in videos for suffix in ('.tsv', '.csv')
+            if (path := labels / f'{video.stem}{suffix}').is_file()
+        }
+        if not found:
+            raise BeastError(
+                f'no label file in {labels} belongs to a video: looked for '
+                f'{videos[0].stem}.csv (or .tsv) and the like; set beast.segmentation.labels'
+            )
+    check_stems(list(found), f'labels in {labels}')
+    for video in videos:
+        if video not in found:
+            logger.info(f'beast: {video.name} has no labels and is left out')
+    return found
+
+
+def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
+    """Return the videos that one file has labels of."""
+    coded = coded_videos(table) if _looks_like_events(table) else None
+    if coded is None:
+        if len(videos) > 1:
+            raise BeastError(
+                f'{table} does not name the videos that its labels belong to (no column Media '
+                f'file name), but there are {len(videos)} videos; export events from BORIS with '
+                'that column, or give one file <video_stem>.csv per video and their folder as '
+                'beast.segmentation.labels'
+            )
+        return list(videos)
+    found = [video for video in videos if video.stem in coded]
     if not found:
         raise BeastError(
-            f'no label file in {labels} belongs to a video: looked for '
-            f'{videos[0].stem}.csv (or .tsv) and the like; set beast.segmentation.labels'
+            f'{table} has labels of {", ".join(coded[:3]) or "no video"}, but of none of the '
+            f'videos (looked for {videos[0].stem}); name the media files in BORIS as the videos '
+            'are named, or set beast.segmentation.labels'
         )
-    check_stems(list(found), f'a label file in {labels}')
     return found
 
 

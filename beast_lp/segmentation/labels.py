@@ -141,10 +141,9 @@ def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event
         BeastError: if it is not such a table, a cell is empty, or a START has no STOP.
     """
     table = _event_table(path)
-    media = _column(table, _MEDIA)
-    if media is not None:
-        stems = table[media].astype(str).map(lambda name: Path(name.replace('\\', '/')).stem)
-        table = table.loc[stems == video]
+    stems = _media_stems(table)
+    if stems is not None:
+        table = table.loc[[stem == video for stem in stems]]
     if subject is not None and 'Subject' in table:
         table = table.loc[table['Subject'].astype(str) == subject]
     if (table['Behavior'].str.strip() == '').any():
@@ -165,6 +164,22 @@ def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event
             f'({backwards.start:g} s); correct it in BORIS and export again'
         )
     return sorted(events, key=lambda event: event.start)
+
+
+def coded_videos(path: Path) -> tuple[str, ...] | None:
+    """Name the videos that a BORIS table has events of.
+
+    Args:
+        path: as for `read_boris`.
+
+    Returns:
+        names of the video files without suffix, or None where the table names no media files.
+
+    Raises:
+        BeastError: if it is not such a table.
+    """
+    stems = _media_stems(_event_table(path))
+    return None if stems is None else tuple(dict.fromkeys(stems))
 
 
 def events_to_labels(
@@ -230,6 +245,13 @@ def _event_table(path: Path) -> pd.DataFrame:
         f'{path} is no BORIS event table: no line of it names a column Behavior; use '
         '"Export events" in BORIS, tabular or aggregated, as CSV or TSV'
     )
+
+
+def _media_stems(table: pd.DataFrame) -> list[str] | None:
+    media = _column(table, _MEDIA)
+    if media is None:
+        return None
+    return [Path(name.replace('\\', '/')).stem for name in table[media].astype(str)]
 
 
 def _separator(line: str) -> str:

@@ -143,7 +143,8 @@ def bout_scores(
 
     Returns:
         one row per class: `class`, `scored_bouts`, `predicted_bouts`, and `f1@<overlap in
-        percent>` for each overlap, NaN for a class without bouts.
+        percent>` for each overlap. As in `per_class`, a class that was not scored has NaN, so that
+        frames and bouts are averaged over the same classes.
     """
     right = np.zeros((len(overlaps), len(classes)), dtype=int)
     scored, guessed = np.zeros(len(classes), dtype=int), np.zeros(len(classes), dtype=int)
@@ -155,10 +156,9 @@ def bout_scores(
         for row, overlap in enumerate(overlaps):
             for label, count in _matches(truth, guess, overlap).items():
                 right[row, label] += count
-    both = scored + guessed
+    both = np.maximum(scored + guessed, 1)
     columns = {
-        f'f1@{round(100 * overlap)}': np.where(both > 0, 2 * right[row] / np.maximum(both, 1),
-                                               np.nan)
+        f'f1@{round(100 * overlap)}': np.where(scored > 0, 2 * right[row] / both, np.nan)
         for row, overlap in enumerate(overlaps)
     }
     return pd.DataFrame({

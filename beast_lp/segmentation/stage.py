@@ -51,6 +51,7 @@ from beast_lp.segmentation.train import (
 )
 from beast_lp.segmentation.windows import Features
 from beast_lp.video.files import finished_file, only_writer
+from beast_lp.video.identity import source_key
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -102,6 +103,8 @@ class Description:
         source_hash: of its weights.
         made_by: as in `Session`.
         members: fold and number of every model.
+        trained_on: keys of the content of all videos of which any model has learned a frame; a
+            run of before this was recorded has none.
     """
 
     classes: tuple[str, ...]
@@ -110,6 +113,7 @@ class Description:
     source_hash: str | None
     made_by: str
     members: tuple[tuple[str, int], ...]
+    trained_on: tuple[str, ...] = ()
 
     def to_json(self) -> str:
         """Write the fields as JSON."""
@@ -126,6 +130,7 @@ class Description:
             values: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
             values['classes'], values['shape'] = tuple(values['classes']), tuple(values['shape'])
             values['members'] = tuple((fold, int(number)) for fold, number in values['members'])
+            values['trained_on'] = tuple(values.get('trained_on', ()))
             return Description(**values)
         except (ValueError, TypeError, KeyError) as error:
             raise BeastError(
@@ -170,8 +175,8 @@ def run_training(
         open_source: from the name of what makes the features to it.
 
     Raises:
-        BeastError: if the directory holds a finished run or one with other settings, or labels or
-            features cannot be used.
+        BeastError: if the directory holds a finished run or one with other settings or labels, or
+            labels or features cannot be used.
     """
     files = SegmentationFiles(output_dir)
     check_output_dir(files, config, inputs)
@@ -179,9 +184,6 @@ def run_training(
     with only_writer(output_dir / '.lock', 'this segmentation run'):
         label_files = find_label_files(inputs.videos, inputs.labels)
         scored = [video for video in inputs.videos if video in label_files]
-        for video in inputs.videos:
-            if video not in label_files:
-                logger.info(f'beast: {video.name} has no labels and is left out of training')
         held_out = [name for name, video in zip(store_names(scored), scored, strict=True)
                     if video in inputs.held_out]
         source = feature_source(config, inputs.source, open_source)
@@ -210,6 +212,8 @@ def run_training(
             source.hash if source else None, sessions[0].made_by,
             tuple((fold.name, number) for fold in folds
                   for number in range(config.fitting.ensemble)),
+            tuple(source_key(session.video, None) for session in sessions
+                  if any(fold.train[session.name].any() for fold in folds)),
         )
         with finished_file(files.model) as part:
             part.write_text(description.to_json(), encoding='utf-8')
@@ -286,6 +290,7 @@ def _training_data(
         [session.features for session in sessions],
         [own.target[session.frame] for session, own in zip(sessions, labels, strict=True)],
         [fold.train[session.name][session.frame] for session in sessions],
+        [f'{session.name}: {session.made_by}' for session in sessions],
     )
 
 
@@ -387,7 +392,7 @@ def _write_outcome(outcome: Outcome, directory: Path) -> None:
 
 @dataclass(frozen=True)
 class Trained:
-    """The result of a training run, ready to predict."""
+    """The result of a training run, ready to predict; `trained_on` as in `Description`."""
 
     directory: Path
     config: SegmentationConfig
@@ -395,6 +400,15 @@ class Trained:
     models: list[Segmenter]
     source: Source | None
     made_by: str
+    trained_on: tuple[str, ...]
+
+    def has_seen(self, video: Path) -> bool:
+        """Say whether a model has learned any frame of a video, wherever that was.
+
+        Raises:
+            VideoError: if the video cannot be read.
+        """
+        return source_key(video, None) in self.trained_on
 
 
 def load_trained(directory: Path, open_source: OpenSource) -> Trained:
@@ -433,7 +447,8 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         )
         models.append(model.to('cuda' if torch.cuda.is_available() else 'cpu').eval())
     return Trained(
-        directory, config, description.classes, models, source, description.made_by
+        directory, config, description.classes, models, source, description.made_by,
+        description.trained_on,
     )
 
 
@@ -466,7 +481,13 @@ def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.nd
 def run_evaluation(
     trained: Trained, sessions: Sequence[Session], labels: Sequence[Labels], output_dir: Path,
 ) -> Outcome:
-    """Score trained models on all frames of other videos.
+    """Score trained models on all frames of videos; the summary says which they were trained on.
+
+    Args:
+        trained: the models.
+        sessions: the videos.
+        labels: of each of them.
+        output_dir: of the tables.
 
     Raises:
         BeastError: if no frame is scored.
@@ -481,11 +502,14 @@ def run_evaluation(
             'all frames of these videos are unscored, so there is nothing to compare with; give '
             'videos with labels'
         )
+    seen = [session.name for session in sessions if trained.has_seen(session.video)]
     outcome = Outcome(
         trained.classes, evaluate(parts, trained.classes, trained.config.decoding), parts,
         pd.DataFrame(), {
             'model': str(trained.directory),
             'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
+            **({'trained on': f'frames of {", ".join(seen)}, so that the scores there say little '
+                'about new videos'} if seen else {}),
             'members': str(len(trained.models)), 'decoding': trained.config.decoding.method,
         },
     )

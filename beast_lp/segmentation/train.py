@@ -1,5 +1,6 @@
 """Training one model on the features of scored videos; resumable, the same for the same seed."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ from beast_lp.segmentation.windows import (
     training_windows,
 )
 from beast_lp.video.files import finished_file
+from beast_lp.video.identity import digest
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -49,11 +51,14 @@ class TrainingData:
         features: rows of stored frames, memory-mapped.
         target: class of each row, `UNSCORED` where there is none.
         train: rows that may be looked at at all; what is held out, and the gaps, are false.
+        origin: name of the video and what made its features, by which an interrupted run knows
+            them again; empty where there is no such run.
     """
 
     features: Sequence[Features]
     target: Sequence[Int[np.ndarray, ' frames']]
     train: Sequence[Bool[np.ndarray, ' frames']]
+    origin: Sequence[str] = ()
 
     def counts(self, classes: int) -> Int[np.ndarray, ' classes']:
         """Return the scored training frames of each class."""
@@ -61,6 +66,15 @@ class TrainingData:
             [target[mask] for target, mask in zip(self.target, self.train, strict=True)]
         )
         return np.bincount(labels[labels != UNSCORED], minlength=classes)
+
+    def key(self, classes: Sequence[str]) -> str:
+        """Return what differs as soon as videos, labels, classes or what is held out do."""
+        shapes = [features.shape for features in self.features]
+        content = digest(json.dumps([list(classes), list(self.origin), shapes]).encode())
+        for target, mask in zip(self.target, self.train, strict=True):
+            content.update(target.astype(np.int64).tobytes())
+            content.update(mask.astype(bool).tobytes())
+        return content.hexdigest()
 
 
 def check_training_labels(data: TrainingData, classes: Sequence[str]) -> None:
@@ -114,7 +128,7 @@ def train_segmenter(
 
     Raises:
         BeastError: if the loss is no longer a number, a class is missing, or the checkpoint is of
-            another run.
+            another run, be it of other labels.
     """
     check_training_labels(data, classes)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -124,7 +138,8 @@ def train_segmenter(
     if settings.class_weights == 'balanced':
         weights = class_weights(torch.from_numpy(data.counts(len(classes)))).to(device)
     optimizer, schedule = _optimizer(model, settings)
-    history, first = _resume(checkpoint, model, optimizer, settings, seed)
+    identity = _identity(settings, seed, data, classes)
+    history, first = _resume(checkpoint, model, optimizer, identity, settings.epochs)
     saved_at = time.monotonic()
     epochs = tqdm(range(first, settings.epochs), name, initial=first, total=settings.epochs)
     for epoch in epochs:
@@ -143,7 +158,7 @@ def train_segmenter(
         epochs.set_postfix(loss=f'{loss:.3f}', accuracy=f'{accuracy:.3f}')
         last = epoch + 1 == settings.epochs
         if last or time.monotonic() - saved_at >= settings.checkpoint_minutes * 60:
-            _save(checkpoint, model, optimizer, history, settings, seed)
+            _save(checkpoint, model, optimizer, history, identity)
             saved_at = time.monotonic()
     model.eval()
     return history
@@ -285,40 +300,43 @@ def _optimizer(
 
 
 def _resume(
-    checkpoint: Path, model: Segmenter, optimizer: torch.optim.Optimizer, settings: FittingConfig,
-    seed: int,
+    checkpoint: Path, model: Segmenter, optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any], epochs: int,
 ) -> tuple[list[dict[str, float]], int]:
     """Load a checkpoint, if there is one; return the history and the next epoch."""
     if not checkpoint.exists():
         return [], 0
     state: dict[str, Any] = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    if state['settings'] != _identity(settings, seed):
+    if state['settings'] != identity:
         raise BeastError(
-            f'{checkpoint.parent} holds an unfinished run with other settings; restore them to '
-            'continue it, or give another --output_dir'
+            f'{checkpoint.parent} holds an unfinished run with other settings or labels: a label '
+            'file, a video or what made the features was added, removed or changed since; restore '
+            'it to continue the run, or give another --output_dir to train on what is there now'
         )
     model.load_state_dict(state['model'])
     optimizer.load_state_dict(state['optimizer'])
     history = state['history']
-    if len(history) < settings.epochs:
-        logger.info(f'beast: continuing after epoch {len(history)} of {settings.epochs}')
+    if len(history) < epochs:
+        logger.info(f'beast: continuing after epoch {len(history)} of {epochs}')
     return history, len(history)
 
 
 def _save(
     checkpoint: Path, model: Segmenter, optimizer: torch.optim.Optimizer,
-    history: list[dict[str, float]], settings: FittingConfig, seed: int,
+    history: list[dict[str, float]], identity: dict[str, Any],
 ) -> None:
     with finished_file(checkpoint) as part:
         torch.save({
             'model': model.state_dict(), 'optimizer': optimizer.state_dict(), 'history': history,
-            'settings': _identity(settings, seed),
+            'settings': identity,
         }, part)
 
 
-def _identity(settings: FittingConfig, seed: int) -> dict[str, Any]:
+def _identity(
+    settings: FittingConfig, seed: int, data: TrainingData, classes: Sequence[str],
+) -> dict[str, Any]:
     """Return what makes two trainings the same."""
     values = asdict(settings)
     for name in ('checkpoint_minutes', 'ensemble'):
         del values[name]
-    return {**values, 'seed': seed}
+    return {**values, 'seed': seed, 'data': data.key(classes)}

@@ -43,8 +43,9 @@ def project(write_video: WriteVideo, tmp_path: Path) -> DictConfig:
 
 
 def test_a_backbone_of_the_host_is_segmented_over_folds(
-    resnet_cache: dict[str, torch.Tensor], project: DictConfig, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    resnet_cache: dict[str, torch.Tensor], project: DictConfig, write_video: WriteVideo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
 ) -> None:
     outcome = segment.train(project, tmp_path / 'run')
     # every video is held out once, and of every frame there is a prediction
@@ -94,6 +95,21 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     scored = segment.evaluate(viterbi, tmp_path / 'run', tmp_path / 'scored', videos)
     assert scored.summary['decoding'] == 'viterbi'
     assert sorted(part.video for part in scored.held_out) == ['a', 'b']
+    # each was held out from one of the models only
+    assert scored.summary['trained on'].startswith('frames of a, b, so that')
+    assert 'was trained on frames of a.mp4, b.mp4, so that its scores' in caplog.text
+    with pytest.raises(BeastError, match=r'every video .* .3 in all.* give others with --videos'):
+        segment.evaluate(project, tmp_path / 'run', tmp_path / 'all')
+    assert not (tmp_path / 'all').exists()
+    new, bright = tmp_path / 'new.mp4', np.arange(FRAMES) < 2
+    write_video(new.name, [np.full((32, 32, 3), 200 * b, np.uint8) for b in bright])
+    (tmp_path / 'labels' / 'new.csv').write_bytes((tmp_path / 'labels' / 'a.csv').read_bytes())
+    caplog.clear()
+    scored = segment.evaluate(project, tmp_path / 'run', tmp_path / 'new', [new])
+    assert 'trained on' not in scored.summary and 'was trained on' not in caplog.text
+    project.beast.segmentation.videos = [str(new), *project.beast.segmentation.videos]
+    scored = segment.evaluate(project, tmp_path / 'run', tmp_path / 'all')
+    assert scored.summary['trained on'].startswith('frames of a, b, c, so that')
 
     # the cache now holds other weights
     file = next((tmp_path / 'hub' / 'checkpoints').iterdir())

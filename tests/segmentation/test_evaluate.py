@@ -42,6 +42,17 @@ def test_background_counts_in_no_average() -> None:
     assert found['macro_f1'].iloc[-1] == pytest.approx(expected)
 
 
+def test_a_behaviour_that_was_not_scored_counts_in_no_average() -> None:
+    target = np.repeat([0, 1, 0], 50)
+    predicted = target.copy()
+    predicted[70:72] = 2
+    parts = held_out_parts('a', np.ones(150, dtype=bool), target, np.eye(3)[predicted][None])
+    found = evaluate(parts, ('rest', 'walk', 'groom'), DecodingConfig()).summary.iloc[-1]
+    assert found['macro_f1'] == pytest.approx((1 + 2 * 48 / 98) / 2)
+    # the two frames part the bout of walking, one piece of which still finds it
+    assert found['bout_f1'] == pytest.approx((1 + 2 / 3) / 2)
+
+
 def test_smoothing_makes_fewer_switches() -> None:
     target = np.repeat([0, 1, 2, 1], 50)
     parts = held_out_parts(

@@ -126,6 +126,31 @@ def test_a_killed_run_ends_with_the_same_weights(
         train('killed')
 
 
+def test_a_model_of_other_labels_is_not_gone_on_with(tmp_path: Path) -> None:
+    data, settings = _data(100), replace(SETTINGS, epochs=1)
+    data = replace(data, origin=['a: weights x'])
+    _train(data, tmp_path, settings)
+    # finished, so that nothing is computed
+    _train(replace(data, target=[data.target[0].copy()]), tmp_path, settings)
+    corrected = np.where(np.arange(100) == 5, (data.target[0] + 1) % 3, data.target[0])
+    mask = np.arange(100) < 90
+    changed = (
+        replace(data, target=[corrected]), replace(data, train=[mask]),
+        replace(data, origin=['b: weights x']),
+        # one more video, all of it held out
+        TrainingData([*data.features] * 2, [*data.target] * 2, [data.train[0], ~data.train[0]]),
+    )
+    for other in changed:
+        with pytest.raises(BeastError, match=r'other settings or labels: .*another --output_dir'):
+            _train(other, tmp_path, settings)
+    # a class more: the weights themselves would not fit
+    wider = _data(100)
+    wider.target[0][:10] = 3
+    model = build_segmenter(wider.features[0], 4, HEAD, seed=1)
+    with pytest.raises(BeastError, match='other settings or labels'):
+        train_segmenter(model, wider, (*CLASSES, 'rear'), settings, 1, tmp_path / 'last.ckpt')
+
+
 def test_the_statistics_are_those_of_the_training_frames() -> None:
     data = _data(300)
     mask = np.zeros(300, dtype=bool)
