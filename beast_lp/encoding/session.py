@@ -48,7 +48,7 @@ class Session:
         names: of the neurons.
         regions: of the neurons, empty where unknown.
         features: by source; the leading components, where there are many.
-        notes: sentences about what was left out.
+        notes: sentences about what was left out, and what was taken for granted.
     """
 
     name: str
@@ -97,8 +97,8 @@ def prepare_session(
     Raises:
         BeastError: if the clocks, the split or the neurons leave nothing to work on.
     """
-    notes: list[str] = []
-    times = _times(name, activity, features, config)
+    times, note = _times(name, activity, features, config)
+    notes = [note] if note else []
     camera = float(times[0]), float(times[-1])
     trials = bool(config.trials.events)
     width = config.bin_ms / 1000
@@ -198,7 +198,7 @@ def fast_enough(
 
 def _times(
     name: str, activity: Activity, features: Mapping[str, FrameFeatures], config: EncodingConfig,
-) -> Float[np.ndarray, ' frames']:
+) -> tuple[Float[np.ndarray, ' frames'], str]:
     lengths = {source: item.frames_in_video for source, item in features.items()}
     if len(set(lengths.values())) > 1:
         found = ', '.join(f'{source} {length}' for source, length in lengths.items())

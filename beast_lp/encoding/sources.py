@@ -192,7 +192,7 @@ def check_one_backbone(source: Source, hashes: dict[str, str]) -> None:
 def frame_times(
     session: str, activity: Activity, features: Sequence[FrameFeatures],
     camera_times: Path | None, offset: float,
-) -> Float[np.ndarray, ' frames']:
+) -> tuple[Float[np.ndarray, ' frames'], str]:
     """Find out when each frame of a session's video was taken, on the clock of the spikes.
 
     The given camera times go before those beside the counts, and these before the video's own.
@@ -205,7 +205,8 @@ def frame_times(
         offset: seconds to add.
 
     Returns:
-        one time per frame of the video.
+        one time per frame of the video, and a sentence about what may be wrong with them (empty
+        if nothing may).
 
     Raises:
         BeastError: if the times do not fit the video, or there are none at all.
@@ -213,13 +214,19 @@ def frame_times(
     frames = max(item.frames_in_video for item in features)
     if camera_times is not None:
         path = camera_times / f'{session}.npy' if camera_times.is_dir() else camera_times
-        return camera_clock(read_numbers(path, 'camera times'), frames, offset, path)
+        return camera_clock(read_numbers(path, 'camera times'), frames, offset, path), ''
     if isinstance(activity, Binned) and activity.frame_times is not None:
-        return camera_clock(activity.frame_times, frames, offset, activity.source)
+        return camera_clock(activity.frame_times, frames, offset, activity.source), ''
     for item in features:
         if item.time is not None:
             # of frames without features the time is not known, and not needed
-            return np.interp(np.arange(frames), item.frame, item.time) + offset
+            times = np.interp(np.arange(frames), item.frame, item.time) + offset
+            # whoever gave an offset has thought of the two clocks
+            return times, '' if offset else (
+                'no camera times were given, so the times in the video file were taken, as if the '
+                f'first frame had been filmed at {times[0]:g} s on the clock of the neurons; '
+                'unless it was, set beast.encoding.camera_times or clock_offset_s'
+            )
     raise BeastError(
         f'nothing says when the frames of session {session!r} were taken: keypoint files have no '
         'times; set beast.encoding.camera_times, or add the features of a store'

@@ -87,7 +87,7 @@ def test_scores_tables_and_files(
     summary = json.loads(files.summary.read_text())
     assert summary['seed'] == 0
     assert 'numpy' in summary['versions']
-    assert '1 never fire' in summary['sessions']['s1']['notes'][0]
+    assert '1 never fire' in summary['sessions']['s1']['notes'][-1]
 
     # rates of all results would fill the memory, so they are in the files alone
     held = vars(results[0].evaluation) | vars(results[0].evaluation.scores)
@@ -285,6 +285,29 @@ def test_patches_are_read_only_where_they_are(
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
+
+
+def test_the_clock_of_the_video_is_not_taken_in_silence(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = 'as if the first frame had been filmed at 0.025 s on the clock of the neurons'
+    np.save(tmp_path / 'camera.npy', simulated['times'])
+    for section, said in (
+        ({}, True), ({'clock_offset_s': 0.1}, False),
+        ({'camera_times': str(tmp_path / 'camera.npy')}, False),
+    ):
+        caplog.clear()
+        with caplog.at_level('WARNING', 'lightning_pose'):
+            (session,) = load_sessions(
+                _config(**section).encoding, 0, [('s1', spikes)], find_sources(sources))
+        assert any(words in note for note in session.notes) == said
+        assert (words in caplog.text) == said
+    with np.load(spikes) as data:
+        np.savez(tmp_path / 's1.npz', frame_times=simulated['times'], **data)
+    (session,) = load_sessions(
+        _config().encoding, 0, [('s1', tmp_path / 's1.npz')], find_sources(sources))
+    assert not any(words in note for note in session.notes)
 
 
 def test_events_named_by_nothing_make_no_trials(
