@@ -20,7 +20,7 @@ from beast_lp.encoding.align import (
 )
 from beast_lp.encoding.reduce import check_size, leading_components
 from beast_lp.encoding.samples import Samples
-from beast_lp.encoding.sources import FrameFeatures, frame_times, read_numbers
+from beast_lp.encoding.sources import FrameFeatures, frame_times, numbers_of
 from beast_lp.encoding.spikes import Activity
 from beast_lp.encoding.split import (
     TEST,
@@ -103,7 +103,7 @@ def prepare_session(
     trials = bool(config.trials.events)
     width = config.bin_ms / 1000
     if config.trials.events:
-        events = _events(Path(config.trials.events).expanduser(), name)
+        events, _ = numbers_of(Path(config.trials.events).expanduser(), name, 'event times')
         window = config.trials.window[0], config.trials.window[1]
         every = trial_bins(activity, camera, events, window, width)
         used = len(np.unique(every.group))
@@ -208,13 +208,6 @@ def _times(
         )
     camera = Path(config.camera_times).expanduser() if config.camera_times else None
     return frame_times(name, activity, list(features.values()), camera, config.clock_offset_s)
-
-
-def _events(path: Path, session: str) -> Float[np.ndarray, ' events']:
-    if path.is_dir():
-        files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
-        path = next((file for file in files if file.exists()), files[0])
-    return read_numbers(path, 'event times')
 
 
 def _split(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:

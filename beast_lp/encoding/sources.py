@@ -201,7 +201,7 @@ def frame_times(
         session: its name.
         activity: its neurons.
         features: of the session's video, from all sources.
-        camera_times: a .npy file, or a folder of <session>.npy; None for no file.
+        camera_times: as `numbers_of` takes it; None for no file.
         offset: seconds to add.
 
     Returns:
@@ -212,11 +212,19 @@ def frame_times(
         BeastError: if the times do not fit the video, or there are none at all.
     """
     frames = max(item.frames_in_video for item in features)
+    given = None
     if camera_times is not None:
-        path = camera_times / f'{session}.npy' if camera_times.is_dir() else camera_times
-        return camera_clock(read_numbers(path, 'camera times'), frames, offset, path), ''
-    if isinstance(activity, Binned) and activity.frame_times is not None:
-        return camera_clock(activity.frame_times, frames, offset, activity.source), ''
+        given = numbers_of(camera_times, session, 'camera times')
+    elif isinstance(activity, Binned) and activity.frame_times is not None:
+        given = activity.frame_times, activity.source
+    if given is not None:
+        stamps, source = given
+        surplus = len(stamps) - frames
+        return camera_clock(stamps, frames, offset, source), '' if surplus <= 0 else (
+            f'{source} holds {len(stamps)} camera times for a video of {frames} frames, and the '
+            f'last {surplus} were cut off; if frames are missing before the end of the video, the '
+            'times of all that follow are wrong'
+        )
     for item in features:
         if item.time is not None:
             # of frames without features the time is not known, and not needed
@@ -231,6 +239,46 @@ def frame_times(
         f'nothing says when the frames of session {session!r} were taken: keypoint files have no '
         'times; set beast.encoding.camera_times, or add the features of a store'
     )
+
+
+def check_one_each(path: Path, sessions: Sequence[str], what: str) -> None:
+    """Make sure that no session gets the times of another.
+
+    Args:
+        path: as `numbers_of` takes it.
+        sessions: names of all.
+        what: is in it, for the message.
+
+    Raises:
+        BeastError: if it is one file, and there are several sessions.
+    """
+    if len(sessions) > 1 and path.is_file():
+        raise BeastError(
+            f'{path} holds the {what} of one session, but there are {len(sessions)} '
+            f'({", ".join(sessions)}); give a folder that holds <session>.npy of each'
+        )
+
+
+def numbers_of(
+    path: Path, session: str, what: str,
+) -> tuple[Float[np.ndarray, ' numbers'], Path]:
+    """Read one column of numbers that belongs to a session.
+
+    Args:
+        path: a .npy or .csv file, or a folder of <session>.npy or .csv.
+        session: its name.
+        what: the numbers are, for messages.
+
+    Returns:
+        the numbers, and the file that holds them.
+
+    Raises:
+        BeastError: if it is missing or no such file.
+    """
+    if path.is_dir():
+        files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
+        path = next((file for file in files if file.exists()), files[0])
+    return read_numbers(path, what), path
 
 
 def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:

@@ -26,7 +26,13 @@ from beast_lp.encoding.evaluate import (
     save_evaluation,
 )
 from beast_lp.encoding.session import Session, prepare_session
-from beast_lp.encoding.sources import Source, check_one_backbone, find_sources, read_features
+from beast_lp.encoding.sources import (
+    Source,
+    check_one_backbone,
+    check_one_each,
+    find_sources,
+    read_features,
+)
 from beast_lp.encoding.spikes import read_activity
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table, neuron_table
 from beast_lp.errors import BeastError
@@ -145,6 +151,12 @@ def load_sessions(
     Raises:
         BeastError: if anything in it cannot be used.
     """
+    names = [name for name, _ in spikes]
+    for file, what in (
+        (config.camera_times, 'camera times'), (config.trials.events, 'event times'),
+    ):
+        if file:
+            check_one_each(Path(file).expanduser(), names, what)
     sessions: list[Session] = []
     hashes: dict[str, dict[str, str]] = {source.name: {} for source in sources}
     for name, path in spikes:

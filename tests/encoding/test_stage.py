@@ -13,6 +13,7 @@ from beast_lp.config import BeastConfig, parse_config
 from beast_lp.encoding import reduce, stage
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
+from beast_lp.encoding.session import Session
 from beast_lp.encoding.sources import find_sources, parse_named, read_features, read_numbers
 from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
 from beast_lp.encoding.tables import DRIFT, comparison_table
@@ -308,6 +309,51 @@ def test_the_clock_of_the_video_is_not_taken_in_silence(
     (session,) = load_sessions(
         _config().encoding, 0, [('s1', tmp_path / 's1.npz')], find_sources(sources))
     assert not any(words in note for note in session.notes)
+
+
+@pytest.mark.parametrize('what', ['camera', 'event'])
+def test_one_file_of_times_is_not_given_to_several_sessions(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path, what: str,
+) -> None:
+    for name in ('s1', 's2'):
+        write_store(f'both/{name}', simulated['features'], simulated['times'])
+    times = tmp_path / 'times'
+    times.mkdir()
+    given = {
+        'camera': simulated['times'], 'event': np.arange(2.0, 110.0, 3.0),
+    }[what]
+    np.save(times / 's1.npy', given)
+    np.savetxt(times / 's2.csv', given)
+
+    def load(path: Path) -> list[Session]:
+        section = {'camera_times': str(path)} if what == 'camera' else {
+            'trials': {'events': str(path)}}
+        two = [('s1', spikes), ('s2', spikes)]
+        return load_sessions(
+            _config(**section).encoding, 0, two, find_sources([('both', tmp_path / 'both')]))
+
+    one, two = load(times)
+    np.testing.assert_allclose(one.bins.times, two.bins.times)
+    # also where the file is called like one of them
+    words = f'holds the {what} times of one session, but there are 2 .s1, s2.'
+    with pytest.raises(BeastError, match=words):
+        load(times / 's1.npy')
+
+
+def test_surplus_camera_times_are_counted(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path,
+) -> None:
+    words = '2407 camera times for a video of 2400 frames, and the last 7 were cut off'
+    camera = tmp_path / 'camera.npy'
+    for surplus in (0, 7):
+        np.save(camera, 0.025 + np.arange(2400 + surplus) * 0.05)
+        (session,) = load_sessions(
+            _config(camera_times=str(camera)).encoding, 0, [('s1', spikes)],
+            find_sources(sources))
+        assert any(words in note for note in session.notes) == bool(surplus)
+        np.testing.assert_allclose(session.bins.times, simulated['times'])
 
 
 def test_events_named_by_nothing_make_no_trials(
