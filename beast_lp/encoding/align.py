@@ -183,11 +183,14 @@ def _own_trials(
     activity: Binned, starts: Float[np.ndarray, ' trials'], bins: int,
 ) -> list[Float[np.ndarray, ' bins']]:
     """Find each trial's bins among those that the recording has."""
-    first = np.searchsorted(activity.times - activity.width / 2, starts - 1e-6)
+    begins = activity.times - activity.width / 2
+    first = np.searchsorted(begins, starts - 1e-6)
     trials = [activity.times[at:at + bins] for at in first]
     unbroken = activity.width * (bins - 0.5)
-    return [trial for trial in trials
-            if len(trial) == bins and trial[-1] - trial[0] < unbroken]
+    # the first bin after a gap in which the event lies is not the event's
+    return [trial for trial, at, start in zip(trials, first, starts, strict=True)
+            if len(trial) == bins and trial[-1] - trial[0] < unbroken
+            and begins[at] - start < activity.width - 1e-6]
 
 
 def responses_in(activity: Activity, bins: Bins) -> Float[np.ndarray, 'bins neurons']:
