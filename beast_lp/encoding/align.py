@@ -1,5 +1,6 @@
 """Features and spikes on one clock: bins by time stamp, never by index."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -262,6 +263,22 @@ def features_in(
             here = np.flatnonzero(near.known & (rows >= start) & (rows < start + len(block)))
             result[here] += share[here, None] * block[rows[here] - start]
     return result
+
+
+def features_digest(
+    features: Sequence[Float[np.ndarray, 'frames ...']],
+    frame_times: Float[np.ndarray, ' frames'],
+) -> str:
+    """Return a hash by which features that have changed since are known.
+
+    It is of what was read, not of what was computed from it: components differ in their last
+    digits between machines, and with the number of threads.
+    """
+    digest = hashlib.blake2b(np.ascontiguousarray(frame_times).data, digest_size=16)
+    for _, block in _blocks(features):
+        digest.update(str((block.shape[1], block.dtype)).encode())
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()
 
 
 def _blocks(

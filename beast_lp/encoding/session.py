@@ -1,5 +1,6 @@
 """One session made ready: every source's features and the neurons' responses in the same bins."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from beast_lp.encoding.align import (
     Bins,
     Near,
     continuous_bins,
+    features_digest,
     features_in,
     frames_near,
     responses_in,
@@ -48,6 +50,7 @@ class Session:
         names: of the neurons.
         regions: of the neurons, empty where unknown.
         features: by source; the leading components, where there are many.
+        digests: by source, of its features and their times as they were read.
         notes: sentences about what was left out, and what was taken for granted.
     """
 
@@ -60,7 +63,20 @@ class Session:
     names: Shaped[np.ndarray, ' neurons']
     regions: Shaped[np.ndarray, ' neurons']
     features: Mapping[str, Float[np.ndarray, 'bins features']]
+    digests: Mapping[str, str]
     notes: tuple[str, ...]
+
+    def digest(self, source: str) -> str:
+        """Return a hash of all data that the results of a source depend on.
+
+        Args:
+            source: of features; any other name stands for what depends on the time alone.
+        """
+        digest = hashlib.blake2b(self.digests.get(source, '').encode(), digest_size=16)
+        for array in (self.bins.times, self.bins.group, self.part, self.unit, self.responses):
+            digest.update(str((array.shape, array.dtype)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def samples(
         self, features: Float[np.ndarray, 'bins features'],
@@ -136,6 +152,10 @@ def prepare_session(
         regions=activity.regions[kept],
         features={
             source: _components(source, item, near[source].part(chosen), part == TRAIN, config)
+            for source, item in features.items()
+        },
+        digests={
+            source: features_digest(item.arrays, times[item.frame])
             for source, item in features.items()
         },
         notes=tuple(notes),

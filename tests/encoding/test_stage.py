@@ -134,6 +134,48 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     assert EncodingFiles(tmp_path / 'whole').summary.read_bytes() == before
 
 
+@pytest.mark.parametrize('what', ['nothing', 'spikes', 'camera', 'feature', 'version'])
+def test_a_run_does_not_go_on_with_data_that_changed(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    camera, out = tmp_path / 'camera.npy', tmp_path / 'out'
+    np.save(camera, simulated['times'])
+    config = _config(encoders=['ridge'], camera_times=str(camera),
+                     controls={'shifts': 0, 'permutations': 0})
+    args = (config, [('s1', spikes)], sources, out)
+    run_encoding(*args)
+    rates = EncodingFiles(out).rates('s1', 'good', 'ridge')
+    before = {path: path.read_bytes() for path in out.rglob('*.npz')}
+    if what == 'spikes':
+        # as many spikes, of other bins
+        np.savez(spikes, spike_counts=simulated['counts'][::-1], bin_times=simulated['times'],
+                 bin_width=0.05)
+    elif what == 'camera':
+        # the bins stay, what lies in them does not
+        np.save(camera, np.concatenate([simulated['times'][:1], simulated['times'][1:-1] + 0.01,
+                                        simulated['times'][-1:]]))
+    elif what == 'feature':
+        file = sources[0][1] / 's1' / 'cls.npy'
+        features = np.load(file)
+        features[7, 2] += 1e-3
+        np.save(file, features)
+    elif what == 'version':
+        with np.load(rates) as data:
+            content = {name: data[name] for name in data.files if name != 'digest'}
+        np.savez(rates, **content)
+        before[rates] = rates.read_bytes()
+    monkeypatch.setattr(stage, 'evaluate', None)
+    if what == 'nothing':
+        run_encoding(*args)
+        return
+    words = 'older beast-lp' if what == 'version' else 'other spikes, times or features'
+    with pytest.raises(BeastError, match=f'good-ridge.npz was .* {words}') as error:
+        run_encoding(*args)
+    assert '\n' not in str(error.value)
+    assert {path: path.read_bytes() for path in out.rglob('*.npz')} == before
+
+
 def test_two_sessions_are_fitted_apart_and_pooled(
     simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
     tmp_path: Path,
