@@ -256,13 +256,17 @@ def features_in(
         features: as `frames_near` got them.
         near: what it returned, or a part of that.
     """
-    width = sum(math.prod(array.shape[1:]) for array in features)
-    result = np.zeros((len(near.known), width), dtype=np.float32)
+    result = np.zeros((len(near.known), row_width(features)), dtype=np.float32)
     for start, block in _blocks(features):
         for rows, share in ((near.before, 1 - near.weight), (near.after, near.weight)):
             here = np.flatnonzero(near.known & (rows >= start) & (rows < start + len(block)))
             result[here] += share[here, None] * block[rows[here] - start]
     return result
+
+
+def row_width(features: Sequence[Float[np.ndarray, 'frames ...']]) -> int:
+    """Return the number of features of a frame."""
+    return sum(math.prod(array.shape[1:]) for array in features)
 
 
 def features_digest(

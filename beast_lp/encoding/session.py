@@ -17,6 +17,7 @@ from beast_lp.encoding.align import (
     features_in,
     frames_near,
     responses_in,
+    row_width,
     trial_bins,
     usable_bins,
 )
@@ -166,11 +167,20 @@ def _components(
     source: str, features: FrameFeatures, near: Near, train: Bool[np.ndarray, ' bins'],
     config: EncodingConfig,
 ) -> Float[np.ndarray, 'bins components']:
-    """Return the features of a source in the bins that are used, or their leading components."""
-    # keypoints are few, and their velocities have another unit
-    most = config.components if features.made_by else None
-    check_size(source, int(train.sum()), features.width, most)
-    return leading_components(features_in(features.arrays, near), train, most)
+    """Return the features of a source in the bins that are used, or their leading components.
+
+    Keypoints stay as they are: they are few, and their velocities have another unit.
+    """
+    made = list(zip(features.arrays, features.made_by, strict=True))
+    network = [array for array, made_by in made if made_by]
+    keypoints = [array for array, made_by in made if not made_by]
+    parts = []
+    if network:
+        check_size(source, int(train.sum()), row_width(network), config.components)
+        parts.append(leading_components(features_in(network, near), train, config.components))
+    if keypoints:
+        parts.append(features_in(keypoints, near))
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def fast_enough(

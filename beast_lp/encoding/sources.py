@@ -1,6 +1,5 @@
 """Which files a run reads: sessions, and for each the sources of features to compare."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +41,14 @@ class FrameFeatures:
         frame: ordinals of these frames in the video.
         time: their seconds since the video's first frame; None where the file has no times.
         frames_in_video: of the whole video.
-        made_by: hash of the weights that made them, empty for keypoints.
+        made_by: of each array the hash of the weights that made it, empty for keypoints.
     """
 
     arrays: tuple[Float[np.ndarray, 'frames ...'], ...]
     frame: Int[np.ndarray, ' frames']
     time: Float[np.ndarray, ' frames'] | None
     frames_in_video: int
-    made_by: str = ''
-
-    @property
-    def width(self) -> int:
-        """Features of a frame."""
-        return sum(math.prod(array.shape[1:]) for array in self.arrays)
+    made_by: tuple[str, ...]
 
 
 def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
@@ -145,7 +139,7 @@ def read_features(source: Source, session: str, only: bool, tokens: str) -> Fram
     time = next((view.time for view in views if view.time is not None), None)
     return FrameFeatures(
         tuple(array for view in views for array in view.arrays), first.frame, time,
-        first.frames_in_video, '+'.join(view.made_by for view in views),
+        first.frames_in_video, tuple(made_by for view in views for made_by in view.made_by),
     )
 
 
@@ -153,7 +147,7 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
     if path.suffix.lower() == '.csv':
         positions, _ = read_keypoints(path)
         values = keypoint_features(positions, velocities)
-        return FrameFeatures((values,), np.arange(len(values)), None, len(values))
+        return FrameFeatures((values,), np.arange(len(values)), None, len(values), ('',))
     store = FeatureStore.open(path)
     arrays = []
     if tokens != 'patches':
@@ -167,22 +161,25 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
         )
     return FrameFeatures(
         tuple(arrays), store.frame, store.time, store.info.frames or int(store.frame[-1]) + 1,
-        store.info.source_hash,
+        (store.info.source_hash,) * len(arrays),
     )
 
 
-def check_one_backbone(source: Source, hashes: dict[str, str]) -> None:
+def check_one_backbone(source: Source, hashes: dict[str, tuple[str, ...]]) -> None:
     """Make sure that the features of all sessions were made by the same weights.
 
     Args:
         source: of the features.
-        hashes: of the weights, by session.
+        hashes: of the weights that made its arrays, by session.
 
     Raises:
         BeastError: if they differ.
     """
     if len(set(hashes.values())) > 1:
-        found = ', '.join(f'{session}: {value[:8]}' for session, value in hashes.items())
+        found = ', '.join(
+            f'{session}: {"+".join(dict.fromkeys(value[:8] or "keypoints" for value in values))}'
+            for session, values in hashes.items()
+        )
         raise BeastError(
             f'the features of {source.name!r} come from different backbones ({found}), so their '
             'scores cannot be compared; run `litpose embed` for all videos with one backbone'

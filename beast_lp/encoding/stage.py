@@ -166,7 +166,7 @@ def load_sessions(
         if file:
             check_one_each(Path(file).expanduser(), names, what)
     sessions: list[Session] = []
-    hashes: dict[str, dict[str, str]] = {source.name: {} for source in sources}
+    hashes: dict[str, dict[str, tuple[str, ...]]] = {source.name: {} for source in sources}
     for name, path in spikes:
         activity = read_activity(path)
         features = {

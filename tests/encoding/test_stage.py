@@ -11,6 +11,7 @@ import pytest
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.encoding import reduce, stage
+from beast_lp.encoding.align import row_width
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.session import Session
@@ -309,11 +310,45 @@ def test_views_stand_side_by_side(
     (source,) = find_sources(parse_named([f'both={left},{right}'], 'features'))
     both = read_features(source, 's1', only=True, tokens='cls')
     np.testing.assert_allclose(np.concatenate(both.arrays, axis=1), features, atol=1e-6)
-    assert both.made_by == 'a+b'
+    assert both.made_by == ('a', 'b')
     short = write_store('short', features[:100], times[:100])
     (source,) = find_sources(parse_named([f'both={left},{short}'], 'features'))
     with pytest.raises(BeastError, match='the same frames .2400, 100 frames'):
         read_features(source, 's1', only=True, tokens='cls')
+
+
+@pytest.mark.parametrize('views', ['keypoints', 'mixed'])
+def test_keypoints_are_never_reduced_to_components(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path, views: str,
+) -> None:
+    rng = np.random.default_rng(3)
+    # pixels of two keypoints, whose velocities vary a thousand times less
+    positions = 200 + np.cumsum(rng.normal(0, 0.3, (2400, 4)), axis=0)
+    columns = pd.MultiIndex.from_product(
+        [['tracker'], ['nose', 'tail'], ['x', 'y', 'likelihood']],
+        names=['scorer', 'bodyparts', 'coords'])
+    for name in ('top', 'side'):
+        table = np.ones((2400, 6))
+        table[:, [0, 1, 3, 4]] = positions
+        pd.DataFrame(table, columns=columns).to_csv(tmp_path / f'{name}.csv')
+    wide = np.tile(simulated['features'], 2)
+    write_store('store', wide, simulated['times'])
+    other = tmp_path / ('side.csv' if views == 'keypoints' else 'store')
+    found = find_sources(parse_named([f'both={tmp_path / "top.csv"},{other}'], 'features'))
+    np.save(tmp_path / 'camera.npy', simulated['times'])
+    config = _config(components=3, camera_times=str(tmp_path / 'camera.npy')).encoding
+    (session,) = load_sessions(config, 0, [('s1', spikes)], found)
+    if views == 'keypoints':
+        assert session.features['both'].shape[1] == 8
+        moving = session.features['both + velocities']
+        assert moving.shape[1] == 16
+        np.testing.assert_allclose(np.sort(moving.std(axis=0))[:8].max(), 0.3, rtol=0.1)
+    else:
+        # 3 components, and the positions as they are
+        both = session.features['both']
+        assert both.shape[1] == 3 + 4
+        np.testing.assert_allclose(both[:, 3:], positions, atol=0.01)
 
 
 def test_patches_are_read_only_where_they_are(
@@ -324,7 +359,7 @@ def test_patches_are_read_only_where_they_are(
     with_patches = write_store('p', features, times, patches=patches)
     (source,) = find_sources([('p', with_patches)])
     for tokens, width in (('cls', 6), ('patches', 12), ('both', 18)):
-        assert read_features(source, 's1', True, tokens).width == width
+        assert row_width(read_features(source, 's1', True, tokens).arrays) == width
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
