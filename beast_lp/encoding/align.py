@@ -53,7 +53,7 @@ class Near:
     weight: Float[np.ndarray, ' bins']
     known: Bool[np.ndarray, ' bins']
 
-    def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Near':
+    def part(self, chosen: Bool[np.ndarray, ' bins'] | slice) -> 'Near':
         """Return the frames around the chosen bins."""
         return Near(
             self.before[chosen], self.after[chosen], self.weight[chosen], self.known[chosen]
@@ -250,18 +250,44 @@ def features_in(
 ) -> Float[np.ndarray, 'bins features']:
     """Take features at the centres of bins.
 
-    Of arrays on disk a part is read at a time, so that no more than the result is held.
+    Of arrays on disk a part is read at a time, so that no more than the result is held, and only
+    from the first frame that goes into one of the bins to the last.
 
     Args:
         features: as `frames_near` got them.
         near: what it returned, or a part of that.
     """
     result = np.zeros((len(near.known), row_width(features)), dtype=np.float32)
-    for start, block in _blocks(features):
+    if not near.known.any():
+        return result
+    first, last = near.before[near.known].min(), near.after[near.known].max()
+    for start, block in _blocks(features, int(first), int(last) + 1):
         for rows, share in ((near.before, 1 - near.weight), (near.after, near.weight)):
             here = np.flatnonzero(near.known & (rows >= start) & (rows < start + len(block)))
             result[here] += share[here, None] * block[rows[here] - start]
     return result
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """Features at the centres of bins, which are read when they are asked for.
+
+    Attributes:
+        arrays: as `frames_near` got them.
+        near: what it returned, or a part of that.
+    """
+
+    arrays: Sequence[Float[np.ndarray, 'frames ...']]
+    near: Near
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of bins and of features."""
+        return len(self.near.known), row_width(self.arrays)
+
+    def __getitem__(self, bins: slice) -> Float[np.ndarray, 'bins features']:
+        """Read the features of some bins."""
+        return features_in(self.arrays, self.near.part(bins))
 
 
 def row_width(features: Sequence[Float[np.ndarray, 'frames ...']]) -> int:
@@ -286,18 +312,23 @@ def features_digest(
 
 
 def _blocks(
-    features: Sequence[Float[np.ndarray, 'frames ...']],
+    features: Sequence[Float[np.ndarray, 'frames ...']], first: int = 0, stop: int | None = None,
 ) -> Iterator[tuple[int, Float[np.ndarray, 'rows features']]]:
     """Read some rows at a time, with their features side by side.
+
+    Args:
+        features: arrays of one length.
+        first: row to begin with.
+        stop: row after the last one; None for all.
 
     Yields:
         the number of the first row, and the rows.
     """
-    frames = len(features[0])
+    stop = len(features[0]) if stop is None else stop
     row_bytes = sum(array[:1].nbytes for array in features)
     step = max(1, _BLOCK_BYTES // max(row_bytes, 1))
-    for start in range(0, max(frames, 1), step):
-        parts = [read_rows(array, start, start + step) for array in features]
+    for start in range(first, max(stop, first + 1), step):
+        parts = [read_rows(array, start, min(start + step, stop)) for array in features]
         flat = [part.reshape(len(part), -1) for part in parts]
         yield start, np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.align import (
+    Aligned,
     Bins,
     Near,
     continuous_bins,
@@ -177,7 +178,7 @@ def _components(
     parts = []
     if network:
         check_size(source, int(train.sum()), row_width(network), config.components)
-        parts.append(leading_components(features_in(network, near), train, config.components))
+        parts.append(leading_components(Aligned(network, near), train, config.components))
     if keypoints:
         parts.append(features_in(keypoints, near))
     return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]

@@ -1,6 +1,7 @@
 """The stage on files: scores, tables, resuming, and input that cannot be used."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.encoding import reduce, stage
+from beast_lp.encoding import align, reduce, stage
 from beast_lp.encoding.align import row_width
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
@@ -431,6 +432,24 @@ def test_surplus_camera_times_are_counted(
             find_sources(sources))
         assert any(words in note for note in session.notes) == bool(surplus)
         np.testing.assert_allclose(session.bins.times, simulated['times'])
+
+
+def test_a_session_does_not_hold_the_patches_of_its_video(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patches = np.random.default_rng(0).normal(size=(2400, 16, 16))
+    store = write_store('p', simulated['features'], simulated['times'], patches=patches)
+    monkeypatch.setattr(align, '_BLOCK_BYTES', 2 ** 16)
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2 ** 17)
+    config = _config(tokens='both', components=8).encoding
+    # 262 features, 2.5 MB of them in all bins
+    tracemalloc.start()
+    (session,) = load_sessions(config, 0, [('s1', spikes)], find_sources([('p', store)]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert session.features['p'].shape == (2400, 8)
+    assert peak < 2.5e6
 
 
 def test_events_named_by_nothing_make_no_trials(
