@@ -1,5 +1,6 @@
 """Features and spikes on one clock: bins by time stamp, never by index."""
 
+import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ class Near:
     weight: Float[np.ndarray, ' bins']
     known: Bool[np.ndarray, ' bins']
 
-    def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Near':
+    def part(self, chosen: Bool[np.ndarray, ' bins'] | slice) -> 'Near':
         """Return the frames around the chosen bins."""
         return Near(
             self.before[chosen], self.after[chosen], self.weight[chosen], self.known[chosen]
@@ -183,11 +184,14 @@ def _own_trials(
     activity: Binned, starts: Float[np.ndarray, ' trials'], bins: int,
 ) -> list[Float[np.ndarray, ' bins']]:
     """Find each trial's bins among those that the recording has."""
-    first = np.searchsorted(activity.times - activity.width / 2, starts - 1e-6)
+    begins = activity.times - activity.width / 2
+    first = np.searchsorted(begins, starts - 1e-6)
     trials = [activity.times[at:at + bins] for at in first]
     unbroken = activity.width * (bins - 0.5)
-    return [trial for trial in trials
-            if len(trial) == bins and trial[-1] - trial[0] < unbroken]
+    # the first bin after a gap in which the event lies is not the event's
+    return [trial for trial, at, start in zip(trials, first, starts, strict=True)
+            if len(trial) == bins and trial[-1] - trial[0] < unbroken
+            and begins[at] - start < activity.width - 1e-6]
 
 
 def responses_in(activity: Activity, bins: Bins) -> Float[np.ndarray, 'bins neurons']:
@@ -246,34 +250,85 @@ def features_in(
 ) -> Float[np.ndarray, 'bins features']:
     """Take features at the centres of bins.
 
-    Of arrays on disk a part is read at a time, so that no more than the result is held.
+    Of arrays on disk a part is read at a time, so that no more than the result is held, and only
+    from the first frame that goes into one of the bins to the last.
 
     Args:
         features: as `frames_near` got them.
         near: what it returned, or a part of that.
     """
-    width = sum(math.prod(array.shape[1:]) for array in features)
-    result = np.zeros((len(near.known), width), dtype=np.float32)
-    for start, block in _blocks(features):
+    result = np.zeros((len(near.known), row_width(features)), dtype=np.float32)
+    if not near.known.any():
+        return result
+    first, last = near.before[near.known].min(), near.after[near.known].max()
+    for start, block in _blocks(features, int(first), int(last) + 1):
         for rows, share in ((near.before, 1 - near.weight), (near.after, near.weight)):
             here = np.flatnonzero(near.known & (rows >= start) & (rows < start + len(block)))
             result[here] += share[here, None] * block[rows[here] - start]
     return result
 
 
-def _blocks(
+@dataclass(frozen=True)
+class Aligned:
+    """Features at the centres of bins, which are read when they are asked for.
+
+    Attributes:
+        arrays: as `frames_near` got them.
+        near: what it returned, or a part of that.
+    """
+
+    arrays: Sequence[Float[np.ndarray, 'frames ...']]
+    near: Near
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Numbers of bins and of features."""
+        return len(self.near.known), row_width(self.arrays)
+
+    def __getitem__(self, bins: slice) -> Float[np.ndarray, 'bins features']:
+        """Read the features of some bins."""
+        return features_in(self.arrays, self.near.part(bins))
+
+
+def row_width(features: Sequence[Float[np.ndarray, 'frames ...']]) -> int:
+    """Return the number of features of a frame."""
+    return sum(math.prod(array.shape[1:]) for array in features)
+
+
+def features_digest(
     features: Sequence[Float[np.ndarray, 'frames ...']],
+    frame_times: Float[np.ndarray, ' frames'],
+) -> str:
+    """Return a hash by which features that have changed since are known.
+
+    It is of what was read, not of what was computed from it: components differ in their last
+    digits between machines, and with the number of threads.
+    """
+    digest = hashlib.blake2b(np.ascontiguousarray(frame_times).data, digest_size=16)
+    for _, block in _blocks(features):
+        digest.update(str((block.shape[1], block.dtype)).encode())
+        digest.update(np.ascontiguousarray(block).data)
+    return digest.hexdigest()
+
+
+def _blocks(
+    features: Sequence[Float[np.ndarray, 'frames ...']], first: int = 0, stop: int | None = None,
 ) -> Iterator[tuple[int, Float[np.ndarray, 'rows features']]]:
     """Read some rows at a time, with their features side by side.
+
+    Args:
+        features: arrays of one length.
+        first: row to begin with.
+        stop: row after the last one; None for all.
 
     Yields:
         the number of the first row, and the rows.
     """
-    frames = len(features[0])
+    stop = len(features[0]) if stop is None else stop
     row_bytes = sum(array[:1].nbytes for array in features)
     step = max(1, _BLOCK_BYTES // max(row_bytes, 1))
-    for start in range(0, max(frames, 1), step):
-        parts = [read_rows(array, start, start + step) for array in features]
+    for start in range(first, max(stop, first + 1), step):
+        parts = [read_rows(array, start, min(start + step, stop)) for array in features]
         flat = [part.reshape(len(part), -1) for part in parts]
         yield start, np.concatenate(flat, axis=1) if len(flat) > 1 else flat[0]
 

@@ -15,6 +15,7 @@ from beast_lp.encoding.metrics import bits_per_spike, r_squared, variance_explai
 from beast_lp.encoding.samples import Samples
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import TEST, TRAIN, VALIDATION
+from beast_lp.errors import BeastError
 from beast_lp.video.files import finished_file
 
 
@@ -157,16 +158,25 @@ def _destroyed(
 
 
 def save_evaluation(
-    path: Path, session: Session, evaluation: Evaluation, rates: Float[np.ndarray, 'bins neurons'],
+    path: Path, session: Session, source: str, evaluation: Evaluation,
+    rates: Float[np.ndarray, 'bins neurons'],
 ) -> None:
-    """Write an evaluation with all that is needed to draw it, readable with numpy alone."""
+    """Write an evaluation with all that is needed to draw it, readable with numpy alone.
+
+    Args:
+        path: of the file.
+        session: that was predicted.
+        source: of the features.
+        evaluation: scores and controls.
+        rates: that are predicted for every bin.
+    """
     scores = {f'score_{item.name}': getattr(evaluation.scores, item.name)
               for item in fields(Scores)}
     chosen = list(evaluation.chosen)
     with finished_file(path) as part, part.open('wb') as file:
         np.savez_compressed(
             file,
-            rates=rates,
+            rates=rates, digest=session.digest(source),
             shifts=evaluation.shifts, shifts_pooled=evaluation.shifts_pooled,
             permutations=evaluation.permutations,
             permutations_pooled=evaluation.permutations_pooled,
@@ -176,6 +186,32 @@ def save_evaluation(
             trial=session.bins.group, part=session.part, names=session.names,
             **scores,
         )
+
+
+def check_same_data(path: Path, session: Session, source: str) -> None:
+    """Make sure that an evaluation on disk is of the data that are there now.
+
+    Args:
+        path: of the evaluation; there need not be one.
+        session: as it was read now.
+        source: of the features.
+
+    Raises:
+        BeastError: if spikes, times or features have changed since it was written.
+    """
+    if not path.exists():
+        return
+    with np.load(path, allow_pickle=False) as data:
+        known = 'digest' in data.files
+        if known and data['digest'].item() == session.digest(source):
+            return
+    raise BeastError(
+        f'{path} was computed from other spikes, times or features than those that are there now '
+        'under the same names; restore them to continue the run, or give another --output_dir'
+        if known else
+        f'{path} was written by an older beast-lp and does not tell which data it was computed '
+        'from; give another --output_dir'
+    )
 
 
 def load_evaluation(path: Path) -> Evaluation:

@@ -2,6 +2,7 @@
 
 Both factors are penalised by their squared norms, which at the optimum is the nuclear norm of
 their product (Srebro, Rennie & Jaakkola 2004): a larger penalty also lowers the rank in use.
+From a certain penalty on no direction is left, and the optimum is a constant rate.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from beast_lp.encoding.metrics import RATE_FLOOR
 
 # exp of it is still a plain number of spikes; only steps of the line search go beyond
 _LARGEST_LOG_RATE = 15.0
@@ -23,6 +26,11 @@ class PoissonWeights:
     left: Float[np.ndarray, 'features rank']
     right: Float[np.ndarray, 'rank neurons']
     bias: Float[np.ndarray, ' neurons']
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether the rates do not depend on the features."""
+        return not (self.left.any() and self.right.any())
 
     def rates(
         self, x: Float[np.ndarray, 'bins features'], largest: Float[np.ndarray, ' neurons'],
@@ -48,12 +56,20 @@ def fit_poisson(
         x: features of zero mean and about unit variance.
         counts: spikes per bin.
         penalty: of both factors, at least 0.
-        start: first guess; its factors set the rank.
+        start: first guess; its factors set the rank. A direction that is zero in it stays zero:
+            there the gradient of both factors vanishes, so weights that were fitted with a larger
+            penalty are no first guess.
         device: that computes.
 
     Returns:
         the fitted weights, of the same rank.
     """
+    mean = np.maximum(counts.mean(axis=0, dtype=np.float64), RATE_FLOOR)
+    if penalty >= constant_from(x, counts):
+        # known in closed form; L-BFGS would end near it, with factors that are almost zero
+        return PoissonWeights(
+            np.zeros_like(start.left), np.zeros_like(start.right), np.log(mean)
+        )
     features, spikes = (torch.as_tensor(array, dtype=torch.float32, device=device)
                         for array in (x, counts))
     parameters = [torch.tensor(array, dtype=torch.float32, device=device, requires_grad=True)
@@ -77,6 +93,17 @@ def fit_poisson(
     optimiser.step(loss)
     fitted = [parameter.detach().double().cpu().numpy() for parameter in parameters]
     return PoissonWeights(*fitted)
+
+
+def constant_from(
+    x: Float[np.ndarray, 'bins features'], counts: Float[np.ndarray, 'bins neurons'],
+) -> float:
+    """Return the penalty from which on the best fit is a constant rate.
+
+    It is the largest singular value of the likelihood's gradient there: the nuclear norm of the
+    weights grows faster than any of them can lower the loss.
+    """
+    return float(np.linalg.norm(x.T @ (counts - counts.mean(axis=0)) / len(x), 2))
 
 
 def balanced(

@@ -41,19 +41,20 @@ class PoissonReducedRank(Encoder):
 
     def fit(self, train: Samples, validation: Samples) -> None:
         """Fit from the largest penalty down, until two smaller ones predict validation worse."""
-        weights, inputs = self._start(train)
+        start, inputs = self._start(train)
         held_out = self._reader(validation.features, validation.run)
         best, worse = -np.inf, 0
         for penalty in sorted(self.penalties, reverse=True):
             weights = fit_poisson(
-                inputs, train.responses, penalty, weights, self.options.device
+                inputs, train.responses, penalty, start, self.options.device
             )
             value = score(validation, weights.rates(held_out, self._largest), True)
             if value > best or not self.chosen:
                 best, self._weights = value, weights
                 self.chosen = {'penalty': penalty, 'rank': self.rank}
                 worse = 0
-            else:
+            # a constant rate says nothing about smaller penalties
+            elif not weights.is_constant:
                 worse += 1
                 if worse == 2:
                     break

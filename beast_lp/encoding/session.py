@@ -1,5 +1,6 @@
 """One session made ready: every source's features and the neurons' responses in the same bins."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,18 +10,21 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.align import (
+    Aligned,
     Bins,
     Near,
     continuous_bins,
+    features_digest,
     features_in,
     frames_near,
     responses_in,
+    row_width,
     trial_bins,
     usable_bins,
 )
 from beast_lp.encoding.reduce import check_size, leading_components
 from beast_lp.encoding.samples import Samples
-from beast_lp.encoding.sources import FrameFeatures, frame_times, read_numbers
+from beast_lp.encoding.sources import FrameFeatures, frame_times, numbers_of
 from beast_lp.encoding.spikes import Activity
 from beast_lp.encoding.split import (
     TEST,
@@ -48,7 +52,8 @@ class Session:
         names: of the neurons.
         regions: of the neurons, empty where unknown.
         features: by source; the leading components, where there are many.
-        notes: sentences about what was left out.
+        digests: by source, of its features and their times as they were read.
+        notes: sentences about what was left out, and what was taken for granted.
     """
 
     name: str
@@ -60,7 +65,20 @@ class Session:
     names: Shaped[np.ndarray, ' neurons']
     regions: Shaped[np.ndarray, ' neurons']
     features: Mapping[str, Float[np.ndarray, 'bins features']]
+    digests: Mapping[str, str]
     notes: tuple[str, ...]
+
+    def digest(self, source: str) -> str:
+        """Return a hash of all data that the results of a source depend on.
+
+        Args:
+            source: of features; any other name stands for what depends on the time alone.
+        """
+        digest = hashlib.blake2b(self.digests.get(source, '').encode(), digest_size=16)
+        for array in (self.bins.times, self.bins.group, self.part, self.unit, self.responses):
+            digest.update(str((array.shape, array.dtype)).encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def samples(
         self, features: Float[np.ndarray, 'bins features'],
@@ -97,13 +115,13 @@ def prepare_session(
     Raises:
         BeastError: if the clocks, the split or the neurons leave nothing to work on.
     """
-    notes: list[str] = []
-    times = _times(name, activity, features, config)
+    times, note = _times(name, activity, features, config)
+    notes = [note] if note else []
     camera = float(times[0]), float(times[-1])
     trials = bool(config.trials.events)
     width = config.bin_ms / 1000
     if config.trials.events:
-        events = _events(Path(config.trials.events).expanduser(), name)
+        events, _ = numbers_of(Path(config.trials.events).expanduser(), name, 'event times')
         window = config.trials.window[0], config.trials.window[1]
         every = trial_bins(activity, camera, events, window, width)
         used = len(np.unique(every.group))
@@ -138,6 +156,10 @@ def prepare_session(
             source: _components(source, item, near[source].part(chosen), part == TRAIN, config)
             for source, item in features.items()
         },
+        digests={
+            source: features_digest(item.arrays, times[item.frame])
+            for source, item in features.items()
+        },
         notes=tuple(notes),
     )
 
@@ -146,11 +168,20 @@ def _components(
     source: str, features: FrameFeatures, near: Near, train: Bool[np.ndarray, ' bins'],
     config: EncodingConfig,
 ) -> Float[np.ndarray, 'bins components']:
-    """Return the features of a source in the bins that are used, or their leading components."""
-    # keypoints are few, and their velocities have another unit
-    most = config.components if features.made_by else None
-    check_size(source, int(train.sum()), features.width, most)
-    return leading_components(features_in(features.arrays, near), train, most)
+    """Return the features of a source in the bins that are used, or their leading components.
+
+    Keypoints stay as they are: they are few, and their velocities have another unit.
+    """
+    made = list(zip(features.arrays, features.made_by, strict=True))
+    network = [array for array, made_by in made if made_by]
+    keypoints = [array for array, made_by in made if not made_by]
+    parts = []
+    if network:
+        check_size(source, int(train.sum()), row_width(network), config.components)
+        parts.append(leading_components(Aligned(network, near), train, config.components))
+    if keypoints:
+        parts.append(features_in(keypoints, near))
+    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
 
 def fast_enough(
@@ -198,7 +229,7 @@ def fast_enough(
 
 def _times(
     name: str, activity: Activity, features: Mapping[str, FrameFeatures], config: EncodingConfig,
-) -> Float[np.ndarray, ' frames']:
+) -> tuple[Float[np.ndarray, ' frames'], str]:
     lengths = {source: item.frames_in_video for source, item in features.items()}
     if len(set(lengths.values())) > 1:
         found = ', '.join(f'{source} {length}' for source, length in lengths.items())
@@ -208,13 +239,6 @@ def _times(
         )
     camera = Path(config.camera_times).expanduser() if config.camera_times else None
     return frame_times(name, activity, list(features.values()), camera, config.clock_offset_s)
-
-
-def _events(path: Path, session: str) -> Float[np.ndarray, ' events']:
-    if path.is_dir():
-        files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
-        path = next((file for file in files if file.exists()), files[0])
-    return read_numbers(path, 'event times')
 
 
 def _split(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:

@@ -1,6 +1,5 @@
 """Which files a run reads: sessions, and for each the sources of features to compare."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,19 +41,14 @@ class FrameFeatures:
         frame: ordinals of these frames in the video.
         time: their seconds since the video's first frame; None where the file has no times.
         frames_in_video: of the whole video.
-        made_by: hash of the weights that made them, empty for keypoints.
+        made_by: of each array the hash of the weights that made it, empty for keypoints.
     """
 
     arrays: tuple[Float[np.ndarray, 'frames ...'], ...]
     frame: Int[np.ndarray, ' frames']
     time: Float[np.ndarray, ' frames'] | None
     frames_in_video: int
-    made_by: str = ''
-
-    @property
-    def width(self) -> int:
-        """Features of a frame."""
-        return sum(math.prod(array.shape[1:]) for array in self.arrays)
+    made_by: tuple[str, ...]
 
 
 def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
@@ -145,7 +139,7 @@ def read_features(source: Source, session: str, only: bool, tokens: str) -> Fram
     time = next((view.time for view in views if view.time is not None), None)
     return FrameFeatures(
         tuple(array for view in views for array in view.arrays), first.frame, time,
-        first.frames_in_video, '+'.join(view.made_by for view in views),
+        first.frames_in_video, tuple(made_by for view in views for made_by in view.made_by),
     )
 
 
@@ -153,7 +147,7 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
     if path.suffix.lower() == '.csv':
         positions, _ = read_keypoints(path)
         values = keypoint_features(positions, velocities)
-        return FrameFeatures((values,), np.arange(len(values)), None, len(values))
+        return FrameFeatures((values,), np.arange(len(values)), None, len(values), ('',))
     store = FeatureStore.open(path)
     arrays = []
     if tokens != 'patches':
@@ -167,22 +161,25 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
         )
     return FrameFeatures(
         tuple(arrays), store.frame, store.time, store.info.frames or int(store.frame[-1]) + 1,
-        store.info.source_hash,
+        (store.info.source_hash,) * len(arrays),
     )
 
 
-def check_one_backbone(source: Source, hashes: dict[str, str]) -> None:
+def check_one_backbone(source: Source, hashes: dict[str, tuple[str, ...]]) -> None:
     """Make sure that the features of all sessions were made by the same weights.
 
     Args:
         source: of the features.
-        hashes: of the weights, by session.
+        hashes: of the weights that made its arrays, by session.
 
     Raises:
         BeastError: if they differ.
     """
     if len(set(hashes.values())) > 1:
-        found = ', '.join(f'{session}: {value[:8]}' for session, value in hashes.items())
+        found = ', '.join(
+            f'{session}: {"+".join(dict.fromkeys(value[:8] or "keypoints" for value in values))}'
+            for session, values in hashes.items()
+        )
         raise BeastError(
             f'the features of {source.name!r} come from different backbones ({found}), so their '
             'scores cannot be compared; run `litpose embed` for all videos with one backbone'
@@ -192,7 +189,7 @@ def check_one_backbone(source: Source, hashes: dict[str, str]) -> None:
 def frame_times(
     session: str, activity: Activity, features: Sequence[FrameFeatures],
     camera_times: Path | None, offset: float,
-) -> Float[np.ndarray, ' frames']:
+) -> tuple[Float[np.ndarray, ' frames'], str]:
     """Find out when each frame of a session's video was taken, on the clock of the spikes.
 
     The given camera times go before those beside the counts, and these before the video's own.
@@ -201,29 +198,84 @@ def frame_times(
         session: its name.
         activity: its neurons.
         features: of the session's video, from all sources.
-        camera_times: a .npy file, or a folder of <session>.npy; None for no file.
+        camera_times: as `numbers_of` takes it; None for no file.
         offset: seconds to add.
 
     Returns:
-        one time per frame of the video.
+        one time per frame of the video, and a sentence about what may be wrong with them (empty
+        if nothing may).
 
     Raises:
         BeastError: if the times do not fit the video, or there are none at all.
     """
     frames = max(item.frames_in_video for item in features)
+    given = None
     if camera_times is not None:
-        path = camera_times / f'{session}.npy' if camera_times.is_dir() else camera_times
-        return camera_clock(read_numbers(path, 'camera times'), frames, offset, path)
-    if isinstance(activity, Binned) and activity.frame_times is not None:
-        return camera_clock(activity.frame_times, frames, offset, activity.source)
+        given = numbers_of(camera_times, session, 'camera times')
+    elif isinstance(activity, Binned) and activity.frame_times is not None:
+        given = activity.frame_times, activity.source
+    if given is not None:
+        stamps, source = given
+        surplus = len(stamps) - frames
+        return camera_clock(stamps, frames, offset, source), '' if surplus <= 0 else (
+            f'{source} holds {len(stamps)} camera times for a video of {frames} frames, and the '
+            f'last {surplus} were cut off; if frames are missing before the end of the video, the '
+            'times of all that follow are wrong'
+        )
     for item in features:
         if item.time is not None:
             # of frames without features the time is not known, and not needed
-            return np.interp(np.arange(frames), item.frame, item.time) + offset
+            times = np.interp(np.arange(frames), item.frame, item.time) + offset
+            # whoever gave an offset has thought of the two clocks
+            return times, '' if offset else (
+                'no camera times were given, so the times in the video file were taken, as if the '
+                f'first frame had been filmed at {times[0]:g} s on the clock of the neurons; '
+                'unless it was, set beast.encoding.camera_times or clock_offset_s'
+            )
     raise BeastError(
         f'nothing says when the frames of session {session!r} were taken: keypoint files have no '
         'times; set beast.encoding.camera_times, or add the features of a store'
     )
+
+
+def check_one_each(path: Path, sessions: Sequence[str], what: str) -> None:
+    """Make sure that no session gets the times of another.
+
+    Args:
+        path: as `numbers_of` takes it.
+        sessions: names of all.
+        what: is in it, for the message.
+
+    Raises:
+        BeastError: if it is one file, and there are several sessions.
+    """
+    if len(sessions) > 1 and path.is_file():
+        raise BeastError(
+            f'{path} holds the {what} of one session, but there are {len(sessions)} '
+            f'({", ".join(sessions)}); give a folder that holds <session>.npy of each'
+        )
+
+
+def numbers_of(
+    path: Path, session: str, what: str,
+) -> tuple[Float[np.ndarray, ' numbers'], Path]:
+    """Read one column of numbers that belongs to a session.
+
+    Args:
+        path: a .npy or .csv file, or a folder of <session>.npy or .csv.
+        session: its name.
+        what: the numbers are, for messages.
+
+    Returns:
+        the numbers, and the file that holds them.
+
+    Raises:
+        BeastError: if it is missing or no such file.
+    """
+    if path.is_dir():
+        files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
+        path = next((file for file in files if file.exists()), files[0])
+    return read_numbers(path, what), path
 
 
 def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:

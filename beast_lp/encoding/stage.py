@@ -21,12 +21,19 @@ from beast_lp.encoding.controls import drift
 from beast_lp.encoding.evaluate import (
     Evaluation,
     check_controls,
+    check_same_data,
     evaluate,
     load_evaluation,
     save_evaluation,
 )
 from beast_lp.encoding.session import Session, prepare_session
-from beast_lp.encoding.sources import Source, check_one_backbone, find_sources, read_features
+from beast_lp.encoding.sources import (
+    Source,
+    check_one_backbone,
+    check_one_each,
+    find_sources,
+    read_features,
+)
 from beast_lp.encoding.spikes import read_activity
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table, neuron_table
 from beast_lp.errors import BeastError
@@ -95,7 +102,8 @@ def run_encoding(
         one result per session, source and encoder, in that order.
 
     Raises:
-        BeastError: if the directory holds another run, or anything in the input cannot be used.
+        BeastError: if the directory holds another run, or results of data that have changed, or
+            anything in the input cannot be used.
     """
     files, settings = EncodingFiles(output_dir), run_settings(config, spikes, features)
     check_output_dir(files, settings)
@@ -108,6 +116,12 @@ def run_encoding(
         check_controls(session, config.encoding.controls)
     output_dir.mkdir(parents=True, exist_ok=True)
     with only_writer(output_dir / '.lock', f'the encoding run in {output_dir}'):
+        # before the first fit: hours later would be late
+        for session in sessions:
+            for source in (*session.features, DRIFT):
+                for encoder in encoders:
+                    path = files.rates(session.name, source, encoder)
+                    check_same_data(path, session, source)
         with finished_file(files.config) as part:
             part.write_text(settings, encoding='utf-8')
         results = _evaluate_all(config, encoders, sessions, files)
@@ -145,8 +159,14 @@ def load_sessions(
     Raises:
         BeastError: if anything in it cannot be used.
     """
+    names = [name for name, _ in spikes]
+    for file, what in (
+        (config.camera_times, 'camera times'), (config.trials.events, 'event times'),
+    ):
+        if file:
+            check_one_each(Path(file).expanduser(), names, what)
     sessions: list[Session] = []
-    hashes: dict[str, dict[str, str]] = {source.name: {} for source in sources}
+    hashes: dict[str, dict[str, tuple[str, ...]]] = {source.name: {} for source in sources}
     for name, path in spikes:
         activity = read_activity(path)
         features = {
@@ -230,7 +250,7 @@ def _evaluate_all(
                         )
                         bar.update(features is None)
                         path.parent.mkdir(parents=True, exist_ok=True)
-                        save_evaluation(path, session, evaluation, rates)
+                        save_evaluation(path, session, source, evaluation, rates)
                     results.append(Result(session, source, encoder, evaluation, path))
     return results
 

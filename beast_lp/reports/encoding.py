@@ -198,7 +198,7 @@ def _session_section(results: Sequence[Result]) -> Section:
         'session': name, 'neurons': len(session.names), 'bins': len(session.bins),
         'bin (ms)': session.bins.width * 1000,
         'test bins': int((session.part == TEST).sum()),
-        'left out': '; '.join(session.notes),
+        'notes': '; '.join(session.notes),
     } for name, session in sessions.items()])
     return Section('Sessions', table=table)
 

@@ -150,6 +150,19 @@ def test_trials_of_counts_take_the_bins_that_there_are() -> None:
     assert responses_in(counts, bins)[::20, 0].tolist() == [100, 241]
 
 
+def test_an_event_in_a_gap_of_counts_is_no_trial() -> None:
+    times = (np.arange(400) + 0.5) * 0.05
+    # nothing from 6 to 7 s
+    times = times[(times < 6) | (times > 7)]
+    counts = _counts(np.arange(380.0)[:, None], times, 0.05)
+    # between, across the gap, in it, less than a bin before its end, after it
+    for event, first in ((4.0, 4.025), (5.5, None), (6.3, None), (6.96, 7.025), (7.0, 7.025)):
+        events = np.array([event, 15.0])
+        bins = trial_bins(counts, (0, 20), events, (0.0, 1.0), 0.02)
+        wanted = [15.025] if first is None else [first, 15.025]
+        np.testing.assert_allclose(bins.times[::20], wanted)
+
+
 def test_a_trial_that_loses_a_bin_goes_as_a_whole() -> None:
     bins = Bins(np.arange(6.0), 1.0, np.array([0, 0, 1, 1, 2, 2]))
     known = np.array([1, 1, 1, 0, 1, 1], bool)

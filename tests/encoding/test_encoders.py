@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from beast_lp.config.encoding import LinearConfig
 from beast_lp.encoding.encoder import Encoder, Options, Reader, Target
 from beast_lp.encoding.metrics import bits_per_spike, variance_explained
 from beast_lp.encoding.ridge import Ridge
@@ -54,6 +55,34 @@ def test_every_encoder_learns_and_refits_to_the_same(name: str) -> None:
     # not bit by bit: the Poisson form starts from another first guess
     again = encoder.predict(test.features, test.run)
     assert np.corrcoef(again.ravel(), rates.ravel())[0, 1] > 0.99
+
+
+def test_the_poisson_form_finds_a_weak_signal_below_penalties_that_leave_nothing() -> None:
+    # 20 ms bins and 6 Hz, as cortex is recorded: every neuron fires in one bin of eight
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(20), 500)
+    x = smooth(rng.normal(size=(10000, 64)), run, 3.0)
+    x /= x.std(axis=0)
+    weights = rng.normal(size=(64, 4)) @ rng.normal(size=(4, 20)) / 26
+    rates = 0.12 * np.exp(x @ weights)
+    every = Samples(x, rng.poisson(rates).astype(float), run)
+    train, validation, test = (every.part(mask) for mask in (run < 14, run // 2 == 7, run > 15))
+    penalties = LinearConfig().poisson_penalties
+    encoder = PoissonReducedRank(Options(), penalties, LinearConfig().poisson_rank)
+    encoder.fit(train, validation)
+    ceiling = bits_per_spike(test.responses, rates[run > 15]).pooled
+    assert ceiling < 0.3
+    found = bits_per_spike(test.responses, encoder.predict(test.features, test.run)).pooled
+    scores = []
+    # the two largest leave a constant rate, which says nothing about the smaller ones
+    for penalty in penalties:
+        encoder.chosen['penalty'] = penalty
+        encoder.refit(train)
+        predicted = encoder.predict(test.features, test.run)
+        assert (predicted.std(axis=0).max() > 1e-3) == (penalty < 1)
+        scores.append(bits_per_spike(test.responses, predicted).pooled)
+    assert found > 0.4 * ceiling
+    assert found > max(scores) - 0.02
 
 
 @pytest.mark.parametrize('name', BUILD)

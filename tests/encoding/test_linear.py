@@ -7,7 +7,7 @@ from sklearn.linear_model import PoissonRegressor
 from sklearn.linear_model import Ridge as SklearnRidge
 
 from beast_lp.encoding.linear import Moments, reduced_rank, ridge
-from beast_lp.encoding.poisson import PoissonWeights, balanced, fit_poisson
+from beast_lp.encoding.poisson import PoissonWeights, balanced, constant_from, fit_poisson
 
 
 @pytest.fixture
@@ -92,6 +92,37 @@ def test_a_larger_poisson_penalty_uses_a_lower_rank() -> None:
         used.append(int((singular > 0.05).sum()))
     assert used[0] > used[1] == 2
     assert used[2] == 0
+
+
+def test_the_rate_is_constant_from_a_known_penalty_on_and_not_below() -> None:
+    rng = np.random.default_rng(0)
+    # lags shift the mean a little
+    x = rng.normal(size=(2000, 10)) + 0.1
+    counts = rng.poisson(np.exp(0.4 * x[:, :2] @ rng.normal(size=(2, 12)) - 1))
+    start = PoissonWeights(
+        rng.normal(0, 0.1, (10, 8)), rng.normal(0, 0.1, (8, 12)), np.zeros(12))
+    edge = constant_from(x, counts)
+
+    def loss(weights: PoissonWeights, penalty: float) -> float:
+        drive = x @ weights.left @ weights.right + weights.bias
+        norms = np.square(weights.left).sum() + np.square(weights.right).sum()
+        return float((np.exp(drive) - counts * drive).sum() / len(x) + penalty / 2 * norms)
+
+    for share in (0.9, 1.0, 3.0):
+        got = fit_poisson(x, counts, share * edge, start, torch.device('cpu'))
+        assert got.is_constant == (share >= 1)
+        constant = PoissonWeights(
+            np.zeros((10, 8)), np.zeros((8, 12)), np.log(counts.mean(axis=0)))
+        if share >= 1:
+            np.testing.assert_allclose(
+                got.rates(x, np.full(12, 99.0)), np.tile(counts.mean(axis=0), (2000, 1)))
+            # nothing near it is better
+            for _ in range(20):
+                near = PoissonWeights(0.1 * rng.normal(size=(10, 8)),
+                                      0.1 * rng.normal(size=(8, 12)), constant.bias)
+                assert loss(near, share * edge) > loss(got, share * edge)
+        else:
+            assert loss(got, share * edge) < loss(constant, share * edge) - 1e-4
 
 
 def test_balanced_factors_have_the_same_product_and_the_least_norm() -> None:

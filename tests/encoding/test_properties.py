@@ -117,14 +117,16 @@ def test_every_spike_inside_the_bins_is_counted_once(
 
 
 @given(TIMES, st.lists(st.floats(-2, 22) | st.just(np.nan), min_size=1, max_size=12),
-       st.floats(-1, 0), st.floats(0.2, 2), st.booleans())
+       st.floats(-1, 0), st.floats(0.2, 2), st.booleans(), st.integers(0, 40))
 def test_trials_lie_inside_the_recording_and_apart(
     times: list[float], events: list[float], before: float, after: float, binned: bool,
+    gap: int,
 ) -> None:
     width = 0.1
+    recorded = np.delete(1 + (np.arange(180) + 0.5) * width, slice(60, 60 + gap))
     activity = _spikes(times, 1) if not binned else Binned(
-        Path('counts'), np.arange(180.0)[:, None], 1 + (np.arange(180) + 0.5) * width, width,
-        np.arange(1), np.full(1, ''),
+        Path('counts'), np.arange(180.0 - gap)[:, None], recorded, width, np.arange(1),
+        np.full(1, ''),
     )
     try:
         bins = trial_bins(activity, (0.0, 20.0), np.array(events), (before, after), width)

@@ -1,6 +1,7 @@
 """The stage on files: scores, tables, resuming, and input that cannot be used."""
 
 import json
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,11 @@ import pandas as pd
 import pytest
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.encoding import reduce, stage
+from beast_lp.encoding import align, reduce, stage
+from beast_lp.encoding.align import row_width
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
+from beast_lp.encoding.session import Session
 from beast_lp.encoding.sources import find_sources, parse_named, read_features, read_numbers
 from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
 from beast_lp.encoding.tables import DRIFT, comparison_table
@@ -87,7 +90,7 @@ def test_scores_tables_and_files(
     summary = json.loads(files.summary.read_text())
     assert summary['seed'] == 0
     assert 'numpy' in summary['versions']
-    assert '1 never fire' in summary['sessions']['s1']['notes'][0]
+    assert '1 never fire' in summary['sessions']['s1']['notes'][-1]
 
     # rates of all results would fill the memory, so they are in the files alone
     held = vars(results[0].evaluation) | vars(results[0].evaluation.scores)
@@ -131,6 +134,48 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     with pytest.raises(BeastError, match='already holds a finished encoding run'):
         run_encoding(*args, tmp_path / 'whole')
     assert EncodingFiles(tmp_path / 'whole').summary.read_bytes() == before
+
+
+@pytest.mark.parametrize('what', ['nothing', 'spikes', 'camera', 'feature', 'version'])
+def test_a_run_does_not_go_on_with_data_that_changed(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    camera, out = tmp_path / 'camera.npy', tmp_path / 'out'
+    np.save(camera, simulated['times'])
+    config = _config(encoders=['ridge'], camera_times=str(camera),
+                     controls={'shifts': 0, 'permutations': 0})
+    args = (config, [('s1', spikes)], sources, out)
+    run_encoding(*args)
+    rates = EncodingFiles(out).rates('s1', 'good', 'ridge')
+    before = {path: path.read_bytes() for path in out.rglob('*.npz')}
+    if what == 'spikes':
+        # as many spikes, of other bins
+        np.savez(spikes, spike_counts=simulated['counts'][::-1], bin_times=simulated['times'],
+                 bin_width=0.05)
+    elif what == 'camera':
+        # the bins stay, what lies in them does not
+        np.save(camera, np.concatenate([simulated['times'][:1], simulated['times'][1:-1] + 0.01,
+                                        simulated['times'][-1:]]))
+    elif what == 'feature':
+        file = sources[0][1] / 's1' / 'cls.npy'
+        features = np.load(file)
+        features[7, 2] += 1e-3
+        np.save(file, features)
+    elif what == 'version':
+        with np.load(rates) as data:
+            content = {name: data[name] for name in data.files if name != 'digest'}
+        np.savez(rates, **content)
+        before[rates] = rates.read_bytes()
+    monkeypatch.setattr(stage, 'evaluate', None)
+    if what == 'nothing':
+        run_encoding(*args)
+        return
+    words = 'older beast-lp' if what == 'version' else 'other spikes, times or features'
+    with pytest.raises(BeastError, match=f'good-ridge.npz was .* {words}') as error:
+        run_encoding(*args)
+    assert '\n' not in str(error.value)
+    assert {path: path.read_bytes() for path in out.rglob('*.npz')} == before
 
 
 def test_two_sessions_are_fitted_apart_and_pooled(
@@ -266,11 +311,45 @@ def test_views_stand_side_by_side(
     (source,) = find_sources(parse_named([f'both={left},{right}'], 'features'))
     both = read_features(source, 's1', only=True, tokens='cls')
     np.testing.assert_allclose(np.concatenate(both.arrays, axis=1), features, atol=1e-6)
-    assert both.made_by == 'a+b'
+    assert both.made_by == ('a', 'b')
     short = write_store('short', features[:100], times[:100])
     (source,) = find_sources(parse_named([f'both={left},{short}'], 'features'))
     with pytest.raises(BeastError, match='the same frames .2400, 100 frames'):
         read_features(source, 's1', only=True, tokens='cls')
+
+
+@pytest.mark.parametrize('views', ['keypoints', 'mixed'])
+def test_keypoints_are_never_reduced_to_components(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path, views: str,
+) -> None:
+    rng = np.random.default_rng(3)
+    # pixels of two keypoints, whose velocities vary a thousand times less
+    positions = 200 + np.cumsum(rng.normal(0, 0.3, (2400, 4)), axis=0)
+    columns = pd.MultiIndex.from_product(
+        [['tracker'], ['nose', 'tail'], ['x', 'y', 'likelihood']],
+        names=['scorer', 'bodyparts', 'coords'])
+    for name in ('top', 'side'):
+        table = np.ones((2400, 6))
+        table[:, [0, 1, 3, 4]] = positions
+        pd.DataFrame(table, columns=columns).to_csv(tmp_path / f'{name}.csv')
+    wide = np.tile(simulated['features'], 2)
+    write_store('store', wide, simulated['times'])
+    other = tmp_path / ('side.csv' if views == 'keypoints' else 'store')
+    found = find_sources(parse_named([f'both={tmp_path / "top.csv"},{other}'], 'features'))
+    np.save(tmp_path / 'camera.npy', simulated['times'])
+    config = _config(components=3, camera_times=str(tmp_path / 'camera.npy')).encoding
+    (session,) = load_sessions(config, 0, [('s1', spikes)], found)
+    if views == 'keypoints':
+        assert session.features['both'].shape[1] == 8
+        moving = session.features['both + velocities']
+        assert moving.shape[1] == 16
+        np.testing.assert_allclose(np.sort(moving.std(axis=0))[:8].max(), 0.3, rtol=0.1)
+    else:
+        # 3 components, and the positions as they are
+        both = session.features['both']
+        assert both.shape[1] == 3 + 4
+        np.testing.assert_allclose(both[:, 3:], positions, atol=0.01)
 
 
 def test_patches_are_read_only_where_they_are(
@@ -281,10 +360,96 @@ def test_patches_are_read_only_where_they_are(
     with_patches = write_store('p', features, times, patches=patches)
     (source,) = find_sources([('p', with_patches)])
     for tokens, width in (('cls', 6), ('patches', 12), ('both', 18)):
-        assert read_features(source, 's1', True, tokens).width == width
+        assert row_width(read_features(source, 's1', True, tokens).arrays) == width
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
+
+
+def test_the_clock_of_the_video_is_not_taken_in_silence(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    words = 'as if the first frame had been filmed at 0.025 s on the clock of the neurons'
+    np.save(tmp_path / 'camera.npy', simulated['times'])
+    for section, said in (
+        ({}, True), ({'clock_offset_s': 0.1}, False),
+        ({'camera_times': str(tmp_path / 'camera.npy')}, False),
+    ):
+        caplog.clear()
+        with caplog.at_level('WARNING', 'lightning_pose'):
+            (session,) = load_sessions(
+                _config(**section).encoding, 0, [('s1', spikes)], find_sources(sources))
+        assert any(words in note for note in session.notes) == said
+        assert (words in caplog.text) == said
+    with np.load(spikes) as data:
+        np.savez(tmp_path / 's1.npz', frame_times=simulated['times'], **data)
+    (session,) = load_sessions(
+        _config().encoding, 0, [('s1', tmp_path / 's1.npz')], find_sources(sources))
+    assert not any(words in note for note in session.notes)
+
+
+@pytest.mark.parametrize('what', ['camera', 'event'])
+def test_one_file_of_times_is_not_given_to_several_sessions(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    tmp_path: Path, what: str,
+) -> None:
+    for name in ('s1', 's2'):
+        write_store(f'both/{name}', simulated['features'], simulated['times'])
+    times = tmp_path / 'times'
+    times.mkdir()
+    given = {
+        'camera': simulated['times'], 'event': np.arange(2.0, 110.0, 3.0),
+    }[what]
+    np.save(times / 's1.npy', given)
+    np.savetxt(times / 's2.csv', given)
+
+    def load(path: Path) -> list[Session]:
+        section = {'camera_times': str(path)} if what == 'camera' else {
+            'trials': {'events': str(path)}}
+        two = [('s1', spikes), ('s2', spikes)]
+        return load_sessions(
+            _config(**section).encoding, 0, two, find_sources([('both', tmp_path / 'both')]))
+
+    one, two = load(times)
+    np.testing.assert_allclose(one.bins.times, two.bins.times)
+    # also where the file is called like one of them
+    words = f'holds the {what} times of one session, but there are 2 .s1, s2.'
+    with pytest.raises(BeastError, match=words):
+        load(times / 's1.npy')
+
+
+def test_surplus_camera_times_are_counted(
+    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    tmp_path: Path,
+) -> None:
+    words = '2407 camera times for a video of 2400 frames, and the last 7 were cut off'
+    camera = tmp_path / 'camera.npy'
+    for surplus in (0, 7):
+        np.save(camera, 0.025 + np.arange(2400 + surplus) * 0.05)
+        (session,) = load_sessions(
+            _config(camera_times=str(camera)).encoding, 0, [('s1', spikes)],
+            find_sources(sources))
+        assert any(words in note for note in session.notes) == bool(surplus)
+        np.testing.assert_allclose(session.bins.times, simulated['times'])
+
+
+def test_a_session_does_not_hold_the_patches_of_its_video(
+    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    patches = np.random.default_rng(0).normal(size=(2400, 16, 16))
+    store = write_store('p', simulated['features'], simulated['times'], patches=patches)
+    monkeypatch.setattr(align, '_BLOCK_BYTES', 2 ** 16)
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2 ** 17)
+    config = _config(tokens='both', components=8).encoding
+    # 262 features, 2.5 MB of them in all bins
+    tracemalloc.start()
+    (session,) = load_sessions(config, 0, [('s1', spikes)], find_sources([('p', store)]))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert session.features['p'].shape == (2400, 8)
+    assert peak < 2.5e6
 
 
 def test_events_named_by_nothing_make_no_trials(

@@ -25,7 +25,7 @@ def _session(trials: bool, regions: bool = True) -> tuple[Session, np.ndarray]:
         name='s$1$', bins=Bins((np.arange(600) + 0.5) * 0.05, 0.05,
                                unit if trials else np.zeros(600, int)),
         part=part, unit=unit, responses=rng.poisson(rates).astype(np.float32), is_counts=True,
-        names=np.arange(8), features={}, notes=('2 of 10 neurons were left out',),
+        names=np.arange(8), features={}, digests={}, notes=('2 of 10 neurons were left out',),
         regions=np.array(['M1', 'S1'] * 4 if regions else [''] * 8),
     )
     return session, rates
@@ -40,7 +40,7 @@ def _result(
     controls = rng.normal(-0.01, 0.003, (draws, 8)), rng.normal(-0.01, 0.003, draws)
     evaluation = Evaluation(scores, *controls, *controls, {'penalty': 0.1})
     file = folder / f'{source}.npz'
-    save_evaluation(file, session, evaluation, rates.astype(np.float32))
+    save_evaluation(file, session, source, evaluation, rates.astype(np.float32))
     return Result(session, source, 'rrr', evaluation, file)
 
 
