@@ -31,7 +31,7 @@ NOT_RUN = {
     'gui.md': ['litpose run_app'],
     'cluster.md': ['python -m beast_lp.host.launch', 'python -m beast_lp.host.launch',
                    'torchrun --nnodes 4'],
-    'comparing_backbones.md': ['python -m beast_lp.host.launch'],
+    'comparing_backbones.md': 2 * ['python -m beast_lp.host.launch'],
 }
 
 

@@ -98,6 +98,16 @@ def test_the_documented_file_explains_every_key() -> None:
         assert '#' in lines[at - 1] or '#' in lines[at], name
 
 
+def test_the_documented_file_says_what_every_preset_changes() -> None:
+    text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
+    _, listed = text.split('What each changes:\n')
+    listed, _ = listed.split('  preset: ')
+    presets = OmegaConf.create(''.join(
+        line.removeprefix('  #') for line in listed.splitlines(keepends=True)
+    ))
+    assert OmegaConf.to_container(presets) == PRESETS
+
+
 def _leaf_names(schema: Any) -> list[str]:
     names: list[str] = []
     for item in fields(schema):

@@ -30,8 +30,8 @@ class AnchorConfig:
     # keep frames whose motion energy is above this percentile; null is the authors' rule: 50, and
     # 75 from 100,000 frames on
     motion_percentile: Optional[float] = None
-    # least distance of two anchors of a video, counted in steps of the windows' k; 3 keeps the
-    # windows (t-k, t, t+k) apart, so that no anchor is another anchor's positive
+    # least distance of two anchors of a video, counted in steps of the windows' k; from 2 on no
+    # anchor is another anchor's positive, and 3 keeps the windows (t-k, t, t+k) apart
     min_spacing: int = 3
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What several commands take alike: a directory for results, and overrides of the config."""
+"""What several commands have alike: a directory for results, overrides, the last line of help."""
 
 import argparse
 import datetime
@@ -9,12 +9,29 @@ from lightning_pose.cli import types
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# they are installed with the package
+GUIDES = Path(__file__).parents[1] / 'guides'
 
-def add_output_dir(parser: argparse.ArgumentParser) -> None:
-    """Let a command take `--output_dir`, by default dated as the host's are."""
+
+def name_guides(parser: argparse.ArgumentParser) -> None:
+    """End the help of a command with where our guides are; else the host names its own pages."""
+    # the host's parser takes no `epilog` when it is made
+    parser.epilog = f'guides, a page for each job:\n  {GUIDES}'
+
+
+def add_output_dir(
+    parser: argparse.ArgumentParser,
+    interrupted: str = 'a run that was interrupted there continues',
+) -> None:
+    """Let a command take `--output_dir`, by default dated as the host's are.
+
+    Args:
+        parser: of the command.
+        interrupted: what becomes of a run that was interrupted, for the help.
+    """
     parser.add_argument(
         '--output_dir', type=types.model_dir,
-        help='directory of the results; a run that was interrupted there continues.\n'
+        help=f'directory of the results; {interrupted}.\n'
         'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
     )
 

@@ -117,7 +117,7 @@ def _append(path: Path, section: Mapping[str, Any]) -> None:
         logger.warning(
             f'beast: {path} keeps an optimizer that suits a ResNet; for a ViT set '
             f'training.optimizer to AdamW and training.optimizer_params.learning_rate to '
-            f'{suitable_learning_rate(parse_config(section)):g} there'
+            f'{suitable_learning_rate(parse_config(section).model.hidden_size):g} there'
         )
 
 
@@ -128,7 +128,7 @@ def _whole(cfg: DictConfig, section: Mapping[str, Any]) -> str:
         cfg.beast = OmegaConf.create(dict(section))
         OmegaConf.update(cfg, 'model.backbone', 'beast')
         if has_resnet_optimizer(cfg):
-            rate = suitable_learning_rate(parse_config(section))
+            rate = suitable_learning_rate(parse_config(section).model.hidden_size)
             OmegaConf.update(cfg, 'training.optimizer', 'AdamW')
             OmegaConf.update(cfg, 'training.optimizer_params.learning_rate', rate)
     return OmegaConf.to_yaml(cfg)

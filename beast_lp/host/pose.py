@@ -1,5 +1,6 @@
 """Pose training with `backbone: beast`: checks, paths, and the pretraining stage before it."""
 
+import json
 import logging
 import os
 from collections.abc import Iterator
@@ -8,7 +9,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import data_dir
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
@@ -110,10 +111,13 @@ def start_dir_for_children() -> Iterator[None]:
 def warn_of_resnet_settings(cfg: DictConfig) -> None:
     """Say so where the optimiser is still the one that the host ships for a ResNet."""
     if has_resnet_optimizer(cfg):
+        width = _hidden_size(cfg)
+        rate = '5e-5 for ViT-B, 5e-4 for the smallest' if width is None else (
+            f'{suitable_learning_rate(width):g} for this one'
+        )
         logger.warning(
             f'beast: training.optimizer {_optimizer(cfg)} with learning rate '
-            f'{_learning_rate(cfg):g} suits a ResNet; a ViT usually wants AdamW, with 5e-5 for '
-            'ViT-B'
+            f'{_learning_rate(cfg):g} suits a ResNet; a ViT usually wants AdamW, with {rate}'
         )
 
 
@@ -122,9 +126,26 @@ def has_resnet_optimizer(cfg: DictConfig) -> bool:
     return _optimizer(cfg) == 'Adam' and _learning_rate(cfg) >= RESNET_RATE
 
 
-def suitable_learning_rate(config: BeastConfig) -> float:
-    """Return the step of AdamW that suits the pose training of a backbone of this size."""
-    return 5e-4 if config.model.hidden_size <= 192 else 5e-5
+def suitable_learning_rate(hidden_size: int) -> float:
+    """Return the step of AdamW that suits the pose training of a backbone of this width."""
+    return 5e-4 if hidden_size <= 192 else 5e-5
+
+
+def _hidden_size(cfg: DictConfig) -> int | None:
+    """Return the width of the backbone, or None where only its weights would tell."""
+    checkpoint = cfg.model.get('backbone_checkpoint')
+    if not checkpoint:
+        section = cfg.get('beast')
+        return None if section is None else parse_config(section).model.hidden_size
+    path = Path(absolute_path(str(checkpoint), cfg)).expanduser()
+    for config in (path / 'backbone' / 'config.json', path / 'config.json'):
+        if config.is_file():
+            try:
+                return int(json.loads(config.read_text(encoding='utf-8'))['hidden_size'])
+            except (ValueError, KeyError, TypeError):
+                # loading the weights will say what is wrong with it
+                return None
+    return None
 
 
 def _optimizer(cfg: DictConfig) -> str:

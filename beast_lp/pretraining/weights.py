@@ -239,9 +239,9 @@ def fetch_from_hub(name: str) -> Path:
         raise BeastError(
             f'the weights {name!r} are neither a local path, nor in the local model cache, nor '
             f'could the model hub be reached ({type(error).__name__}); on a machine with a '
-            f'network run `hf download {name}` and copy the folder here (then give its path as '
-            'beast.init or model.backbone_checkpoint), or set beast.init=random to pretrain from '
-            'scratch'
+            f'network run `hf download {name} --local-dir {Path(name).name}` and copy that folder '
+            'here (then give its path as beast.init or model.backbone_checkpoint), or set '
+            'beast.init=random to pretrain from scratch'
         ) from error
 
 

@@ -159,7 +159,7 @@ class DaliPairs:
         except (ImportError, OSError) as error:
             raise BeastError(
                 f'DALI cannot be imported ({error}); install it with '
-                '`pip install beast-lp[dali]`'
+                '`pip install "beast-lp[dali]"`'
             ) from error
         self._batch_size = batch_size
         self._size = size

@@ -1,5 +1,7 @@
 """The command under Hydra's launchers."""
 
+import re
+import shlex
 from pathlib import Path
 
 import hydra
@@ -13,7 +15,42 @@ from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
 from beast_lp.host.launch import as_overrides, main, run
 
-LAUNCH = Path(__file__).parents[2] / 'configs' / 'launch'
+ROOT = Path(__file__).parents[2]
+LAUNCH = ROOT / 'configs' / 'launch'
+GUIDES = ROOT / 'beast_lp' / 'guides'
+PAGES = [ROOT / 'README.md', *sorted(LAUNCH.iterdir()), GUIDES / 'cluster.md',
+         GUIDES / 'comparing_backbones.md']
+
+
+def _documented(path: Path) -> list[list[str]]:
+    """Return the arguments of the launcher's commands in a page, or in the comments of a file."""
+    text = re.sub(r'^# ?', '', path.read_text(encoding='utf-8'), flags=re.MULTILINE)
+    found = re.findall(r'^ *python -m beast_lp.host.launch((?:.*\\\n)*.*)', text, re.MULTILINE)
+    return [shlex.split(command.replace('\\\n', ' ')) for command in found]
+
+
+@pytest.mark.parametrize(
+    'command', [command for page in PAGES for command in _documented(page)], ids=' '.join,
+)
+def test_a_documented_command_asks_for_gpus(command: list[str]) -> None:
+    pytest.importorskip('hydra_plugins.hydra_submitit_launcher')
+    assert command[:3] == ['--config-dir', 'configs/launch', '--config-name']
+    # of a sweep, the first run
+    overrides = [item.split(',')[0] for item in command[4:]]
+    with hydra.initialize_config_dir(version_base='1.3', config_dir=str(LAUNCH)):
+        cfg = hydra.compose(command[3], overrides, return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    launcher = cfg.hydra.launcher
+    if 'submitit' in launcher._target_:
+        # else the local launcher hides all GPUs and Slurm gives none, and a job ends in an hour
+        assert launcher.gpus_per_node == launcher.tasks_per_node
+        assert launcher.timeout_min == 1440
+        assert launcher.cpus_per_task == 8
+        assert ('Local' in launcher._target_) == ('partition' not in launcher)
+
+
+def test_every_page_that_names_the_launcher_has_commands() -> None:
+    assert all(_documented(page) for page in PAGES)
 
 
 @pytest.mark.parametrize('launcher', ['submitit_slurm', 'submitit_local'])
@@ -26,6 +63,7 @@ def test_the_launchers_config_composes(launcher: str) -> None:
         ])
     HydraConfig.instance().set_config(cfg)
     assert launcher.removeprefix('submitit_').capitalize() in cfg.hydra.launcher._target_
+    assert cfg.hydra.launcher.gpus_per_node == 8
     assert as_overrides(cfg.set) == [
         '++training.num_gpus=8', '++beast.num_nodes=4', '++beast.loss.temperature=0.5',
     ]

@@ -68,11 +68,42 @@ def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture
     before = OmegaConf.to_yaml(cfg)
     with caplog.at_level('WARNING', 'lightning_pose'):
         pose.warn_of_resnet_settings(cfg)
-    assert 'AdamW' in caplog.text
+    assert 'AdamW, with 5e-5 for ViT-B, 5e-4 for the smallest' in caplog.text
     assert OmegaConf.to_yaml(cfg) == before
     caplog.clear()
     pose.warn_of_resnet_settings(_cfg())
     assert not caplog.records
+
+
+@pytest.mark.parametrize(('config', 'words'), [
+    ('{"hidden_size": 192}', '0.0005 for this one'),
+    ('{"hidden_size": 768}', '5e-05 for this one'),
+    ('{', '5e-5 for ViT-B'), ('[]', '5e-5 for ViT-B'), ('{"hidden_size": null}', '5e-5 for ViT-B'),
+])
+@pytest.mark.parametrize('folder', ['run', 'run/backbone'])
+def test_the_warning_names_the_step_that_suits_the_checkpoint(
+    folder: str, config: str, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+) -> None:
+    (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / folder / 'config.json').write_text(config)
+    cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3},
+               model__backbone_checkpoint=str(tmp_path / 'run'))
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        pose.warn_of_resnet_settings(cfg)
+    assert words in caplog.text
+
+
+@pytest.mark.parametrize(('preset', 'words'), [
+    ('laptop', '0.0005 for this one'), ('vit_base', '5e-05 for this one'),
+])
+def test_the_warning_names_the_step_that_suits_the_pretraining_to_come(
+    preset: str, words: str, caplog: pytest.LogCaptureFixture,
+) -> None:
+    cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3},
+               beast={'preset': preset})
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        pose.warn_of_resnet_settings(cfg)
+    assert words in caplog.text
 
 
 def test_the_start_directory_is_told_to_children_only(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,12 +10,14 @@ import pandas as pd
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
+from transformers import ViTConfig, ViTModel
 
 from beast_lp.config import parse_config
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.errors import BeastError
 from beast_lp.host import segment
 from beast_lp.host.commands import segment as command
+from beast_lp.pretraining.weights import Architecture, disk_name, save_backbone
 
 WriteVideo = Callable[..., Path]
 
@@ -116,6 +118,29 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     torch.save({**resnet_cache, 'bn1.weight': 2 * resnet_cache['bn1.weight']}, file)
     with pytest.raises(BeastError, match='holds other weights than the model'):
         segment.predict(project, tmp_path / 'run', tmp_path / 'other')
+
+
+def test_a_backbone_that_moved_is_named_in_the_description_of_the_model(
+    project: DictConfig, tmp_path: Path,
+) -> None:
+    torch.manual_seed(0)
+    architecture = Architecture(64, 1, 1, 64, 16, (32, 32))
+    vit = ViTModel(ViTConfig(**architecture.transformers_config()), add_pooling_layer=False)
+    state = {disk_name(name): value for name, value in vit.state_dict().items()}
+    save_backbone(tmp_path / 'old' / 'backbone', architecture, state)
+    OmegaConf.update(project, 'beast.segmentation', {
+        'source': str(tmp_path / 'old'), 'features': 'cls', 'split': {'by': 'none'},
+    })
+    segment.train(project, tmp_path / 'run')
+    (tmp_path / 'old').rename(tmp_path / 'new')
+    with pytest.raises(BeastError, match='old'):
+        segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+    described = tmp_path / 'run' / 'segmenter.json'
+    described.write_text(described.read_text().replace(
+        f'"source": "{tmp_path / "old"}"', f'"source": "{tmp_path / "new" / "backbone"}"',
+    ))
+    segment.predict(project, tmp_path / 'run', tmp_path / 'out')
+    assert (tmp_path / 'out' / 'a_labels.csv').is_file()
 
 
 def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:

@@ -183,7 +183,8 @@ def test_the_hubs_cache_serves_without_a_network(
     assert len(read_encoder('lab/mae').state) == 38
 
     shutil.rmtree(tmp_path / 'models--lab--mae')
-    with pytest.raises(BeastError, match=r'hf download lab/mae.*beast.init=random'):
+    words = 'hf download lab/mae --local-dir mae` .*beast.init=random'
+    with pytest.raises(BeastError, match=words):
         read_encoder('lab/mae')
 
 

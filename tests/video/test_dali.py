@@ -324,7 +324,7 @@ def test_what_keeps_dali_from_a_gpu_is_named(
 
 def test_missing_dali_is_named(vp9: WindowStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, 'nvidia.dali', None)
-    with pytest.raises(BeastError, match=r'pip install beast-lp\[dali\]'):
+    with pytest.raises(BeastError, match=r'pip install "beast-lp\[dali\]"'):
         DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu')
 
 

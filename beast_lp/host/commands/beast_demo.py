@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from beast_lp.host.arguments import name_guides
+
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
@@ -11,8 +13,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'beast_demo',
         description='Write a small Lightning Pose project with known truth (a drawn animal, its '
         'keypoints, behaviour and simulated neurons), pretrain a backbone on its videos, train a '
-        'pose model and learn the behaviour with it. Takes minutes on two CPU cores; an '
-        'interrupted demo continues.',
+        'pose model, predict the neurons and learn the behaviour with it. Takes a quarter of an '
+        'hour on two CPU cores; an interrupted demo continues.',
         usage='litpose beast_demo [--output_dir OUTPUT_DIR] [--tiny]',
     )
     parser.add_argument(
@@ -21,8 +23,9 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--tiny', action='store_true',
-        help='a demo of seconds, too small to learn anything: checks an installation',
+        help='a demo of a minute, too small to learn anything: checks an installation',
     )
+    name_guides(parser)
     return parser
 
 

@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from beast_lp.host.arguments import add_output_dir, choose_output_dir
+from beast_lp.host.arguments import add_output_dir, choose_output_dir, name_guides
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -14,11 +14,13 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'compare',
-        description='Compare trained pose models on labelled frames that none was trained on: '
-        'mean pixel error of the keypoints on which the models disagree at least so much, a curve '
-        'per backbone, as in the papers of Lightning Pose and BEAST.\n\n'
+        description='Compare trained pose models on labelled frames that none was trained on, as '
+        'in the papers of Lightning Pose and BEAST. It draws a curve per backbone: the mean pixel '
+        'error of those keypoints whose predictions spread, from model to model, by at least the '
+        'value on the horizontal axis.\n\n'
         'example:\n'
-        '  litpose compare beast=beast_seed0,beast_seed1 resnet50=resnet_seed0,resnet_seed1 \\\n'
+        '  litpose compare beast=beast_seed0,beast_seed1 \\\n'
+        '      resnet50=resnet_seed0,resnet_seed1 \\\n'
         '      --labels CollectedData_new.csv',
         usage='litpose compare NAME=DIR,DIR[,DIR]... --labels LABELS \\\n'
         '                      [--output_dir OUTPUT_DIR] [--own_ensemble]',
@@ -37,7 +39,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         help='sort keypoints by the disagreement among the models of each backbone; by default it '
         'is that of all models, so that all backbones are compared on the same keypoints',
     )
-    add_output_dir(parser)
+    add_output_dir(parser, 'a comparison that was interrupted there predicts everything again')
+    name_guides(parser)
     return parser
 
 

@@ -5,6 +5,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from beast_lp.host.arguments import name_guides
+
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 PCA_COMPONENTS = 100
@@ -25,8 +27,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'source',
         help='what makes the features: the output directory of `litpose pretrain` or its '
         'backbone/, a weight file, a trained pose model, a backbone that Lightning Pose can build '
-        '(resnet50, vits_dino, ...), `pca` (principal components of the frames) or a '
-        'frame_pca.npz that it wrote',
+        '(resnet50, vits_dino, ...), the name of a ViT on a model hub (facebook/vit-mae-base), '
+        '`pca` (principal components of the frames) or a frame_pca.npz that it wrote',
     )
     parser.add_argument('videos', nargs='+', type=Path, help='files, or folders of them')
     parser.add_argument(
@@ -54,7 +56,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--image_size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
-        help='px to which frames are scaled; default: what the source was trained at',
+        help='px to which frames are scaled; default: what the source was trained at, and of '
+        '`pca` 64 64',
     )
     parser.add_argument(
         '--precision', choices=('auto', 'fp32', 'bf16'), default='auto',
@@ -69,6 +72,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         help='folder of <video>_bbox.csv files, as `litpose predict` takes it; frames are cropped '
         'to the boxes first',
     )
+    name_guides(parser)
     return parser
 
 

@@ -5,7 +5,12 @@ from typing import Any
 
 from lightning_pose.cli import types
 
-from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
+from beast_lp.host.arguments import (
+    add_output_dir,
+    add_overrides,
+    choose_output_dir,
+    name_guides,
+)
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -35,11 +40,13 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--spikes', nargs='+', metavar='[SESSION=]PATH',
-        help='one recording per session: an ALF folder, an .nwb file, or an .npz of counts; a '
-        'session is called like its video',
+        help='one recording per session: an ALF folder, an .nwb file, or an .npz that holds '
+        'spike_counts or traces (bins, neurons) and bin_width in s; a session is called like its '
+        'video',
     )
     add_output_dir(parser)
     add_overrides(parser, '"beast.encoding.encoders=[rrr,tcn]"')
+    name_guides(parser)
     return parser
 
 

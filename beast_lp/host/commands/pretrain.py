@@ -7,7 +7,12 @@ from typing import Any
 
 from lightning_pose.cli import types
 
-from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
+from beast_lp.host.arguments import (
+    add_output_dir,
+    add_overrides,
+    choose_output_dir,
+    name_guides,
+)
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -38,6 +43,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'folder (default: data.data_dir of the config)',
     )
     add_overrides(parser, 'beast.training.epochs=100')
+    name_guides(parser)
     return parser
 
 

@@ -8,7 +8,12 @@ from typing import Any
 from lightning_pose.cli import types
 
 from beast_lp.errors import BeastError
-from beast_lp.host.arguments import add_output_dir, add_overrides, choose_output_dir
+from beast_lp.host.arguments import (
+    add_output_dir,
+    add_overrides,
+    choose_output_dir,
+    name_guides,
+)
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -31,9 +36,11 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '                      [--overrides KEY=VALUE...]\n'
         '       litpose segment predict <config_file> --model_dir MODEL_DIR \\\n'
         '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
-        '                      [--clip_seconds S] [--nwb] [--lightning_action]\n'
+        '                      [--clip_seconds S] [--nwb] [--lightning_action] \\\n'
+        '                      [--overrides KEY=VALUE...]\n'
         '       litpose segment evaluate <config_file> --model_dir MODEL_DIR \\\n'
-        '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR]',
+        '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
+        '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
         'action', choices=('train', 'predict', 'evaluate'),
@@ -45,11 +52,12 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_output_dir(parser)
     parser.add_argument(
-        '--model_dir', type=Path, help='output directory of `litpose segment train`',
+        '--model_dir', type=Path,
+        help='predict, evaluate: output directory of `litpose segment train`',
     )
     parser.add_argument(
         '--videos', nargs='*', type=Path, default=[],
-        help='video files or folders; without them, the videos of the config',
+        help='predict, evaluate: video files or folders; without them, the videos of the config',
     )
     parser.add_argument(
         '--clip_seconds', type=float, default=0.0,
@@ -62,7 +70,11 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '--lightning_action', action='store_true',
         help='predict: also write features and labels as lightning-action reads them',
     )
-    add_overrides(parser, 'beast.segmentation.fitting.epochs=100')
+    add_overrides(
+        parser, 'beast.segmentation.fitting.epochs=100 (train) or '
+        'beast.segmentation.decoding.method=viterbi (all three)',
+    )
+    name_guides(parser)
     return parser
 
 

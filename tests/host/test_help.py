@@ -1,0 +1,49 @@
+"""What `litpose COMMAND --help` says, on a terminal of 80 columns."""
+
+import pytest
+from lightning_pose.cli.main import _build_parser
+
+from beast_lp.host.arguments import GUIDES
+from beast_lp.host.commands import COMMANDS
+
+
+def _help(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> str:
+    monkeypatch.setenv('COLUMNS', '80')
+    with pytest.raises(SystemExit) as stopped:
+        _build_parser().parse_args([command, '--help'])
+    assert stopped.value.code == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_help_ends_with_our_guides_and_can_be_copied(
+    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    shown = _help(command, monkeypatch, capsys)
+    assert shown.rstrip().endswith(str(GUIDES))
+    assert list(GUIDES.glob('*.md'))
+    assert 'readthedocs' not in shown
+    # the shell takes a wrapped line for two commands
+    _, _, example = shown.partition('example:\n')
+    lines = example.partition('\n\n')[0].splitlines()
+    assert all(line.endswith('\\') for line in lines[:-1])
+    assert not lines[-1:] or not lines[-1].endswith('\\')
+
+
+def test_only_commands_that_continue_say_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    for command in ('pretrain', 'encode', 'segment'):
+        shown = ' '.join(_help(command, monkeypatch, capsys).split())
+        assert 'a run that was interrupted there continues' in shown
+    shown = ' '.join(_help('compare', monkeypatch, capsys).split())
+    assert 'continues' not in shown and 'predicts everything again' in shown
+
+
+def test_every_action_of_segment_takes_overrides(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+) -> None:
+    usage, _, _ = _help('segment', monkeypatch, capsys).partition('\n\n')
+    assert usage.count('litpose segment ') == usage.count('[--overrides KEY=VALUE...]') == 3
