@@ -4,7 +4,8 @@
 
 Every seed has a pretraining of its own on the unlabelled videos of the recording. All backbones
 have the same architecture, anchors, epochs and fine-tuning steps (`budget.json`), and of each seed
-the same splits and labelled frames. `--budget night` is hours on two cores; `short` is for parts.
+the same splits and labelled frames. `--budget night` is hours on two cores; `short` is for parts;
+`hour` pretrains for an hour on one core, once for all seeds.
 
 What is done is never computed again: the same command continues after a kill and repeats what
 failed. Started twice at once with OMP_NUM_THREADS=1, it uses two cores. The directory holds

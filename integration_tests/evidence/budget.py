@@ -19,6 +19,7 @@ class Budget:
         pose_batch: labelled frames of a step; fewer where there are fewer.
         segmentation_epochs: of the head on stored patch tokens.
         encoding_bins: of the recording, from its beginning; None for all.
+        pretrainings: of each backbone, which the seeds take in turn; None for one each.
     """
 
     image_size: int
@@ -28,6 +29,11 @@ class Budget:
     pose_batch: int = 10
     segmentation_epochs: int = 60
     encoding_bins: int | None = None
+    pretrainings: int | None = None
+
+    def pretraining_seed(self, seed: int) -> int:
+        """Return the seed of the pretraining that a seed takes."""
+        return seed if self.pretrainings is None else seed % self.pretrainings
 
 
 BUDGETS = {
@@ -36,8 +42,8 @@ BUDGETS = {
     'short': Budget(128, 150, 40, 600),
     'night': Budget(128, 400, 100, 600),
     # an hour of one core for each pretraining on two videos: some 10,000 steps, where `short` is
-    # a few hundred
-    'hour': Budget(128, 1000, 320, 600),
+    # a few hundred. The seeds share it: they differ in labelled frames, splits and training
+    'hour': Budget(128, 1000, 320, 600, pretrainings=1),
 }
 
 

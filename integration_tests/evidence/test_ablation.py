@@ -105,6 +105,11 @@ def test_results_of_two_budgets_do_not_mix(tmp_path: Path) -> None:
         keep_budget(tmp_path, BUDGETS['night'])
 
 
+def test_seeds_share_a_pretraining_where_the_budget_says_so() -> None:
+    assert [BUDGETS['hour'].pretraining_seed(seed) for seed in range(3)] == [0, 0, 0]
+    assert [BUDGETS['short'].pretraining_seed(seed) for seed in range(3)] == [0, 1, 2]
+
+
 def test_backbones_differ_in_their_variant_alone() -> None:
     base = settings('beast', 3, BUDGETS['night'])
     assert (base.seed, base.anchors.per_video, base.init) == (3, 400, 'random')
