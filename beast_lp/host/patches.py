@@ -135,11 +135,10 @@ def extend_train(module: ModuleType) -> None:
         if cfg.model.backbone == BACKBONE:
             if _refusal:
                 raise BeastError(_refusal)
-            from beast_lp.host.pose import prepare_training, start_dir_for_children
+            from beast_lp.host.pose import prepared_training
 
             settings = inspect.signature(original).bind(cfg, *args, **kwargs)
-            with start_dir_for_children():
-                prepare_training(cfg, settings.arguments.get('model_dir'))
+            with prepared_training(cfg, settings.arguments.get('model_dir')):
                 return original(cfg, *args, **kwargs)
         return original(cfg, *args, **kwargs)
 

@@ -1,7 +1,6 @@
 """Pose training with `backbone: beast`: checks, paths, and the pretraining stage before it."""
 
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
 from beast_lp.host.compose import data_dir
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
@@ -92,19 +92,26 @@ def check_before_pretraining(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def start_dir_for_children() -> Iterator[None]:
-    """Tell the children of a distributed run where the command was started.
+def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator[None]:
+    """Prepare the host's `train`, which is to run in the block, in all processes alike.
 
-    They start in the model directory, by when the host has changed into it.
+    Its children start in the model directory, by when the host has changed into it, and go
+    through the command from its beginning.
+
+    Args:
+        cfg: the pose config; `model.backbone_checkpoint` is filled in.
+        model_dir: of the pose model; the current directory if not given.
+
+    Raises:
+        BeastError: for anything that the user can mend.
     """
-    before = os.environ.get(START_DIR_VARIABLE)
-    os.environ[START_DIR_VARIABLE] = START_DIR
-    try:
+    own = str(Path(model_dir or Path.cwd()).absolute())
+    with (
+        told_to_children(START_DIR_VARIABLE, START_DIR),
+        told_to_children(OUTPUT_DIR_VARIABLE, own) as shared,
+    ):
+        prepare_training(cfg, shared)
         yield
-    finally:
-        del os.environ[START_DIR_VARIABLE]
-        if before is not None:
-            os.environ[START_DIR_VARIABLE] = before
 
 
 def warn_of_resnet_settings(cfg: DictConfig) -> None:

@@ -75,11 +75,26 @@ def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture
     assert not caplog.records
 
 
-def test_the_start_directory_is_told_to_children_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv('BEAST_LP_START_DIR', raising=False)
-    with pose.start_dir_for_children():
+def test_children_of_a_training_are_told_its_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ('BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'):
+        monkeypatch.delenv(name, raising=False)
+    stages: list[Path] = []
+    monkeypatch.setattr(
+        pose, 'prepare_training', lambda cfg, model_dir: stages.append(Path(model_dir))
+    )
+    monkeypatch.chdir(tmp_path)
+    with pose.prepared_training(_cfg(), None):
         assert os.environ['BEAST_LP_START_DIR'] == pose.START_DIR
-    assert 'BEAST_LP_START_DIR' not in os.environ
+        # a child goes through the host's command, which makes and enters another folder
+        (tmp_path / 'outputs').mkdir()
+        monkeypatch.chdir(tmp_path / 'outputs')
+        with pose.prepared_training(_cfg(), None):
+            pass
+        assert 'BEAST_LP_START_DIR' in os.environ
+    assert stages == [tmp_path, tmp_path]
+    assert not {'BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'} & set(os.environ)
 
 
 def test_relative_checkpoints_become_absolute_once(
