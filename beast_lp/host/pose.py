@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
-from beast_lp.host.compose import data_dir
+from beast_lp.host.compose import data_dir, path_from
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
 
@@ -147,9 +147,10 @@ def absolute_path(path: str, cfg: DictConfig) -> str:
     """Return a path of the config made absolute; what exists nowhere stays as it is (hub names).
 
     A relative path may start where the command was started, in the current directory or in
-    `data.data_dir`.
+    `data.data_dir`; `~` is the user's home.
     """
-    if not Path(path).expanduser().is_absolute():
+    path = str(Path(path).expanduser()) if path.startswith('~') else path
+    if not Path(path).is_absolute():
         for base in (START_DIR, Path.cwd(), data_dir(cfg)):
             if Path(base, path).exists():
                 return str(Path(base, path).absolute())
@@ -161,6 +162,6 @@ def _pretraining_stage(cfg: DictConfig, model_dir: Path) -> Path:
     from beast_lp.host.stage import pretrain
 
     wanted = parse_config(cfg.beast).output_dir
-    output_dir = Path(START_DIR, wanted) if wanted else model_dir / 'beast'
+    output_dir = path_from(Path(START_DIR), wanted) if wanted else model_dir / 'beast'
     logger.info(f'beast: the pretraining stage is in {output_dir}')
     return pretrain(cfg, output_dir, model_dir / 'train_status.json', reuse=True)

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError
-from beast_lp.host import compose, pose
+from beast_lp.host import compose, pose, stage
 
 
 def _cfg(**changes: Any) -> DictConfig:
@@ -63,6 +63,21 @@ def test_what_the_host_refuses_is_refused_before_pretraining(
         pose.prepare_training(OmegaConf.merge(cfg, changes), None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(('wanted', 'expected'), [
+    (None, 'model/beast'), ('~/stage', 'home/stage'), ('stage', 'start/stage'),
+])
+def test_the_stage_is_kept_where_the_config_says(
+    wanted: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    monkeypatch.setattr(pose, 'START_DIR', str(tmp_path / 'start'))
+    monkeypatch.setattr(pose, 'check_before_pretraining', lambda cfg: None)
+    monkeypatch.setattr(stage, 'pretrain', lambda cfg, output_dir, *args, **kwargs: output_dir)
+    cfg = _cfg(beast={'output_dir': wanted})
+    pose.prepare_training(cfg, tmp_path / 'model')
+    assert cfg.model.backbone_checkpoint == str(tmp_path / expected)
+
+
 def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture) -> None:
     cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3})
     before = OmegaConf.to_yaml(cfg)
@@ -111,6 +126,11 @@ def test_relative_checkpoints_become_absolute_once(
     # a config that holds a `beast:` section alone
     assert pose.absolute_path('beside', OmegaConf.create()) == str(tmp_path / 'beside')
     assert pose.absolute_path('/x/y', OmegaConf.create()) == '/x/y'
+
+    # the user's home
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert pose.absolute_path('~/beside', _cfg()) == str(tmp_path / 'beside')
+    assert pose.absolute_path('~/not yet', _cfg()) == str(tmp_path / 'not yet')
 
     cfg = _cfg(model__backbone_checkpoint='beside')
     pose.prepare_training(cfg, None)
