@@ -155,6 +155,7 @@ def run_pretraining(
         with first_process_first() as first:
             if first:
                 check_output_dir(files, settings)
+                _warn_of_small_clips(config)
             module = build_module(config, resume=files.last.exists())
             if first:
                 until_saved.enter_context(_only_run(files, settings))
@@ -175,6 +176,16 @@ def run_pretraining(
                 files.backbone, module.model.architecture, encoder_to_transformers(module.model)
             )
     return files.backbone
+
+
+def _warn_of_small_clips(config: BeastConfig) -> None:
+    longest, image_size = config.windows.longest_side, config.model.image_size
+    if longest < max(image_size):
+        logger.warning(
+            f'beast: beast.windows.longest_side is {longest}, so that frames are stored smaller '
+            f'than the images of {image_size[0]} x {image_size[1]} px and enlarged again; leave '
+            'it out to store them large enough'
+        )
 
 
 @contextmanager

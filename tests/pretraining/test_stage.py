@@ -19,6 +19,7 @@ from transformers import ViTModel
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.pretraining import stage
 from beast_lp.pretraining.model import encoder_to_transformers
 from beast_lp.pretraining.precision import matmul_precision
 from beast_lp.pretraining.stage import (
@@ -114,6 +115,15 @@ def test_a_killed_run_ends_with_the_same_weights(
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
     # measured since the resume, not since the machine started
     assert b.data_wait_share.between(0, 1).all()
+
+
+@pytest.mark.parametrize(('longest', 'warned'), [(31, True), (32, False)])
+def test_clips_smaller_than_the_images_are_warned_of(
+    tiny_config: TinyConfig, caplog: pytest.LogCaptureFixture, longest: int, warned: bool,
+) -> None:
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        stage._warn_of_small_clips(tiny_config(windows={'longest_side': longest}))
+    assert ('longest_side is 31, so that frames' in caplog.text) == warned
 
 
 def test_the_number_of_workers_does_not_change_the_result(
