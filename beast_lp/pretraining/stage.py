@@ -385,6 +385,9 @@ def build_trainer(
         files.last.parent, filename='best', monitor='val_loss', enable_version_counter=False,
         # what it is for: the best weights; the run itself continues from the last ones
         save_weights_only=True,
+        # at the end of the validation: Lightning calls it after `LastCheckpoint`, whose checkpoint
+        # at the end of the epoch would not know the epoch's score
+        save_on_train_epoch_end=False,
     )
     throughput = Throughput()
     plugins: list[Any] = [AtomicCheckpoints()]

@@ -117,6 +117,30 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert b.data_wait_share.between(0, 1).all()
 
 
+def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    class KillAtTheEnd(Callback):
+        """Ends the run between `LastCheckpoint` and what Lightning calls after it."""
+
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                raise RuntimeError('killed')
+
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[KillAtTheEnd()])
+    files = RunFiles(tmp_path / 'out')
+    loss = pd.read_csv(files.metrics).val_loss
+    last = torch.load(files.last, weights_only=True)
+    best = torch.load(files.last.with_name('best.ckpt'), weights_only=True)
+    (state,) = (value for name, value in last['callbacks'].items() if 'ModelCheckpoint' in name)
+    assert loss.idxmin() == 2 == last['epoch']
+    assert float(state['best_model_score']) == pytest.approx(loss.min())
+    assert best['epoch'] == 2
+    assert all(torch.equal(value, last['state_dict'][name])
+               for name, value in best['state_dict'].items())
+
+
 @pytest.mark.parametrize(('longest', 'warned'), [(31, True), (32, False)])
 def test_clips_smaller_than_the_images_are_warned_of(
     tiny_config: TinyConfig, caplog: pytest.LogCaptureFixture, longest: int, warned: bool,
