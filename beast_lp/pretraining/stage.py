@@ -433,6 +433,10 @@ def build_loaders(
 ) -> tuple[PairLoader, DataLoader | None]:
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
+    device = trainer.strategy.root_device
+    if device.type == 'cuda':
+        # Lightning does so when the fit starts, but DALI's trial is before, on the current device
+        torch.cuda.set_device(device)
     rows, held_out = split_windows(
         store.table, training.validation_fraction, config.seed, training.validation
     )

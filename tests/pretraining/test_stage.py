@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from transformers import ViTModel
 
-from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining import stage
 from beast_lp.pretraining.model import encoder_to_transformers
@@ -32,6 +33,8 @@ from beast_lp.pretraining.stage import (
 )
 from beast_lp.pretraining.weights import save_backbone
 from beast_lp.reports.collect import load_module
+from beast_lp.video import dali
+from beast_lp.video.prepare import prepare_windows
 
 TinyConfig = Callable[..., BeastConfig]
 
@@ -139,6 +142,32 @@ def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
     assert best['epoch'] == 2
     assert all(torch.equal(value, last['state_dict'][name])
                for name, value in best['state_dict'].items())
+
+
+def test_every_process_reads_on_its_own_gpu(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = prepare_windows(
+        videos, tmp_path, AnchorConfig(per_video=12), WindowConfig(processes=1), 0, False,
+    )
+    current, seen = [0], []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: current[0])
+    monkeypatch.setattr(torch.cuda, 'set_device', lambda to: current.__setitem__(0, to.index))
+
+    def loader(*_: object) -> list[int]:
+        seen.append(dali._cuda_index())
+        return seen
+
+    monkeypatch.setattr(stage, 'training_loader', loader)
+    config = tiny_config(training={'validation_fraction': 0.0})
+    for device in ('cuda:1', 'cpu'):
+        trainer: Any = SimpleNamespace(
+            strategy=SimpleNamespace(root_device=torch.device(device)),
+            global_rank=1, world_size=2,
+        )
+        stage.build_loaders(config, store, trainer)
+    assert seen == [1, 1]
 
 
 @pytest.mark.parametrize(('longest', 'warned'), [(31, True), (32, False)])
