@@ -39,6 +39,7 @@ from beast_lp.pretraining.pictures import Snapshots
 from beast_lp.pretraining.precision import choose_precision, matmul_precision
 from beast_lp.pretraining.probe import LabelledFrames, Probe
 from beast_lp.pretraining.ranks import check_launch, first_process_first
+from beast_lp.pretraining.same_windows import check_same_windows, keep_identity
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
 from beast_lp.pretraining.weights import read_encoder, save_backbone
@@ -210,6 +211,7 @@ def _fit(
 ) -> None:
     """Train a module by its settings, from the beginning or from `last.ckpt`."""
     config = module.config
+    check_same_windows(files.last, store)
     signals = StopSignals()
     probe = config.probe.every_epochs and labels and Probe(
         labels, config.probe.every_epochs, config.probe.features,
@@ -237,6 +239,7 @@ def _fit(
         resume = str(files.last) if files.last.exists() else None
         if resume:
             logger.info(f'beast: continuing the run in {files.directory}')
+        keep_identity(files.last, store)
         trainer.fit(module, train, validation, ckpt_path=resume)
 
     if not trainer.is_global_zero:

@@ -144,6 +144,55 @@ def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
                for name, value in best['state_dict'].items())
 
 
+def test_a_run_does_not_continue_on_other_frames(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    out, whole = tmp_path / 'out', tmp_path / 'whole'
+    run_pretraining(tiny_config(), videos, whole)
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, out, callbacks=[_Kill(2, 1)])
+    second, clip = videos[1].read_bytes(), out / 'windows' / 'video_1.mp4'
+
+    # unreadable for now: its clip waits for it
+    videos[1].write_bytes(b'')
+    with pytest.raises(BeastError, match='video video_1 cannot be used any more.* restore what'):
+        run_pretraining(tiny_config(), videos, out)
+    assert clip.exists()
+    # changed
+    videos[1].write_bytes(videos[0].read_bytes())
+    with pytest.raises(BeastError, match='video_1 or what is taken from it has changed; restore'):
+        run_pretraining(tiny_config(), videos, out)
+    # restored, it continues as if nothing had been
+    videos[1].write_bytes(second)
+    run_pretraining(tiny_config(), videos, out)
+    assert all(torch.equal(value, _weights(out)[name]) for name, value in _weights(whole).items())
+
+
+def test_a_checkpoint_of_an_older_version_continues_on_what_there_is(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    (tmp_path / 'out' / 'checkpoints' / 'windows.json').unlink()
+    videos[1].write_bytes(videos[0].read_bytes())
+    run_pretraining(tiny_config(), videos, tmp_path / 'out')
+
+
+def test_a_video_that_can_be_used_again_is_named(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    second = videos[1].read_bytes()
+    videos[1].write_bytes(b'')
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    videos[1].write_bytes(second)
+    with pytest.raises(BeastError, match='video_1 could not be used then and can be now; restore'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out')
+    # without a checkpoint there is nothing to mix
+    RunFiles(tmp_path / 'out').last.unlink()
+    run_pretraining(tiny_config(), videos, tmp_path / 'out')
+
+
 def test_every_process_reads_on_its_own_gpu(
     tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 ) -> None:
