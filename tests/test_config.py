@@ -161,3 +161,19 @@ def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() ->
         config = parse_config(section, (128, 384))
         assert config.model.image_size == [128, 128]
         assert config.windows.longest_side == parse_config(section).windows.longest_side
+
+
+@pytest.mark.parametrize(('section', 'longest'), [
+    ({}, 256),
+    ({'model': {'image_size': 448}}, 448),
+    ({'model': {'image_size': [128, 384]}}, 384),
+    ({'preset': 'laptop'}, 192),
+    ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
+    # what the user asks for is theirs
+    ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),
+    ({'model': {'image_size': 448}, 'windows': {'crf': 12}}, 448),
+])
+def test_clips_are_no_smaller_than_the_images(section: dict[str, Any], longest: int) -> None:
+    config = parse_config(section)
+    assert config.windows.longest_side == longest
+    assert parse_config(OmegaConf.create(config_yaml(config)).beast) == config

@@ -5,11 +5,15 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
+from beast_lp.config.section import BeastConfig
+from beast_lp.config.segmentation import SegmentationConfig
 from beast_lp.errors import BeastError
 
 
 def difference(old: str, new: str, without: Collection[str] = ()) -> str:
     """Name the first setting, by its name, that differs; empty if there is none.
+
+    A setting that an older version did not have yet had what is now its default.
 
     Args:
         old: settings as YAML.
@@ -17,6 +21,8 @@ def difference(old: str, new: str, without: Collection[str] = ()) -> str:
         without: settings, or groups of them, that may differ.
     """
     before, now = (_flatten(OmegaConf.to_container(OmegaConf.create(text))) for text in (old, new))
+    defaults = _defaults()
+    before |= {key: defaults[key] for key in now.keys() - before.keys() if key in defaults}
     for key in sorted(before.keys() | now.keys()):
         if any(f'{key}.'.startswith(f'{name}.') for name in without):
             continue
@@ -47,6 +53,13 @@ def check_same_run(
             f'{file.parent} holds an unfinished {run} with other settings ({changed}); restore '
             'that setting to continue it, or give another --output_dir'
         )
+
+
+def _defaults() -> dict[str, object]:
+    """Return the schema's values under the names that they have in the settings of runs."""
+    sections = {'beast': BeastConfig, 'segmentation': SegmentationConfig}
+    return _flatten({name: OmegaConf.to_container(OmegaConf.structured(schema))
+                     for name, schema in sections.items()})
 
 
 def _flatten(value: object, path: str = '') -> dict[str, object]:

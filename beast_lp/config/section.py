@@ -87,6 +87,7 @@ def parse_config(
     """Turn the `beast:` section of a pose config into its typed form.
 
     Precedence: the schema's defaults, then `image_size`, then the preset, then the user's keys.
+    Where the user gives no `windows.longest_side`, it is at least the longer side of the images.
 
     Args:
         section: the mapping under `beast:`; an absent or empty one means all defaults.
@@ -106,10 +107,14 @@ def parse_config(
     try:
         merged = OmegaConf.merge(
             OmegaConf.structured(BeastConfig),
-            _for_images(image_size, PRESETS[preset], user), PRESETS[preset], user,
+            {'model': {'image_size': list(image_size)}} if image_size else {},
+            PRESETS[preset], user,
         )
     except OmegaConfBaseException as error:
         raise BeastError(_type_sentence(error)) from error
+    if 'longest_side' not in user.get('windows', {}):
+        # clips no smaller than the images, which would be enlarged from them
+        merged.windows.longest_side = max([merged.windows.longest_side, *merged.model.image_size])
     return cast(BeastConfig, OmegaConf.to_object(merged))
 
 
@@ -131,17 +136,6 @@ def _resolved(section: object) -> Mapping[str, Any]:
 def config_yaml(config: BeastConfig) -> str:
     """Write a configuration as the YAML that `parse_config` reads back to the same values."""
     return OmegaConf.to_yaml(OmegaConf.create({'beast': OmegaConf.structured(config)}))
-
-
-def _for_images(
-    image_size: tuple[int, int] | None, *given: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return the defaults that follow from the size of the images, where none is given."""
-    if image_size is None or any('image_size' in settings.get('model', {}) for settings in given):
-        return {}
-    # clips no smaller than the images, which would be enlarged from them
-    longest = max(WindowConfig.longest_side, *image_size)
-    return {'model': {'image_size': list(image_size)}, 'windows': {'longest_side': longest}}
 
 
 def _normalise(section: Mapping[str, Any]) -> dict[str, Any]:

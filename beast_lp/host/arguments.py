@@ -3,9 +3,12 @@
 import argparse
 import datetime
 import logging
+import os
 from pathlib import Path
 
 from lightning_pose.cli import types
+
+from beast_lp.host.children import OUTPUT_DIR_VARIABLE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -48,6 +51,7 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
 def choose_output_dir(args: argparse.Namespace) -> Path:
     """Return the absolute path of the directory for results, and say which it is."""
     now = datetime.datetime.now()
-    chosen = args.output_dir or Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
+    dated = Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
+    chosen = args.output_dir or Path(os.environ.get(OUTPUT_DIR_VARIABLE) or dated)
     logger.info(f'output directory: {chosen.absolute()}')
     return chosen.absolute()

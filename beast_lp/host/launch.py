@@ -17,21 +17,26 @@ from hydra.errors import CompactHydraException
 from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
-from beast_lp.errors import BeastError
+from beast_lp.errors import BeastError, sentence_of
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 def main(cfg: DictConfig) -> None:
-    """Run a job, and have Hydra print a `BeastError` as its one sentence, with exit status 1.
+    """Run a job, and have Hydra print an error as one sentence, with exit status 1.
+
+    As `litpose` does, for errors that a person can mend.
 
     `HYDRA_FULL_ERROR=1` in the environment shows where it comes from.
     """
     try:
         run(cfg)
-    except BeastError as error:
+    except (BeastError, OSError) as error:
+        sentence = sentence_of(error)
+        if sentence is None:
+            raise
         # an exception still: a sweep goes on with its next job, and a launcher hands it over
-        raise CompactHydraException(f'error: {error}') from error
+        raise CompactHydraException(f'error: {sentence}') from error
 
 
 def run(cfg: DictConfig) -> None:

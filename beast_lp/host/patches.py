@@ -11,10 +11,11 @@ import logging
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
+from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Literal, get_args
 
-from beast_lp.errors import BeastError
+from beast_lp.errors import BeastError, sentence_of
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -111,17 +112,21 @@ def extend_commands(module: ModuleType) -> None:
 
 
 def extend_main(module: ModuleType) -> None:
-    """Let `litpose` print a `BeastError` as its one sentence, and exit with status 1."""
+    """Let `litpose` print an error that a person can mend as one sentence, with exit status 1.
+
+    What the host's own commands raise stays as it is.
+    """
     original = _function(module, 'main', [])
 
     @functools.wraps(original)
     def main() -> None:
         try:
             original()
-        except BeastError as error:
-            if '--debug' in sys.argv:
+        except (BeastError, OSError) as error:
+            sentence = sentence_of(error) if _is_ours(error) else None
+            if sentence is None or '--debug' in sys.argv:
                 raise
-            sys.exit(f'error: {error}')
+            sys.exit(f'error: {sentence}')
 
     _replace(module, 'main', main)
 
@@ -135,11 +140,10 @@ def extend_train(module: ModuleType) -> None:
         if cfg.model.backbone == BACKBONE:
             if _refusal:
                 raise BeastError(_refusal)
-            from beast_lp.host.pose import prepare_training, start_dir_for_children
+            from beast_lp.host.pose import prepared_training
 
             settings = inspect.signature(original).bind(cfg, *args, **kwargs)
-            with start_dir_for_children():
-                prepare_training(cfg, settings.arguments.get('model_dir'))
+            with prepared_training(cfg, settings.arguments.get('model_dir')):
                 return original(cfg, *args, **kwargs)
         return original(cfg, *args, **kwargs)
 
@@ -195,6 +199,14 @@ def _guard(module: ModuleType, name: str) -> None:
         return original(*args, **kwargs)
 
     _replace(module, name, guarded)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Say whether an error came about in this package; this module only passes the host's on."""
+    names = {frame.f_globals.get('__name__', '') for frame, _ in walk_tb(error.__traceback__)}
+    return isinstance(error, BeastError) or any(
+        name.startswith('beast_lp.') for name in names - {__name__}
+    )
 
 
 def _named(module: ModuleType, name: str, kind: type) -> Any:

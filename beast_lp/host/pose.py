@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +10,8 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import data_dir
+from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
+from beast_lp.host.compose import data_dir, path_from
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
 
@@ -93,19 +93,26 @@ def check_before_pretraining(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def start_dir_for_children() -> Iterator[None]:
-    """Tell the children of a distributed run where the command was started.
+def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator[None]:
+    """Prepare the host's `train`, which is to run in the block, in all processes alike.
 
-    They start in the model directory, by when the host has changed into it.
+    Its children start in the model directory, by when the host has changed into it, and go
+    through the command from its beginning.
+
+    Args:
+        cfg: the pose config; `model.backbone_checkpoint` is filled in.
+        model_dir: of the pose model; the current directory if not given.
+
+    Raises:
+        BeastError: for anything that the user can mend.
     """
-    before = os.environ.get(START_DIR_VARIABLE)
-    os.environ[START_DIR_VARIABLE] = START_DIR
-    try:
+    own = str(Path(model_dir or Path.cwd()).absolute())
+    with (
+        told_to_children(START_DIR_VARIABLE, START_DIR),
+        told_to_children(OUTPUT_DIR_VARIABLE, own) as shared,
+    ):
+        prepare_training(cfg, shared)
         yield
-    finally:
-        del os.environ[START_DIR_VARIABLE]
-        if before is not None:
-            os.environ[START_DIR_VARIABLE] = before
 
 
 def warn_of_resnet_settings(cfg: DictConfig) -> None:
@@ -161,9 +168,10 @@ def absolute_path(path: str, cfg: DictConfig) -> str:
     """Return a path of the config made absolute; what exists nowhere stays as it is (hub names).
 
     A relative path may start where the command was started, in the current directory or in
-    `data.data_dir`.
+    `data.data_dir`; `~` is the user's home.
     """
-    if not Path(path).expanduser().is_absolute():
+    path = str(Path(path).expanduser()) if path.startswith('~') else path
+    if not Path(path).is_absolute():
         for base in (START_DIR, Path.cwd(), data_dir(cfg)):
             if Path(base, path).exists():
                 return str(Path(base, path).absolute())
@@ -175,6 +183,6 @@ def _pretraining_stage(cfg: DictConfig, model_dir: Path) -> Path:
     from beast_lp.host.stage import pretrain
 
     wanted = parse_config(cfg.beast).output_dir
-    output_dir = Path(START_DIR, wanted) if wanted else model_dir / 'beast'
+    output_dir = path_from(Path(START_DIR), wanted) if wanted else model_dir / 'beast'
     logger.info(f'beast: the pretraining stage is in {output_dir}')
     return pretrain(cfg, output_dir, model_dir / 'train_status.json', reuse=True)

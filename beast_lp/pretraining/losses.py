@@ -64,14 +64,17 @@ def info_nce(
             processes. All of them by default.
     """
     pairs = len(anchors)
-    frames = functional.normalize(torch.cat([anchors, positives]).float(), dim=-1)
-    rows = torch.arange(pairs, device=frames.device)[queries or slice(None)]
+    rows = torch.arange(pairs, device=anchors.device)[queries or slice(None)]
     if form == 'symmetric':
         rows = torch.cat([rows, rows + pairs])
-    left_out = rows[:, None] == torch.arange(2 * pairs, device=frames.device)
+    left_out = rows[:, None] == torch.arange(2 * pairs, device=anchors.device)
     if excluded is not None:
         left_out = left_out | excluded[rows]
-    logits = (frames[rows] @ frames.T / temperature).masked_fill(left_out, -torch.inf)
+    # autocast would round the factors to bf16, and a low temperature multiplies what that costs
+    with torch.autocast(anchors.device.type, enabled=False):
+        frames = functional.normalize(torch.cat([anchors, positives]).float(), dim=-1)
+        cosines = frames[rows] @ frames.T
+    logits = (cosines / temperature).masked_fill(left_out, -torch.inf)
     return functional.cross_entropy(logits, (rows + pairs) % (2 * pairs))
 
 

@@ -116,7 +116,7 @@ class PairSampler(Sampler[Pair]):
         self.world_size = world_size
         self.epoch = 0
         self._skip = 0
-        self._partners = _same_video(anchors, videos) if positive == 'anywhere' else {}
+        self._groups = _same_video(anchors, videos) if positive == 'anywhere' else {}
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
@@ -145,8 +145,10 @@ class PairSampler(Sampler[Pair]):
             if self.positive == 'adjacent':
                 yield Pair(anchor, anchor, int(offsets[i]))
             else:
-                others = self._partners[anchor]
-                yield Pair(anchor, int(others[int(choices[i] * len(others))]), 0)
+                group, place = self._groups[anchor]
+                chosen = int(choices[i] * (len(group) - 1))
+                # the others are all but the anchor itself
+                yield Pair(anchor, int(group[chosen + (chosen >= place)]), 0)
 
     def _places(self) -> int:
         """Return the places of an epoch: all anchors, rounded up to equal shares."""
@@ -257,16 +259,21 @@ def _endless_order(
     return np.concatenate(passes)[begin:begin + count]
 
 
-def _same_video(anchors: np.ndarray, videos: np.ndarray) -> dict[int, np.ndarray]:
-    """Return, for each anchor, the other anchors of its video."""
-    partners: dict[int, np.ndarray] = {}
-    for video in np.unique(videos):
-        group = anchors[videos == video]
-        for anchor in group:
-            partners[int(anchor)] = group[group != anchor]
-        if len(group) == 1:
-            raise BeastError(
-                f'beast.pairs.positive=anywhere needs two anchors of every video, but {video} has '
-                'one; leave that video out or use beast.pairs.positive=adjacent'
-            )
-    return partners
+def _same_video(
+    anchors: np.ndarray, videos: np.ndarray,
+) -> dict[int, tuple[np.ndarray, int]]:
+    """Return, for each anchor, all anchors of its video (one array for all) and its place there.
+
+    Raises:
+        BeastError: if a video has one anchor alone.
+    """
+    names, video, counts = np.unique(videos, return_inverse=True, return_counts=True)
+    if counts.min(initial=2) < 2:
+        raise BeastError(
+            'beast.pairs.positive=anywhere needs two anchors of every video, but '
+            f'{names[counts.argmin()]} has one; leave that video out or use '
+            'beast.pairs.positive=adjacent'
+        )
+    by_video = np.split(anchors[np.argsort(video, kind='stable')], np.cumsum(counts)[:-1])
+    return {int(anchor): (group, place) for group in by_video
+            for place, anchor in enumerate(group)}

@@ -116,7 +116,8 @@ def _running() -> bool:
 
 def launched_rank() -> int:
     """Return this process's number as an outside launcher (torchrun, srun) or Lightning set it."""
-    for name in ('RANK', 'SLURM_PROCID', 'LOCAL_RANK'):
+    # Slurm numbers its processes also where Lightning starts the children, which inherit the 0
+    for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID'):
         if os.environ.get(name, '').isdigit():
             return int(os.environ[name])
     return 0

@@ -39,6 +39,7 @@ from beast_lp.pretraining.pictures import Snapshots
 from beast_lp.pretraining.precision import choose_precision, matmul_precision
 from beast_lp.pretraining.probe import LabelledFrames, Probe
 from beast_lp.pretraining.ranks import check_launch, first_process_first
+from beast_lp.pretraining.same_windows import check_same_windows, keep_identity
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
 from beast_lp.pretraining.weights import read_encoder, save_backbone
@@ -155,6 +156,7 @@ def run_pretraining(
         with first_process_first() as first:
             if first:
                 check_output_dir(files, settings)
+                _warn_of_small_clips(config)
             module = build_module(config, resume=files.last.exists())
             if first:
                 until_saved.enter_context(_only_run(files, settings))
@@ -175,6 +177,16 @@ def run_pretraining(
                 files.backbone, module.model.architecture, encoder_to_transformers(module.model)
             )
     return files.backbone
+
+
+def _warn_of_small_clips(config: BeastConfig) -> None:
+    longest, image_size = config.windows.longest_side, config.model.image_size
+    if longest < max(image_size):
+        logger.warning(
+            f'beast: beast.windows.longest_side is {longest}, so that frames are stored smaller '
+            f'than the images of {image_size[0]} x {image_size[1]} px and enlarged again; leave '
+            'it out to store them large enough'
+        )
 
 
 @contextmanager
@@ -199,6 +211,7 @@ def _fit(
 ) -> None:
     """Train a module by its settings, from the beginning or from `last.ckpt`."""
     config = module.config
+    check_same_windows(files.last, store)
     signals = StopSignals()
     probe = config.probe.every_epochs and labels and Probe(
         labels, config.probe.every_epochs, config.probe.features,
@@ -226,6 +239,7 @@ def _fit(
         resume = str(files.last) if files.last.exists() else None
         if resume:
             logger.info(f'beast: continuing the run in {files.directory}')
+        keep_identity(files.last, store)
         trainer.fit(module, train, validation, ckpt_path=resume)
 
     if not trainer.is_global_zero:
@@ -374,6 +388,9 @@ def build_trainer(
         files.last.parent, filename='best', monitor='val_loss', enable_version_counter=False,
         # what it is for: the best weights; the run itself continues from the last ones
         save_weights_only=True,
+        # at the end of the validation: Lightning calls it after `LastCheckpoint`, whose checkpoint
+        # at the end of the epoch would not know the epoch's score
+        save_on_train_epoch_end=False,
     )
     throughput = Throughput()
     plugins: list[Any] = [AtomicCheckpoints()]
@@ -419,6 +436,10 @@ def build_loaders(
 ) -> tuple[PairLoader, DataLoader | None]:
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
+    device = trainer.strategy.root_device
+    if device.type == 'cuda':
+        # Lightning does so when the fit starts, but DALI's trial is before, on the current device
+        torch.cuda.set_device(device)
     rows, held_out = split_windows(
         store.table, training.validation_fraction, config.seed, training.validation
     )

@@ -110,13 +110,14 @@ def build(job: Job, progress: bool) -> ClipRecord:
         VideoError: if the video gives no anchors.
         BeastError: if the disk is full or the boxes do not fit the video.
     """
-    # the record must not outlive the clip that it describes
-    job.sidecar.unlink(missing_ok=True)
-    job.clip.unlink(missing_ok=True)
     boxes = Boxes(job.boxes) if job.boxes else None
+    # an old clip stays until then: the video may be unreadable only for now
     scan = scan_video(
         job.video, job.anchors, job.seed, progress, job.directory, job.step, boxes
     )
+    # the record must not outlive the clip that it describes
+    job.sidecar.unlink(missing_ok=True)
+    job.clip.unlink(missing_ok=True)
     build_clip(
         job.video, scan.anchors.frame, job.clip, job.windows, progress, job.step, boxes
     )

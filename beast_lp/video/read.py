@@ -63,7 +63,7 @@ def find_videos(source: str | Path | Sequence[str | Path]) -> list[Path]:
 
     Raises:
         BeastError: if a path does not exist, a folder holds no video, a file's suffix is not one
-            of `VIDEO_SUFFIXES`, or nothing is given.
+            of `VIDEO_SUFFIXES`, a name is no UTF-8, or nothing is given.
     """
     sources = [source] if isinstance(source, str | Path) else list(source)
     if not sources:
@@ -71,6 +71,7 @@ def find_videos(source: str | Path | Sequence[str | Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for item in sources:
         for video in _videos_at(Path(os.path.abspath(Path(item).expanduser()))):
+            _check_name(video)
             # a link and its target are one video, known by the name that was given first
             found.setdefault(video.resolve(), video)
     return list(found.values())
@@ -93,6 +94,17 @@ def _videos_at(path: Path) -> list[Path]:
             f'{path} does not end like a video; files ending in {suffixes} are read'
         )
     return [path]
+
+
+def _check_name(video: Path) -> None:
+    """Refuse a name that no table can hold, before hours go into the videos."""
+    try:
+        str(video).encode('utf-8')
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(video).decode('utf-8', 'backslashreplace')
+        raise BeastError(
+            f'the name of the video {shown} is not valid UTF-8; rename it (or the folder it is in)'
+        ) from error
 
 
 def _has_video_suffix(path: Path) -> bool:

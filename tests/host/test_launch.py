@@ -1,5 +1,6 @@
 """The command under Hydra's launchers."""
 
+import errno
 import re
 import shlex
 from pathlib import Path
@@ -8,6 +9,7 @@ import hydra
 import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from omegaconf import OmegaConf
 
 from beast_lp.config import parse_config
@@ -80,6 +82,19 @@ def test_settings_survive_the_way_through_overrides(tmp_path: Path) -> None:
     assert cfg.data.video_dir == "it's, a = {folder}"
     config = parse_config(cfg.beast)
     assert (config.seed, config.init, config.model.image_size) == (3, 'random', [32, 64])
+
+
+def test_a_forbidden_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(cfg: object) -> None:
+        raise error
+
+    error: OSError = PermissionError(errno.EACCES, 'Permission denied', '/data/out')
+    monkeypatch.setattr('beast_lp.host.launch.run', refuse)
+    with pytest.raises(CompactHydraException, match='^error: /data/out may not be used'):
+        main(OmegaConf.create())
+    error = FileNotFoundError(errno.ENOENT, 'No such file', '/data/out')
+    with pytest.raises(FileNotFoundError):
+        main(OmegaConf.create())
 
 
 RECIPE = ['config_file=a.yaml', 'backbone_checkpoint=b', 'models=m', 'seed=2']

@@ -1,15 +1,19 @@
 """The host's contract: what is patched is checked first, all or nothing per module."""
 
+import errno
 import logging
+import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, get_args
 
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.host import hook, patches
+from beast_lp.host import hook, patches, stage
+from beast_lp.host.compose import compose_config
 
 
 @pytest.fixture(autouse=True)
@@ -120,6 +124,50 @@ def test_a_user_error_is_one_sentence_without_traceback(
     if isinstance(error.value, SystemExit):
         # a string as the code means: print it, exit with status 1
         assert error.value.code == 'error: the sentence'
+
+
+@pytest.mark.parametrize('number', [errno.EACCES, errno.EPERM, errno.EROFS])
+def test_a_forbidden_folder_is_one_sentence(
+    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / 'c.yaml').write_text(f'data: {{video_dir: {tmp_path}}}\nbeast: {{}}\n')
+
+    def refuse(path: Path) -> None:
+        raise OSError(number, os.strerror(number), str(path))
+
+    monkeypatch.setattr(Path, 'iterdir', refuse)
+    cfg = compose_config(tmp_path / 'c.yaml', [])
+    module = _host_module(
+        'cli.main', main=lambda: stage.pretrain(cfg, tmp_path / 'out', tmp_path / 'status.json'),
+    )
+    patches.apply('extend_main', module)
+    monkeypatch.setattr(sys, 'argv', ['litpose', 'pretrain'])
+    with pytest.raises(SystemExit) as stopped:
+        module.main()
+    assert stopped.value.code == (
+        f'error: {tmp_path} may not be used ({os.strerror(number)}); check who may read and '
+        'write there, or choose another folder'
+    )
+    monkeypatch.setattr(sys, 'argv', ['litpose', 'pretrain', '--debug'])
+    with pytest.raises(OSError, match=str(tmp_path)):
+        module.main()
+
+
+@pytest.mark.parametrize('error', [
+    PermissionError(errno.EACCES, 'Permission denied', '/model'), FileNotFoundError('x'),
+])
+def test_errors_of_the_host_stay_as_they_are(
+    error: OSError, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def main() -> None:
+        raise error
+
+    module = _host_module('cli.main', main=main)
+    patches.apply('extend_main', module)
+    monkeypatch.setattr(sys, 'argv', ['litpose'])
+    with pytest.raises(type(error)) as raised:
+        module.main()
+    assert raised.value is error
 
 
 def test_names_imported_by_value_are_replaced_too(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,7 +8,7 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError
-from beast_lp.host import compose, pose
+from beast_lp.host import compose, pose, stage
 
 
 def _cfg(**changes: Any) -> DictConfig:
@@ -63,6 +63,21 @@ def test_what_the_host_refuses_is_refused_before_pretraining(
         pose.prepare_training(OmegaConf.merge(cfg, changes), None)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize(('wanted', 'expected'), [
+    (None, 'model/beast'), ('~/stage', 'home/stage'), ('stage', 'start/stage'),
+])
+def test_the_stage_is_kept_where_the_config_says(
+    wanted: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path / 'home'))
+    monkeypatch.setattr(pose, 'START_DIR', str(tmp_path / 'start'))
+    monkeypatch.setattr(pose, 'check_before_pretraining', lambda cfg: None)
+    monkeypatch.setattr(stage, 'pretrain', lambda cfg, output_dir, *args, **kwargs: output_dir)
+    cfg = _cfg(beast={'output_dir': wanted})
+    pose.prepare_training(cfg, tmp_path / 'model')
+    assert cfg.model.backbone_checkpoint == str(tmp_path / expected)
+
+
 def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture) -> None:
     cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3})
     before = OmegaConf.to_yaml(cfg)
@@ -106,11 +121,26 @@ def test_the_warning_names_the_step_that_suits_the_pretraining_to_come(
     assert words in caplog.text
 
 
-def test_the_start_directory_is_told_to_children_only(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv('BEAST_LP_START_DIR', raising=False)
-    with pose.start_dir_for_children():
+def test_children_of_a_training_are_told_its_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ('BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'):
+        monkeypatch.delenv(name, raising=False)
+    stages: list[Path] = []
+    monkeypatch.setattr(
+        pose, 'prepare_training', lambda cfg, model_dir: stages.append(Path(model_dir))
+    )
+    monkeypatch.chdir(tmp_path)
+    with pose.prepared_training(_cfg(), None):
         assert os.environ['BEAST_LP_START_DIR'] == pose.START_DIR
-    assert 'BEAST_LP_START_DIR' not in os.environ
+        # a child goes through the host's command, which makes and enters another folder
+        (tmp_path / 'outputs').mkdir()
+        monkeypatch.chdir(tmp_path / 'outputs')
+        with pose.prepared_training(_cfg(), None):
+            pass
+        assert 'BEAST_LP_START_DIR' in os.environ
+    assert stages == [tmp_path, tmp_path]
+    assert not {'BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'} & set(os.environ)
 
 
 def test_relative_checkpoints_become_absolute_once(
@@ -127,6 +157,11 @@ def test_relative_checkpoints_become_absolute_once(
     # a config that holds a `beast:` section alone
     assert pose.absolute_path('beside', OmegaConf.create()) == str(tmp_path / 'beside')
     assert pose.absolute_path('/x/y', OmegaConf.create()) == '/x/y'
+
+    # the user's home
+    monkeypatch.setenv('HOME', str(tmp_path))
+    assert pose.absolute_path('~/beside', _cfg()) == str(tmp_path / 'beside')
+    assert pose.absolute_path('~/not yet', _cfg()) == str(tmp_path / 'not yet')
 
     cfg = _cfg(model__backbone_checkpoint='beside')
     pose.prepare_training(cfg, None)

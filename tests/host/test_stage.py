@@ -85,6 +85,13 @@ def test_a_finished_run_serves_new_videos_but_no_other_settings(
         pretrain(cfg, tmp_path / 'out', status, reuse=True)
 
 
+def test_projects_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    _, second = _project(tmp_path / 'b', ['1.mp4'])
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=['~/b/config.yaml'])
+    assert gather_videos(cfg, parse_config(cfg.beast))[1] == ['this project', str(second)]
+
+
 def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
     _, second = _project(tmp_path / 'b', ['1.mp4'], videos=str(tmp_path / 'a' / 'videos'))
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second)])

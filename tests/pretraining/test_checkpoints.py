@@ -160,9 +160,10 @@ def test_weights_that_broke_down_never_reach_a_checkpoint(
     with pytest.raises(BeastError, match='became non-finite at step 5.*last good weights'):
         run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[Break()])
     folder = RunFiles(tmp_path / 'out').last.parent
-    assert sorted(path.name for path in folder.iterdir()) == ['best.ckpt', 'last.ckpt']
-    for path in folder.iterdir():
-        checkpoint = torch.load(path, weights_only=True)
+    names = ['best.ckpt', 'last.ckpt']
+    assert sorted(path.name for path in folder.iterdir()) == [*names, 'windows.json']
+    for name in names:
+        checkpoint = torch.load(folder / name, weights_only=True)
         assert checkpoint['global_step'] <= 4
         assert first_broken(checkpoint['state_dict']) == ''
 

@@ -53,6 +53,16 @@ def test_info_nce_equals_a_slow_loop(
     assert float(fast) == pytest.approx(slow, rel=1e-5, abs=1e-7)
 
 
+def test_autocast_does_not_round_the_cosines() -> None:
+    torch.manual_seed(0)
+    anchors, positives = torch.randn(2, 16, 32)
+    wanted = info_nce(anchors, positives, 0.05)
+    with torch.autocast('cpu', torch.bfloat16):
+        found = info_nce(anchors, positives, 0.05)
+    assert found.dtype == torch.float32
+    assert torch.equal(found, wanted)
+
+
 @pytest.mark.parametrize('form', ['symmetric', 'anchors'])
 @pytest.mark.parametrize('queries', [slice(0, 3), slice(2, 7), slice(6, 7)])
 def test_some_pairs_ask_and_the_others_are_candidates(form: str, queries: slice) -> None:

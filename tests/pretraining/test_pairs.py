@@ -1,5 +1,6 @@
 """Split, sampler and dataset."""
 
+import tracemalloc
 from collections import Counter
 
 import numpy as np
@@ -14,6 +15,7 @@ from beast_lp.pretraining.pairs import (
     WindowPairs,
     validation_pairs,
 )
+from beast_lp.pretraining.seeds import numpy_generator
 
 ANCHORS = np.arange(10, 33)
 VIDEOS = np.array(['a'] * 12 + ['b'] * 11)
@@ -70,6 +72,35 @@ def test_anywhere_pairs_with_another_anchor_of_the_same_video() -> None:
         assert pair.window != pair.anchor
         assert VIDEOS[pair.window - 10] == VIDEOS[pair.anchor - 10]
         assert pair.offset == 0
+
+
+def test_anywhere_draws_from_the_others_of_the_video() -> None:
+    draw = np.random.default_rng(1)
+    # three videos, whose anchors are mixed and not in order
+    anchors = draw.permutation(np.arange(100, 160))
+    videos = np.array(['b', 'a', 'c'])[draw.integers(0, 3, 60)]
+    found: set[tuple[int, int]] = set()
+    for epoch in range(3):
+        sampler = PairSampler(anchors, videos, 'anywhere', 5)
+        sampler.set_epoch(epoch)
+        generator = numpy_generator(5, 'pairs', epoch)
+        order = generator.permutation(anchors)
+        generator.choice((-1, 1), size=60)
+        for pair, anchor, choice in zip(sampler, order, generator.random(60), strict=True):
+            video = videos[anchors == anchor][0]
+            others = anchors[(videos == video) & (anchors != anchor)]
+            assert pair == Pair(anchor, others[int(choice * len(others))], 0)
+            found.add((pair.anchor, pair.window))
+    assert len(found) > 100
+
+
+def test_the_partners_of_many_anchors_take_no_more_memory_than_the_anchors() -> None:
+    tracemalloc.start()
+    PairSampler(np.arange(5000), np.array(['a'] * 5000), 'anywhere', 0)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    # 5000 copies of 5000 numbers would be 200 MB
+    assert peak < 10e6
 
 
 def test_anywhere_needs_two_anchors_of_every_video() -> None:

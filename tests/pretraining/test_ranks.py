@@ -14,7 +14,7 @@ from torch import nn
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.module import mask_noise
 from beast_lp.pretraining.pairs import Frames
-from beast_lp.pretraining.ranks import BatchNorm, check_launch
+from beast_lp.pretraining.ranks import BatchNorm, check_launch, launched_rank
 
 MODEL = {
     'image_size': 32, 'patch_size': 8, 'hidden_size': 32, 'num_layers': 1, 'num_heads': 2,
@@ -130,6 +130,26 @@ def test_masks_are_seeded_per_image_and_shared_out() -> None:
     for rank in range(3):
         part = mask_noise(2, 16, key, rank, 3).view(2, 2, 16)
         assert torch.equal(part, whole.view(2, 6, 16)[:, rank::3])
+
+
+@pytest.mark.parametrize(('variables', 'rank'), [
+    ({}, 0),
+    # torchrun
+    ({'RANK': '3', 'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 3),
+    # a child that Lightning starts, in a Slurm job without srun and outside of one
+    ({'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 1),
+    ({'LOCAL_RANK': '1'}, 1),
+    # srun
+    ({'SLURM_PROCID': '5', 'SLURM_LOCALID': '1'}, 5),
+])
+def test_the_number_of_a_process_is_its_launchers(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], rank: int,
+) -> None:
+    for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID'):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert launched_rank() == rank
 
 
 def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from transformers import ViTModel
 
-from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.pretraining import stage
 from beast_lp.pretraining.model import encoder_to_transformers
 from beast_lp.pretraining.precision import matmul_precision
 from beast_lp.pretraining.stage import (
@@ -31,6 +33,8 @@ from beast_lp.pretraining.stage import (
 )
 from beast_lp.pretraining.weights import save_backbone
 from beast_lp.reports.collect import load_module
+from beast_lp.video import dali
+from beast_lp.video.prepare import prepare_windows
 
 TinyConfig = Callable[..., BeastConfig]
 
@@ -114,6 +118,114 @@ def test_a_killed_run_ends_with_the_same_weights(
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
     # measured since the resume, not since the machine started
     assert b.data_wait_share.between(0, 1).all()
+
+
+def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    class KillAtTheEnd(Callback):
+        """Ends the run between `LastCheckpoint` and what Lightning calls after it."""
+
+        def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            if trainer.current_epoch == 2:
+                raise RuntimeError('killed')
+
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[KillAtTheEnd()])
+    files = RunFiles(tmp_path / 'out')
+    loss = pd.read_csv(files.metrics).val_loss
+    last = torch.load(files.last, weights_only=True)
+    best = torch.load(files.last.with_name('best.ckpt'), weights_only=True)
+    (state,) = (value for name, value in last['callbacks'].items() if 'ModelCheckpoint' in name)
+    assert loss.idxmin() == 2 == last['epoch']
+    assert float(state['best_model_score']) == pytest.approx(loss.min())
+    assert best['epoch'] == 2
+    assert all(torch.equal(value, last['state_dict'][name])
+               for name, value in best['state_dict'].items())
+
+
+def test_a_run_does_not_continue_on_other_frames(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    out, whole = tmp_path / 'out', tmp_path / 'whole'
+    run_pretraining(tiny_config(), videos, whole)
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, out, callbacks=[_Kill(2, 1)])
+    second, clip = videos[1].read_bytes(), out / 'windows' / 'video_1.mp4'
+
+    # unreadable for now: its clip waits for it
+    videos[1].write_bytes(b'')
+    with pytest.raises(BeastError, match='video video_1 cannot be used any more.* restore what'):
+        run_pretraining(tiny_config(), videos, out)
+    assert clip.exists()
+    # changed
+    videos[1].write_bytes(videos[0].read_bytes())
+    with pytest.raises(BeastError, match='video_1 or what is taken from it has changed; restore'):
+        run_pretraining(tiny_config(), videos, out)
+    # restored, it continues as if nothing had been
+    videos[1].write_bytes(second)
+    run_pretraining(tiny_config(), videos, out)
+    assert all(torch.equal(value, _weights(out)[name]) for name, value in _weights(whole).items())
+
+
+def test_a_checkpoint_of_an_older_version_continues_on_what_there_is(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    (tmp_path / 'out' / 'checkpoints' / 'windows.json').unlink()
+    videos[1].write_bytes(videos[0].read_bytes())
+    run_pretraining(tiny_config(), videos, tmp_path / 'out')
+
+
+def test_a_video_that_can_be_used_again_is_named(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+) -> None:
+    second = videos[1].read_bytes()
+    videos[1].write_bytes(b'')
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    videos[1].write_bytes(second)
+    with pytest.raises(BeastError, match='video_1 could not be used then and can be now; restore'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out')
+    # without a checkpoint there is nothing to mix
+    RunFiles(tmp_path / 'out').last.unlink()
+    run_pretraining(tiny_config(), videos, tmp_path / 'out')
+
+
+def test_every_process_reads_on_its_own_gpu(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    store = prepare_windows(
+        videos, tmp_path, AnchorConfig(per_video=12), WindowConfig(processes=1), 0, False,
+    )
+    current, seen = [0], []
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    monkeypatch.setattr(torch.cuda, 'current_device', lambda: current[0])
+    monkeypatch.setattr(torch.cuda, 'set_device', lambda to: current.__setitem__(0, to.index))
+
+    def loader(*_: object) -> list[int]:
+        seen.append(dali._cuda_index())
+        return seen
+
+    monkeypatch.setattr(stage, 'training_loader', loader)
+    config = tiny_config(training={'validation_fraction': 0.0})
+    for device in ('cuda:1', 'cpu'):
+        trainer: Any = SimpleNamespace(
+            strategy=SimpleNamespace(root_device=torch.device(device)),
+            global_rank=1, world_size=2,
+        )
+        stage.build_loaders(config, store, trainer)
+    assert seen == [1, 1]
+
+
+@pytest.mark.parametrize(('longest', 'warned'), [(31, True), (32, False)])
+def test_clips_smaller_than_the_images_are_warned_of(
+    tiny_config: TinyConfig, caplog: pytest.LogCaptureFixture, longest: int, warned: bool,
+) -> None:
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        stage._warn_of_small_clips(tiny_config(windows={'longest_side': longest}))
+    assert ('longest_side is 31, so that frames' in caplog.text) == warned
 
 
 def test_the_number_of_workers_does_not_change_the_result(

@@ -1,5 +1,6 @@
 """Finding, probing and decoding raw videos."""
 
+import os
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -32,6 +33,20 @@ def test_a_folder_gives_its_own_videos_sorted(tmp_path: Path) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert find_videos(tmp_path) == [tmp_path / 'a.AVI', tmp_path / 'b.mp4']
+
+
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path) -> None:
+    (tmp_path / 'täglich.mp4').touch()
+    assert find_videos(tmp_path) == [tmp_path / 'täglich.mp4']
+    latin = tmp_path / os.fsdecode('t\xe4glich.mp4'.encode('latin-1'))
+    try:
+        latin.touch()
+    except OSError:
+        pytest.skip('this file system takes no such names')
+    for source in (tmp_path, latin):
+        with pytest.raises(BeastError, match=r't\\xe4glich.mp4 is not valid UTF-8') as error:
+            find_videos(source)
+        str(error.value).encode('utf-8')
 
 
 def test_a_list_keeps_its_order_and_drops_duplicates(

@@ -59,6 +59,7 @@ def handle(args: argparse.Namespace) -> None:
     from omegaconf import OmegaConf
 
     from beast_lp.errors import BeastError
+    from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
     from beast_lp.host.compose import compose_config
     from beast_lp.host.stage import mark_completed, pretrain
     from beast_lp.pretraining.ranks import launched_processes
@@ -77,7 +78,8 @@ def handle(args: argparse.Namespace) -> None:
         OmegaConf.update(cfg, 'beast.projects', listed, force_add=True)
     output_dir = choose_output_dir(args)
     status_file = output_dir / 'train_status.json'
-    backbone = pretrain(cfg, output_dir, status_file)
+    with told_to_children(OUTPUT_DIR_VARIABLE, str(output_dir)):
+        backbone = pretrain(cfg, output_dir, status_file)
     mark_completed(status_file)
     logger.info(
         f'beast: the backbone is in {backbone}\n'
