@@ -117,6 +117,8 @@ def test_bouts_are_compared_by_overlap() -> None:
     # a bout of another class finds nothing, wherever it lies
     other = bout_scores(target, np.repeat([0, 2, 0], [10, 10, 10]), CLASSES).set_index('class')
     assert other.loc['walk', 'f1@10'] == 0
+    crossed = bout_scores(np.repeat([1, 2], 10), np.repeat([2, 1], 10), CLASSES)
+    assert crossed['f1@10'].tolist()[1:] == [0, 0]
     # one that was not scored has no score, as of its frames
     assert other.loc['groom', 'predicted_bouts'] == 1 and np.isnan(other['f1@10']['groom'])
     # just half of its union is enough
