@@ -1,6 +1,5 @@
 """Features and spikes on one clock: bins by time stamp, never by index."""
 
-import hashlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from jaxtyping import Bool, Float, Int
 from beast_lp.encoding.spikes import Activity, Binned
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
+from beast_lp.video.identity import digest
 
 # of features that are read at a time
 _BLOCK_BYTES = 2 ** 26
@@ -304,11 +304,11 @@ def features_digest(
     It is of what was read, not of what was computed from it: components differ in their last
     digits between machines, and with the number of threads.
     """
-    digest = hashlib.blake2b(np.ascontiguousarray(frame_times).data, digest_size=16)
+    content = digest(frame_times.tobytes())
     for _, block in _blocks(features):
-        digest.update(str((block.shape[1], block.dtype)).encode())
-        digest.update(np.ascontiguousarray(block).data)
-    return digest.hexdigest()
+        content.update(str((block.shape[1], block.dtype)).encode())
+        content.update(np.ascontiguousarray(block).data)
+    return content.hexdigest()
 
 
 def _blocks(

@@ -1,6 +1,5 @@
 """One session made ready: every source's features and the neurons' responses in the same bins."""
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +35,7 @@ from beast_lp.encoding.split import (
     split_trials,
 )
 from beast_lp.errors import BeastError
+from beast_lp.video.identity import digest
 
 
 @dataclass(frozen=True)
@@ -74,11 +74,11 @@ class Session:
         Args:
             source: of features; any other name stands for what depends on the time alone.
         """
-        digest = hashlib.blake2b(self.digests.get(source, '').encode(), digest_size=16)
+        content = digest(self.digests.get(source, '').encode())
         for array in (self.bins.times, self.bins.group, self.part, self.unit, self.responses):
-            digest.update(str((array.shape, array.dtype)).encode())
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+            content.update(str((array.shape, array.dtype)).encode())
+            content.update(np.ascontiguousarray(array).data)
+        return content.hexdigest()
 
     def samples(
         self, features: Float[np.ndarray, 'bins features'],

@@ -1,6 +1,5 @@
 """Principal components: of whole frames, as a baseline, and of patch tokens, to store fewer."""
 
-import hashlib
 import logging
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -15,6 +14,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.sample import sample_frames
 from beast_lp.features.source import Encoded, Source
 from beast_lp.video.files import finished_file
+from beast_lp.video.identity import digest
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -43,10 +43,10 @@ class Basis:
     @property
     def hash(self) -> str:
         """Of mean and components."""
-        digest = hashlib.blake2b(digest_size=16)
+        content = digest(b'')
         for array in (self.mean, self.components):
-            digest.update(np.ascontiguousarray(array, np.float32).data)
-        return digest.hexdigest()
+            content.update(np.ascontiguousarray(array, np.float32).data)
+        return content.hexdigest()
 
     def project(
         self, values: Float[np.ndarray, 'rows channels'],

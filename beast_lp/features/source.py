@@ -1,6 +1,5 @@
 """What turns frames into features: one interface for networks and frame PCA."""
 
-import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -9,6 +8,8 @@ import numpy as np
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
+
+from beast_lp.video.identity import digest
 
 
 class Encoded(NamedTuple):
@@ -57,10 +58,10 @@ class Source(ABC):
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
     """Compute the hash of named tensors; their order does not matter."""
-    digest = hashlib.blake2b(digest_size=16)
+    content = digest(b'')
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
+        content.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
         # bytes of any type, bf16 among them, which numpy lacks
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    return content.hexdigest()

@@ -255,7 +255,7 @@ class Probe(Callback):
             BeastError: if a labelled image is damaged.
         """
         if self._images is None:
-            self._images = _read_images(self.frames.images, self.image_size)
+            self._images = read_images(self.frames.images, self.image_size)
         training = model.training
         features = frozen_features(model.eval(), self._images, self.kind)
         model.train(training)
@@ -303,7 +303,7 @@ def _model(module: LightningModule) -> MaskedAutoencoder:
     return model
 
 
-def _read_images(
+def read_images(
     paths: Sequence[Path], size: tuple[int, int],
 ) -> UInt8[Tensor, 'frames height width 3']:
     """Read images at a size, (height, width) in px, as the window store's frames are.

@@ -8,14 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from backbones import settings
 from budget import Budget
-from PIL import Image
 from pose import constant_error
 
 from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
-from beast_lp.pretraining.probe import frozen_features, linear_reading, read_labels
+from beast_lp.pretraining.probe import frozen_features, linear_reading, read_images, read_labels
 from beast_lp.pretraining.weights import read_encoder
 
 # of the labelled frames; the mean over them is the score
@@ -54,10 +52,5 @@ def _features(backbone: Path, images: Sequence[Path], budget: Budget) -> np.ndar
     """Return CLS and pooled patch tokens, as the probe takes them."""
     model = MaskedAutoencoder(settings('beast', 0, budget).model, decoder=False)
     load_encoder(model, read_encoder(backbone))
-    pictures = []
-    for path in images:
-        with Image.open(path) as image:
-            side = budget.image_size
-            small = image.convert('RGB').resize((side, side), Image.Resampling.BOX)
-        pictures.append(torch.from_numpy(np.array(small)))
-    return frozen_features(model.eval(), torch.stack(pictures), 'patches')
+    pictures = read_images(images, (budget.image_size, budget.image_size))
+    return frozen_features(model.eval(), pictures, 'patches')

@@ -92,11 +92,11 @@ TASKS = {
         'constant prediction', 'crops', _pose(FLY), LABELS,
     ),
     'readout_mouse': Task(
-        'Keypoints of a running mouse, read from frozen patch tokens', READ, 'lower',
+        'Keypoints of a running mouse, read from frozen features', READ, 'lower',
         'constant prediction', 'mouse', _readout(MOUSE), LABELS,
     ),
     'readout_fly': Task(
-        'Keypoints of a courting fly, read from frozen patch tokens', READ, 'lower',
+        'Keypoints of a courting fly, read from frozen features', READ, 'lower',
         'constant prediction', 'fly', _readout(FLY), LABELS,
     ),
     'readout_crops': Task(

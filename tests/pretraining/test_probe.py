@@ -15,10 +15,10 @@ from beast_lp.errors import BeastError
 from beast_lp.pretraining.model import MaskedAutoencoder
 from beast_lp.pretraining.probe import (
     _ALPHAS,
-    _read_images,
     assign_folds,
     frozen_features,
     probe_error,
+    read_images,
     read_labels,
 )
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
@@ -153,7 +153,7 @@ def test_a_damaged_image_is_named(project: tuple[Path, np.ndarray], kept: int) -
     images = read_labels([path], path.parent).images
     images[3].write_bytes(images[3].read_bytes()[:kept])
     with pytest.raises(BeastError, match='labelled image .*img003.png cannot be read'):
-        _read_images(images, (32, 32))
+        read_images(images, (32, 32))
 
 
 def test_a_run_measures_the_probe_and_survives_a_resume(
