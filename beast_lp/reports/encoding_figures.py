@@ -5,15 +5,21 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beast_lp.encoding.samples import slices
+from beast_lp.reports.look import (
+    BLUE,
+    DPI,
+    GREY,
+    LIGHT,
+    PALETTE,
+    SMALL,
+    TEXT,
+    VERMILION,
+    label_axes,
+)
 
-_BLUE, _VERMILION, _GREY, _LIGHT = '#0072B2', '#D55E00', '#6B6B6B', '#C8C8C8'
-PALETTE = (_BLUE, '#E69F00', '#009E73', '#CC79A7', '#3FA0D9', _VERMILION)
-_DPI = 120
-_SMALL, _TEXT = 7.5, 9.0
 _MAX_REGIONS = 20
 
 
@@ -33,18 +39,18 @@ def score_scatter(
     Returns:
         A square plot with the line of equal scores; the title counts the neurons above it.
     """
-    figure = Figure(figsize=(4.6, 4.6), dpi=_DPI, layout='constrained')
+    figure = Figure(figsize=(4.6, 4.6), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     both = np.isfinite(x) & np.isfinite(y)
-    axes.scatter(x[both], y[both], s=14, color=_BLUE, alpha=0.7, lw=0)
+    axes.scatter(x[both], y[both], s=14, color=BLUE, alpha=0.7, lw=0)
     low, high = _limits(np.concatenate([x[both], y[both]]))
-    axes.plot([low, high], [low, high], color=_GREY, lw=1, ls='--')
+    axes.plot([low, high], [low, high], color=GREY, lw=1, ls='--')
     axes.set(xlim=(low, high), ylim=(low, high), aspect='equal')
-    axes.axhline(0, color=_LIGHT, lw=0.8, zorder=0)
-    axes.axvline(0, color=_LIGHT, lw=0.8, zorder=0)
+    axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
+    axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
     above = int((y[both] > x[both]).sum())
     label_axes(axes, f'{x_name} ({unit})', f'{y_name} ({unit})',
-           f'{above} of {both.sum()} neurons are predicted better by {y_name}')
+               f'{above} of {both.sum()} neurons are predicted better by {y_name}')
     return figure
 
 
@@ -59,22 +65,22 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
         A figure with one row per source and encoder.
     """
     rows = len(table)
-    figure = Figure(figsize=(8.5, 1.1 + 0.34 * rows), dpi=_DPI, layout='constrained')
+    figure = Figure(figsize=(8.5, 1.1 + 0.34 * rows), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     at = np.arange(rows)[::-1]
-    controls = (('shift', -0.16, _GREY, 'circular shifts, 95 %'),
-                ('permutation', 0.16, '#E69F00', 'permutations, 95 %'))
+    controls = (('shift', -0.16, GREY, 'circular shifts, 95 %'),
+                ('permutation', 0.16, PALETTE[1], 'permutations, 95 %'))
     for name, offset, colour, label in controls:
         low, high = (table[f'{name}_{end}'].to_numpy(dtype=float) for end in ('low', 'high'))
         axes.hlines(at + offset, low, high, color=colour, lw=4, alpha=0.7, label=label)
     drift = table['drift'].to_numpy(dtype=float)
-    axes.plot(drift, at, '|', color=_VERMILION, markersize=13, mew=2, label='slow drift alone')
-    axes.plot(table['score'].to_numpy(dtype=float), at, 'o', color=_BLUE, label='result')
-    axes.axvline(0, color=_LIGHT, lw=0.8, zorder=0)
+    axes.plot(drift, at, '|', color=VERMILION, markersize=13, mew=2, label='slow drift alone')
+    axes.plot(table['score'].to_numpy(dtype=float), at, 'o', color=BLUE, label='result')
+    axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.set_yticks(at, [f'{source} · {encoder}' for source, encoder in
                          zip(table['source'], table['encoder'], strict=True)])
     label_axes(axes, unit, '', '')
-    axes.legend(fontsize=_SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
+    axes.legend(fontsize=SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
     return figure
 
 
@@ -89,16 +95,16 @@ def region_distribution(
         unit: of the scores.
     """
     order = sorted(range(len(names)), key=lambda i: -len(scores[i]))[:_MAX_REGIONS]
-    figure = Figure(figsize=(1.6 + 0.7 * len(order), 3.6), dpi=_DPI, layout='constrained')
+    figure = Figure(figsize=(1.6 + 0.7 * len(order), 3.6), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     finite = [scores[i][np.isfinite(scores[i])] for i in order]
     axes.boxplot(finite, positions=range(len(order)), widths=0.6, showfliers=False,
-                 medianprops={'color': _VERMILION})
+                 medianprops={'color': VERMILION})
     for position, values in enumerate(finite):
         spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
         # in the order of the neurons, which is none of the scores
-        axes.plot(position + spread[:len(values)], values, '.', color=_BLUE, ms=3, alpha=0.6)
-    axes.axhline(0, color=_LIGHT, lw=0.8, zorder=0)
+        axes.plot(position + spread[:len(values)], values, '.', color=BLUE, ms=3, alpha=0.6)
+    axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.set_xticks(range(len(order)), [f'{names[i] or "unknown"}\n({len(scores[i])})'
                                         for i in order])
     axes.set_xlim(-0.6, len(order) - 0.4)
@@ -123,7 +129,7 @@ def rasters(
     mean, deviation = recorded.mean(axis=0), recorded.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1)
     height = min(3.2, 0.8 + 0.035 * recorded.shape[1])
-    figure = Figure(figsize=(9.5, 2 * height + 0.5), dpi=_DPI, layout='constrained')
+    figure = Figure(figsize=(9.5, 2 * height + 0.5), dpi=DPI, layout='constrained')
     panels = figure.subplots(2, 1, sharex=True)
     extent = (0, len(recorded) * bin_width, recorded.shape[1], 0)
     for axes, values, title in zip(
@@ -133,7 +139,7 @@ def rasters(
                     vmax=2.5, extent=extent, interpolation='nearest')
         label_axes(axes, '', 'neuron', title)
         axes.grid(False)
-    panels[1].set_xlabel('seconds of the test part', fontsize=_TEXT)
+    panels[1].set_xlabel('seconds of the test part', fontsize=TEXT)
     return figure
 
 
@@ -150,15 +156,15 @@ def traces(
         bin_width: seconds.
     """
     count = recorded.shape[1]
-    figure = Figure(figsize=(9.5, 0.6 + 1.15 * count), dpi=_DPI, layout='constrained')
+    figure = Figure(figsize=(9.5, 0.6 + 1.15 * count), dpi=DPI, layout='constrained')
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     time = np.arange(len(recorded)) * bin_width
     for neuron, axes in enumerate(panels):
-        axes.plot(time, recorded[:, neuron], color=_GREY, lw=0.9, label='recorded (smoothed)')
-        axes.plot(time, predicted[:, neuron], color=_VERMILION, lw=1.3, label='predicted')
+        axes.plot(time, recorded[:, neuron], color=GREY, lw=0.9, label='recorded (smoothed)')
+        axes.plot(time, predicted[:, neuron], color=VERMILION, lw=1.3, label='predicted')
         label_axes(axes, '', '', titles[neuron])
-    panels[0].legend(fontsize=_SMALL, frameon=False, ncols=2, loc='upper right')
-    panels[-1].set_xlabel('seconds of the test part', fontsize=_TEXT)
+    panels[0].legend(fontsize=SMALL, frameon=False, ncols=2, loc='upper right')
+    panels[-1].set_xlabel('seconds of the test part', fontsize=TEXT)
     return figure
 
 
@@ -181,7 +187,7 @@ def psths(
         means with the standard error of the recorded one.
     """
     trials, _, count = recorded.shape
-    figure = Figure(figsize=(1.0 + 1.75 * count, 5.4), dpi=_DPI, layout='constrained')
+    figure = Figure(figsize=(1.0 + 1.75 * count, 5.4), dpi=DPI, layout='constrained')
     panels = figure.subplots(3, count, sharex=True, squeeze=False)
     half = (time[1] - time[0]) / 2 if len(time) > 1 else 0.5
     extent = (time[0] - half, time[-1] + half, trials, 0)
@@ -193,16 +199,16 @@ def psths(
                         interpolation='nearest')
             label_axes(axes, '', '', '')
             axes.grid(False)
-        panels[0, neuron].set_title(titles[neuron], fontsize=_SMALL)
+        panels[0, neuron].set_title(titles[neuron], fontsize=SMALL)
         axes = panels[2, neuron]
         mean, error = own.mean(axis=0), own.std(axis=0) / np.sqrt(trials)
-        axes.fill_between(time, mean - error, mean + error, color=_LIGHT)
-        axes.plot(time, mean, color=_GREY, lw=1.2, label='recorded')
-        axes.plot(time, model.mean(axis=0), color=_VERMILION, lw=1.4, label='predicted')
+        axes.fill_between(time, mean - error, mean + error, color=LIGHT)
+        axes.plot(time, mean, color=GREY, lw=1.2, label='recorded')
+        axes.plot(time, model.mean(axis=0), color=VERMILION, lw=1.4, label='predicted')
         label_axes(axes, 's into the trial', '', '')
     for row, text in enumerate(('recorded trials', 'predicted trials', unit)):
-        panels[row, 0].set_ylabel(text, fontsize=_TEXT)
-    panels[2, 0].legend(fontsize=_SMALL, frameon=False)
+        panels[row, 0].set_ylabel(text, fontsize=TEXT)
+    panels[2, 0].legend(fontsize=SMALL, frameon=False)
     return figure
 
 
@@ -218,15 +224,3 @@ def _limits(values: Float[np.ndarray, ' values']) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     edge = 0.05 * (high - low) or 0.1
     return low - edge, high + edge
-
-
-def label_axes(axes: Axes, x: str, y: str, title: str) -> None:
-    """Name the axes, and give the plot the look that these figures share."""
-    for text in (axes.set_xlabel(x, fontsize=_TEXT), axes.set_ylabel(y, fontsize=_TEXT),
-                 axes.set_title(title, loc='left', fontsize=_TEXT)):
-        # names come from the user: a dollar sign in them is no formula
-        text.set_parse_math(False)
-    axes.spines[['top', 'right']].set_visible(False)
-    axes.tick_params(labelsize=_SMALL)
-    axes.grid(color=_LIGHT, linewidth=0.5, alpha=0.6)
-    axes.set_axisbelow(True)

@@ -13,7 +13,7 @@ import pandas as pd
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from beast_lp.reports.encoding_figures import PALETTE, label_axes
+from beast_lp.reports.look import DPI, PALETTE, SMALL, keep_verbatim, label_axes
 from beast_lp.reports.page import Section, save_figure, write_page
 from beast_lp.video.files import finished_file
 
@@ -128,7 +128,7 @@ def curves_figure(table: pd.DataFrame) -> Figure:
     Args:
         table: as `curve_table` returns it.
     """
-    figure = Figure(figsize=(6.4, 5.6), dpi=120, layout='constrained')
+    figure = Figure(figsize=(6.4, 5.6), dpi=DPI, layout='constrained')
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     styles = ('-', '--', '-.', ':')
     for number, (_, rows) in enumerate(table.groupby('backbone', sort=False)):
@@ -145,9 +145,10 @@ def curves_figure(table: pd.DataFrame) -> Figure:
     upper.set_ylim(bottom=0)
     lower.set_ylim(0, 1.02)
     names = table['backbone'].unique()
-    for text, name in zip(upper.legend(fontsize=8, frameon=False).get_texts(), names, strict=True):
+    legend = upper.legend(fontsize=SMALL, frameon=False)
+    for text, name in zip(legend.get_texts(), names, strict=True):
         # written late: a leading underscore would hide a name, and a dollar sign is no formula
-        text.set_parse_math(False)
+        keep_verbatim(text)
         text.set_text(name)
     return figure
 

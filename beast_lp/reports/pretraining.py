@@ -14,8 +14,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.reports import figures
+from beast_lp.reports.embedding_map import embedding_map
 from beast_lp.reports.page import Section, save_figure, write_page
+from beast_lp.reports.pretraining_curves import probe_curve, training_curves, tuning_panels
+from beast_lp.reports.pretraining_pictures import (
+    contact_sheet,
+    reconstructions,
+    reconstructions_over_epochs,
+    retrieval_examples,
+)
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -130,7 +137,7 @@ def _curves_section(metrics: pd.DataFrame) -> Section:
         'If much of the time goes into waiting for data, more loader workers will make training '
         'faster.'
     )
-    return Section('Training curves', text, figures.training_curves(metrics))
+    return Section('Training curves', text, training_curves(metrics))
 
 
 def _reconstruction_section(pictures: PretrainingPictures) -> Section:
@@ -143,7 +150,7 @@ def _reconstruction_section(pictures: PretrainingPictures) -> Section:
         'texture (fur, whiskers, noise) stays blurred even in a good model. A uniform grey or '
         'the same average animal in every row means that it has not learned enough yet.'
     )
-    drawing = figures.reconstructions(
+    drawing = reconstructions(
         pictures.originals, pictures.masked, pictures.reconstructed
     )
     return Section(title, text, drawing)
@@ -160,7 +167,7 @@ def _snapshot_sections(pictures: PretrainingPictures) -> dict[str, Section]:
     )
     return {'reconstructions_over_epochs': Section(
         'Reconstruction over the epochs', text,
-        figures.reconstructions_over_epochs(
+        reconstructions_over_epochs(
             pictures.originals, pictures.masked, pictures.snapshots
         ),
     )}
@@ -181,7 +188,7 @@ def _probe_sections(metrics: pd.DataFrame) -> dict[str, Section]:
         f'{last["probe_start_px"]:.1f} px. A constant prediction: '
         f'{last["probe_constant_px"]:.1f} px.'
     )
-    return {'probe': Section('Does it help your keypoints?', text, figures.probe_curve(metrics))}
+    return {'probe': Section('Does it help your keypoints?', text, probe_curve(metrics))}
 
 
 def _tuning_sections(path: Path) -> dict[str, Section]:
@@ -198,7 +205,7 @@ def _tuning_sections(path: Path) -> dict[str, Section]:
     )
     marked = frozenset(np.flatnonzero(table['chosen']).tolist())
     return {'tuning': Section(
-        'Choice of the contrastive weight', text, figures.tuning(table), table, marked
+        'Choice of the contrastive weight', text, tuning_panels(table), table, marked
     )}
 
 
@@ -215,7 +222,7 @@ def _retrieval_section(metrics: pd.DataFrame, pictures: PretrainingPictures) -> 
     return Section(
         title,
         f'{text}\n\n{_retrieval_sentence(metrics)}',
-        figures.retrieval_examples(
+        retrieval_examples(
             pictures.retrieval_anchors,
             pictures.retrieval_nearest,
             pictures.retrieval_correct,
@@ -250,7 +257,7 @@ def _map_section(pictures: PretrainingPictures) -> Section:
         'recording; one island for each video means that camera, light or animal dominate. '
         'A smooth gradient in the right map points to a slow drift within the videos.'
     )
-    drawing = figures.embedding_map(
+    drawing = embedding_map(
         pictures.embeddings, pictures.embedding_video, pictures.embedding_time
     )
     return Section(title, text, drawing)
@@ -298,7 +305,7 @@ def _sheet(images: UInt8[np.ndarray, 'n height width 3'], captions: Sequence[str
     """Draw the anchors of one video, or as many as fit, spread evenly over them."""
     count = min(len(images), MAX_SHEET_IMAGES)
     chosen = [round(float(index)) for index in np.linspace(0, len(images) - 1, count)]
-    return figures.contact_sheet(images[chosen], [captions[index] for index in chosen])
+    return contact_sheet(images[chosen], [captions[index] for index in chosen])
 
 
 def _sheet_sentence(anchors: pd.DataFrame, video: str, shown: int) -> str:

@@ -4,9 +4,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-_PALETTE = (
-    '#6B6B6B', '#E69F00', '#009E73', '#0072B2', '#56B4E9', '#CC79A7', '#D55E00', '#7A4B1E',
-)
+from beast_lp.reports.look import DPI, GREY, LONG_PALETTE, SMALL
+
+# the first is what the others are compared with
+_COLOURS = (GREY, *LONG_PALETTE)
 
 
 def task_figure(
@@ -27,14 +28,14 @@ def task_figure(
         dots are seeds, dashes means and bars intervals; one group per number of labels.
     """
     labels = sorted(set(summary['labels']))
-    figure = Figure(figsize=(2.6 + 1.8 * len(labels), 3.6), dpi=120, layout='constrained')
+    figure = Figure(figsize=(2.6 + 1.8 * len(labels), 3.6), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     places = {
         (count, name): at + (number - (len(names) - 1) / 2) * 0.8 / len(names)
         for at, count in enumerate(labels) for number, name in enumerate(names)
     }
     for number, (name, shown) in enumerate(names.items()):
-        colour = _PALETTE[number % len(_PALETTE)]
+        colour = _COLOURS[number % len(_COLOURS)]
         own = pd.DataFrame(summary[summary['backbone'] == name])
         if own.empty:
             continue
@@ -47,15 +48,15 @@ def task_figure(
                      s=9, color=colour, alpha=0.6, lw=0)
     for at, count in enumerate(labels):
         level = results.loc[results['labels'] == count, 'reference'].mean()
-        axes.hlines(level, at - 0.45, at + 0.45, color='#8A8A8A', ls='--', lw=1,
+        axes.hlines(level, at - 0.45, at + 0.45, color=GREY, ls='--', lw=1,
                     label='_' if at else reference)
     counts = [f'{count:g} labelled frames' if count else '' for count in labels]
     axes.set_xticks(range(len(labels)), counts)
-    axes.set_ylabel(unit, fontsize=8)
+    axes.set_ylabel(unit, fontsize=SMALL)
     axes.set_title(f'{title}; bars: 95 % intervals over {results["seed"].nunique()} seeds',
-                   fontsize=8)
-    axes.tick_params(labelsize=8)
+                   fontsize=SMALL)
+    axes.tick_params(labelsize=SMALL)
     axes.spines[['top', 'right']].set_visible(False)
-    figure.legend(loc='outside lower center', ncols=2 if len(labels) == 1 else 4, fontsize=7,
+    figure.legend(loc='outside lower center', ncols=2 if len(labels) == 1 else 4, fontsize=SMALL,
                   frameon=False)
     return figure

@@ -197,8 +197,8 @@ def test_many_videos_and_anchors_are_cut_and_say_so(
         drawn.append((images, captions))
         return draw(images, captions)
 
-    draw = pretraining.figures.contact_sheet
-    monkeypatch.setattr(pretraining.figures, 'contact_sheet', remember)
+    draw = pretraining.contact_sheet
+    monkeypatch.setattr(pretraining, 'contact_sheet', remember)
     sheets = {'007': sheet(9), 'x/1.mp4': sheet(2), 'y/1.mp4': sheet(2)}
     many = dataclasses.replace(pictures, anchor_sheets=sheets)
     page = Texts(write_pretraining_report(run_dir, SUMMARY, many))

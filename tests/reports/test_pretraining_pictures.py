@@ -1,0 +1,183 @@
+"""Tests of the pictures in rows: each is what was given, in its place, under its caption."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from beast_lp.reports.page import save_figure
+from beast_lp.reports.pretraining_pictures import (
+    contact_sheet,
+    reconstructions,
+    reconstructions_over_epochs,
+    retrieval_examples,
+)
+
+Check = Callable[[Figure], None]
+
+
+def assert_titles_apart(figure: Figure) -> None:
+    """Check that the titles of neighbouring pictures do not overlap."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    boxes = [axes.title.get_window_extent(canvas.get_renderer()) for axes in figure.axes]
+    boxes = [box for box in boxes if box.width > 1]
+    for index, box in enumerate(boxes):
+        assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+
+
+def shown(axes: Axes) -> np.ndarray:
+    return np.asarray(axes.images[0].get_array())
+
+
+def pictures(count: int, height: int = 24, width: int = 32, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((count, 3, height, width)).astype(np.float32)
+
+
+def test_contact_sheet_shows_every_image_with_its_aspect(assert_well_drawn: Check) -> None:
+    images = (pictures(11).transpose(0, 2, 3, 1) * 255).astype(np.uint8)
+    captions = [f'frame {index}' for index in range(11)]
+    figure = contact_sheet(images, captions, columns=4)
+    assert_well_drawn(figure)
+    assert_titles_apart(figure)
+    assert len(figure.axes) == 11
+    tops = [round(axes.get_position().y1, 6) for axes in figure.axes]
+    assert [tops.count(top) for top in sorted(set(tops), reverse=True)] == [4, 4, 3]
+    for axes, image, caption in zip(figure.axes, images, captions, strict=True):
+        np.testing.assert_array_equal(shown(axes), image)
+        assert axes.get_title() == caption
+        box = axes.get_window_extent()
+        assert box.width / box.height == pytest.approx(32 / 24)
+
+
+@pytest.mark.parametrize('size', [(200, 20), (20, 200)])
+def test_contact_sheet_of_one_narrow_image(
+    assert_well_drawn: Check, size: tuple[int, int],
+) -> None:
+    images = (pictures(1, *size).transpose(0, 2, 3, 1) * 255).astype(np.uint8)
+    figure = contact_sheet(images, ['7'])
+    assert_well_drawn(figure)
+    box = figure.axes[0].get_window_extent()
+    assert box.height / box.width == pytest.approx(size[0] / size[1])
+
+
+def test_long_captions_are_shortened_in_the_middle_and_stay_apart() -> None:
+    images = np.zeros((3, 24, 32, 3), np.uint8)
+    figure = contact_sheet(images, ['session_' + 'WM' * 40 + f' {i}' for i in range(3)])
+    assert_titles_apart(figure)
+    for index, axes in enumerate(figure.axes):
+        assert axes.get_title().startswith('session_') and '…' in axes.get_title()
+        assert axes.get_title().endswith(f'M {index}')
+
+
+def test_shortened_captions_fit_as_drawn() -> None:
+    for word in ('W', 'i', 'm.', 'a_1/'):
+        figure = contact_sheet(np.zeros((2, 24, 32, 3), np.uint8), [word * 60] * 2)
+        assert_titles_apart(figure)
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        for axes in figure.axes:
+            drawn = axes.title.get_window_extent(canvas.get_renderer()).width
+            assert 0.8 < drawn / axes.get_window_extent().width <= 1
+
+
+def test_captions_are_drawn_as_they_stand(tmp_path: Path) -> None:
+    captions = [r'$\bad{$.mp4', 'a\tb', 'x\udcff']
+    figure = contact_sheet(np.zeros((3, 24, 60, 3), np.uint8), captions)
+    save_figure(figure, tmp_path / 'figure.png')
+    assert [axes.get_title() for axes in figure.axes] == [r'$\bad{$.mp4', r'a\tb', r'x\udcff']
+
+
+def test_captions_of_two_lines_have_room(assert_well_drawn: Check) -> None:
+    images = np.zeros((4, 24, 60, 3), np.uint8)
+    images[..., :30, :] = np.arange(24, dtype=np.uint8)[:, None, None] * 9
+    figure = contact_sheet(images, ['a\nb', 'c', 'd' * 99 + '\ne', 'f'], columns=2)
+    assert_well_drawn(figure)
+    assert figure.axes[2].get_title().endswith('d\ne')
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    caption = figure.axes[2].title.get_window_extent(canvas.get_renderer())
+    assert caption.y1 < figure.axes[0].get_window_extent().y0
+
+
+def test_contact_sheet_refuses_wrong_counts() -> None:
+    images = np.zeros((2, 24, 32, 3), np.uint8)
+    with pytest.raises(ValueError, match="'captions': 1"):
+        contact_sheet(images, ['one'])
+    with pytest.raises(ValueError, match='at least one'):
+        contact_sheet(images[:0], [])
+
+
+def test_reconstructions_stand_beside_their_originals(assert_well_drawn: Check) -> None:
+    originals, masked, reconstructed = (pictures(4, seed=seed) for seed in range(3))
+    figure = reconstructions(originals, masked, reconstructed)
+    assert_well_drawn(figure)
+    assert len(figure.axes) == 12
+    places = [axes.get_position() for axes in figure.axes]
+    order = sorted(range(12), key=lambda index: (-places[index].y0, places[index].x0))
+    grid = [figure.axes[index] for index in order]
+    titles = [axes.get_title() for axes in grid[:3]]
+    assert titles == ['original', 'masked input', 'reconstruction']
+    for row in range(4):
+        for column, expected in enumerate((originals, masked, reconstructed)):
+            image = shown(grid[3 * row + column])
+            np.testing.assert_allclose(image, expected[row].transpose(1, 2, 0))
+
+
+def test_reconstruction_clips_and_marks_broken_pixels() -> None:
+    originals = pictures(1)
+    broken = originals.copy()
+    broken[0, :, 0, 0] = (-3, 0.5, 7)
+    broken[0, 1, 2, 2] = np.nan
+    image = shown(reconstructions(originals, originals, broken).axes[-1])
+    np.testing.assert_array_equal(image[0, 0], (0, 0.5, 1))
+    np.testing.assert_array_equal(image[2, 2], (1, 0, 0))
+
+
+def test_reconstructions_refuse_different_shapes() -> None:
+    with pytest.raises(ValueError, match='shapes differ'):
+        reconstructions(pictures(2), pictures(2), pictures(2, height=25))
+
+
+def test_retrieval_says_by_colour_and_word_what_was_found(assert_well_drawn: Check) -> None:
+    anchors, nearest = pictures(10), pictures(10, seed=1)
+    correct = np.arange(10) % 3 == 0
+    captions = [f'video {index}\n→ video {index + 1}' for index in range(10)]
+    figure = retrieval_examples(anchors, nearest, correct, captions)
+    assert_well_drawn(figure)
+    assert_titles_apart(figure)
+    assert len(figure.axes) == 20
+    for index in range(10):
+        upper, lower = figure.axes[2 * index : 2 * index + 2]
+        np.testing.assert_allclose(shown(upper), anchors[index].transpose(1, 2, 0))
+        np.testing.assert_allclose(shown(lower), nearest[index].transpose(1, 2, 0))
+        assert upper.get_title() == captions[index]
+        assert upper.get_position().y0 > lower.get_position().y1
+        assert upper.get_position().x0 == lower.get_position().x0
+        assert lower.get_xlabel() == ('positive' if correct[index] else 'other frame')
+        colour = to_hex(lower.spines['left'].get_edgecolor())
+        assert colour == ('#0072b2' if correct[index] else '#d55e00')
+
+
+def test_snapshots_stand_in_the_order_of_training(assert_well_drawn: Check) -> None:
+    draw = np.random.default_rng(0)
+    originals, masked = draw.random((2, 2, 3, 16, 24))
+    snapshots = {9: draw.integers(0, 256, (2, 3, 16, 24), np.uint8),
+                 1: draw.integers(0, 256, (2, 3, 16, 24), np.uint8)}
+    figure = reconstructions_over_epochs(originals, masked, snapshots)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[::2] == ['original', 'masked input', 'epoch 1', 'epoch 9']
+    np.testing.assert_allclose(
+        shown(figure.axes[5]), np.moveaxis(snapshots[1][1], 0, -1) / 255, atol=1e-6
+    )
+    assert_well_drawn(figure)
+    assert_titles_apart(figure)
+    with pytest.raises(ValueError, match='shape'):
+        reconstructions_over_epochs(originals, masked, {1: snapshots[1][:1]})
+    with pytest.raises(ValueError, match='expected snapshots'):
+        reconstructions_over_epochs(originals, masked, {})
