@@ -33,7 +33,7 @@ class TrialConfig:
 
 
 @dataclass
-class SplitConfig:
+class EncodingSplitConfig:
     """Which trials, or blocks of time, train, validate and test."""
 
     # share of the trials or blocks; the rest is the test part
@@ -171,7 +171,7 @@ class EncodingConfig:
     # leading principal components kept of a network's features that have more; null keeps all
     components: Optional[int] = 64
     trials: TrialConfig = field(default_factory=TrialConfig)
-    split: SplitConfig = field(default_factory=SplitConfig)
+    split: EncodingSplitConfig = field(default_factory=EncodingSplitConfig)
     linear: LinearConfig = field(default_factory=LinearConfig)
     trial_rrr: TrialRrrConfig = field(default_factory=TrialRrrConfig)
     tcn: TcnConfig = field(default_factory=TcnConfig)

@@ -18,7 +18,7 @@ _SECTION = 'beast.segmentation'
 
 
 @dataclass
-class SplitConfig:
+class SegmentationSplitConfig:
     """What is held out, to be scored on."""
 
     by: str = 'video'
@@ -26,7 +26,7 @@ class SplitConfig:
     test_videos: Any = None
     test_fraction: float = 0.25
     block_frames: int = 150
-    every: int = 4
+    test_every: int = 4
     gap_frames: int = 15
     folds: int = 4
 
@@ -36,7 +36,7 @@ class SplitConfig:
         check_positive(f'{path}.test_fraction', self.test_fraction)
         check_range(f'{path}.test_fraction', self.test_fraction, 0, 0.9)
         check_range(f'{path}.block_frames', self.block_frames, 1)
-        check_range(f'{path}.every', self.every, 2)
+        check_range(f'{path}.test_every', self.test_every, 2)
         check_range(f'{path}.gap_frames', self.gap_frames, 0)
         check_range(f'{path}.folds', self.folds, 2)
         if self.test_videos and self.by != 'video':
@@ -142,7 +142,7 @@ class SegmentationConfig:
     patch_grid: Optional[int] = 7
     # leading principal components of a patch that are stored; null: all channels
     patch_dim: Optional[int] = None
-    split: SplitConfig = field(default_factory=SplitConfig)
+    split: SegmentationSplitConfig = field(default_factory=SegmentationSplitConfig)
     head: HeadConfig = field(default_factory=HeadConfig)
     fitting: FittingConfig = field(default_factory=FittingConfig)
     decoding: DecodingConfig = field(default_factory=DecodingConfig)

@@ -16,7 +16,7 @@ from beast_lp.features.store import INFO_NAME, FeatureStore
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceFiles:
     """One row of the comparison: features of a kind, of every session.
 
     Attributes:
@@ -88,7 +88,7 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
     return named
 
 
-def find_sources(named: Sequence[tuple[str, Path]]) -> list[Source]:
+def find_sources(named: Sequence[tuple[str, Path]]) -> list[SourceFiles]:
     """Return the rows of the comparison; keypoints make two, without and with velocities.
 
     Raises:
@@ -105,13 +105,13 @@ def find_sources(named: Sequence[tuple[str, Path]]) -> list[Source]:
                     f'{path} holds no features; give what `litpose embed` wrote, or a CSV file of '
                     'the host\'s predictions'
                 )
-        sources.append(Source(name, paths))
+        sources.append(SourceFiles(name, paths))
         if all(_holds_keypoints(path) for path in paths):
-            sources.append(Source(f'{name} + velocities', paths, velocities=True))
+            sources.append(SourceFiles(f'{name} + velocities', paths, velocities=True))
     return sources
 
 
-def read_features(source: Source, session: str, only: bool, tokens: str) -> FrameFeatures:
+def read_features(source: SourceFiles, session: str, only: bool, tokens: str) -> FrameFeatures:
     """Read the features of one session.
 
     Args:
@@ -165,7 +165,7 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
     )
 
 
-def check_one_backbone(source: Source, hashes: dict[str, tuple[str, ...]]) -> None:
+def check_one_backbone(source: SourceFiles, hashes: dict[str, tuple[str, ...]]) -> None:
     """Make sure that the features of all sessions were made by the same weights.
 
     Args:

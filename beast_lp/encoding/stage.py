@@ -28,7 +28,7 @@ from beast_lp.encoding.evaluate import (
 )
 from beast_lp.encoding.session import Session, prepare_session
 from beast_lp.encoding.sources import (
-    Source,
+    SourceFiles,
     check_one_backbone,
     check_one_each,
     find_sources,
@@ -152,7 +152,7 @@ def check_source_names(files: EncodingFiles, names: Sequence[str]) -> None:
 
 def load_sessions(
     config: EncodingConfig, seed: int, spikes: Sequence[tuple[str, Path]],
-    sources: Sequence[Source],
+    sources: Sequence[SourceFiles],
 ) -> list[Session]:
     """Read, align and split every session.
 

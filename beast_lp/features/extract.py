@@ -15,7 +15,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
 from beast_lp.features.prefetch import Prefetch
 from beast_lp.features.sample import open_boxes
-from beast_lp.features.source import Source
+from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, difference
 from beast_lp.video.boxes import Boxes
@@ -67,7 +67,7 @@ class Batch(NamedTuple):
 
 
 def extract_features(
-    source: Source,
+    source: FeatureSource,
     videos: Sequence[Path],
     output_dir: Path,
     settings: ExtractionSettings | None = None,
@@ -118,7 +118,7 @@ def extract_features(
 
 
 def extract_video(
-    source: Source,
+    source: FeatureSource,
     video: Path,
     directory: Path,
     settings: ExtractionSettings,
@@ -198,7 +198,7 @@ def extract_video(
 
 
 def _describe(
-    source: Source,
+    source: FeatureSource,
     reader: PictureReader,
     boxes: Boxes | None,
     settings: ExtractionSettings,
@@ -255,7 +255,7 @@ class _Clock:
 
 def _read(
     reader: PictureReader,
-    source: Source,
+    source: FeatureSource,
     settings: ExtractionSettings,
     boxes: Boxes | None,
     clock: _Clock,

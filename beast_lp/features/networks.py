@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
-from beast_lp.features.source import Encoded, Source, hash_tensors
+from beast_lp.features.source import Encoded, FeatureSource, hash_tensors
 from beast_lp.pretraining.augmentation import network_input
 from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
 from beast_lp.pretraining.precision import choose_precision
-from beast_lp.pretraining.weights import Encoder
+from beast_lp.pretraining.weights import EncoderWeights
 
 
 class LeanViT(nn.Module):
     """The encoder of pretraining on whole images, for any image size."""
 
-    def __init__(self, encoder: Encoder, image_size: tuple[int, int] | None = None) -> None:
+    def __init__(self, encoder: EncoderWeights, image_size: tuple[int, int] | None = None) -> None:
         """Build the network with given weights.
 
         Args:
@@ -56,7 +56,7 @@ class LeanViT(nn.Module):
         return tokens[:, 0], tokens[:, 1:].transpose(1, 2).unflatten(2, self.grid)
 
 
-class NetworkSource(Source):
+class NetworkSource(FeatureSource):
     """A network that returns a vector and a feature map per image.
 
     Attributes:
@@ -117,7 +117,7 @@ class NetworkSource(Source):
 
 
 def vit_source(
-    encoder: Encoder,
+    encoder: EncoderWeights,
     name: str | Path,
     kind: str = 'vit',
     image_size: tuple[int, int] | None = None,

@@ -12,7 +12,7 @@ from torch.nn import functional
 from beast_lp.errors import BeastError
 from beast_lp.features.pca import Basis, fit_basis
 from beast_lp.features.sample import sample_frames
-from beast_lp.features.source import Source
+from beast_lp.features.source import FeatureSource
 
 BASIS_NAME = 'patch_basis.npz'
 # frames whose patches the basis is fitted to, over all videos
@@ -44,7 +44,7 @@ class PatchReduction:
         return self.basis.project(patches.reshape(-1, channels)).reshape(count, tokens, -1)
 
 
-def stored_grid(source: Source, patch_grid: int | None) -> tuple[int, int]:
+def stored_grid(source: FeatureSource, patch_grid: int | None) -> tuple[int, int]:
     """Say which grid is stored.
 
     Args:
@@ -74,7 +74,7 @@ def stored_grid(source: Source, patch_grid: int | None) -> tuple[int, int]:
 
 def patch_basis(
     path: Path,
-    source: Source,
+    source: FeatureSource,
     grid: tuple[int, int],
     components: int,
     videos: Sequence[Path],

@@ -12,7 +12,7 @@ from jaxtyping import Float, UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.features.sample import sample_frames
-from beast_lp.features.source import Encoded, Source
+from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.video.files import finished_file
 from beast_lp.video.identity import digest
 
@@ -123,7 +123,7 @@ def fit_basis(
     return Basis(mean, axes, explained, settings)
 
 
-class FramePCA(Source):
+class FramePCA(FeatureSource):
     """Grey frames, scaled down, along their principal components."""
 
     kind = 'frame PCA'

@@ -20,7 +20,7 @@ class Encoded(NamedTuple):
     patches: Float[Tensor, 'frames channels rows columns'] | None
 
 
-class Source(ABC):
+class FeatureSource(ABC):
     """Turns frames into features.
 
     Attributes:

@@ -39,7 +39,7 @@ class FeatureInfo:
     Attributes:
         video: path of the video.
         source: what made the features, as a person names it: a path, the name of a backbone.
-        source_kind: what kind of thing that is, as `beast_lp.features.source.Source` names it.
+        source_kind: what kind of thing that is, as `features.source.FeatureSource` names it.
         source_hash: of the weights, so that features of two sources are never mixed.
         dim: channels of a vector.
         image_size: px, (height, width) to which frames were scaled; None if that is unknown.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import LeanViT, NetworkSource
-from beast_lp.features.source import Source
+from beast_lp.features.source import FeatureSource
 
 
 class Tail(nn.Module):
@@ -50,7 +50,7 @@ class _Hidden(nn.Module):
 class Trunk(NetworkSource):
     """A ViT without its last layers; its patches are the tokens that go into them, CLS first."""
 
-    def __init__(self, source: Source, unfreeze: int) -> None:
+    def __init__(self, source: FeatureSource, unfreeze: int) -> None:
         """Cut a source.
 
         Args:

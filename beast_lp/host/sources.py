@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.pca import open_frame_pca
-from beast_lp.features.source import Source
+from beast_lp.features.source import FeatureSource
 from beast_lp.host.compose import pose_image_size
-from beast_lp.pretraining.weights import Architecture, Encoder, disk_name, read_encoder
+from beast_lp.pretraining.weights import Architecture, EncoderWeights, disk_name, read_encoder
 
 # px; what the backbones of the host were trained at
 BACKBONE_IMAGE_SIZE = (224, 224)
@@ -56,7 +56,7 @@ class TransformerTokens(nn.Module):
 
 def open_source(
     name: str, image_size: tuple[int, int] | None = None, precision: str = 'auto',
-) -> Source:
+) -> FeatureSource:
     """Open what a person names as the source of features.
 
     Args:
@@ -171,7 +171,7 @@ def _module_source(
     if config is not None and getattr(config, 'model_type', '') == 'vit':
         state = {disk_name(key): value.detach() for key, value in encoder.state_dict().items()}
         architecture = Architecture.from_transformers_config(config.to_dict(), Path(name))
-        plain = Encoder(architecture, state, Path(name), {})
+        plain = EncoderWeights(architecture, state, Path(name), {})
         return vit_source(plain, name, kind, size, precision)
     network: nn.Module = PooledMap(backbone)
     if config is not None and hasattr(encoder, 'embeddings') and hasattr(config, 'patch_size'):

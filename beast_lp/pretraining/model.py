@@ -31,7 +31,7 @@ from beast_lp.pretraining.names import (
 from beast_lp.pretraining.recompute import linear_of, linear_of_norm
 from beast_lp.pretraining.weights import (
     Architecture,
-    Encoder,
+    EncoderWeights,
     interpolate_positions,
     log_load,
 )
@@ -301,7 +301,7 @@ def encoder_to_transformers(model: MaskedAutoencoder) -> State:
     return encoder_from_own({name: value.detach() for name, value in model.state_dict().items()})
 
 
-def load_encoder(model: MaskedAutoencoder, encoder: Encoder) -> None:
+def load_encoder(model: MaskedAutoencoder, encoder: EncoderWeights) -> None:
     """Start the encoder from given weights, and the decoder too where the file has one that fits.
 
     Position embeddings are interpolated where the image sizes differ, and the norms become those

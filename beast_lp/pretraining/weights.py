@@ -122,7 +122,7 @@ class Architecture:
 
 
 @dataclass(frozen=True)
-class Encoder:
+class EncoderWeights:
     """An encoder's weights under their names on disk, with where they came from."""
 
     architecture: Architecture
@@ -137,7 +137,7 @@ class Encoder:
 # ---------------------------------------------------------------------------------------------
 
 
-def read_encoder(checkpoint: str | Path) -> Encoder:
+def read_encoder(checkpoint: str | Path) -> EncoderWeights:
     """Read a ViT encoder from any place that `model.backbone_checkpoint` accepts.
 
     Args:
@@ -172,7 +172,7 @@ def read_encoder(checkpoint: str | Path) -> Encoder:
     _check_complete(encoder, names, architecture, weights)
     _check_shapes(state, architecture, weights, described)
     other = {disk_name(k): v for k, v in raw.items() if not k.startswith(prefix) or prefix == ''}
-    return Encoder(architecture, encoder, weights, other)
+    return EncoderWeights(architecture, encoder, weights, other)
 
 
 def _from_own_checkpoint(raw: State) -> State:
@@ -351,7 +351,7 @@ def _count_layers(state: Mapping[str, Tensor]) -> int:
 # ---------------------------------------------------------------------------------------------
 
 
-def load_into_vit(vit: 'ViTModel', encoder: Encoder) -> int:
+def load_into_vit(vit: 'ViTModel', encoder: EncoderWeights) -> int:
     """Copy an encoder into a transformers `ViTModel` without pooler; every tensor is used.
 
     Args:
@@ -389,7 +389,7 @@ def load_into_vit(vit: 'ViTModel', encoder: Encoder) -> int:
     return len(matched)
 
 
-def log_load(encoder: Encoder, used: int) -> None:
+def log_load(encoder: EncoderWeights, used: int) -> None:
     """Say how much of a checkpoint was used."""
     millions = sum(value.numel() for value in encoder.state.values()) / 1e6
     logger.info(

@@ -14,7 +14,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
 from beast_lp.features.patches import BASIS_NAME
-from beast_lp.features.source import Source
+from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
 from beast_lp.segmentation.windows import Features
@@ -24,7 +24,7 @@ from beast_lp.video.read import count_frames, probe, time_stamps
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # from what a person names to a source; the host's room knows how
-OpenSource = Callable[[str], Source]
+OpenSource = Callable[[str], FeatureSource]
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Session:
 
 def feature_source(
     config: SegmentationConfig, name: str | None, open_source: OpenSource,
-) -> Source | None:
+) -> FeatureSource | None:
     """Open what makes the features; None where they come from files.
 
     Args:
@@ -111,7 +111,7 @@ def feature_source(
 
 def open_sessions(
     videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
-    source: Source | None, trained: Path | None = None,
+    source: FeatureSource | None, trained: Path | None = None,
 ) -> list[Session]:
     """Open the features of videos; what a backbone has to compute first, it computes.
 
@@ -158,7 +158,7 @@ def check_stems(videos: Sequence[Path], what: str) -> None:
 
 def _open(
     videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
-    source: Source | None, trained: Path | None,
+    source: FeatureSource | None, trained: Path | None,
 ) -> list[Session]:
     if config.features == 'keypoints':
         check_stems(videos, f'predictions in {inputs.keypoints_dir}')
@@ -181,7 +181,7 @@ def _open(
             for video, folder in zip(videos, folders, strict=True)]
 
 
-def _extraction(config: SegmentationConfig, source: Source) -> ExtractionSettings:
+def _extraction(config: SegmentationConfig, source: FeatureSource) -> ExtractionSettings:
     """Say what is stored of a source's features."""
     if config.features == 'cls':
         return ExtractionSettings()

@@ -18,7 +18,7 @@ from omegaconf import OmegaConf
 from beast_lp.config import SegmentationConfig
 from beast_lp.config.difference import check_same_run
 from beast_lp.errors import BeastError
-from beast_lp.features.source import Source
+from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_names
 from beast_lp.features.trunk import Trunk
 from beast_lp.pretraining.seeds import numpy_generator
@@ -237,7 +237,7 @@ def make_folds(
     if split.by == 'none':
         return [whole(lengths)]
     if split.by == 'block':
-        return [hold_out_blocks(lengths, split.block_frames, split.every, split.gap_frames)]
+        return [hold_out_blocks(lengths, split.block_frames, split.test_every, split.gap_frames)]
     if split.by == 'folds':
         return fold_videos(lengths, split.folds, config.seed)
     names = list(lengths)
@@ -296,7 +296,7 @@ def _training_data(
 
 def _train_fold(
     fold: Fold, sessions: Sequence[Session], labels: Sequence[Labels], classes: Sequence[str],
-    config: SegmentationConfig, files: SegmentationFiles, source: Source | None,
+    config: SegmentationConfig, files: SegmentationFiles, source: FeatureSource | None,
     history: list[dict[str, Any]],
 ) -> list[Segmenter]:
     """Train the ensemble of one fold; what is finished is read."""
@@ -322,7 +322,7 @@ def _train_fold(
 
 def new_segmenter(
     config: SegmentationConfig, features: Features, classes: int, number: int,
-    source: Source | None,
+    source: FeatureSource | None,
 ) -> Segmenter:
     """Build the untrained n-th model of an ensemble."""
     return build_segmenter(
@@ -398,7 +398,7 @@ class Trained:
     config: SegmentationConfig
     classes: tuple[str, ...]
     models: list[Segmenter]
-    source: Source | None
+    source: FeatureSource | None
     made_by: str
     trained_on: tuple[str, ...]
 

@@ -16,14 +16,14 @@ from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.pca import Basis
 from beast_lp.features.prefetch import Prefetch
-from beast_lp.features.source import Encoded, Source
+from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureStore
 from beast_lp.video.read import FrameReader
 
 WriteVideo = Callable[..., Path]
 
 
-class Averages(Source):
+class Averages(FeatureSource):
     """Mean colour of the frame, and of 8 x 8 px patches: cheap, and easily checked."""
 
     name, kind, hash = 'averages', 'backbone', 'abc'

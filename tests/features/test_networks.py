@@ -8,12 +8,12 @@ from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.source import hash_tensors
 from beast_lp.pretraining.augmentation import normalise
-from beast_lp.pretraining.weights import Architecture, Encoder, disk_name
+from beast_lp.pretraining.weights import Architecture, EncoderWeights, disk_name
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
 
 
-def reference(eps: float = 1e-5) -> tuple[ViTModel, Encoder]:
+def reference(eps: float = 1e-5) -> tuple[ViTModel, EncoderWeights]:
     """Return transformers' own ViT with random weights, and the same weights as read here."""
     torch.manual_seed(0)
     architecture = Architecture(64, 2, 2, 128, 16, (32, 32), layer_norm_eps=eps)
@@ -21,7 +21,7 @@ def reference(eps: float = 1e-5) -> tuple[ViTModel, Encoder]:
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.2)
     state = {disk_name(name): value for name, value in model.state_dict().items()}
-    return model.eval(), Encoder(architecture, state, 'made here', {})  # type: ignore[arg-type]
+    return model.eval(), EncoderWeights(architecture, state, 'made here', {})  # type: ignore[arg-type]
 
 
 @pytest.mark.usefixtures('no_gpu')

@@ -9,12 +9,12 @@ from beast_lp.errors import BeastError
 from beast_lp.features.patches import PatchReduction, stored_grid
 from beast_lp.features.pca import Basis, fit_basis, frame_pca, open_frame_pca
 from beast_lp.features.sample import sample_frames
-from beast_lp.features.source import Encoded, Source
+from beast_lp.features.source import Encoded, FeatureSource
 
 WriteVideo = Callable[..., Path]
 
 
-class Blank(Source):
+class Blank(FeatureSource):
     """A source of no features, with patches in a grid."""
 
     name, kind, hash, image_size, dim, patch_dim = 'blank', 'vit', 'abc', (32, 64), 1, 1

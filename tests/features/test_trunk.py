@@ -13,7 +13,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.patches import PatchReduction
-from beast_lp.features.source import Encoded, Source
+from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureStore
 from beast_lp.features.trunk import Trunk
 from beast_lp.pretraining.augmentation import normalise, to_unit
@@ -57,7 +57,7 @@ def _source(backbone: Path) -> NetworkSource:
     return vit_source(read_encoder(backbone), backbone, precision='fp32')
 
 
-def _embed(source: Source, video: Path, directory: Path) -> FeatureStore:
+def _embed(source: FeatureSource, video: Path, directory: Path) -> FeatureStore:
     settings = ExtractionSettings(batch_size=64, patches=True)
     return FeatureStore.open(extract_features(source, [video], directory, settings, False)[0])
 

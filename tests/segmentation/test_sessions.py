@@ -10,13 +10,13 @@ import beast_lp.segmentation.sessions as under_test
 from beast_lp.config import SegmentationConfig
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
-from beast_lp.features.source import Encoded, Source
+from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
 from beast_lp.segmentation.sessions import Inputs, feature_source, open_sessions
 
 
-class Blank(Source):
+class Blank(FeatureSource):
     """Frame PCA, as far as shapes go."""
 
     name, kind, hash = 'blank', 'frame PCA', 'abc'
@@ -34,7 +34,7 @@ class Patched(Blank):
 
 
 def test_a_source_that_does_not_serve_is_refused() -> None:
-    def named(name: str) -> Source:
+    def named(name: str) -> FeatureSource:
         assert name == 'x'
         return Blank()
 

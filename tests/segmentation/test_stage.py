@@ -92,7 +92,7 @@ def test_a_run_knows_the_videos_that_it_was_trained_on(inputs: Inputs, tmp_path:
     seen = {video.stem for video in inputs.videos if trained.has_seen(video)}
     assert seen == {'a', 'b', 'c'} - {held_out}
     # of blocks of frames, some are learned in every video
-    blocks = replace(_config().split, by='block', block_frames=3, every=2, gap_frames=0)
+    blocks = replace(_config().split, by='block', block_frames=3, test_every=2, gap_frames=0)
     _train(inputs, tmp_path / 'blocks', _config(split=blocks))
     trained = load_trained(tmp_path / 'blocks', lambda name: pytest.fail('opened a source'))
     copy = inputs.videos[0].rename(tmp_path / 'moved.mp4')
