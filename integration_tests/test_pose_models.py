@@ -278,19 +278,20 @@ def test_two_processes_pretrain_and_train(
     litpose: Callable[..., subprocess.CompletedProcess[str]], project: DictConfig, tmp_path: Path,
 ) -> None:
     OmegaConf.save(_merged(project, {'beast': {'training': {'epochs': 1}}}), tmp_path / 'c.yaml')
-    # the host starts the second process in the model's directory: its paths must be absolute
+    # the host starts the second process in the model's directory, at a time of its own
     result = litpose(
-        'train', tmp_path / 'c.yaml', '--output_dir', tmp_path / 'pose', '--overrides',
+        'train', 'c.yaml', '--overrides',
         'training.num_gpus=2', 'eval.predict_vids_after_training=false', OMP_NUM_THREADS='1',
         # two processes want two GPUs, or none
-        **NO_GPU,
+        cwd=tmp_path, **NO_GPU,
     )
     assert result.stderr.count('Starting with 2 processes') == 2
-    errors = pd.read_csv(tmp_path / 'pose' / 'predictions_pixel_error.csv', index_col=0)
+    (model,) = (tmp_path / 'outputs').glob('*/*')
+    errors = pd.read_csv(model / 'predictions_pixel_error.csv', index_col=0)
     assert np.isfinite(errors.select_dtypes('number').to_numpy()).any()
     # made once, by the two together
-    assert (tmp_path / 'pose' / 'beast' / 'report.html').is_file()
-    assert len(list((tmp_path / 'pose').rglob('*-best.ckpt'))) == 1
+    assert (model / 'beast' / 'report.html').is_file()
+    assert len(list(tmp_path.rglob('*-best.ckpt'))) == 1
 
 
 def test_the_pose_config_trains_as_it_is(

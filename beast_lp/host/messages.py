@@ -8,3 +8,4 @@ NO_WEIGHTS = (
     'backbone: beast needs weights: set model.backbone_checkpoint to the output directory of '
     '`litpose pretrain`, or add a `beast:` section so that `litpose train` pretrains first'
 )
+NO_SHARED_DIRECTORY = 'several processes need one directory of results: give --output_dir'

@@ -8,6 +8,7 @@ with a sentence that names the host's version.
 import functools
 import inspect
 import logging
+import os
 import sys
 from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, version
@@ -16,6 +17,7 @@ from types import ModuleType
 from typing import Any, Literal, get_args
 
 from beast_lp.errors import BeastError, sentence_of
+from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -114,12 +116,15 @@ def extend_commands(module: ModuleType) -> None:
 def extend_main(module: ModuleType) -> None:
     """Let `litpose` print an error that a person can mend as one sentence, with exit status 1.
 
-    What the host's own commands raise stays as it is.
+    What the host's own commands raise stays as it is. A child of a distributed training starts
+    where the person started the command, not in the model directory.
     """
     original = _function(module, 'main', [])
 
     @functools.wraps(original)
     def main() -> None:
+        if START_DIR_VARIABLE in os.environ:
+            os.chdir(START_DIR)
         try:
             original()
         except (BeastError, OSError) as error:

@@ -2,8 +2,10 @@
 
 import json
 import logging
+import os
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -13,7 +15,7 @@ from beast_lp.errors import BeastError
 from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
 from beast_lp.host.compose import data_dir, path_from
 from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
-from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
+from beast_lp.host.messages import NO_REGRESSION, NO_SHARED_DIRECTORY, NO_WEIGHTS
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -96,8 +98,8 @@ def check_before_pretraining(cfg: DictConfig) -> None:
 def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator[None]:
     """Prepare the host's `train`, which is to run in the block, in all processes alike.
 
-    Its children start in the model directory, by when the host has changed into it, and go
-    through the command from its beginning.
+    Its children go through the command from its beginning, and where no directory was given the
+    host would name one by the clock for each of them.
 
     Args:
         cfg: the pose config; `model.backbone_checkpoint` is filled in.
@@ -106,13 +108,35 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
     Raises:
         BeastError: for anything that the user can mend.
     """
-    own = str(Path(model_dir or Path.cwd()).absolute())
+    # late: it brings Lightning with it
+    from beast_lp.pretraining.ranks import launched_processes
+
+    own = Path(model_dir or Path.cwd()).absolute()
+    if model_dir is None and launched_processes() > 1 and _is_dated(own):
+        _leave(own, Path(START_DIR))
+        raise BeastError(NO_SHARED_DIRECTORY)
     with (
         told_to_children(START_DIR_VARIABLE, START_DIR),
-        told_to_children(OUTPUT_DIR_VARIABLE, own) as shared,
+        told_to_children(OUTPUT_DIR_VARIABLE, str(own)) as shared,
     ):
+        if model_dir is None and shared != str(own):
+            _leave(own, Path(shared))
         prepare_training(cfg, shared)
         yield
+
+
+def _is_dated(directory: Path) -> bool:
+    """Say whether the host named a directory by the time at which the command was started."""
+    name = Path(os.path.relpath(directory, START_DIR)).as_posix()
+    return re.fullmatch(r'outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d', name) is not None
+
+
+def _leave(own: Path, other: Path) -> None:
+    """Change into another directory; what the host made for this process alone goes away."""
+    os.chdir(other)
+    with suppress(OSError):
+        # not empty where another process chose the same moment
+        own.rmdir()
 
 
 def warn_of_resnet_settings(cfg: DictConfig) -> None:

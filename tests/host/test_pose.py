@@ -137,10 +137,38 @@ def test_children_of_a_training_are_told_its_directories(
         (tmp_path / 'outputs').mkdir()
         monkeypatch.chdir(tmp_path / 'outputs')
         with pose.prepared_training(_cfg(), None):
-            pass
+            assert Path.cwd() == tmp_path
+        assert not (tmp_path / 'outputs').exists()
         assert 'BEAST_LP_START_DIR' in os.environ
     assert stages == [tmp_path, tmp_path]
     assert not {'BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'} & set(os.environ)
+
+
+@pytest.mark.parametrize(('folder', 'given', 'refused'), [
+    ('outputs/2026-11-26/19-22-15', False, True),
+    ('outputs/2026-11-26/19-22-15', True, False),
+    ('mine', False, False),
+])
+def test_launched_processes_do_not_name_directories_by_the_clock(
+    folder: str, given: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each has its own: the host would mix, or lose, what they write."""
+    monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
+    monkeypatch.setattr(pose, 'prepare_training', lambda cfg, model_dir: None)
+    monkeypatch.setattr('beast_lp.pretraining.ranks.launched_processes', lambda: 2)
+    own = tmp_path / folder
+    own.mkdir(parents=True)
+    monkeypatch.chdir(own)
+    if not refused:
+        with pose.prepared_training(_cfg(), own if given else None):
+            assert Path.cwd() == own
+        return
+    with (
+        pytest.raises(BeastError, match='give --output_dir'),
+        pose.prepared_training(_cfg(), None),
+    ):
+        pass
+    assert Path.cwd() == tmp_path and not own.exists()
 
 
 def test_relative_checkpoints_become_absolute_once(

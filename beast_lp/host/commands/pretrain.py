@@ -61,6 +61,7 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.errors import BeastError
     from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
     from beast_lp.host.compose import compose_config
+    from beast_lp.host.messages import NO_SHARED_DIRECTORY
     from beast_lp.host.stage import mark_completed, pretrain
     from beast_lp.pretraining.ranks import launched_processes
 
@@ -70,7 +71,7 @@ def handle(args: argparse.Namespace) -> None:
     if not args.config_file:
         raise BeastError('litpose pretrain needs a config file: litpose pretrain my_config.yaml')
     if args.output_dir is None and launched_processes() > 1:
-        raise BeastError('several processes need one directory of results: give --output_dir')
+        raise BeastError(NO_SHARED_DIRECTORY)
     first, *others = args.config_file
     cfg = compose_config(first, args.overrides or [])
     if others:
