@@ -258,6 +258,32 @@ def test_a_compiled_model_predicts_the_same(
     np.testing.assert_allclose(_predict(compiled, tmp_path / 'compiled'), eager, atol=1e-3)
 
 
+def test_models_of_all_views_are_compared_on_all_of_them(
+    trained: Callable[[str], Path], project: DictConfig, tmp_path: Path,
+) -> None:
+    folders = [trained('heatmap_multiview_transformer'), tmp_path / 'other']
+    shutil.copytree(*folders)
+    (checkpoint,) = folders[1].rglob('*-best.ckpt')
+    stored = torch.load(checkpoint, map_location='cpu', weights_only=False)
+    for name, value in stored['state_dict'].items():
+        if name.startswith('head.') and value.is_floating_point():
+            value += 0.1 * value.std() * torch.randn(value.shape)
+    torch.save(stored, checkpoint)
+    labels = [Path(project.data.data_dir, f'{view}.csv') for view in VIEWS]
+    _litpose('compare', f'beast={folders[0]},{folders[1]}', '--labels', *labels,
+             '--output_dir', tmp_path / 'out')
+    table = pd.read_csv(tmp_path / 'out' / 'keypoints.csv')
+    hosts = [Model.from_dir(folder).predict_on_label_csv_multiview(labels) for folder in folders]
+    for view, own in table.groupby('view'):
+        tables = [host.metrics[view].pixel_error_df for host in hosts if host.metrics]
+        theirs = sum(t.drop(columns='set', errors='ignore') for t in tables).stack() / len(tables)
+        ours = own.set_index(['image', 'keypoint'])['error_px']
+        assert len(ours) == theirs.notna().sum() > 0
+        np.testing.assert_allclose(ours, theirs.loc[ours.index].to_numpy(float), atol=1e-3)
+    assert set(table['view']) == set(VIEWS)
+    assert (table['ensemble_deviation_px'] > 0).any()
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
 @pytest.mark.parametrize('kind', KINDS)

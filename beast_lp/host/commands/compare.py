@@ -31,8 +31,9 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'that differ by their seed; a folder of such directories stands for all in it',
     )
     parser.add_argument(
-        '--labels', type=Path, required=True,
-        help='labelled frames that no model was trained on, in the layout of CollectedData.csv',
+        '--labels', type=Path, required=True, nargs='+',
+        help='labelled frames that no model was trained on, in the layout of CollectedData.csv; '
+        'for a multi-view project one file for each view, in the order of data.view_names',
     )
     parser.add_argument(
         '--own_ensemble', action='store_true',
@@ -53,7 +54,8 @@ def get_parser() -> argparse.ArgumentParser:
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     # late: these take seconds, and the command line imports every command
-    from beast_lp.host.compare import compare, find_models
+    from beast_lp.host.compare import compare
+    from beast_lp.host.compared import find_models
 
     models = find_models(args.models)
     page = compare(models, args.labels, choose_output_dir(args), pooled=not args.own_ensemble)
