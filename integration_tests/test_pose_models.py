@@ -262,8 +262,8 @@ def test_models_of_all_views_are_compared_on_all_of_them(
     trained: Callable[[str], Path], project: DictConfig, tmp_path: Path,
 ) -> None:
     folders = [trained('heatmap_multiview_transformer'), tmp_path / 'other']
-    shutil.copytree(*folders)
-    (checkpoint,) = folders[1].rglob('*-best.ckpt')
+    other = shutil.copytree(folders[0], folders[1])
+    (checkpoint,) = other.rglob('*-best.ckpt')
     stored = torch.load(checkpoint, map_location='cpu', weights_only=False)
     for name, value in stored['state_dict'].items():
         if name.startswith('head.') and value.is_floating_point():
@@ -273,13 +273,15 @@ def test_models_of_all_views_are_compared_on_all_of_them(
     _litpose('compare', f'beast={folders[0]},{folders[1]}', '--labels', *labels,
              '--output_dir', tmp_path / 'out')
     table = pd.read_csv(tmp_path / 'out' / 'keypoints.csv')
+    keypoints = list(project.data.keypoint_names)
     hosts = [Model.from_dir(folder).predict_on_label_csv_multiview(labels) for folder in folders]
     for view, own in table.groupby('view'):
-        tables = [host.metrics[view].pixel_error_df for host in hosts if host.metrics]
-        theirs = sum(t.drop(columns='set', errors='ignore') for t in tables).stack() / len(tables)
-        ours = own.set_index(['image', 'keypoint'])['error_px']
-        assert len(ours) == theirs.notna().sum() > 0
-        np.testing.assert_allclose(ours, theirs.loc[ours.index].to_numpy(float), atol=1e-3)
+        tables = [cast(Any, host.metrics)[view].pixel_error_df[keypoints] for host in hosts]
+        theirs = np.stack([table.to_numpy() for table in tables]).mean(axis=0)
+        ours = own.pivot(index='image', columns='keypoint', values='error_px')
+        ours = ours.reindex(index=tables[0].index, columns=keypoints).to_numpy()
+        assert np.isfinite(ours).any()
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
     assert set(table['view']) == set(VIEWS)
     assert (table['ensemble_deviation_px'] > 0).any()
 
