@@ -18,7 +18,7 @@ from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
 from beast_lp.segmentation.windows import Features
-from beast_lp.video.identity import source_key
+from beast_lp.video.identity import digest, source_key
 from beast_lp.video.read import count_frames, probe, time_stamps
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -64,6 +64,7 @@ class Session:
         source: what made the features.
         made_by: all that features must have in common to be those of one model: weights, image
             size, patches and their basis.
+        content: key of what the features were computed from, or of their file.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Session:
     frame_bytes: int
     source: str
     made_by: str
+    content: str
 
 
 def feature_source(
@@ -211,7 +213,7 @@ def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
         made_by += f', patches {info.grid}, basis {info.patch_basis}'
     return Session(
         store.directory.name, video, features, store.frame, info.frames, _all_times(store),
-        info.fps or 1.0, info.bytes_per_frame, info.source, made_by,
+        info.fps or 1.0, info.bytes_per_frame, info.source, made_by, info.video_key,
     )
 
 
@@ -244,4 +246,5 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
     return Session(
         name, video, values, np.arange(frames), frames, times, rate,
         round(path.stat().st_size / frames), 'keypoints', f'{values.shape[1] // 2} keypoints',
+        digest(path.read_bytes()).hexdigest(),
     )

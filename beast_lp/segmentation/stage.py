@@ -290,7 +290,7 @@ def _training_data(
         [session.features for session in sessions],
         [own.target[session.frame] for session, own in zip(sessions, labels, strict=True)],
         [fold.train[session.name][session.frame] for session in sessions],
-        [f'{session.name}: {session.made_by}' for session in sessions],
+        [f'{s.name} {s.content}: {s.made_by}' for s in sessions],
     )
 
 

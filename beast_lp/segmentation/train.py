@@ -51,8 +51,8 @@ class TrainingData:
         features: rows of stored frames, memory-mapped.
         target: class of each row, `UNSCORED` where there is none.
         train: rows that may be looked at at all; what is held out, and the gaps, are false.
-        origin: name of the video and what made its features, by which an interrupted run knows
-            them again; empty where there is no such run.
+        origin: name and content of the video and what made its features, by which an interrupted
+            run knows them again; empty where there is no such run.
     """
 
     features: Sequence[Features]

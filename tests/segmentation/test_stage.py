@@ -1,5 +1,6 @@
 """What is refused before and in a segmentation run."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +13,7 @@ import beast_lp.segmentation.stage as under_test
 from beast_lp.config import SegmentationConfig
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.store import INFO_NAME, FeatureInfo
 from beast_lp.segmentation.sessions import Inputs
 from beast_lp.segmentation.stage import (
     Description,
@@ -82,6 +83,13 @@ def test_an_interrupted_ensemble_is_not_gone_on_with_on_other_labels(
     with pytest.raises(BeastError, match='unfinished run with other settings or labels'):
         _train(inputs, out, _config())
     _score(labels / 'a.csv')
+    # another video under the same name, embedded by the same backbone
+    info = tmp_path / 'features' / 'a' / INFO_NAME
+    before = info.read_text()
+    info.write_text(json.dumps({**json.loads(before), 'video_key': 'of another'}))
+    with pytest.raises(BeastError, match='unfinished run with other settings or labels'):
+        _train(inputs, out, _config())
+    info.write_text(before)
     assert len(_train(inputs, out, _config()).history) == 2
 
 
