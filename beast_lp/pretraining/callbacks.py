@@ -1,5 +1,6 @@
 """What a run tells while it runs: how fast it is, when it ends, and a table of its metrics."""
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,28 @@ from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
 from beast_lp.video.files import finished_file
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# of the optimiser, from random weights. Measured (integration_tests/evidence/ablation.py): a few
+# hundred left the features no better than random weights', ten thousand made them twice as good
+LEAST_STEPS = 2000
+
+
+class ShortRunWarning(Callback):
+    """Says so where a run from random weights is too short to help the models after it."""
+
+    @rank_zero_only
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Compare the steps of the whole run with what has been seen to help."""
+        steps = int(trainer.estimated_stepping_batches)
+        if steps < LEAST_STEPS:
+            logger.warning(
+                f'beast: {steps} steps from random weights show that all works, but are probably '
+                'too few to help a pose model: where we measured it, hundreds did not and 10,000 '
+                'did; raise beast.training.epochs or beast.anchors.per_video, or start from '
+                'pretrained weights (beast.init)'
+            )
 
 
 class Throughput(Callback):

@@ -24,7 +24,12 @@ from torch.utils.data import DataLoader
 from beast_lp.config import BeastConfig, config_yaml, parse_config
 from beast_lp.config.difference import check_same_run, difference
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.callbacks import MetricsTable, ProgressBar, Throughput
+from beast_lp.pretraining.callbacks import (
+    MetricsTable,
+    ProgressBar,
+    ShortRunWarning,
+    Throughput,
+)
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
 from beast_lp.pretraining.loaders import loader_workers, training_loader, worker_options
 from beast_lp.pretraining.model import encoder_to_transformers, load_encoder
@@ -171,7 +176,8 @@ def run_pretraining(
         if config.tune:
             config = _tuned(config, files, store, num_devices, labels)
             module = build_module(config, resume=files.last.exists())
-        _fit(module, files, store, num_devices, callbacks, labels)
+        warned = [ShortRunWarning()] if config.init == 'random' else []
+        _fit(module, files, store, num_devices, [*warned, *callbacks], labels)
         with full_disk_sentence(files.directory):
             save_backbone(
                 files.backbone, module.model.architecture, encoder_to_transformers(module.model)

@@ -4,15 +4,23 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import cast
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
-from lightning.pytorch import Callback
+from lightning.pytorch import Callback, LightningModule
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.pretraining.callbacks import MetricsTable, ProgressBar, Throughput, duration
+from beast_lp.pretraining.callbacks import (
+    LEAST_STEPS,
+    MetricsTable,
+    ProgressBar,
+    ShortRunWarning,
+    Throughput,
+    duration,
+)
 from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
 from beast_lp.pretraining.stage import RunFiles, build_trainer, run_pretraining
 
@@ -40,6 +48,16 @@ def test_the_bar_and_the_table_tell_speed_and_time_left(
     assert (left[:-1] > 0).all() and left[-1] == 0
     # nothing of an epoch is left out of its mean
     assert np.isfinite(table.train_loss).all()
+
+
+@pytest.mark.parametrize(('steps', 'warned'), [(LEAST_STEPS - 1, True), (LEAST_STEPS, False)])
+def test_a_run_too_short_to_help_is_warned_of(
+    steps: int, warned: bool, caplog: pytest.LogCaptureFixture,
+) -> None:
+    trainer: Any = SimpleNamespace(estimated_stepping_batches=float(steps))
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        ShortRunWarning().on_train_start(trainer, LightningModule())
+    assert (f'beast: {steps} steps from random weights' in caplog.text) == warned
 
 
 def test_what_others_do_after_a_step_is_no_waiting_for_data(tmp_path: Path) -> None:

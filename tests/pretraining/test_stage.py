@@ -417,11 +417,15 @@ def test_a_wider_step_reaches_the_pairs(
 
 def test_initial_weights_are_used(
     tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'first')
+    assert 'steps from random weights' in caplog.text
+    caplog.clear()
     config = tiny_config(init=str(tmp_path / 'first'),
                      training={'epochs': 1, 'learning_rate': 1e-12})
     run_pretraining(config, videos, tmp_path / 'second')
+    assert 'steps from random weights' not in caplog.text
     first, second = _weights(tmp_path / 'first'), _weights(tmp_path / 'second')
     for name in first:
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=1e-6)
