@@ -1,11 +1,13 @@
-"""Kill a pretraining with -9 at random moments, again and again; its weights must not show it.
+"""Kill a long job with -9 at random moments, again and again; its results must not show it.
 
     python integration_tests/quality/soak.py --cycles 8
+    python integration_tests/quality/soak.py --stages embed segment --cycles 20
 
-A tiny `litpose pretrain` is run once without interruption. Then the same command is started and
-killed, with its reading processes, anywhere between the first import and the last file, and
-started again, until it finishes; so many kills are made in as many runs as it takes. Every run
-must end with the same weights, bit by bit, the same losses, and nothing half-written.
+Of each stage (`pretrain`, `embed`, `encode`, `segment train`), a small run is made once without
+interruption. Then the same command is started and killed, with all processes that it started,
+anywhere between the first import and the last file, and started again, until it finishes; so many
+kills are made in as many runs as it takes. Every run must end with the same files: weights,
+features and tables bit by bit, but for measured times, and nothing half-written.
 """
 
 import argparse
@@ -16,36 +18,81 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
-import safetensors.torch
-import torch
+import safetensors.numpy
 
 from beast_lp.demo import TINY, write_project
+from beast_lp.demo.project import CONFIG_NAME
 
-SETTINGS = (
-    'beast.training.epochs=40', 'beast.training.precision=fp32', 'beast.training.num_workers=1',
-    'beast.training.checkpoint_epochs=2', 'training.num_gpus=1',
+# long enough that most kills hit the work and not the imports
+SIZE = replace(
+    TINY, videos=3, frames_per_video=300, recorded_frames=1500, pretraining_epochs=40,
+    segmentation_epochs=30, encoding_block=4.0, control_draws=200,
 )
 # what the machine measures, not what the run computes
-MEASURED = ['images_per_second', 'data_wait_share', 'seconds_left']
+MEASURED = ['images_per_second', 'data_wait_share', 'seconds_left', 'seconds']
+# logs and locks, pictures, what holds the time of day or how long something took
+IGNORED = ('tb_logs', '.lock', '.png', '.html', '.ckpt', '.log', '.nwb', 'train_status.json')
 
 
-def start(config: Path, output: Path) -> subprocess.Popen[bytes]:
-    """Start, or continue, the run; its messages go to a file beside the output."""
+# arguments of `litpose`, for a folder that holds the project and what earlier stages made
+Arguments = Callable[[Path], list[str]]
+
+
+def _pretrain(folder: Path) -> list[str]:
+    return ['pretrain', str(folder / 'project' / CONFIG_NAME), '--overrides',
+            'beast.training.precision=fp32', 'beast.training.num_workers=1',
+            'beast.training.checkpoint_epochs=2', 'training.num_gpus=1']
+
+
+def _embed(folder: Path) -> list[str]:
+    return ['embed', str(folder / 'pretrain'), str(folder / 'project' / 'videos'), '--patches']
+
+
+def _encode(folder: Path) -> list[str]:
+    return ['encode', str(folder / 'project' / CONFIG_NAME),
+            '--spikes', str(folder / 'project' / 'spikes' / 'session_01.npz'),
+            '--features', f'beast={folder / "embed"}']
+
+
+def _segment(folder: Path) -> list[str]:
+    return ['segment', 'train', str(folder / 'project' / CONFIG_NAME), '--overrides',
+            f'beast.segmentation.source="{folder / "pretrain"}"',
+            'beast.segmentation.fitting.checkpoint_minutes=0.01']
+
+
+def _predict(folder: Path) -> list[str]:
+    return ['segment', 'predict', str(folder / 'project' / CONFIG_NAME),
+            '--model_dir', str(folder / 'segment'), '--nwb', '--lightning_action']
+
+
+STAGES: dict[str, Arguments] = {
+    'pretrain': _pretrain, 'embed': _embed, 'encode': _encode, 'segment': _segment,
+    'predict': _predict,
+}
+
+
+def start(arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
+    """Start, or continue, a run; its messages go to a file beside the output."""
+    # before options that take all that follows
+    at = next(at for at, word in enumerate([*arguments, '--']) if word.startswith('--'))
+    command = [*arguments[:at], '--output_dir', str(output), *arguments[at:]]
     with output.with_suffix('.log').open('ab') as log:
         return subprocess.Popen(
-            [Path(sys.executable).with_name('litpose'), 'pretrain', config, '--output_dir', output,
-             '--overrides', *SETTINGS],
+            [Path(sys.executable).with_name('litpose'), *command],
             stdout=log, stderr=log, start_new_session=True,
             env={**os.environ, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1'},
         )
 
 
-def finish(config: Path, output: Path) -> None:
+def finish(arguments: list[str], output: Path) -> None:
     """Run to the end."""
-    code = start(config, output).wait()
+    code = start(arguments, output).wait()
     if code != 0:
         log = output.with_suffix('.log').read_text(encoding='utf-8', errors='replace')
         raise SystemExit(f'FAILED: the run ended with {code}:\n{log[-3000:]}')
@@ -62,64 +109,96 @@ def killed(process: subprocess.Popen[bytes], seconds: float) -> bool:
         return True
 
 
+def is_finished(output: Path) -> bool:
+    """Say whether the command would refuse to start here once more."""
+    return (output / 'report.html').exists() and not (output / 'unfinished.json').exists()
+
+
 def progress(output: Path) -> str:
-    """Say how far a run has come."""
-    if (output / 'backbone').exists():
-        return 'backbone written'
-    if not (output / 'metrics.csv').exists():
-        return 'windows stored' if (output / 'windows' / 'index.csv').exists() else 'nothing yet'
-    kept = 'with' if (output / 'checkpoints' / 'last.ckpt').exists() else 'without'
-    return f'{len(pd.read_csv(output / "metrics.csv"))} epochs, {kept} checkpoint'
+    """Say what there is of a run."""
+    if not output.exists():
+        return 'nothing yet'
+    files = [file for file in output.rglob('*') if file.is_file()]
+    last = max(files, key=lambda file: file.stat().st_mtime, default=None)
+    return f'{len(files)} files, {last.relative_to(output)} the last' if last else 'a folder'
+
+
+def contents(output: Path) -> dict[str, Path]:
+    """Return the files of a run that must not depend on when it was killed, by relative name."""
+    return {
+        str(file.relative_to(output)): file for file in sorted(output.rglob('*'))
+        if file.is_file() and not any(word in str(file.relative_to(output)) for word in IGNORED)
+    }
+
+
+def read(file: Path, output: Path) -> object:
+    """Return what must be equal in two runs of a file."""
+    if file.suffix == '.csv':
+        table = pd.read_csv(file)
+        return table.drop(columns=[name for name in MEASURED if name in table]).to_csv()
+    if file.suffix == '.safetensors':
+        tensors = safetensors.numpy.load_file(file)
+        return {name: (value.shape, value.tobytes()) for name, value in tensors.items()}
+    if file.suffix == '.npz':
+        with np.load(file) as arrays:
+            return {name: arrays[name].tobytes() for name in arrays.files}
+    return file.read_bytes().replace(os.fsencode(output), b'OUTPUT')
 
 
 def difference(whole: Path, torn: Path) -> str:
     """Say in what two finished runs differ; empty if in nothing."""
-    a, b = (safetensors.torch.load_file(run / 'backbone' / 'model.safetensors')
-            for run in (whole, torn))
-    unequal = [name for name in a if name not in b or not torch.equal(a[name], b[name])]
-    if unequal or a.keys() != b.keys():
-        return f'{len(unequal)} of {len(a)} tensors differ, {unequal[:1]} among them'
-    c, d = (pd.read_csv(run / 'metrics.csv').drop(columns=MEASURED) for run in (whole, torn))
-    columns = [name for name in c if name not in d or not c[name].equals(d[name])]
-    if columns:
-        return f'the columns {columns} of metrics.csv differ'
-    left = [str(path) for pattern in ('*.part', '*.tmp') for path in torn.rglob(pattern)]
-    return f'{left} was left behind' if left else ''
+    ours, theirs = contents(torn), contents(whole)
+    if ours.keys() != theirs.keys():
+        return f'one has, the other lacks {sorted(ours.keys() ^ theirs.keys())}'
+    unequal = [name for name in ours
+               if read(ours[name], torn) != read(theirs[name], whole)]
+    return f'{unequal} differ' if unequal else ''
+
+
+def soak(name: str, folder: Path, kills: int, draw: random.Random) -> None:
+    """Make so many kills of a stage, and compare every run with one that was not interrupted."""
+    arguments, whole = STAGES[name](folder), folder / name
+    begin = time.monotonic()
+    finish(arguments, whole)
+    length = time.monotonic() - begin
+    print(f'=== {name}, without interruption: {length:.1f} s, {len(contents(whole))} files',
+          flush=True)
+    made = runs = 0
+    while made < kills:
+        runs += 1
+        output = folder / f'{name}_torn_{runs}'
+        while made < kills and not is_finished(output):
+            moment = draw.uniform(0.05, 0.95) * length
+            if not killed(start(arguments, output), moment):
+                break
+            made += 1
+            print(f'kill {made}: after {moment:.1f} s; {progress(output)}', flush=True)
+        if not is_finished(output):
+            finish(arguments, output)
+        problem = difference(whole, output)
+        if problem:
+            raise SystemExit(f'FAILED, {name}, run {runs}: {problem}')
+        print(f'run {runs}: equal to the uninterrupted one', flush=True)
+    print(f'{made} kills of {name} in {runs} runs left no trace', flush=True)
 
 
 def main() -> None:
-    """Make so many kills, and compare every run with the one that was never interrupted."""
-    parser = argparse.ArgumentParser(description='Kill a pretraining at random moments.')
-    parser.add_argument('--cycles', type=int, default=8, help='kills')
+    """Soak one stage after the other."""
+    parser = argparse.ArgumentParser(description='Kill long jobs at random moments.')
+    parser.add_argument('--stages', nargs='+', choices=STAGES, default=list(STAGES))
+    parser.add_argument('--cycles', type=int, default=8, help='kills of each stage')
     parser.add_argument('--seed', type=int, default=None, help='of the moments')
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(10**6)
-    draw = random.Random(seed)
     print(f'moments drawn with --seed {seed}', flush=True)
-    with tempfile.TemporaryDirectory() as name:
-        directory = Path(name)
-        config = write_project(directory / 'project', TINY)
-        begin = time.monotonic()
-        finish(config, directory / 'whole')
-        length = time.monotonic() - begin
-        print(f'without interruption: {length:.1f} s', flush=True)
-        kills = runs = 0
-        while kills < options.cycles:
-            runs += 1
-            output = directory / f'torn_{runs}'
-            while kills < options.cycles:
-                moment = draw.uniform(0.05, 0.95) * length
-                if not killed(start(config, output), moment):
-                    break
-                kills += 1
-                print(f'kill {kills}: after {moment:.1f} s; {progress(output)}', flush=True)
-            if not (output / 'backbone').exists():
-                finish(config, output)
-            problem = difference(directory / 'whole', output)
-            if problem:
-                raise SystemExit(f'FAILED, run {runs}: {problem}; repeat with --seed {seed}')
-            print(f'run {runs}: equal to the uninterrupted one, bit by bit', flush=True)
-    print(f'{kills} kills in {runs} runs left no trace')
+    with tempfile.TemporaryDirectory() as directory:
+        folder = Path(directory)
+        write_project(folder / 'project', SIZE)
+        last = max(list(STAGES).index(name) for name in options.stages)
+        for name in list(STAGES)[:last + 1]:
+            # what a stage reads, earlier ones make
+            soak(name, folder, options.cycles if name in options.stages else 0,
+                 random.Random(f'{seed} {name}'))
 
 
 if __name__ == '__main__':
