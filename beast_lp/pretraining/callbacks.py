@@ -17,9 +17,9 @@ from beast_lp.video.files import finished_file
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# of the optimiser, from random weights. Measured (integration_tests/evidence/ablation.py): a few
-# hundred left the features no better than random weights', ten thousand made them twice as good
-LEAST_STEPS = 2000
+# of the optimiser, from random weights. Measured (integration_tests/evidence/ablation.py): 2,000
+# left the features no better than random weights', 10,000 made them twice as good
+LEAST_STEPS = 5000
 
 
 class ShortRunWarning(Callback):
@@ -32,7 +32,7 @@ class ShortRunWarning(Callback):
         if steps < LEAST_STEPS:
             logger.warning(
                 f'beast: {steps} steps from random weights show that all works, but are probably '
-                'too few to help a pose model: where we measured it, hundreds did not and 10,000 '
+                'too few to help a pose model: where we measured it, 2,000 did not and 10,000 '
                 'did; raise beast.training.epochs or beast.anchors.per_video, or start from '
                 'pretrained weights (beast.init)'
             )

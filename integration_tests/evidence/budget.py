@@ -41,8 +41,9 @@ BUDGETS = {
     'smoke': Budget(128, 12, 1, 4, segmentation_epochs=2, encoding_bins=2400),
     'short': Budget(128, 150, 40, 600),
     'night': Budget(128, 400, 100, 600),
-    # an hour of one core for each pretraining on two videos: some 10,000 steps, where `short` is
-    # a few hundred. The seeds share it: they differ in labelled frames, splits and training
+    # an hour of one core for each pretraining on the crops of two flies: 10,000 steps, where
+    # `short` is a few hundred (on the mouse's 994 frames, 2,000 in minutes). The seeds share it:
+    # they differ in labelled frames, splits and training
     'hour': Budget(128, 1000, 320, 600, pretrainings=1),
 }
 
