@@ -20,10 +20,11 @@ from measures import note
 from beast_lp.video.files import finished_file
 
 HERE = Path(__file__).parent
-# what each takes to write its values beside its page; `startup` has nothing to compare with
+# what each takes to write its values beside its page; `startup` has nothing to compare with, and
+# `training_step` writes a page of its own, which is there before all is measured
 OUTPUT = {
-    'startup': None, 'video': 'video.csv', 'training_step': '.', 'embedding': 'embedding.csv',
-    'segment_predict': 'segment_predict.csv',
+    'startup': None, 'video': 'video.csv', 'training_step': 'training_step',
+    'embedding': 'embedding.csv', 'segment_predict': 'segment_predict.csv',
 }
 
 
@@ -48,9 +49,10 @@ def run(name: str, directory: Path, repeats: int | None) -> bool:
 def ratios(directory: Path) -> pd.DataFrame:
     """Collect by how much ours is better: measure, least, median and greatest of the repeats."""
     rows = []
-    for name in OUTPUT:
-        file = directory / f'{name}.csv'
-        if not file.exists():
+    for name, output in OUTPUT.items():
+        file = directory / (output or name)
+        file = file / f'{name}.csv' if file.is_dir() else file
+        if not file.is_file():
             continue
         values = pd.read_csv(file)
         if name == 'training_step':

@@ -215,11 +215,10 @@ def markdown(table: pd.DataFrame) -> str:
 
 
 def write(table: pd.DataFrame, directory: Path, name: str) -> None:
-    """Write `name.csv` and `.md`, and print the latter."""
+    """Write `name.csv` and `.md`."""
     directory.mkdir(parents=True, exist_ok=True)
     table.to_csv(directory / f'{name}.csv', index=False)
     (directory / f'{name}.md').write_text(markdown(table))
-    print(markdown(table))
 
 
 def main() -> None:
@@ -242,7 +241,9 @@ def main() -> None:
     arguments = parser.parse_args()
     batches = arguments.batches or (8 if arguments.device == 'cuda' else 1)
     if arguments.attention:
-        write(measure_attention(arguments.repeats), arguments.output, 'attention')
+        table = measure_attention(arguments.repeats)
+        write(table, arguments.output, 'attention')
+        print(markdown(table))
         return
     try:
         python = authors_environment(arguments.environment) / 'python'
@@ -259,6 +260,7 @@ def main() -> None:
             )
         # after every size, since a run takes long
         write(pd.concat(tables), arguments.output, 'training_step')
+    print(markdown(pd.concat(tables)))
 
 
 if __name__ == '__main__':
