@@ -77,7 +77,8 @@ class Bench:
             'fitting': {'epochs': epochs, 'learning_rate': 1e-3, 'batch_size': 4,
                         'sequence_frames': 300}, **settings,
         }}}))
-        chosen = ['--model_dir', self.directory / model] if model else []
+        # named, since evaluating what was trained on is otherwise refused
+        chosen = ['--model_dir', self.directory / model, '--videos', video] if model else []
         return run_child([
             Path(sys.executable).with_name('litpose'), 'segment', action, config, *chosen,
             '--output_dir', self.directory / output,
