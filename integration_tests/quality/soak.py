@@ -3,11 +3,11 @@
     python integration_tests/quality/soak.py --cycles 8
     python integration_tests/quality/soak.py --stages embed segment --cycles 20
 
-Of each stage (`pretrain`, `embed`, `encode`, `segment train`), a small run is made once without
-interruption. Then the same command is started and killed, with all processes that it started,
-anywhere between the first import and the last file, and started again, until it finishes; so many
-kills are made in as many runs as it takes. Every run must end with the same files: weights,
-features and tables bit by bit, but for measured times, and nothing half-written.
+Of each stage (`pretrain`, `embed`, `encode`, `segment train`, `segment predict`), a small run is
+made once without interruption. Then the same command is started and killed, with all processes
+that it started, anywhere between the first import and the last file, and started again, until it
+finishes; so many kills are made in as many runs as it takes. Every run must end with the same
+files: weights, features and tables bit by bit, but for measured times, and nothing half-written.
 """
 
 import argparse
@@ -36,8 +36,11 @@ SIZE = replace(
 )
 # what the machine measures, not what the run computes
 MEASURED = ['images_per_second', 'data_wait_share', 'seconds_left', 'seconds']
-# logs and locks, pictures, what holds the time of day or how long something took
-IGNORED = ('tb_logs', '.lock', '.png', '.html', '.ckpt', '.log', '.nwb', 'train_status.json')
+# logs and locks, pictures, what holds the time of day or how long something took: names of folders
+# and files, and last suffixes, so that a part that was left behind is not among them
+IGNORED = {
+    'tb_logs', 'train_status.json', '.lock', '.png', '.html', '.ckpt', '.log', '.nwb',
+}
 
 
 # arguments of `litpose`, for a folder that holds the project and what earlier stages made
@@ -125,9 +128,10 @@ def progress(output: Path) -> str:
 
 def contents(output: Path) -> dict[str, Path]:
     """Return the files of a run that must not depend on when it was killed, by relative name."""
+    relative = [path.relative_to(output) for path in sorted(output.rglob('*')) if path.is_file()]
     return {
-        str(file.relative_to(output)): file for file in sorted(output.rglob('*'))
-        if file.is_file() and not any(word in str(file.relative_to(output)) for word in IGNORED)
+        str(path): output / path for path in relative
+        if IGNORED.isdisjoint({*path.parts, path.suffix})
     }
 
 
