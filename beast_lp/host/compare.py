@@ -63,8 +63,9 @@ def compare(
                for folders in models.values() for folder in folders}
     views = read_views(labels_files, configs)
     predictions = _predict_all(models, configs, views, output_dir / 'predictions')
+    truth = joined_positions(views)
     errors = {
-        name: np.linalg.norm(values - joined_positions(views), axis=-1)
+        name: np.linalg.norm(values - truth, axis=-1)
         for name, values in predictions.items()
     }
     spreads = _spreads(predictions, pooled)

@@ -78,21 +78,8 @@ def reconstructions(
         raise ValueError(
             f'shapes differ: {originals.shape}, {masked.shape}, {reconstructed.shape}'
         )
-    cell = _cell_size(*originals.shape[2:], longest=2.0)
-    grid = _Grid(3, [_LINE + 0.06] + [0.0] * (len(originals) - 1), cell)
-    for column, (title, pictures) in enumerate(
-        {
-            'original': originals,
-            'masked input': masked,
-            'reconstruction': reconstructed,
-        }.items()
-    ):
-        for row, picture in enumerate(pictures):
-            axes = grid.add(row, column)
-            axes.imshow(_displayable(picture))
-            if row == 0:
-                _write_title(axes, title, cell[0], size=TEXT)
-    return grid.figure
+    columns = {'original': originals, 'masked input': masked, 'reconstruction': reconstructed}
+    return _side_by_side(columns, longest=2.0, size=TEXT)
 
 
 def reconstructions_over_epochs(
@@ -120,15 +107,7 @@ def reconstructions_over_epochs(
     shapes = {pictures.shape for pictures in columns.values()}
     if not snapshots or len(shapes) != 1:
         raise ValueError(f'expected snapshots of the shape of the originals: {sorted(shapes)}')
-    cell = _cell_size(*originals.shape[2:], longest=1.1)
-    grid = _Grid(len(columns), [_LINE + 0.06] + [0.0] * (len(originals) - 1), cell)
-    for column, (title, pictures) in enumerate(columns.items()):
-        for row, picture in enumerate(pictures):
-            axes = grid.add(row, column)
-            axes.imshow(_displayable(picture))
-            if row == 0:
-                _write_title(axes, title, cell[0])
-    return grid.figure
+    return _side_by_side(columns, longest=1.1, size=SMALL)
 
 
 def retrieval_examples(
@@ -172,6 +151,22 @@ def retrieval_examples(
         if column == 0:
             upper.set_ylabel('anchor', fontsize=TEXT)
             lower.set_ylabel('nearest', fontsize=TEXT)
+    return grid.figure
+
+
+def _side_by_side(
+    columns: Mapping[str, Float[np.ndarray, 'n 3 height width']], longest: float, size: float,
+) -> Figure:
+    """Lay out pictures of the same frames, a titled column for each kind and a row per frame."""
+    first = next(iter(columns.values()))
+    cell = _cell_size(*first.shape[2:], longest=longest)
+    grid = _Grid(len(columns), [_LINE + 0.06] + [0.0] * (len(first) - 1), cell)
+    for column, (title, pictures) in enumerate(columns.items()):
+        for row, picture in enumerate(pictures):
+            axes = grid.add(row, column)
+            axes.imshow(_displayable(picture))
+            if row == 0:
+                _write_title(axes, title, cell[0], size=size)
     return grid.figure
 
 

@@ -64,7 +64,7 @@ class Session:
         source: what made the features.
         made_by: all that features must have in common to be those of one model: weights, image
             size, patches and their basis.
-        content: key of what the features were computed from, or of their file.
+        content: key of the video that the features were computed from, or of the keypoints.
     """
 
     name: str
@@ -246,5 +246,5 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
     return Session(
         name, video, values, np.arange(frames), frames, times, rate,
         round(path.stat().st_size / frames), 'keypoints', f'{values.shape[1] // 2} keypoints',
-        digest(path.read_bytes()).hexdigest(),
+        digest(values.tobytes()).hexdigest(),
     )
