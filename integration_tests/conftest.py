@@ -15,9 +15,11 @@ from beast_lp.demo import TINY, write_project
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Bring the long tests back to the front where --random-order has shuffled the files."""
-    items.sort(key=lambda item: (
-        (0, str(item.path)) if item.path.is_relative_to(Path(__file__).parent) else (1, '')
-    ))
+    items.sort(
+        key=lambda item: (
+            (0, str(item.path)) if item.path.is_relative_to(Path(__file__).parent) else (1, '')
+        )
+    )
 
 
 @pytest.fixture(scope='session')
@@ -27,14 +29,21 @@ def litpose() -> Iterator[Litpose]:
     warm = WarmLitpose(offline)
 
     def run(
-        *arguments: object, fails: bool = False, cwd: Path | None = None, **env: str,
+        *arguments: object,
+        fails: bool = False,
+        cwd: Path | None = None,
+        **env: str,
     ) -> subprocess.CompletedProcess[str]:
         words = [str(argument) for argument in arguments]
         if cwd is None and not env:
             result = warm(words)
         else:
             result = subprocess.run(
-                [PROGRAM, *words], capture_output=True, text=True, cwd=cwd, check=False,
+                [PROGRAM, *words],
+                capture_output=True,
+                text=True,
+                cwd=cwd,
+                check=False,
                 env={**offline, **env},
             )
         output = result.stdout[-3000:] + result.stderr[-3000:]
@@ -55,7 +64,9 @@ def tiny_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope='session')
 def tiny_pretraining(
-    litpose: Litpose, tiny_project: Path, tmp_path_factory: pytest.TempPathFactory,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Return the output directory of a real, tiny pretraining run on it."""
     out = tmp_path_factory.mktemp('pretraining') / 'out put'

@@ -27,8 +27,15 @@ def test_without_uv_the_authors_environment_gets_a_sentence(name: str, tmp_path:
     video = tmp_path / 'a.mp4'
     video.touch()
     given = [] if name == 'training_step' else ['--video', video]
-    line = refused(name, *given, '--environment', tmp_path / 'environment', '--output',
-                   tmp_path / 'output', PATH=str(tmp_path))
+    line = refused(
+        name,
+        *given,
+        '--environment',
+        tmp_path / 'environment',
+        '--output',
+        tmp_path / 'output',
+        PATH=str(tmp_path),
+    )
     # a flag that one of them has would mislead in the others
     assert '`uv` is missing' in line and '--' not in line
 
@@ -48,12 +55,14 @@ def test_everything_collects_the_values_of_all_benchmarks(tmp_path: Path) -> Non
     )
     table = everything.ratios(tmp_path)
     assert table.to_numpy().tolist() == [
-        ['video: s', 5, 6, 7], ['training step, ViT-B, bf16', 1.4, 1.4, 1.4],
+        ['video: s', 5, 6, 7],
+        ['training step, ViT-B, bf16', 1.4, 1.4, 1.4],
     ]
 
 
 def test_everything_takes_a_page_of_an_unfinished_benchmark_for_unfinished(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def killed(command: list[str], **_: object) -> None:
         folder = Path(command[command.index('--output') + 1])

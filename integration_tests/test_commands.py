@@ -21,9 +21,19 @@ from warm_litpose import Litpose
 
 
 def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> None:
-    for name in ('beast.yaml', 'anchors.csv', 'videos.csv', 'windows/index.csv', 'metrics.csv',
-                 'checkpoints/last.ckpt', 'checkpoints/best.ckpt', 'backbone/config.json',
-                 'backbone/model.safetensors', 'report.html', 'figures/training_curves.png'):
+    for name in (
+        'beast.yaml',
+        'anchors.csv',
+        'videos.csv',
+        'windows/index.csv',
+        'metrics.csv',
+        'checkpoints/last.ckpt',
+        'checkpoints/best.ckpt',
+        'backbone/config.json',
+        'backbone/model.safetensors',
+        'report.html',
+        'figures/training_curves.png',
+    ):
         assert (tiny_pretraining / name).is_file(), name
     status = json.loads((tiny_pretraining / 'train_status.json').read_text())
     assert status['status'] == 'COMPLETED'
@@ -32,14 +42,18 @@ def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> Non
 
 # batches whose pairs divide evenly, and no rounding to speak of
 EXACT = (
-    'beast.training.precision=fp32', 'beast.training.last_batch=drop',
-    'beast.loss.gather_negatives=true', 'beast.loss.contrastive_weight=1.0',
+    'beast.training.precision=fp32',
+    'beast.training.last_batch=drop',
+    'beast.loss.gather_negatives=true',
+    'beast.loss.contrastive_weight=1.0',
 )
 
 
 @pytest.fixture(scope='module')
 def shared_negatives(
-    litpose: Litpose, tiny_project: Path, tmp_path_factory: pytest.TempPathFactory,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Return the run of one process that two, who want two GPUs or none, are compared with."""
     out = tmp_path_factory.mktemp('one') / 'out'
@@ -48,15 +62,23 @@ def shared_negatives(
 
 
 def test_train_predict_move_and_python(
-    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tiny_pretraining: Path,
+    tmp_path: Path,
 ) -> None:
     backbone = tmp_path / 'a copy'
     shutil.copytree(tiny_pretraining, backbone)
     pose = tmp_path / 'pose'
     # a relative path, as a person types it
     result = litpose(
-        'train', tiny_project, '--output_dir', pose, '--overrides',
-        '+model.backbone_checkpoint=a copy', cwd=tmp_path,
+        'train',
+        tiny_project,
+        '--output_dir',
+        pose,
+        '--overrides',
+        '+model.backbone_checkpoint=a copy',
+        cwd=tmp_path,
     )
     assert 'loaded 102 of 102 encoder tensors' in result.stdout
     cfg = OmegaConf.load(pose / 'config.yaml')
@@ -88,7 +110,9 @@ def test_train_predict_move_and_python(
 
 
 def test_train_pretrains_first_where_there_is_no_checkpoint(
-    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path: Path,
 ) -> None:
     pose = tmp_path / 'pose'
     litpose('train', tiny_project, '--output_dir', pose)
@@ -105,29 +129,50 @@ def test_train_pretrains_first_where_there_is_no_checkpoint(
 
 @pytest.mark.parametrize('launcher', ['lightning', 'torchrun'])
 def test_two_processes_end_where_one_does(
-    litpose: Litpose, tiny_project: Path, shared_negatives: Path, tmp_path: Path, launcher: str,
+    litpose: Litpose,
+    tiny_project: Path,
+    shared_negatives: Path,
+    tmp_path: Path,
+    launcher: str,
 ) -> None:
     arguments = [
-        'pretrain', tiny_project, '--output_dir', tmp_path / 'out', '--overrides', *EXACT,
-        'training.num_gpus=2', 'beast.training.batch_size=4',
+        'pretrain',
+        tiny_project,
+        '--output_dir',
+        tmp_path / 'out',
+        '--overrides',
+        *EXACT,
+        'training.num_gpus=2',
+        'beast.training.batch_size=4',
     ]
     if launcher == 'torchrun':
         programs = Path(sys.executable).parent
         subprocess.run(
-            [programs / 'torchrun', '--standalone', '--nproc-per-node', '2', '--no-python',
-             programs / 'litpose', *arguments],
-            check=True, env={**os.environ, **NO_GPU, 'OMP_NUM_THREADS': '1'},
+            [
+                programs / 'torchrun',
+                '--standalone',
+                '--nproc-per-node',
+                '2',
+                '--no-python',
+                programs / 'litpose',
+                *arguments,
+            ],
+            check=True,
+            env={**os.environ, **NO_GPU, 'OMP_NUM_THREADS': '1'},
         )
     else:
         litpose(*arguments, **NO_GPU)
-    shared, alone = (pd.read_csv(out / 'metrics.csv') for out in (tmp_path / 'out',
-                                                                  shared_negatives))
+    shared, alone = (
+        pd.read_csv(out / 'metrics.csv') for out in (tmp_path / 'out', shared_negatives)
+    )
     assert shared.step.tolist() == alone.step.tolist()
     # half the batch on each of two: the same pairs, masks, negatives and statistics
     for name in ('train_reconstruction', 'train_contrastive', 'val_reconstruction'):
         np.testing.assert_allclose(shared[name], alone[name], rtol=1e-4)
-    ours, theirs = (safetensors.torch.load_file(out / 'backbone' / 'model.safetensors')
-                    for out in (tmp_path / 'out', shared_negatives))
+    ours, theirs = (
+        safetensors.torch.load_file(out / 'backbone' / 'model.safetensors')
+        for out in (tmp_path / 'out', shared_negatives)
+    )
     for name, value in ours.items():
         torch.testing.assert_close(value, theirs[name], rtol=0, atol=1e-4)
     status = json.loads((tmp_path / 'out' / 'train_status.json').read_text())
@@ -135,7 +180,9 @@ def test_two_processes_end_where_one_does(
 
 
 def test_two_projects_a_probe_and_a_choice_of_the_weight(
-    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path: Path,
 ) -> None:
     other = tmp_path / 'other lab'
     shutil.copytree(tiny_project.parent, other)
@@ -144,31 +191,55 @@ def test_two_projects_a_probe_and_a_choice_of_the_weight(
     OmegaConf.save(cfg, other / 'config.yaml')
     out = tmp_path / 'out'
     litpose(
-        'pretrain', tiny_project, other / 'config.yaml', '--output_dir', out, '--overrides',
-        'beast.probe.every_epochs=1', 'beast.tune=[0,0.03]', 'beast.tune_epochs=1',
+        'pretrain',
+        tiny_project,
+        other / 'config.yaml',
+        '--output_dir',
+        out,
+        '--overrides',
+        'beast.probe.every_epochs=1',
+        'beast.tune=[0,0.03]',
+        'beast.tune_epochs=1',
     )
     table = pd.read_csv(out / 'tune' / 'tune.csv')
     assert table.probe_px.idxmin() == table.index[table.chosen][0]
     metrics = pd.read_csv(out / 'metrics.csv')
     assert (metrics.probe_px > 0).all() and (metrics.probe_constant_px > 0).all()
     page = (out / 'report.html').read_text()
-    for words in ('2, in equal shares', 'Does it help your keypoints?',
-                  'Choice of the contrastive weight'):
+    for words in (
+        '2, in equal shares',
+        'Does it help your keypoints?',
+        'Choice of the contrastive weight',
+    ):
         assert words in page
     # what the run took for its weights serves as the start of another
     result = litpose(
-        'pretrain', tiny_project, '--output_dir', tmp_path / 'next', '--overrides',
-        f'beast.init="{out / "checkpoints" / "best.ckpt"}"', 'beast.training.epochs=1',
+        'pretrain',
+        tiny_project,
+        '--output_dir',
+        tmp_path / 'next',
+        '--overrides',
+        f'beast.init="{out / "checkpoints" / "best.ckpt"}"',
+        'beast.training.epochs=1',
     )
     assert 'loaded 102 of 102 encoder tensors' in result.stdout
     assert 'the decoder starts from' in result.stdout
 
 
 def test_a_launcher_that_does_not_fit_the_settings_is_refused(
-    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path: Path,
 ) -> None:
-    result = litpose('pretrain', tiny_project, '--output_dir', tmp_path / 'o', '--overrides',
-                     'beast.num_nodes=2', fails=True)
+    result = litpose(
+        'pretrain',
+        tiny_project,
+        '--output_dir',
+        tmp_path / 'o',
+        '--overrides',
+        'beast.num_nodes=2',
+        fails=True,
+    )
     assert 'beast.num_nodes is 2' in result.stderr
     assert 'torchrun' in result.stderr
 
@@ -184,7 +255,9 @@ def test_the_tiny_demo_runs_and_can_be_repeated(litpose: Litpose, tmp_path: Path
     page = (tmp_path / 'demo' / 'index.html').read_text()
     linked = [tmp_path / 'demo' / unquote(link) for link in re.findall('href="([^"#]+)"', page)]
     assert [path.parent.name for path in linked if path.name == 'report.html'] == [
-        'pretraining', 'encoding', 'segmentation',
+        'pretraining',
+        'encoding',
+        'segmentation',
     ]
     assert all(path.stat().st_size > 0 for path in linked)
     sources = set(pd.read_csv(tmp_path / 'demo' / 'encoding' / 'comparison.csv').source)
@@ -211,17 +284,26 @@ def config(tiny_project: Path, tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
-@pytest.mark.parametrize(('changes', 'words'), [
-    ({'data__video_dir': 'nowhere'}, ['nowhere']),
-    ({'data__video_dir': 'labeled-data'}, ['labeled-data', '.mp4']),
-    ({'data__video_dir': 'CollectedData.csv'}, ['CollectedData.csv', '.mp4']),
-    ({'data__video_dir': None}, ['data.video_dir']),
-    ({'beast': {'trainin': {}}}, ['beast.trainin', "'training'"]),
-    ({'beast': {'training': {'epochs': 'ten'}}}, ['beast.training.epochs', "'ten'"]),
-    ({'beast': {'preset': 'laptop', 'init': 'no/such-weights'}}, ['no/such-weights', 'random']),
-])
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'data__video_dir': 'nowhere'}, ['nowhere']),
+        ({'data__video_dir': 'labeled-data'}, ['labeled-data', '.mp4']),
+        ({'data__video_dir': 'CollectedData.csv'}, ['CollectedData.csv', '.mp4']),
+        ({'data__video_dir': None}, ['data.video_dir']),
+        ({'beast': {'trainin': {}}}, ['beast.trainin', "'training'"]),
+        ({'beast': {'training': {'epochs': 'ten'}}}, ['beast.training.epochs', "'ten'"]),
+        (
+            {'beast': {'preset': 'laptop', 'init': 'no/such-weights'}},
+            ['no/such-weights', 'random'],
+        ),
+    ],
+)
 def test_a_bad_config_gets_a_sentence(
-    litpose: Litpose, config: Callable[..., Path], changes: dict[str, object], words: list[str],
+    litpose: Litpose,
+    config: Callable[..., Path],
+    changes: dict[str, object],
+    words: list[str],
     tmp_path: Path,
 ) -> None:
     result = litpose('pretrain', config(**changes), '--output_dir', tmp_path / 'o', fails=True)
@@ -232,10 +314,16 @@ def test_a_bad_config_gets_a_sentence(
 
 
 def test_default_weights_that_cannot_be_had_are_explained(
-    litpose: Litpose, config: Callable[..., Path], tmp_path: Path,
+    litpose: Litpose,
+    config: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     result = litpose(
-        'pretrain', config(beast={}), '--output_dir', tmp_path / 'o', fails=True,
+        'pretrain',
+        config(beast={}),
+        '--output_dir',
+        tmp_path / 'o',
+        fails=True,
         HF_HUB_CACHE=str(tmp_path / 'cache'),
     )
     assert 'facebook/vit-mae-base' in result.stderr
@@ -243,45 +331,70 @@ def test_default_weights_that_cannot_be_had_are_explained(
 
 
 def test_a_finished_run_is_refused(
-    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tiny_pretraining: Path,
 ) -> None:
-    files = [tiny_pretraining / name for name in ('backbone/model.safetensors',
-                                                  'train_status.json')]
+    files = [
+        tiny_pretraining / name for name in ('backbone/model.safetensors', 'train_status.json')
+    ]
     before = [file.read_bytes() for file in files]
     result = litpose('pretrain', tiny_project, '--output_dir', tiny_pretraining, fails=True)
     assert 'already holds a finished pretraining run' in result.stderr
     assert [file.read_bytes() for file in files] == before
 
 
-@pytest.mark.parametrize(('overrides', 'words'), [
-    (['+model.backbone_checkpoint=/nowhere'], 'no checkpoint at /nowhere'),
-    (['model.model_type=regression'], 'model_type: regression'),
-    (['+data.downsample_factor=3'], 'downsample_factor: 3'),
-    (['~beast'], 'needs weights'),
-])
+@pytest.mark.parametrize(
+    ('overrides', 'words'),
+    [
+        (['+model.backbone_checkpoint=/nowhere'], 'no checkpoint at /nowhere'),
+        (['model.model_type=regression'], 'model_type: regression'),
+        (['+data.downsample_factor=3'], 'downsample_factor: 3'),
+        (['~beast'], 'needs weights'),
+    ],
+)
 def test_pose_training_that_cannot_work_is_refused(
-    litpose: Litpose, tiny_project: Path, overrides: list[str], words: str, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    overrides: list[str],
+    words: str,
+    tmp_path: Path,
 ) -> None:
     result = litpose(
-        'train', tiny_project, '--output_dir', tmp_path / 'pose', '--overrides', *overrides,
+        'train',
+        tiny_project,
+        '--output_dir',
+        tmp_path / 'pose',
+        '--overrides',
+        *overrides,
         fails=True,
     )
     assert words in result.stderr.splitlines()[-1]
 
 
 def test_a_wrong_checkpoint_is_refused(
-    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path: Path,
 ) -> None:
     torch.save({'state_dict': {'conv1.weight': torch.zeros(1)}}, tmp_path / 'resnet.ckpt')
     result = litpose(
-        'train', tiny_project, '--output_dir', tmp_path / 'pose', '--overrides',
-        f'+model.backbone_checkpoint={tmp_path / "resnet.ckpt"}', fails=True,
+        'train',
+        tiny_project,
+        '--output_dir',
+        tmp_path / 'pose',
+        '--overrides',
+        f'+model.backbone_checkpoint={tmp_path / "resnet.ckpt"}',
+        fails=True,
     )
     assert 'holds no ViT encoder' in result.stderr
 
 
 def test_videos_that_cannot_be_used_are_said_and_the_others_serve(
-    litpose: Litpose, config: Callable[..., Path], tiny_project: Path, tmp_path: Path,
+    litpose: Litpose,
+    config: Callable[..., Path],
+    tiny_project: Path,
+    tmp_path: Path,
 ) -> None:
     folder = tmp_path / 'some videos'
     shutil.copytree(tiny_project.parent / 'videos', folder)

@@ -11,10 +11,14 @@ from warm_litpose import Litpose
 
 # two seconds of recording, so everything is short
 SHORT = [
-    'beast.encoding.split.block_s=0.16', 'beast.encoding.split.gap_s=0.0',
-    'beast.encoding.lags=0', 'beast.encoding.min_rate_hz=0.1',
-    'beast.encoding.controls.least_shift_s=0.4', 'beast.encoding.controls.shifts=3',
-    'beast.encoding.controls.permutations=3', 'beast.encoding.encoders=[ridge,rrr]',
+    'beast.encoding.split.block_s=0.16',
+    'beast.encoding.split.gap_s=0.0',
+    'beast.encoding.lags=0',
+    'beast.encoding.min_rate_hz=0.1',
+    'beast.encoding.controls.least_shift_s=0.4',
+    'beast.encoding.controls.shifts=3',
+    'beast.encoding.controls.permutations=3',
+    'beast.encoding.encoders=[ridge,rrr]',
 ]
 
 
@@ -29,15 +33,26 @@ def keypoints(tiny_project: Path, tmp_path: Path) -> Path:
 
 
 def test_two_sessions_in_one_table(
-    litpose: Litpose, tiny_project: Path, keypoints: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    keypoints: Path,
+    tmp_path: Path,
 ) -> None:
     # the synthetic lab recorded once; another session with the same spikes and its own video
     first = tiny_project.parent / 'spikes' / 'session_01.npz'
     spikes = [first, Path(shutil.copy(first, tmp_path / 'session_02.npz'))]
     out = tmp_path / 'out put'
     result = litpose(
-        'encode', tiny_project, '--features', f'pose={keypoints}', '--spikes', *spikes,
-        '--output_dir', out, '--overrides', *SHORT,
+        'encode',
+        tiny_project,
+        '--features',
+        f'pose={keypoints}',
+        '--spikes',
+        *spikes,
+        '--output_dir',
+        out,
+        '--overrides',
+        *SHORT,
     )
     assert 'report.html' in result.stdout
     table = pd.read_csv(out / 'comparison.csv')
@@ -60,14 +75,25 @@ def test_two_sessions_in_one_table(
         assert data['rates'].shape == (60, len(data['names']))
 
     again = litpose(
-        'encode', tiny_project, '--features', f'pose={keypoints}', '--spikes', *spikes,
-        '--output_dir', out, '--overrides', *SHORT, fails=True,
+        'encode',
+        tiny_project,
+        '--features',
+        f'pose={keypoints}',
+        '--spikes',
+        *spikes,
+        '--output_dir',
+        out,
+        '--overrides',
+        *SHORT,
+        fails=True,
     )
     assert 'already holds a finished encoding run' in again.stderr
 
 
 def test_missing_arguments_get_a_sentence(
-    litpose: Litpose, tiny_project: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    tmp_path: Path,
 ) -> None:
     result = litpose('encode', tiny_project, '--output_dir', tmp_path / 'out', fails=True)
     (line,) = result.stderr.strip().splitlines()

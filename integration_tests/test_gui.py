@@ -25,8 +25,13 @@ from warm_litpose import Litpose
 CHROMIUM = shutil.which('chromium') or shutil.which('chromium-browser')
 # quiet: nothing but the page of the app is fetched
 FLAGS = (
-    '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
-    '--disable-background-networking', '--disable-component-update', '--disable-sync',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--disable-quic',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
 )
 # s; far beyond what any step takes, so that a hang becomes a failure
 PATIENCE = 900
@@ -45,10 +50,13 @@ class App:
 
     def post(self, path: str, **body: Any) -> Any:
         """Return the answer to a POST of JSON."""
-        return self._answer(urllib.request.Request(
-            f'{self.url}/app/v0/{path}', json.dumps(body).encode(),
-            {'Content-Type': 'application/json'},
-        ))
+        return self._answer(
+            urllib.request.Request(
+                f'{self.url}/app/v0/{path}',
+                json.dumps(body).encode(),
+                {'Content-Type': 'application/json'},
+            )
+        )
 
     def _answer(self, request: urllib.request.Request) -> Any:
         try:
@@ -91,10 +99,16 @@ def app(tmp_path: Path) -> Iterator[App]:
     with log.open('wb') as output:
         server = subprocess.Popen(
             [programs / 'litpose', 'run_app', '--port', str(port)],
-            stdout=output, stderr=subprocess.STDOUT, cwd=tmp_path, start_new_session=True,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            cwd=tmp_path,
+            start_new_session=True,
             env={
-                **os.environ, 'LP_IGNORE_UPGRADE': '1', 'DO_NOT_TRACK': '1',
-                'HF_HUB_OFFLINE': '1', 'LP_SYSTEM_DIR': str(tmp_path / 'lightning-pose'),
+                **os.environ,
+                'LP_IGNORE_UPGRADE': '1',
+                'DO_NOT_TRACK': '1',
+                'HF_HUB_OFFLINE': '1',
+                'LP_SYSTEM_DIR': str(tmp_path / 'lightning-pose'),
                 'PATH': f'{programs}{os.pathsep}{os.environ["PATH"]}',
             },
         )
@@ -156,14 +170,22 @@ def create_in_dialog(page: Any, url: str, shots: Path) -> None:
 
 
 def test_the_gui_pretrains_trains_predicts_and_lists(
-    page: Any, litpose: Litpose, project: Path, app: App, tmp_path: Path,
+    page: Any,
+    litpose: Litpose,
+    project: Path,
+    app: App,
+    tmp_path: Path,
 ) -> None:
     shots = Path(os.environ.get('BEAST_LP_SCREENSHOTS', tmp_path))
     shots.mkdir(parents=True, exist_ok=True)
     folder = project.parent
     names = yaml.safe_load(project.read_text(encoding='utf-8'))['data']['keypoint_names']
-    app.post('rpc/CreateNewProject', projectKey=PROJECT, data_dir=str(folder),
-             projectInfo={'keypoint_names': names, 'views': []})
+    app.post(
+        'rpc/CreateNewProject',
+        projectKey=PROJECT,
+        data_dir=str(folder),
+        projectInfo={'keypoint_names': names, 'views': []},
+    )
     litpose('pretrain', project, '--setup_gui', folder)
 
     create_in_dialog(page, app.url, shots)
@@ -190,7 +212,10 @@ def test_the_gui_pretrains_trains_predicts_and_lists(
     assert cfg['training']['optimizer'] == 'AdamW'
 
     task = app.post(
-        'inference/task', projectKey=PROJECT, models=[MODEL], sessions=[],
+        'inference/task',
+        projectKey=PROJECT,
+        models=[MODEL],
+        sessions=[],
         videoRelativePaths=['videos_test/session_02.mp4'],
     )['taskId']
 

@@ -29,8 +29,11 @@ FIRST = 'existing_project.md'
 # the GUI starts it), a Slurm cluster, several machines, weights from the network
 NOT_RUN = {
     'gui.md': ['litpose run_app'],
-    'cluster.md': ['python -m beast_lp.host.launch', 'python -m beast_lp.host.launch',
-                   'torchrun --nnodes 4'],
+    'cluster.md': [
+        'python -m beast_lp.host.launch',
+        'python -m beast_lp.host.launch',
+        'torchrun --nnodes 4',
+    ],
     'comparing_backbones.md': 2 * ['python -m beast_lp.host.launch'],
 }
 
@@ -47,11 +50,20 @@ def follow(page: str, folder: Path) -> str:
     output = ''
     for block in blocks(page, 'bash'):
         result = subprocess.run(
-            ['bash', '-euo', 'pipefail', '-c', block], cwd=folder, text=True, check=False,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            ['bash', '-euo', 'pipefail', '-c', block],
+            cwd=folder,
+            text=True,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             # some of them start two processes, which want two GPUs or none
-            env={**os.environ, **NO_GPU, 'HF_HUB_OFFLINE': '1', 'OMP_NUM_THREADS': '1',
-                 'PATH': f'{programs}{os.pathsep}{os.environ["PATH"]}'},
+            env={
+                **os.environ,
+                **NO_GPU,
+                'HF_HUB_OFFLINE': '1',
+                'OMP_NUM_THREADS': '1',
+                'PATH': f'{programs}{os.pathsep}{os.environ["PATH"]}',
+            },
         )
         assert result.returncode == 0, f'{block}\n{result.stdout[-4000:]}'
         output += result.stdout
@@ -133,9 +145,12 @@ def test_authors_checkpoints(folder: Path) -> None:
         folder / 'my_backbone' / 'backbone', add_pooling_layer=False
     )
     old = {
-        'layers.': 'encoder.layer.', 'attention.q_proj': 'attention.attention.query',
-        'attention.k_proj': 'attention.attention.key', 'mlp.fc1': 'intermediate.dense',
-        'attention.v_proj': 'attention.attention.value', 'mlp.fc2': 'output.dense',
+        'layers.': 'encoder.layer.',
+        'attention.q_proj': 'attention.attention.query',
+        'attention.k_proj': 'attention.attention.key',
+        'mlp.fc1': 'intermediate.dense',
+        'attention.v_proj': 'attention.attention.value',
+        'mlp.fc2': 'output.dense',
         'attention.o_proj': 'attention.output.dense',
     }
     state = {}
@@ -155,9 +170,13 @@ def test_comparing_backbones(folder: Path) -> None:
     assert summary.models.tolist() == [2]
     # the mean over all keypoints is the one that the host's own evaluation gives
     hosts = [
-        pd.read_csv(folder / 'first_try' / 'beast' / f'seed_{seed}'
-                    / 'predictions_pixel_error_new.csv', index_col=0)
-        .drop(columns='set', errors='ignore').to_numpy().mean()
+        pd.read_csv(
+            folder / 'first_try' / 'beast' / f'seed_{seed}' / 'predictions_pixel_error_new.csv',
+            index_col=0,
+        )
+        .drop(columns='set', errors='ignore')
+        .to_numpy()
+        .mean()
         for seed in (0, 1)
     ]
     assert summary.error_px[0] == pytest.approx(sum(hosts) / 2, rel=1e-3)

@@ -23,13 +23,34 @@ VERSIONS = os.environ.get('BEAST_LP_HOSTS', '').split()
 def test_another_version_of_the_host(version: str, tmp_path: Path) -> None:
     host = tmp_path / 'host'
     subprocess.run(
-        [sys.executable, '-m', 'pip', '--disable-pip-version-check', 'install', '--quiet',
-         '--no-deps', '--target', host, f'lightning-pose=={version}'], check=True,
+        [
+            sys.executable,
+            '-m',
+            'pip',
+            '--disable-pip-version-check',
+            'install',
+            '--quiet',
+            '--no-deps',
+            '--target',
+            host,
+            f'lightning-pose=={version}',
+        ],
+        check=True,
     )
     result = subprocess.run(
-        [sys.executable, '-m', 'pytest', '-q', '-p', 'no:cacheprovider',
-         *(str(Path('tests', 'host', name)) for name in TESTS)],
-        cwd=ROOT, capture_output=True, text=True, check=False,
+        [
+            sys.executable,
+            '-m',
+            'pytest',
+            '-q',
+            '-p',
+            'no:cacheprovider',
+            *(str(Path('tests', 'host', name)) for name in TESTS),
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
         env={**os.environ, 'PYTHONPATH': os.pathsep.join([str(host), str(ROOT)])},
     )
     assert result.returncode == 0, result.stdout[-6000:]

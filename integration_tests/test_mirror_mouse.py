@@ -16,7 +16,9 @@ BOUND = 25.0
 
 
 def test_the_main_job_on_a_real_recording(
-    litpose: Callable[..., subprocess.CompletedProcess[str]], real_data: Path, tmp_path: Path,
+    litpose: Callable[..., subprocess.CompletedProcess[str]],
+    real_data: Path,
+    tmp_path: Path,
 ) -> None:
     config = write_config(real_data / 'mirror_mouse', tmp_path)
     video = real_data / 'mirror_mouse' / 'videos' / 'test_vid.mp4'
@@ -28,8 +30,12 @@ def test_the_main_job_on_a_real_recording(
     assert (pretraining / 'report.html').stat().st_size > 100_000
 
     result = litpose(
-        'train', config, '--output_dir', pose,
-        '--overrides', f'model.backbone_checkpoint={pretraining}',
+        'train',
+        config,
+        '--output_dir',
+        pose,
+        '--overrides',
+        f'model.backbone_checkpoint={pretraining}',
     )
     # 4 embedding tensors, 16 in each of 6 layers, 2 in the last norm
     assert 'loaded 102 of 102 encoder tensors' in result.stdout

@@ -31,9 +31,14 @@ KINDS: dict[str, dict[str, Any]] = {
     'heatmap_multiview_transformer': {
         'model': {'model_type': 'heatmap_multiview_transformer'},
         'data': {'view_names': list(VIEWS), 'csv_file': [f'{view}.csv' for view in VIEWS]},
-        'training': {'patch_mask': {
-            'init_epoch': 0, 'final_epoch': 2, 'init_ratio': 0.1, 'final_ratio': 0.5,
-        }},
+        'training': {
+            'patch_mask': {
+                'init_epoch': 0,
+                'final_epoch': 2,
+                'init_ratio': 0.1,
+                'final_ratio': 0.5,
+            }
+        },
     },
 }
 
@@ -47,15 +52,19 @@ def project(tiny_project: Path, tmp_path_factory: pytest.TempPathFactory) -> Dic
     for view in VIEWS:
         (folder / 'both').mkdir(exist_ok=True)
         shutil.copy(folder / 'videos' / 'session_01.mp4', folder / 'both' / f'one_{view}.mp4')
-        shutil.copytree(folder / 'labeled-data' / 'session_01',
-                        folder / 'labeled-data' / f'one_{view}')
+        shutil.copytree(
+            folder / 'labeled-data' / 'session_01', folder / 'labeled-data' / f'one_{view}'
+        )
         (folder / f'{view}.csv').write_text(labels.replace('session_01', f'one_{view}'))
     cfg = cast(DictConfig, OmegaConf.load(folder / tiny_project.name))
-    return _merged(cfg, {
-        'data': {'data_dir': str(folder), 'video_dir': 'both'},
-        'eval': {'test_videos_directory': str(folder / 'both')},
-        'beast': {'model': {'num_layers': 2, 'decoder_num_layers': 1}},
-    })
+    return _merged(
+        cfg,
+        {
+            'data': {'data_dir': str(folder), 'video_dir': 'both'},
+            'eval': {'test_videos_directory': str(folder / 'both')},
+            'beast': {'model': {'num_layers': 2, 'decoder_num_layers': 1}},
+        },
+    )
 
 
 @pytest.fixture(scope='module')
@@ -74,7 +83,9 @@ def hidden() -> dict[str, list[float]]:
 
 @pytest.fixture(scope='module')
 def trained(
-    project: DictConfig, pretraining: Path, hidden: dict[str, list[float]],
+    project: DictConfig,
+    pretraining: Path,
+    hidden: dict[str, list[float]],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Callable[[str], Path]:
     """Return a function that trains a kind of model, once, and returns its directory."""
@@ -83,6 +94,7 @@ def trained(
 
     def train(kind: str) -> Path:
         if not (folder / kind).exists():
+
             def spy(self: PatchMasker, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
                 images, kept = mask(self, *args, **kwargs)
                 hidden[kind].append(1 - float(kept.mean()))
@@ -107,7 +119,8 @@ def _predict(model: Model, output_dir: Path) -> np.ndarray:
     folder = Path(model.cfg.eval.test_videos_directory)
     if model.config.is_multi_view():
         tables = model.predict_on_video_file_multiview(
-            [folder / f'one_{view}.mp4' for view in reversed(VIEWS)], output_dir=output_dir,
+            [folder / f'one_{view}.mp4' for view in reversed(VIEWS)],
+            output_dir=output_dir,
             compute_metrics=False,
         ).predictions
         assert list(tables) == list(VIEWS)
@@ -121,8 +134,11 @@ def _backbone(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the weights of the backbone in a pose checkpoint, and all that it holds."""
     stored = torch.load(checkpoint, map_location='cpu', weights_only=False)
     prefix = 'backbone.vision_encoder.'
-    return {name.removeprefix(prefix): value for name, value in stored['state_dict'].items()
-            if name.startswith(prefix)}, stored
+    return {
+        name.removeprefix(prefix): value
+        for name, value in stored['state_dict'].items()
+        if name.startswith(prefix)
+    }, stored
 
 
 def test_pretraining_takes_all_views(pretraining: Path) -> None:
@@ -134,7 +150,10 @@ def test_pretraining_takes_all_views(pretraining: Path) -> None:
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_every_kind_of_model_trains_and_predicts(
-    kind: str, trained: Callable[[str], Path], pretraining: Path, tmp_path: Path,
+    kind: str,
+    trained: Callable[[str], Path],
+    pretraining: Path,
+    tmp_path: Path,
     hidden: dict[str, list[float]],
 ) -> None:
     directory, masked = trained(kind), hidden[kind]
@@ -153,22 +172,32 @@ def test_every_kind_of_model_trains_and_predicts(
     start = _pretrained(pretraining)
     assert weights.keys() == start.keys()
     assert [name for name, value in weights.items() if torch.equal(value, start[name])] == []
-    ours, theirs = (torch.cat([state[name].flatten() for name in start])
-                    for state in (weights, start))
+    ours, theirs = (
+        torch.cat([state[name].flatten() for name in start]) for state in (weights, start)
+    )
     assert torch.nn.functional.cosine_similarity(ours, theirs, dim=0) > 0.9
 
 
 def test_the_backbone_rests_and_then_learns_at_the_configured_rate(
-    project: DictConfig, pretraining: Path, tmp_path: Path,
+    project: DictConfig,
+    pretraining: Path,
+    tmp_path: Path,
 ) -> None:
-    cfg = _merged(project, {
-        'model': {'backbone_checkpoint': str(pretraining)},
-        'training': {
-            'unfreezing_epoch': 1, 'min_epochs': 3, 'max_epochs': 3, 'ckpt_every_n_epochs': 1,
-            'check_val_every_n_epoch': 1, 'optimizer_params': {'learning_rate': 4e-4},
-            'lr_scheduler_params': {'multisteplr': {'milestones': [3]}},
+    cfg = _merged(
+        project,
+        {
+            'model': {'backbone_checkpoint': str(pretraining)},
+            'training': {
+                'unfreezing_epoch': 1,
+                'min_epochs': 3,
+                'max_epochs': 3,
+                'ckpt_every_n_epochs': 1,
+                'check_val_every_n_epoch': 1,
+                'optimizer_params': {'learning_rate': 4e-4},
+                'lr_scheduler_params': {'multisteplr': {'milestones': [3]}},
+            },
         },
-    })
+    )
     lightning_pose.train.train(cfg, tmp_path / 'model', skip_evaluation=True)
     epochs = {}
     for path in (tmp_path / 'model').rglob('epoch=*.ckpt'):
@@ -192,7 +221,10 @@ def test_the_backbone_rests_and_then_learns_at_the_configured_rate(
 
 
 def test_boxes_crop_what_another_model_trains_on(
-    project: DictConfig, pretraining: Path, trained: Callable[[str], Path], tmp_path: Path,
+    project: DictConfig,
+    pretraining: Path,
+    trained: Callable[[str], Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The host's detector and pose model in a row: predict, create_bbox, crop, train, predict."""
@@ -205,22 +237,37 @@ def test_boxes_crop_what_another_model_trains_on(
     model.predict_on_label_csv(labels, compute_metrics=False)
     _litpose('create_bbox', detector, video, labels, '--crop_size', 64)
     _litpose('crop', detector, video, labels)
-    cfg = _merged(project, {
-        'data': {'video_dir': 'videos'}, 'model': {'backbone_checkpoint': str(pretraining)},
-        'eval': {'predict_vids_after_training': False},
-    })
+    cfg = _merged(
+        project,
+        {
+            'data': {'video_dir': 'videos'},
+            'model': {'backbone_checkpoint': str(pretraining)},
+            'eval': {'predict_vids_after_training': False},
+        },
+    )
     OmegaConf.save(cfg, tmp_path / 'pose.yaml')
     # the command changes into the directory of the model
     monkeypatch.chdir(tmp_path)
-    _litpose('train', tmp_path / 'pose.yaml', '--output_dir', tmp_path / 'pose',
-             '--detector_model', detector)
+    _litpose(
+        'train',
+        tmp_path / 'pose.yaml',
+        '--output_dir',
+        tmp_path / 'pose',
+        '--detector_model',
+        detector,
+    )
     pose = Model.from_dir(tmp_path / 'pose')
     assert Path(pose.cfg.data.data_dir) == detector / 'cropped_images'
     boxes = pd.read_csv(detector / 'video_preds' / 'session_01_bbox.csv', index_col=0)
-    found = pose.predict_on_video_file(
-        video, compute_metrics=False,
-        bbox_file=detector / 'video_preds' / 'session_01_bbox.csv',
-    ).predictions.to_numpy().reshape(FRAMES, -1, 3)
+    found = (
+        pose.predict_on_video_file(
+            video,
+            compute_metrics=False,
+            bbox_file=detector / 'video_preds' / 'session_01_bbox.csv',
+        )
+        .predictions.to_numpy()
+        .reshape(FRAMES, -1, 3)
+    )
     # in the coordinates of the whole frame again
     for axis, corner in enumerate(['x', 'y']):
         inside = found[:, :, axis] - boxes[corner].to_numpy()[:, None]
@@ -235,7 +282,9 @@ def _litpose(command: str, *arguments: object) -> None:
 
 @pytest.mark.parametrize('kind', ['heatmap', 'heatmap_multiview_transformer'])
 def test_an_exported_model_predicts_the_same(
-    kind: str, trained: Callable[[str], Path], tmp_path: Path,
+    kind: str,
+    trained: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     onnxruntime = pytest.importorskip('onnxruntime', reason='onnxruntime is not installed')
     pytest.importorskip('onnxscript', reason='onnxscript is not installed')
@@ -250,7 +299,8 @@ def test_an_exported_model_predicts_the_same(
 
 
 def test_a_compiled_model_predicts_the_same(
-    trained: Callable[[str], Path], tmp_path: Path,
+    trained: Callable[[str], Path],
+    tmp_path: Path,
 ) -> None:
     eager = _predict(Model.from_dir(trained('heatmap')), tmp_path / 'eager')
     compiled = Model.from_dir(trained('heatmap'))
@@ -259,7 +309,9 @@ def test_a_compiled_model_predicts_the_same(
 
 
 def test_models_of_all_views_are_compared_on_all_of_them(
-    trained: Callable[[str], Path], project: DictConfig, tmp_path: Path,
+    trained: Callable[[str], Path],
+    project: DictConfig,
+    tmp_path: Path,
 ) -> None:
     folders = [trained('heatmap_multiview_transformer'), tmp_path / 'other']
     other = shutil.copytree(folders[0], folders[1])
@@ -270,8 +322,14 @@ def test_models_of_all_views_are_compared_on_all_of_them(
             value += 0.1 * value.std() * torch.randn(value.shape)
     torch.save(stored, checkpoint)
     labels = [Path(project.data.data_dir, f'{view}.csv') for view in VIEWS]
-    _litpose('compare', f'beast={folders[0]},{folders[1]}', '--labels', *labels,
-             '--output_dir', tmp_path / 'out')
+    _litpose(
+        'compare',
+        f'beast={folders[0]},{folders[1]}',
+        '--labels',
+        *labels,
+        '--output_dir',
+        tmp_path / 'out',
+    )
     table = pd.read_csv(tmp_path / 'out' / 'keypoints.csv')
     keypoints = list(project.data.keypoint_names)
     hosts = [Model.from_dir(folder).predict_on_label_csv_multiview(labels) for folder in folders]
@@ -290,28 +348,42 @@ def test_models_of_all_views_are_compared_on_all_of_them(
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='no CUDA device on this machine')
 @pytest.mark.parametrize('kind', KINDS)
 def test_semi_supervised_models_train(
-    kind: str, project: DictConfig, pretraining: Path, tmp_path: Path,
+    kind: str,
+    project: DictConfig,
+    pretraining: Path,
+    tmp_path: Path,
 ) -> None:
-    cfg = _merged(project, KINDS[kind], {
-        'model': {'backbone_checkpoint': str(pretraining), 'losses_to_use': ['temporal']},
-        # with several views the host looks for it once more, from where it runs, to predict
-        'data': {'video_dir': str(Path(project.data.data_dir, project.data.video_dir))},
-    })
+    cfg = _merged(
+        project,
+        KINDS[kind],
+        {
+            'model': {'backbone_checkpoint': str(pretraining), 'losses_to_use': ['temporal']},
+            # with several views the host looks for it once more, from where it runs, to predict
+            'data': {'video_dir': str(Path(project.data.data_dir, project.data.video_dir))},
+        },
+    )
     lightning_pose.train.train(cfg, tmp_path / 'model', skip_evaluation=True)
     predictions = _predict(Model.from_dir(tmp_path / 'model'), tmp_path)
     assert np.isfinite(predictions).all()
 
 
 def test_two_processes_pretrain_and_train(
-    litpose: Callable[..., subprocess.CompletedProcess[str]], project: DictConfig, tmp_path: Path,
+    litpose: Callable[..., subprocess.CompletedProcess[str]],
+    project: DictConfig,
+    tmp_path: Path,
 ) -> None:
     OmegaConf.save(_merged(project, {'beast': {'training': {'epochs': 1}}}), tmp_path / 'c.yaml')
     # the host starts the second process in the model's directory, at a time of its own
     result = litpose(
-        'train', 'c.yaml', '--overrides',
-        'training.num_gpus=2', 'eval.predict_vids_after_training=false', OMP_NUM_THREADS='1',
+        'train',
+        'c.yaml',
+        '--overrides',
+        'training.num_gpus=2',
+        'eval.predict_vids_after_training=false',
+        OMP_NUM_THREADS='1',
         # two processes want two GPUs, or none
-        cwd=tmp_path, **NO_GPU,
+        cwd=tmp_path,
+        **NO_GPU,
     )
     assert result.stderr.count('Starting with 2 processes') == 2
     (model,) = (tmp_path / 'outputs').glob('*/*')
@@ -323,17 +395,30 @@ def test_two_processes_pretrain_and_train(
 
 
 def test_the_pose_config_trains_as_it_is(
-    project: DictConfig, pretraining: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    project: DictConfig,
+    pretraining: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """With what is marked as to be filled in, and an end within reach."""
     example = Path(__file__).parents[1] / 'configs' / 'pose_beast.yaml'
-    cfg = _merged(cast(DictConfig, OmegaConf.load(example)), {
-        'data': {'data_dir': project.data.data_dir, 'num_keypoints': project.data.num_keypoints},
-        'eval': {'test_videos_directory': project.eval.test_videos_directory},
-        'model': {'backbone_checkpoint': str(pretraining)},
-        'training': {'min_epochs': 1, 'max_epochs': 1, 'check_val_every_n_epoch': 1,
-                     'lr_scheduler_params': {'multisteplr': {'milestones': [1]}}},
-    })
+    cfg = _merged(
+        cast(DictConfig, OmegaConf.load(example)),
+        {
+            'data': {
+                'data_dir': project.data.data_dir,
+                'num_keypoints': project.data.num_keypoints,
+            },
+            'eval': {'test_videos_directory': project.eval.test_videos_directory},
+            'model': {'backbone_checkpoint': str(pretraining)},
+            'training': {
+                'min_epochs': 1,
+                'max_epochs': 1,
+                'check_val_every_n_epoch': 1,
+                'lr_scheduler_params': {'multisteplr': {'milestones': [1]}},
+            },
+        },
+    )
     assert '<' not in OmegaConf.to_yaml(cfg)
     with caplog.at_level('WARNING', 'lightning_pose'):
         lightning_pose.train.train(cfg, tmp_path / 'model', skip_evaluation=True)
@@ -342,7 +427,9 @@ def test_the_pose_config_trains_as_it_is(
 
 
 def test_what_the_host_recommends_suits_the_backbone(
-    project: DictConfig, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    project: DictConfig,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     _litpose('recommend', Path(project.data.data_dir) / 'CollectedData.csv', '--output', tmp_path)
     cfg = cast(DictConfig, OmegaConf.load(tmp_path / 'config.yaml'))

@@ -50,7 +50,11 @@ def fly(data: Path) -> Recording:
     with np.load(folder / 'spikes_simulated.npz') as file:
         return Recording(
             (folder / 'videos' / 'fly_pair.mp4', folder / 'crops' / 'male.mp4'),
-            file['spike_counts'], 0.04, file['covariates'], 150, 'poisson_rrr',
+            file['spike_counts'],
+            0.04,
+            file['covariates'],
+            150,
+            'poisson_rrr',
         )
 
 
@@ -61,7 +65,12 @@ def monkey(data: Path) -> Recording:
         velocity = file['hand_vel']
         movement = np.column_stack([file['hand_pos'], velocity, np.hypot(*velocity.T)])
         return Recording(
-            (folder / 'hand.mp4',), file['spike_counts'], 0.05, movement, 400, 'rrr',
+            (folder / 'hand.mp4',),
+            file['spike_counts'],
+            0.05,
+            movement,
+            400,
+            'rrr',
         )
 
 
@@ -70,25 +79,39 @@ def settings(recording: Recording, data: Path) -> dict[str, Any]:
     # drawn or filmed from above: left and right and the place in the picture matter here
     still = dict.fromkeys(('flip_horizontal', 'flip_vertical', 'crop_pad_probability'), 0.0)
     return {
-        'preset': 'laptop', 'videos': [str(video) for video in recording.videos],
-        'anchors': {'per_video': 150}, 'model': {'image_size': 96}, 'augmentation': still,
+        'preset': 'laptop',
+        'videos': [str(video) for video in recording.videos],
+        'anchors': {'per_video': 150},
+        'model': {'image_size': 96},
+        'augmentation': still,
         'training': {'epochs': 40},
         'encoding': {
-            'encoders': [recording.encoder], 'tokens': 'patches', 'components': 128,
-            'min_rate_hz': 0.5, 'lags': 8,
+            'encoders': [recording.encoder],
+            'tokens': 'patches',
+            'components': 128,
+            'min_rate_hz': 0.5,
+            'lags': 8,
             'split': {
-                'test_every': 5, 'validation': 0.1, 'gap_s': 0.0,
+                'test_every': 5,
+                'validation': 0.1,
+                'gap_s': 0.0,
                 'block_s': recording.block * recording.bin_width,
             },
             'controls': {'shifts': 3, 'permutations': 3},
         },
         'segmentation': {
-            'videos': [str(recording.videos[-1])], 'patch_grid': 4,
+            'videos': [str(recording.videos[-1])],
+            'patch_grid': 4,
             'labels': str(data / 'fly_courtship' / 'labels'),
             'split': {'by': 'block', 'block_frames': 150, 'test_every': 4, 'gap_frames': 15},
             'head': {'hidden_size': 32, 'blocks': 2, 'lags': 4, 'dropout': 0.2},
-            'fitting': {'epochs': 60, 'batch_size': 4, 'sequence_frames': 200,
-                        'learning_rate': 2e-3, 'ensemble': 2},
+            'fitting': {
+                'epochs': 60,
+                'batch_size': 4,
+                'sequence_frames': 200,
+                'learning_rate': 2e-3,
+                'ensemble': 2,
+            },
         },
     }
 
@@ -104,15 +127,35 @@ def pretrain(litpose: Litpose, recording: Recording, data: Path, directory: Path
 def encode(litpose: Litpose, recording: Recording, config: Path) -> pd.DataFrame:
     """Embed a recording's videos and encode; return a row per source."""
     directory = config.parent
-    litpose('embed', directory / 'backbone', *recording.videos, '--output_dir',
-            directory / 'beast', '--patches')
+    litpose(
+        'embed',
+        directory / 'backbone',
+        *recording.videos,
+        '--output_dir',
+        directory / 'beast',
+        '--patches',
+    )
     times = (np.arange(len(recording.counts)) + 0.5) * recording.bin_width
-    np.savez(directory / 'session.npz', spike_counts=recording.counts,
-             bin_width=recording.bin_width, bin_times=times, frame_times=times)
+    np.savez(
+        directory / 'session.npz',
+        spike_counts=recording.counts,
+        bin_width=recording.bin_width,
+        bin_times=times,
+        frame_times=times,
+    )
     truth = _store(directory / 'truth', recording.movement, times)
     views = ','.join(str(directory / 'beast' / video.stem) for video in recording.videos)
-    litpose('encode', config, '--features', f'video={views}', f'movement={truth}', '--spikes',
-            directory / 'session.npz', '--output_dir', directory / 'encoding')
+    litpose(
+        'encode',
+        config,
+        '--features',
+        f'video={views}',
+        f'movement={truth}',
+        '--spikes',
+        directory / 'session.npz',
+        '--output_dir',
+        directory / 'encoding',
+    )
     table = pd.read_csv(directory / 'encoding' / 'comparison.csv')
     print(f'\n{table.drop(columns="verdict").round(3).to_string(index=False)}')
     return table.set_index('source')
@@ -122,8 +165,14 @@ def _store(folder: Path, movement: np.ndarray, times: np.ndarray) -> Path:
     """Write movement as features, as `litpose embed` would leave them."""
     folder.mkdir()
     info = FeatureInfo(
-        video='movement.mp4', source='truth', source_kind='pca', source_hash='truth',
-        dim=movement.shape[1], frames=len(movement), grid=(1, 1), patch_dim=movement.shape[1],
+        video='movement.mp4',
+        source='truth',
+        source_kind='pca',
+        source_hash='truth',
+        dim=movement.shape[1],
+        frames=len(movement),
+        grid=(1, 1),
+        patch_dim=movement.shape[1],
     )
     np.save(folder / 'cls.npy', movement.astype(np.float32))
     np.save(folder / 'patches.npy', movement[:, None].astype(np.float16))
@@ -148,15 +197,24 @@ def test_a_fly_is_read_by_both_heads(litpose: Litpose, real_data: Path, tmp_path
     # a regression on the true movement reaches 0.48, the true rates themselves 0.53
     _assert_most_is_told(encode(litpose, recording, config), 0.48, 0.53)
 
-    litpose('segment', 'train', config, '--output_dir', tmp_path / 'segmentation', '--overrides',
-            f'beast.segmentation.source="{tmp_path / "backbone"}"')
+    litpose(
+        'segment',
+        'train',
+        config,
+        '--output_dir',
+        tmp_path / 'segmentation',
+        '--overrides',
+        f'beast.segmentation.source="{tmp_path / "backbone"}"',
+    )
     scores = pd.read_csv(tmp_path / 'segmentation' / 'scores.csv').set_index('model')
     print(f'\n{scores.round(3).to_string()}')
     assert scores.macro_f1['ensemble'] > PIXELS_F1
 
 
 def test_movement_in_a_video_tells_what_motor_cortex_does(
-    litpose: Litpose, real_data: Path, tmp_path: Path,
+    litpose: Litpose,
+    real_data: Path,
+    tmp_path: Path,
 ) -> None:
     recording = monkey(real_data)
     config = pretrain(litpose, recording, real_data, tmp_path)

@@ -21,14 +21,18 @@ SECTION = 'beast.segmentation'
 def settings(tiny_pretraining: Path) -> list[str]:
     """Return the overrides of a run of seconds."""
     return [
-        f'{SECTION}.source="{tiny_pretraining}"', f'{SECTION}.split.test_videos=videos_test',
-        f'{SECTION}.fitting.epochs=3', f'{SECTION}.fitting.ensemble=2',
+        f'{SECTION}.source="{tiny_pretraining}"',
+        f'{SECTION}.split.test_videos=videos_test',
+        f'{SECTION}.fitting.epochs=3',
+        f'{SECTION}.fitting.ensemble=2',
     ]
 
 
 @pytest.fixture(scope='module')
 def trained(
-    litpose: Litpose, tiny_project: Path, settings: list[str],
+    litpose: Litpose,
+    tiny_project: Path,
+    settings: list[str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """Return the output directory of a training run."""
@@ -53,12 +57,26 @@ def test_training_writes_models_scores_and_a_report(trained: Path) -> None:
 
 
 def test_prediction_covers_every_frame_of_a_new_video(
-    litpose: Litpose, tiny_project: Path, trained: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    trained: Path,
+    tmp_path: Path,
 ) -> None:
     video = tiny_project.parent / 'videos_test' / 'session_02.mp4'
     litpose(
-        'segment', 'predict', tiny_project, '--model_dir', trained, '--output_dir', tmp_path / 'p',
-        '--videos', video, '--clip_seconds', 1, '--nwb', '--lightning_action',
+        'segment',
+        'predict',
+        tiny_project,
+        '--model_dir',
+        trained,
+        '--output_dir',
+        tmp_path / 'p',
+        '--videos',
+        video,
+        '--clip_seconds',
+        1,
+        '--nwb',
+        '--lightning_action',
     )
     probabilities = pd.read_csv(tmp_path / 'p' / 'session_02_probabilities.csv', index_col=0)
     assert len(probabilities) == count_frames(video)
@@ -72,48 +90,84 @@ def test_prediction_covers_every_frame_of_a_new_video(
     np.testing.assert_allclose(probabilities.to_numpy(), before.to_numpy(), atol=1e-4)
     bouts = pd.read_csv(tmp_path / 'p' / 'bouts.csv')
     assert bouts['start_frame'].iloc[0] == 0 and bouts['stop_frame'].iloc[-1] == len(probabilities)
-    for file in ('report.html', 'clips/session_02.mp4', 'nwb/session_02.nwb',
-                 'lightning_action/features/session_02.csv'):
+    for file in (
+        'report.html',
+        'clips/session_02.mp4',
+        'nwb/session_02.nwb',
+        'lightning_action/features/session_02.csv',
+    ):
         assert (tmp_path / 'p' / file).stat().st_size > 0, file
 
 
 def test_evaluation_repeats_the_scores_of_training(
-    litpose: Litpose, tiny_project: Path, trained: Path, tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    trained: Path,
+    tmp_path: Path,
 ) -> None:
     litpose(
-        'segment', 'evaluate', tiny_project, '--model_dir', trained,
-        '--output_dir', tmp_path / 'e', '--videos', tiny_project.parent / 'videos_test',
+        'segment',
+        'evaluate',
+        tiny_project,
+        '--model_dir',
+        trained,
+        '--output_dir',
+        tmp_path / 'e',
+        '--videos',
+        tiny_project.parent / 'videos_test',
     )
     found, expected = (pd.read_csv(folder / 'scores.csv') for folder in (tmp_path / 'e', trained))
     pd.testing.assert_frame_equal(found, expected)
 
 
 def test_layers_of_the_backbone_can_be_trained_too(
-    tiny_project: Path, settings: list[str], tmp_path: Path,
+    tiny_project: Path,
+    settings: list[str],
+    tmp_path: Path,
 ) -> None:
-    train(compose_config(tiny_project, [
-        *settings, f'{SECTION}.fitting.unfreeze_layers=1', f'{SECTION}.fitting.ensemble=1',
-        f'{SECTION}.fitting.sequence_frames=30',
-    ]), tmp_path / 'run')
+    train(
+        compose_config(
+            tiny_project,
+            [
+                *settings,
+                f'{SECTION}.fitting.unfreeze_layers=1',
+                f'{SECTION}.fitting.ensemble=1',
+                f'{SECTION}.fitting.sequence_frames=30',
+            ],
+        ),
+        tmp_path / 'run',
+    )
     assert len(pd.read_csv(tmp_path / 'run' / 'scores.csv')) == 2
 
 
 def test_keypoints_go_through_the_same_network(
-    tiny_project: Path, settings: list[str], tmp_path: Path,
+    tiny_project: Path,
+    settings: list[str],
+    tmp_path: Path,
 ) -> None:
     for truth in (tiny_project.parent / 'truth').glob('*_keypoints.csv'):
         name = truth.name.replace('_keypoints', '')
         (tmp_path / name).write_bytes(truth.read_bytes())
-    train(compose_config(tiny_project, [
-        *settings, f'{SECTION}.features=keypoints', f'{SECTION}.keypoints_dir="{tmp_path}"',
-        f'{SECTION}.decoding.method=viterbi',
-    ]), tmp_path / 'run')
+    train(
+        compose_config(
+            tiny_project,
+            [
+                *settings,
+                f'{SECTION}.features=keypoints',
+                f'{SECTION}.keypoints_dir="{tmp_path}"',
+                f'{SECTION}.decoding.method=viterbi',
+            ],
+        ),
+        tmp_path / 'run',
+    )
     assert not (tmp_path / 'run' / 'features').exists()
     assert (tmp_path / 'run' / 'scores.csv').exists()
 
 
 def test_components_of_the_frames_go_through_the_same_network(
-    tiny_project: Path, settings: list[str], tmp_path: Path,
+    tiny_project: Path,
+    settings: list[str],
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / 'frame_pca.npz'
     frame_pca(path, find_videos(tiny_project.parent / 'videos'), 4, progress=False)
@@ -127,21 +181,33 @@ def test_components_of_the_frames_go_through_the_same_network(
 
 
 def test_a_bad_label_file_ends_in_one_sentence_and_no_result(
-    litpose: Litpose, tiny_project: Path, settings: list[str], tmp_path: Path,
+    litpose: Litpose,
+    tiny_project: Path,
+    settings: list[str],
+    tmp_path: Path,
 ) -> None:
     for labels in (tiny_project.parent / 'behavior').glob('*.csv'):
         text = labels.read_text().splitlines(keepends=True)
         (tmp_path / labels.name).write_text(''.join(text[:-5]))
     result = litpose(
-        'segment', 'train', tiny_project, '--output_dir', tmp_path / 'run', '--overrides',
-        *settings, f'{SECTION}.labels="{tmp_path}"', fails=True,
+        'segment',
+        'train',
+        tiny_project,
+        '--output_dir',
+        tmp_path / 'run',
+        '--overrides',
+        *settings,
+        f'{SECTION}.labels="{tmp_path}"',
+        fails=True,
     )
     assert 'is shorter than its video: 55 rows, but' in result.stderr
     assert not (tmp_path / 'run' / 'segmenter.json').exists()
 
 
 def test_a_finished_run_is_not_overwritten(
-    tiny_project: Path, settings: list[str], trained: Path,
+    tiny_project: Path,
+    settings: list[str],
+    trained: Path,
 ) -> None:
     before = (trained / 'scores.csv').read_bytes()
     with pytest.raises(BeastError, match='already holds a finished segmentation run'):

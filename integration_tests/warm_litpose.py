@@ -18,8 +18,11 @@ Litpose = Callable[..., subprocess.CompletedProcess[str]]
 PROGRAM = Path(sys.executable).with_name('litpose')
 # what the commands import once they run
 LATE = (
-    'lightning_pose.api', 'lightning_pose.train', 'lightning_pose.migrations.migrations',
-    'beast_lp.host.compare', 'beast_lp.host.demo',
+    'lightning_pose.api',
+    'lightning_pose.train',
+    'lightning_pose.migrations.migrations',
+    'beast_lp.host.compare',
+    'beast_lp.host.demo',
 )
 
 
@@ -29,7 +32,10 @@ class WarmLitpose:
     def __init__(self, environment: dict[str, str]) -> None:
         """Start it; the imports go on while others work."""
         self._process = subprocess.Popen(
-            [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, __file__],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
             # CUDA does not survive a fork; asked so, torch sees a GPU without starting it
             env={**environment, 'PYTORCH_NVML_BASED_CUDA_CHECK': '1'},
         )

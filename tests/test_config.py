@@ -45,38 +45,48 @@ def test_yaml_round_trip() -> None:
     assert parse_config(OmegaConf.create(config_yaml(config)).beast) == config
 
 
-@pytest.mark.parametrize(('section', 'words'), [
-    ({'modle': {}}, ['beast.modle', "'model'"]),
-    ({'training': {'epoch': 3}}, ['beast.training.epoch', "'epochs'"]),
-    ({'training': {'epochs': 'many'}}, ['beast.training.epochs', "'many'"]),
-    ({'training': {'epochs': 2.5}}, ['beast.training.epochs', "'2.5'"]),
-    ({'training': {'epochs': 0}}, ['beast.training.epochs', 'at least 1', 'found 0']),
-    ({'training': 3}, ['beast.training', 'mapping', '3']),
-    ({'training': {'batch_size': 7}}, ['even', '7']),
-    ({'preset': 'vit_bas'}, ['vit_bas', "'vit_base'"]),
-    ({'anchors': {'strategy': 'best'}}, ['beast.anchors.strategy', 'distinct', "'best'"]),
-    ({'model': {'image_size': 100}}, ['image_size', 'multiples', '16']),
-    ({'model': {'image_size': [32, 32, 3]}}, ['image_size', '[height, width]']),
-    ({'model': {'hidden_size': 100}}, ['hidden_size (100)', 'num_heads (12)']),
-    ({'model': {'image_size': 16}}, ['mask_ratio', 'hides none']),
-    ({'loss': {'reconstruction_weight': 0, 'contrastive_weight': 0}}, ['both 0']),
-    ({'loss': {'temperature': 0}}, ['temperature', 'greater than 0']),
-    ({'model': {'patch_size': 0}}, ['beast.model.patch_size', 'at least 1', 'found 0']),
-    ({'model': {'image_size': 224, 'patch_size': -16}}, ['patch_size', 'found -16']),
-    ({'model': {'mlp_size': 0}}, ['beast.model.mlp_size', 'found 0']),
-    ({'model': {'decoder_mlp_size': 0}}, ['beast.model.decoder_mlp_size', 'found 0']),
-    ({'model': {'hidden_size': 0}}, ['beast.model.hidden_size', 'found 0']),
-    ({'model': {'decoder_hidden_size': -16}}, ['beast.model.decoder_hidden_size', 'found -16']),
-    ({'seed': -1}, ['beast.seed', 'between 0 and', 'found -1']),
-    ({'seed': 2 ** 32}, ['beast.seed', '4294967295', 'found 4294967296']),
-    ({'segmentation': {'seed': -1}}, ['beast.segmentation.seed', 'found -1']),
-    ({'segmentation': {'split': {'by': 'folds', 'test_videos': 'test'}}},
-     ['split.test_videos is for', 'by=folds', 'set beast.segmentation.split.by=video']),
-    (OmegaConf.create({'beast': {'seed': '${data.nope}'}}).beast,
-     ['beast.seed', 'data.nope', 'cannot be resolved']),
-    ({'init': None}, ['beast.init']),
-    ('random', ['mapping', "'random'"]),
-])
+@pytest.mark.parametrize(
+    ('section', 'words'),
+    [
+        ({'modle': {}}, ['beast.modle', "'model'"]),
+        ({'training': {'epoch': 3}}, ['beast.training.epoch', "'epochs'"]),
+        ({'training': {'epochs': 'many'}}, ['beast.training.epochs', "'many'"]),
+        ({'training': {'epochs': 2.5}}, ['beast.training.epochs', "'2.5'"]),
+        ({'training': {'epochs': 0}}, ['beast.training.epochs', 'at least 1', 'found 0']),
+        ({'training': 3}, ['beast.training', 'mapping', '3']),
+        ({'training': {'batch_size': 7}}, ['even', '7']),
+        ({'preset': 'vit_bas'}, ['vit_bas', "'vit_base'"]),
+        ({'anchors': {'strategy': 'best'}}, ['beast.anchors.strategy', 'distinct', "'best'"]),
+        ({'model': {'image_size': 100}}, ['image_size', 'multiples', '16']),
+        ({'model': {'image_size': [32, 32, 3]}}, ['image_size', '[height, width]']),
+        ({'model': {'hidden_size': 100}}, ['hidden_size (100)', 'num_heads (12)']),
+        ({'model': {'image_size': 16}}, ['mask_ratio', 'hides none']),
+        ({'loss': {'reconstruction_weight': 0, 'contrastive_weight': 0}}, ['both 0']),
+        ({'loss': {'temperature': 0}}, ['temperature', 'greater than 0']),
+        ({'model': {'patch_size': 0}}, ['beast.model.patch_size', 'at least 1', 'found 0']),
+        ({'model': {'image_size': 224, 'patch_size': -16}}, ['patch_size', 'found -16']),
+        ({'model': {'mlp_size': 0}}, ['beast.model.mlp_size', 'found 0']),
+        ({'model': {'decoder_mlp_size': 0}}, ['beast.model.decoder_mlp_size', 'found 0']),
+        ({'model': {'hidden_size': 0}}, ['beast.model.hidden_size', 'found 0']),
+        (
+            {'model': {'decoder_hidden_size': -16}},
+            ['beast.model.decoder_hidden_size', 'found -16'],
+        ),
+        ({'seed': -1}, ['beast.seed', 'between 0 and', 'found -1']),
+        ({'seed': 2**32}, ['beast.seed', '4294967295', 'found 4294967296']),
+        ({'segmentation': {'seed': -1}}, ['beast.segmentation.seed', 'found -1']),
+        (
+            {'segmentation': {'split': {'by': 'folds', 'test_videos': 'test'}}},
+            ['split.test_videos is for', 'by=folds', 'set beast.segmentation.split.by=video'],
+        ),
+        (
+            OmegaConf.create({'beast': {'seed': '${data.nope}'}}).beast,
+            ['beast.seed', 'data.nope', 'cannot be resolved'],
+        ),
+        ({'init': None}, ['beast.init']),
+        ('random', ['mapping', "'random'"]),
+    ],
+)
 def test_bad_values_get_a_sentence(section: Any, words: list[str]) -> None:
     with pytest.raises(BeastError) as error:
         parse_config(section)
@@ -102,9 +112,9 @@ def test_the_documented_file_says_what_every_preset_changes() -> None:
     text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
     _, listed = text.split('What each changes:\n')
     listed, _ = listed.split('  preset: ')
-    presets = OmegaConf.create(''.join(
-        line.removeprefix('  #') for line in listed.splitlines(keepends=True)
-    ))
+    presets = OmegaConf.create(
+        ''.join(line.removeprefix('  #') for line in listed.splitlines(keepends=True))
+    )
     assert OmegaConf.to_container(presets) == PRESETS
 
 
@@ -148,8 +158,10 @@ def test_a_variant_differs_from_the_default_in_what_it_says(name: str) -> None:
         setattr(getattr(wanted, group), setting, value)
     assert parse_config(cfg.beast) == wanted
     # and by one override each, from the default
-    plain = compose_config(ROOT / 'configs' / 'variants' / 'beast.yaml',
-                           [f'beast.{key}={value}' for key, value in VARIANTS[name].items()])
+    plain = compose_config(
+        ROOT / 'configs' / 'variants' / 'beast.yaml',
+        [f'beast.{key}={value}' for key, value in VARIANTS[name].items()],
+    )
     assert parse_config(plain.beast) == wanted
 
 
@@ -163,16 +175,19 @@ def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() ->
         assert config.windows.longest_side == parse_config(section).windows.longest_side
 
 
-@pytest.mark.parametrize(('section', 'longest'), [
-    ({}, 256),
-    ({'model': {'image_size': 448}}, 448),
-    ({'model': {'image_size': [128, 384]}}, 384),
-    ({'preset': 'laptop'}, 192),
-    ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
-    # what the user asks for is theirs
-    ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),
-    ({'model': {'image_size': 448}, 'windows': {'crf': 12}}, 448),
-])
+@pytest.mark.parametrize(
+    ('section', 'longest'),
+    [
+        ({}, 256),
+        ({'model': {'image_size': 448}}, 448),
+        ({'model': {'image_size': [128, 384]}}, 384),
+        ({'preset': 'laptop'}, 192),
+        ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
+        # what the user asks for is theirs
+        ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),
+        ({'model': {'image_size': 448}, 'windows': {'crf': 12}}, 448),
+    ],
+)
 def test_clips_are_no_smaller_than_the_images(section: dict[str, Any], longest: int) -> None:
     config = parse_config(section)
     assert config.windows.longest_side == longest

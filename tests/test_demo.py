@@ -45,10 +45,16 @@ def test_layout_holds_every_promised_file(project: Path) -> None:
     files = {path.relative_to(project).as_posix() for path in project.rglob('*') if path.is_file()}
     tables = {name for name in files if not name.startswith('labeled-data/')}
     assert tables == {
-        'README.txt', 'config_demo.yaml', 'CollectedData.csv', 'CollectedData_new.csv',
-        'videos/session_01.mp4', 'videos_test/session_02.mp4',
-        'truth/session_01_keypoints.csv', 'truth/session_02_keypoints.csv',
-        'behavior/session_01.csv', 'behavior/session_02.csv',
+        'README.txt',
+        'config_demo.yaml',
+        'CollectedData.csv',
+        'CollectedData_new.csv',
+        'videos/session_01.mp4',
+        'videos_test/session_02.mp4',
+        'truth/session_01_keypoints.csv',
+        'truth/session_02_keypoints.csv',
+        'behavior/session_01.csv',
+        'behavior/session_02.csv',
         # neurons were recorded in the first one
         'spikes/session_01.npz',
     }
@@ -127,10 +133,12 @@ def test_behavior_is_one_hot_and_every_class_appears(project: Path) -> None:
 def test_behaviors_move_as_they_are_called() -> None:
     movement = simulate_movement(3000, np.random.default_rng(1))
     # the first frames of a bout still carry the one before
-    settled = np.array([
-        frame >= 8 and len(set(movement.behavior[frame - 8:frame + 1])) == 1
-        for frame in range(3000)
-    ])
+    settled = np.array(
+        [
+            frame >= 8 and len(set(movement.behavior[frame - 8 : frame + 1])) == 1
+            for frame in range(3000)
+        ]
+    )
 
     def of(values: np.ndarray, behavior: int) -> np.ndarray:
         return values[settled & (movement.behavior == behavior)]
@@ -183,6 +191,7 @@ def test_drawing_shows_the_parts_where_the_labels_say() -> None:
     images, points, _ = _noiseless_video(200)
     hidden = 0
     for frame in range(0, 200, 10):
+
         def pixel(name: str, frame: int = frame) -> np.ndarray:
             column, row = np.round(points[name][frame]).astype(int)
             return images[frame][row, column].astype(float)
@@ -212,9 +221,9 @@ def test_labels_are_exact_to_fractions_of_a_pixel() -> None:
     for frame in np.flatnonzero(behavior != GROOM)[::6]:
         nose = points['nose'][frame]
         column, row = np.round(nose).astype(int)
-        window = images[frame][row - 4:row + 5, column - 4:column + 5].astype(float)
+        window = images[frame][row - 4 : row + 5, column - 4 : column + 5].astype(float)
         pink = np.clip(window[..., 0] / window[..., 1] - 1.6, 0, None)
-        rows, columns = np.mgrid[row - 4:row + 5, column - 4:column + 5]
+        rows, columns = np.mgrid[row - 4 : row + 5, column - 4 : column + 5]
         centroid = np.array([np.sum(columns * pink), np.sum(rows * pink)]) / pink.sum()
         errors.append(centroid - nose)
     assert np.abs(np.mean(errors, axis=0)).max() < 0.15
@@ -309,7 +318,7 @@ def test_config_is_valid_for_the_host_and_for_us(project: Path) -> None:
 
 
 def test_config_survives_awkward_folder_names(tmp_path: Path) -> None:
-    directory = tmp_path / "Müller's lab: \"day\" #1"
+    directory = tmp_path / 'Müller\'s lab: "day" #1'
     config = OmegaConf.load(write_project(directory, TINY))
     assert Path(config.data.data_dir) == directory.resolve()
 
@@ -357,14 +366,23 @@ def test_impossible_sizes_are_refused(change: dict[str, int], message: str) -> N
 
 
 def test_training_videos_share_the_labels_and_the_first_is_longer(tmp_path: Path) -> None:
-    size = replace(FULL, videos=4, frames_per_video=20, recorded_frames=30, image_side=64,
-                   labeled_frames=10, neurons=2)
+    size = replace(
+        FULL,
+        videos=4,
+        frames_per_video=20,
+        recorded_frames=30,
+        image_side=64,
+        labeled_frames=10,
+        neurons=2,
+    )
     directory = write_project(tmp_path / 'lab', size).parent
     labels = _read_table(directory / 'CollectedData.csv')
     sessions = [Path(name).parent.name for name in labels.index]
     assert [sessions.count(f'session_0{number}') for number in (1, 2, 3)] == [4, 3, 3]
     assert sorted(path.name for path in (directory / 'videos').iterdir()) == [
-        'session_01.mp4', 'session_02.mp4', 'session_03.mp4',
+        'session_01.mp4',
+        'session_02.mp4',
+        'session_03.mp4',
     ]
     frames = [len(pd.read_csv(path)) for path in sorted((directory / 'behavior').iterdir())]
     assert frames == [30, 20, 20, 20]

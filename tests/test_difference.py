@@ -18,9 +18,13 @@ def _pretraining(**section: Any) -> str:
 
 def _encoding(**section: Any) -> str:
     config = parse_config(section)
-    return OmegaConf.to_yaml(OmegaConf.create({
-        'beast': {'seed': 0, 'encoding': OmegaConf.structured(config.encoding)},
-    }))
+    return OmegaConf.to_yaml(
+        OmegaConf.create(
+            {
+                'beast': {'seed': 0, 'encoding': OmegaConf.structured(config.encoding)},
+            }
+        )
+    )
 
 
 def _segmentation(**section: Any) -> str:
@@ -35,15 +39,20 @@ def _without(text: str, key: str) -> str:
     return OmegaConf.to_yaml(settings)
 
 
-@pytest.mark.parametrize(('write', 'key', 'change'), [
-    (_pretraining, 'beast.pairs.exclude_within', {'pairs': {'exclude_within': 3}}),
-    (_pretraining, 'beast.pairs', {'pairs': {'exclude_within': 3}}),
-    (_pretraining, 'beast.anchors.total', {'anchors': {'total': 3}}),
-    (_encoding, 'beast.encoding.lags', {'encoding': {'lags': 99}}),
-    (_segmentation, 'segmentation.seed', {'seed': 3}),
-])
+@pytest.mark.parametrize(
+    ('write', 'key', 'change'),
+    [
+        (_pretraining, 'beast.pairs.exclude_within', {'pairs': {'exclude_within': 3}}),
+        (_pretraining, 'beast.pairs', {'pairs': {'exclude_within': 3}}),
+        (_pretraining, 'beast.anchors.total', {'anchors': {'total': 3}}),
+        (_encoding, 'beast.encoding.lags', {'encoding': {'lags': 99}}),
+        (_segmentation, 'segmentation.seed', {'seed': 3}),
+    ],
+)
 def test_a_setting_that_an_older_version_lacks_had_its_default(
-    write: Callable[..., str], key: str, change: dict[str, Any],
+    write: Callable[..., str],
+    key: str,
+    change: dict[str, Any],
 ) -> None:
     old = _without(write(), key)
     assert old != write()
@@ -53,9 +62,12 @@ def test_a_setting_that_an_older_version_lacks_had_its_default(
 
 
 def test_a_setting_that_is_gone_is_a_difference() -> None:
-    old = OmegaConf.to_yaml(OmegaConf.merge(
-        OmegaConf.create(_pretraining()), {'beast': {'loss': {'margin': 2}}},
-    ))
+    old = OmegaConf.to_yaml(
+        OmegaConf.merge(
+            OmegaConf.create(_pretraining()),
+            {'beast': {'loss': {'margin': 2}}},
+        )
+    )
     assert difference(old, _pretraining()) == 'beast.loss.margin was 2 and is now None'
     # and what the schema does not know has no default
     assert difference(_pretraining(), old) == 'beast.loss.margin was None and is now 2'

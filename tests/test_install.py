@@ -18,7 +18,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp('dist')
     subprocess.run(
         [sys.executable, '-m', 'hatchling', 'build', '-t', 'wheel', '-d', out],
-        cwd=ROOT, check=True, capture_output=True,
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
     )
     (path,) = out.glob('*.whl')
     return path
@@ -48,7 +50,11 @@ def test_uninstalling_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
     for expected in ('True', 'False'):
         env = {**os.environ, 'PYTHONDONTWRITEBYTECODE': '1'}
         result = subprocess.run(
-            [python, '-c', code], capture_output=True, text=True, check=True, env=env,
+            [python, '-c', code],
+            capture_output=True,
+            text=True,
+            check=True,
+            env=env,
         )
         assert (result.stdout.strip(), result.stderr) == (expected, '')
         subprocess.run([*pip, 'uninstall', '-y', 'beast-lp'], check=True)
@@ -56,7 +62,8 @@ def test_uninstalling_leaves_nothing(wheel: Path, tmp_path: Path) -> None:
 
 
 def test_installing_beside_the_host_changes_none_of_its_packages(
-    wheel: Path, tmp_path: Path,
+    wheel: Path,
+    tmp_path: Path,
 ) -> None:
     """Pip's own plan, in an environment with the host and a stand-in for the DALI it wants."""
     stand_in = tmp_path / 'nvidia_dali_cuda110-1.52.0.dist-info'
@@ -78,7 +85,10 @@ def test_installing_beside_the_host_changes_none_of_its_packages(
     # without an index nothing could be fetched, so all that it needs is there already
     report = subprocess.run(
         [*pip, 'install', '--dry-run', '--quiet', '--no-index', '--report', '-', wheel],
-        env=env, capture_output=True, text=True, check=True,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     planned = [item['metadata']['name'] for item in json.loads(report.stdout)['install']]
     assert set(planned) <= {'beast-lp'}

@@ -20,7 +20,18 @@ from beast_lp.config.section import BeastConfig, config_yaml, parse_config
 from beast_lp.config.segmentation import SegmentationConfig
 
 __all__ = [
-    'PRESETS', 'AnchorConfig', 'AugmentationConfig', 'BeastConfig', 'EncodingConfig', 'LossConfig',
-    'ModelConfig', 'PairConfig', 'ProbeConfig', 'SegmentationConfig', 'TrainingConfig',
-    'WindowConfig', 'config_yaml', 'parse_config',
+    'PRESETS',
+    'AnchorConfig',
+    'AugmentationConfig',
+    'BeastConfig',
+    'EncodingConfig',
+    'LossConfig',
+    'ModelConfig',
+    'PairConfig',
+    'ProbeConfig',
+    'SegmentationConfig',
+    'TrainingConfig',
+    'WindowConfig',
+    'config_yaml',
+    'parse_config',
 ]

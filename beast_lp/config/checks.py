@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from beast_lp.errors import BeastError
 
 # numpy's and Lightning's generators take 32 bits
-_MOST_SEED = 2 ** 32 - 1
+_MOST_SEED = 2**32 - 1
 
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:

@@ -32,7 +32,10 @@ def difference(old: str, new: str, without: Collection[str] = ()) -> str:
 
 
 def check_same_run(
-    run: str, file: Path, settings: str, without: Collection[str] = (),
+    run: str,
+    file: Path,
+    settings: str,
+    without: Collection[str] = (),
 ) -> None:
     """Make sure that an unfinished run, if there is one, is the very run that is asked for.
 
@@ -58,12 +61,19 @@ def check_same_run(
 def _defaults() -> dict[str, object]:
     """Return the schema's values under the names that they have in the settings of runs."""
     sections = {'beast': BeastConfig, 'segmentation': SegmentationConfig}
-    return _flatten({name: OmegaConf.to_container(OmegaConf.structured(schema))
-                     for name, schema in sections.items()})
+    return _flatten(
+        {
+            name: OmegaConf.to_container(OmegaConf.structured(schema))
+            for name, schema in sections.items()
+        }
+    )
 
 
 def _flatten(value: object, path: str = '') -> dict[str, object]:
     if isinstance(value, dict):
-        return {k: v for key, item in value.items()
-                for k, v in _flatten(item, f'{path}.{key}' if path else str(key)).items()}
+        return {
+            k: v
+            for key, item in value.items()
+            for k, v in _flatten(item, f'{path}.{key}' if path else str(key)).items()
+        }
     return {path: value}

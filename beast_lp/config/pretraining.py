@@ -268,9 +268,7 @@ class TrainingConfig:
         check_range('beast.training.weight_decay', self.weight_decay, 0)
         for name in ('warmup_fraction', 'floor_fraction'):
             check_range(f'beast.training.{name}', getattr(self, name), 0, 1)
-        check_choice(
-            'beast.training.validation', self.validation, ('auto', 'videos', 'blocks')
-        )
+        check_choice('beast.training.validation', self.validation, ('auto', 'videos', 'blocks'))
         check_range('beast.training.validation_fraction', self.validation_fraction, 0, 0.5)
         if self.num_workers is not None:
             check_range('beast.training.num_workers', self.num_workers, 0)

@@ -82,7 +82,8 @@ class BeastConfig:
 
 
 def parse_config(
-    section: Mapping[str, Any] | DictConfig | None, image_size: tuple[int, int] | None = None,
+    section: Mapping[str, Any] | DictConfig | None,
+    image_size: tuple[int, int] | None = None,
 ) -> BeastConfig:
     """Turn the `beast:` section of a pose config into its typed form.
 
@@ -108,7 +109,8 @@ def parse_config(
         merged = OmegaConf.merge(
             OmegaConf.structured(BeastConfig),
             {'model': {'image_size': list(image_size)}} if image_size else {},
-            PRESETS[preset], user,
+            PRESETS[preset],
+            user,
         )
     except OmegaConfBaseException as error:
         raise BeastError(_type_sentence(error)) from error
@@ -140,8 +142,9 @@ def config_yaml(config: BeastConfig) -> str:
 
 def _normalise(section: Mapping[str, Any]) -> dict[str, Any]:
     """Spell shorthand in full: a square image may be given by one number."""
-    user = {key: dict(value) if isinstance(value, Mapping) else value
-            for key, value in section.items()}
+    user = {
+        key: dict(value) if isinstance(value, Mapping) else value for key, value in section.items()
+    }
     model = user.get('model')
     if isinstance(model, dict) and isinstance(model.get('image_size'), int):
         model['image_size'] = [model['image_size']] * 2

@@ -97,8 +97,15 @@ def draw_animal(
     _cast_shadow(image, trunk, size)
     for side in SIDES:
         _limb(image, points[f'thigh_{side}'], points[f'hind_heel_{side}'], 0.075, 0.04, size, dark)
-        _limb(image, points[f'hind_heel_{side}'], points[f'hind_paw_{side}'],
-              0.034, 0.044, size, SKIN)
+        _limb(
+            image,
+            points[f'hind_heel_{side}'],
+            points[f'hind_paw_{side}'],
+            0.034,
+            0.044,
+            size,
+            SKIN,
+        )
         front = points[f'front_paw_{side}']
         _limb(image, points[f'shoulder_{side}'], front, 0.055, 0.032, size, dark)
         _disc(image, front, 0.05 * size, SKIN)
@@ -123,7 +130,8 @@ class _Window:
         left, top = np.clip(low, 0, [image.shape[1], image.shape[0]])
         right, bottom = np.clip(high, 0, [image.shape[1], image.shape[0]])
         return _Window(
-            slice(top, bottom), slice(left, right),
+            slice(top, bottom),
+            slice(left, right),
             np.arange(left, right, dtype=np.float32)[None, :],
             np.arange(top, bottom, dtype=np.float32)[:, None],
         )
@@ -154,7 +162,12 @@ class _Cone:
 
 
 def _limb(
-    image: Picture, start: Point, end: Point, start_radius: float, end_radius: float, size: float,
+    image: Picture,
+    start: Point,
+    end: Point,
+    start_radius: float,
+    end_radius: float,
+    size: float,
     color: Color,
 ) -> None:
     """Draw one bar; radii are in units of the animal's size."""
@@ -170,10 +183,13 @@ def _limb(
 def _draw_tail(image: Picture, joints: list[Point], size: float) -> None:
     radii = np.maximum(np.linspace(0.042, 0.014, TAIL_POINTS) * size, 0.5)
     window = _Window.around(image, joints, radii[0] + 1)
-    distance = np.min([
-        _Cone(joints[i], joints[i + 1], radii[i], radii[i + 1]).distance(window.x, window.y)
-        for i in range(TAIL_POINTS - 1)
-    ], axis=0)
+    distance = np.min(
+        [
+            _Cone(joints[i], joints[i + 1], radii[i], radii[i + 1]).distance(window.x, window.y)
+            for i in range(TAIL_POINTS - 1)
+        ],
+        axis=0,
+    )
     lit = 0.82 + 0.25 * np.clip(-distance / radii[0], 0, 1)
     lit_color = np.asarray(TAIL, np.float32) * lit[..., None]
     window.blend(image, lit_color, np.clip(0.5 - distance, 0, 1))
@@ -193,8 +209,9 @@ def _trunk(points: Mapping[str, Point], size: float, groom: float) -> list[_Cone
     radii = [0.165 * plump, 0.175 * plump, 0.135, 0.105, 0.03]
     bars = [
         _Cone(points[start], points[end], size * start_radius, size * end_radius)
-        for start, end, start_radius, end_radius
-        in zip(joints[:-1], joints[1:], radii[:-1], radii[1:], strict=True)
+        for start, end, start_radius, end_radius in zip(
+            joints[:-1], joints[1:], radii[:-1], radii[1:], strict=True
+        )
     ]
     root = _Cone(points['hip'], points['tail_0'], 0.15 * size, 0.045 * size)
     return [root, *bars]
@@ -297,8 +314,10 @@ def make_arena(side: int, rng: np.random.Generator) -> Picture:
     """
     image = np.full((side, side, 3), (0.74, 0.68, 0.58), np.float32)
     _scatter_bedding(image, rng)
-    texture = sum(weight * _smooth_noise(side, scale * side, rng)
-                  for weight, scale in ((0.035, 0.16), (0.03, 0.035), (0.035, 0.006)))
+    texture = sum(
+        weight * _smooth_noise(side, scale * side, rng)
+        for weight, scale in ((0.035, 0.16), (0.03, 0.035), (0.035, 0.006))
+    )
     image *= 1 + np.asarray(texture, np.float32)[..., None]
     _place_dish(image)
     _place_nest(image, rng)
@@ -311,8 +330,12 @@ def _scatter_bedding(image: Picture, rng: np.random.Generator) -> None:
     for _ in range(260):
         start = rng.uniform(0, side, 2)
         angle, length = rng.uniform(0, np.pi), rng.uniform(0.008, 0.028) * side
-        chip = _Cone(start, start + length * np.array([np.cos(angle), np.sin(angle)]),
-                     0.0035 * side, 0.0035 * side)
+        chip = _Cone(
+            start,
+            start + length * np.array([np.cos(angle), np.sin(angle)]),
+            0.0035 * side,
+            0.0035 * side,
+        )
         window = _Window.around(image, [chip.start, chip.end], 3)
         cover = np.clip(0.5 - chip.distance(window.x, window.y), 0, 1)
         tone = rng.uniform(0.72, 1.18)
@@ -350,8 +373,9 @@ def _raise_walls(image: Picture) -> None:
     side = image.shape[0]
     away = np.abs(np.arange(side, dtype=np.float32) - (side - 1) / 2)
     corner = 0.05 * side
-    x, y = (np.clip(axis - (FLOOR * side - corner), 0, None)
-            for axis in (away[None, :], away[:, None]))
+    x, y = (
+        np.clip(axis - (FLOOR * side - corner), 0, None) for axis in (away[None, :], away[:, None])
+    )
     beyond = np.hypot(x, y) - corner
     image *= (1 - 0.3 * np.clip(1 + beyond / (0.05 * side), 0, 1) ** 2)[..., None]
     depth = np.clip(beyond / ((0.5 - FLOOR) * side), 0, 1)

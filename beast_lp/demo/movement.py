@@ -14,7 +14,14 @@ BEHAVIORS: tuple[str, ...] = ('background', 'still', 'walk', 'turn', 'groom')
 STILL, WALK, TURN, GROOM = 1, 2, 3, 4
 
 COVARIATES: tuple[str, ...] = (
-    'speed', 'turn', 'x', 'y', 'heading_cos', 'heading_sin', 'groom', 'groom_stroke',
+    'speed',
+    'turn',
+    'x',
+    'y',
+    'heading_cos',
+    'heading_sin',
+    'groom',
+    'groom_stroke',
 )
 
 # half the side of the square that the body's centre keeps to, around the middle of the image:
@@ -46,11 +53,19 @@ class Movement:
 
     def covariates(self) -> Float[np.ndarray, 'frames covariates']:
         """Stack what the simulated neurons listen to, in the order of `COVARIATES`."""
-        return np.stack([
-            self.speed, self.angular_velocity, self.center[:, 0], self.center[:, 1],
-            np.cos(self.heading), np.sin(self.heading),
-            self.groom, self.groom * np.sin(self.groom_phase),
-        ], axis=1)
+        return np.stack(
+            [
+                self.speed,
+                self.angular_velocity,
+                self.center[:, 0],
+                self.center[:, 1],
+                np.cos(self.heading),
+                np.sin(self.heading),
+                self.groom,
+                self.groom * np.sin(self.groom_phase),
+            ],
+            axis=1,
+        )
 
 
 def simulate_movement(frames: int, rng: np.random.Generator) -> Movement:

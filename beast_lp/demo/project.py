@@ -80,12 +80,16 @@ def _write_all(part: Path, directory: Path, size: DemoSize, seed: int) -> None:
     """Write all files into `part`, for a project that will be at `directory`."""
     for_arena, for_neurons, *for_videos = np.random.SeedSequence(seed).spawn(size.videos + 2)
     arena = make_arena(size.image_side, np.random.default_rng(for_arena))
-    sessions = [_plan_session(number, size, np.random.default_rng(stream))
-                for number, stream in enumerate(for_videos)]
+    sessions = [
+        _plan_session(number, size, np.random.default_rng(stream))
+        for number, stream in enumerate(for_videos)
+    ]
     _write_videos(part, sessions, arena, size.fps)
     recorded = sessions[0]
     neurons = make_neurons(
-        recorded.movement.covariates(), size.neurons, 1 / size.fps,
+        recorded.movement.covariates(),
+        size.neurons,
+        1 / size.fps,
         np.random.default_rng(for_neurons),
     )
     _write_spikes(part / 'spikes' / f'{recorded.name}.npz', recorded, neurons, size.fps)
@@ -120,8 +124,10 @@ def _plan_session(number: int, size: DemoSize, rng: np.random.Generator) -> _Ses
 def _choose_frames(frames: int, count: int, rng: np.random.Generator) -> Int[np.ndarray, ' count']:
     """Draw one frame from each of `count` equal stretches of the video."""
     edges = np.linspace(0, frames, count + 1).astype(int)
-    return np.array([rng.integers(start, stop)
-                     for start, stop in zip(edges[:-1], edges[1:], strict=True)], dtype=int)
+    return np.array(
+        [rng.integers(start, stop) for start, stop in zip(edges[:-1], edges[1:], strict=True)],
+        dtype=int,
+    )
 
 
 def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int) -> None:
@@ -129,15 +135,14 @@ def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int
     total = sum(len(session.movement.behavior) for session in sessions)
     bar = tqdm(total=total, desc='drawing videos', unit='frame')
     with bar, ThreadPoolExecutor() as pool:
-        tasks = [pool.submit(_write_session, part, session, arena, fps, bar)
-                 for session in sessions]
+        tasks = [
+            pool.submit(_write_session, part, session, arena, fps, bar) for session in sessions
+        ]
         for task in tasks:
             task.result()
 
 
-def _write_session(
-    part: Path, session: _Session, arena: Picture, fps: int, bar: tqdm
-) -> None:
+def _write_session(part: Path, session: _Session, arena: Picture, fps: int, bar: tqdm) -> None:
     """Write one video and all that is known about it but its spikes."""
     video = part / session.folder / f'{session.name}.mp4'
     for folder in ('truth', 'behavior', session.folder):
@@ -214,8 +219,9 @@ def _write_labels(path: Path, sessions: list[_Session]) -> None:
     tables = [
         pd.DataFrame(
             session.skeleton.keypoints()[session.labeled].reshape(len(session.labeled), -1),
-            index=pd.Index([f'labeled-data/{session.name}/{_image_name(frame)}'
-                            for frame in session.labeled]),
+            index=pd.Index(
+                [f'labeled-data/{session.name}/{_image_name(frame)}' for frame in session.labeled]
+            ),
             columns=columns,
         )
         for session in sessions

@@ -34,8 +34,15 @@ class DemoSize:
     control_draws: int = 20
 
     def __post_init__(self) -> None:
-        least = {'videos': 2, 'frames_per_video': 10, 'recorded_frames': 10, 'image_side': 32,
-                 'labeled_frames': 4, 'neurons': 1, 'fps': 1}
+        least = {
+            'videos': 2,
+            'frames_per_video': 10,
+            'recorded_frames': 10,
+            'image_side': 32,
+            'labeled_frames': 4,
+            'neurons': 1,
+            'fps': 1,
+        }
         for name, value in least.items():
             if getattr(self, name) < value:
                 raise BeastError(
@@ -47,8 +54,10 @@ class DemoSize:
                 f'image_side must be even for 4:2:0 video, found {self.image_side}; '
                 f'use {self.image_side + 1}'
             )
-        shares = [share_out(self.labeled_frames, self.videos - 1, number)
-                  for number in range(self.videos - 1)]
+        shares = [
+            share_out(self.labeled_frames, self.videos - 1, number)
+            for number in range(self.videos - 1)
+        ]
         for number, share in enumerate(shares):
             if share > self.frames(number):
                 raise BeastError(
@@ -67,9 +76,30 @@ def share_out(total: int, among: int, number: int) -> int:
     return share + (number < rest)
 
 
-FULL = DemoSize(videos=12, frames_per_video=1200, recorded_frames=6000, image_side=192,
-                labeled_frames=120, neurons=40, fps=25)
-TINY = DemoSize(videos=2, frames_per_video=60, recorded_frames=60, image_side=96,
-                labeled_frames=16, neurons=5, fps=25, pose_epochs=2, pose_batch=8,
-                anchors_per_video=12, pretraining_epochs=2, pretraining_batch=8,
-                segmentation_epochs=2, encoding_block=0.16, encoding_lags=0, control_draws=2)
+FULL = DemoSize(
+    videos=12,
+    frames_per_video=1200,
+    recorded_frames=6000,
+    image_side=192,
+    labeled_frames=120,
+    neurons=40,
+    fps=25,
+)
+TINY = DemoSize(
+    videos=2,
+    frames_per_video=60,
+    recorded_frames=60,
+    image_side=96,
+    labeled_frames=16,
+    neurons=5,
+    fps=25,
+    pose_epochs=2,
+    pose_batch=8,
+    anchors_per_video=12,
+    pretraining_epochs=2,
+    pretraining_batch=8,
+    segmentation_epochs=2,
+    encoding_block=0.16,
+    encoding_lags=0,
+    control_draws=2,
+)

@@ -119,7 +119,9 @@ class _Pose:
             )
             walking = _move(points['chest'], front, -0.015 + swing, sign * 0.205)
             washing = _move(
-                points['nose'], head, 0.02 + 0.075 * stroke,
+                points['nose'],
+                head,
+                0.02 + 0.075 * stroke,
                 sign * (0.065 + 0.025 * np.cos(self.groom_phase)),
             )
             share = (self.groom**2 * (3 - 2 * self.groom))[:, None]

@@ -13,7 +13,7 @@ from beast_lp.features.store import read_rows
 from beast_lp.video.identity import digest
 
 # of features that are read at a time
-_BLOCK_BYTES = 2 ** 26
+_BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,10 @@ class Near:
 
 
 def camera_clock(
-    frame_times: Float[np.ndarray, ' frames'], frames_in_video: int, offset: float, source: object,
+    frame_times: Float[np.ndarray, ' frames'],
+    frames_in_video: int,
+    offset: float,
+    source: object,
 ) -> Float[np.ndarray, ' frames']:
     """Check the camera's time stamps and bring them onto the clock of the spikes.
 
@@ -97,7 +100,9 @@ def camera_clock(
 
 
 def continuous_bins(
-    activity: Activity, camera: tuple[float, float], width: float,
+    activity: Activity,
+    camera: tuple[float, float],
+    width: float,
 ) -> Bins:
     """Lay bins over the time in which camera and neurons were both recorded.
 
@@ -131,8 +136,11 @@ def continuous_bins(
 
 
 def trial_bins(
-    activity: Activity, camera: tuple[float, float], events: Float[np.ndarray, ' events'],
-    window: tuple[float, float], width: float,
+    activity: Activity,
+    camera: tuple[float, float],
+    events: Float[np.ndarray, ' events'],
+    window: tuple[float, float],
+    width: float,
 ) -> Bins:
     """Lay the same bins around every event whose window was recorded by camera and neurons.
 
@@ -181,17 +189,23 @@ def trial_bins(
 
 
 def _own_trials(
-    activity: Binned, starts: Float[np.ndarray, ' trials'], bins: int,
+    activity: Binned,
+    starts: Float[np.ndarray, ' trials'],
+    bins: int,
 ) -> list[Float[np.ndarray, ' bins']]:
     """Find each trial's bins among those that the recording has."""
     begins = activity.times - activity.width / 2
     first = np.searchsorted(begins, starts - 1e-6)
-    trials = [activity.times[at:at + bins] for at in first]
+    trials = [activity.times[at : at + bins] for at in first]
     unbroken = activity.width * (bins - 0.5)
     # the first bin after a gap in which the event lies is not the event's
-    return [trial for trial, at, start in zip(trials, first, starts, strict=True)
-            if len(trial) == bins and trial[-1] - trial[0] < unbroken
-            and begins[at] - start < activity.width - 1e-6]
+    return [
+        trial
+        for trial, at, start in zip(trials, first, starts, strict=True)
+        if len(trial) == bins
+        and trial[-1] - trial[0] < unbroken
+        and begins[at] - start < activity.width - 1e-6
+    ]
 
 
 def responses_in(activity: Activity, bins: Bins) -> Float[np.ndarray, 'bins neurons']:
@@ -230,8 +244,11 @@ def frames_near(
             'or leave out keypoints that are never seen'
         )
     rows, times = np.flatnonzero(whole), frame_times[whole]
-    after = np.clip(np.searchsorted(times, bins.times), 1, len(times) - 1) if len(times) > 1 else (
-        np.zeros(len(bins), dtype=int))
+    after = (
+        np.clip(np.searchsorted(times, bins.times), 1, len(times) - 1)
+        if len(times) > 1
+        else (np.zeros(len(bins), dtype=int))
+    )
     before = np.maximum(after - 1, 0)
     distance = times[after] - times[before]
     inside = (bins.times >= times[0]) & (bins.times <= times[-1])
@@ -246,7 +263,8 @@ def frames_near(
 
 
 def features_in(
-    features: Sequence[Float[np.ndarray, 'frames ...']], near: Near,
+    features: Sequence[Float[np.ndarray, 'frames ...']],
+    near: Near,
 ) -> Float[np.ndarray, 'bins features']:
     """Take features at the centres of bins.
 
@@ -312,7 +330,9 @@ def features_digest(
 
 
 def _blocks(
-    features: Sequence[Float[np.ndarray, 'frames ...']], first: int = 0, stop: int | None = None,
+    features: Sequence[Float[np.ndarray, 'frames ...']],
+    first: int = 0,
+    stop: int | None = None,
 ) -> Iterator[tuple[int, Float[np.ndarray, 'rows features']]]:
     """Read some rows at a time, with their features side by side.
 

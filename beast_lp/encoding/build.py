@@ -47,7 +47,10 @@ def build_encoder(name: str, config: EncodingConfig, is_counts: bool, seed: int)
         seed: of its random draws.
     """
     options = Options(
-        is_counts, config.lags, config.smoothing_bins, seed,
+        is_counts,
+        config.lags,
+        config.smoothing_bins,
+        seed,
         torch.device('cuda' if torch.cuda.is_available() else 'cpu'),
     )
     linear, trial, tcn = config.linear, config.trial_rrr, config.tcn

@@ -51,7 +51,10 @@ def count_shifts(bins: int, least: int) -> int:
 
 
 def circular_shifts(
-    bins: int, count: int, least: int, rng: np.random.Generator,
+    bins: int,
+    count: int,
+    least: int,
+    rng: np.random.Generator,
 ) -> Iterator[Int[np.ndarray, ' bins']]:
     """Draw orders that turn a recording around in a circle.
 
@@ -76,7 +79,9 @@ def circular_shifts(
 
 
 def permutations(
-    group: Int[np.ndarray, ' bins'], count: int, rng: np.random.Generator,
+    group: Int[np.ndarray, ' bins'],
+    count: int,
+    rng: np.random.Generator,
 ) -> Iterator[Int[np.ndarray, ' bins']]:
     """Draw orders that give each trial (or block) the responses of another one.
 
@@ -103,7 +108,8 @@ def permutations(
 
 
 def drift(
-    times: Float[np.ndarray, ' bins'], slowest_s: float,
+    times: Float[np.ndarray, ' bins'],
+    slowest_s: float,
 ) -> Float[np.ndarray, 'bins waves']:
     """Return slow cosines of time, the covariates of a model that knows the clock alone.
 

@@ -49,7 +49,9 @@ class Encoder(ABC):
 
     @abstractmethod
     def predict(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin, above 0, or predicted traces."""
 
@@ -78,7 +80,9 @@ class Reader:
         return cls(Scaler.fit(features), lags)
 
     def __call__(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins inputs']:
         """Prepare features, run by run."""
         return add_lags(self.scaler(features), run, self.lags)
@@ -94,7 +98,9 @@ class Target:
 
     @classmethod
     def fit(
-        cls, train: Samples, options: Options,
+        cls,
+        train: Samples,
+        options: Options,
     ) -> tuple['Target', Float[np.ndarray, 'bins neurons']]:
         """Return the target and its values in the training part."""
         sigma = options.smoothing if options.is_counts else 0.0
@@ -103,7 +109,9 @@ class Target:
         return cls(scaler, train.responses.mean(axis=0), options.is_counts), scaler(smoothed)
 
     def undo(
-        self, scaled: Float[np.ndarray, 'bins neurons'], floor: float,
+        self,
+        scaled: Float[np.ndarray, 'bins neurons'],
+        floor: float,
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return predictions in the responses' unit, rates no lower than a share of the mean.
 
@@ -115,7 +123,9 @@ class Target:
         return np.maximum(values, np.maximum(floor * self.mean, RATE_FLOOR))
 
     def best_floor(
-        self, scaled: Float[np.ndarray, 'bins neurons'], validation: Samples,
+        self,
+        scaled: Float[np.ndarray, 'bins neurons'],
+        validation: Samples,
     ) -> float:
         """Return the floor that suits validation best."""
         if not self.is_counts:

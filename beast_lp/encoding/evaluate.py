@@ -72,8 +72,12 @@ def check_controls(session: Session, controls: ControlConfig) -> None:
 
 
 def evaluate(
-    session: Session, features: Float[np.ndarray, 'bins features'], encoder: Encoder,
-    controls: ControlConfig, seed: int, step: Callable[[], object] = lambda: None,
+    session: Session,
+    features: Float[np.ndarray, 'bins features'],
+    encoder: Encoder,
+    controls: ControlConfig,
+    seed: int,
+    step: Callable[[], object] = lambda: None,
 ) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
     """Fit an encoder, score it, and fit it again on every control.
 
@@ -105,7 +109,9 @@ def evaluate(
 
 
 def score_test(
-    session: Session, parts: dict[int, Samples], rates: Float[np.ndarray, 'bins neurons'],
+    session: Session,
+    parts: dict[int, Samples],
+    rates: Float[np.ndarray, 'bins neurons'],
 ) -> Scores:
     """Score predictions of the test part."""
     responses = parts[TEST].responses
@@ -117,9 +123,7 @@ def score_test(
         before = np.concatenate([parts[TRAIN].responses, parts[VALIDATION].responses])
         flattering = bits_per_spike(responses, rates, before.mean(axis=0, dtype=np.float64))
         known = flattering.per_neuron, flattering.pooled
-    return Scores(
-        *bps, *known, variance_explained(responses, rates), r_squared(responses, rates)
-    )
+    return Scores(*bps, *known, variance_explained(responses, rates), r_squared(responses, rates))
 
 
 def main_score(scores: Scores, is_counts: bool) -> tuple[Float[np.ndarray, ' neurons'], float]:
@@ -135,8 +139,11 @@ def _least_shift(session: Session, controls: ControlConfig) -> int:
 
 
 def _destroyed(
-    session: Session, features: Float[np.ndarray, 'bins features'], encoder: Encoder,
-    orders: Iterable[Int[np.ndarray, ' bins']], step: Callable[[], object],
+    session: Session,
+    features: Float[np.ndarray, 'bins features'],
+    encoder: Encoder,
+    orders: Iterable[Int[np.ndarray, ' bins']],
+    step: Callable[[], object],
 ) -> tuple[Float[np.ndarray, 'draws neurons'], Float[np.ndarray, ' draws']]:
     """Fit and score once for every order of the responses."""
     neurons, pooled = [], []
@@ -158,7 +165,10 @@ def _destroyed(
 
 
 def save_evaluation(
-    path: Path, session: Session, source: str, evaluation: Evaluation,
+    path: Path,
+    session: Session,
+    source: str,
+    evaluation: Evaluation,
     rates: Float[np.ndarray, 'bins neurons'],
 ) -> None:
     """Write an evaluation with all that is needed to draw it, readable with numpy alone.
@@ -170,20 +180,26 @@ def save_evaluation(
         evaluation: scores and controls.
         rates: that are predicted for every bin.
     """
-    scores = {f'score_{item.name}': getattr(evaluation.scores, item.name)
-              for item in fields(Scores)}
+    scores = {
+        f'score_{item.name}': getattr(evaluation.scores, item.name) for item in fields(Scores)
+    }
     chosen = list(evaluation.chosen)
     with finished_file(path) as part, part.open('wb') as file:
         np.savez_compressed(
             file,
-            rates=rates, digest=session.digest(source),
-            shifts=evaluation.shifts, shifts_pooled=evaluation.shifts_pooled,
+            rates=rates,
+            digest=session.digest(source),
+            shifts=evaluation.shifts,
+            shifts_pooled=evaluation.shifts_pooled,
             permutations=evaluation.permutations,
             permutations_pooled=evaluation.permutations_pooled,
             chosen_names=np.array(chosen, dtype=str),
             chosen_values=np.array([evaluation.chosen[name] for name in chosen]),
-            bin_times=session.bins.times, bin_width=session.bins.width,
-            trial=session.bins.group, part=session.part, names=session.names,
+            bin_times=session.bins.times,
+            bin_width=session.bins.width,
+            trial=session.bins.group,
+            part=session.part,
+            names=session.names,
             **scores,
         )
 
@@ -208,8 +224,8 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
     raise BeastError(
         f'{path} was computed from other spikes, times or features than those that are there now '
         'under the same names; restore them to continue the run, or give another --output_dir'
-        if known else
-        f'{path} was written by an older beast-lp and does not tell which data it was computed '
+        if known
+        else f'{path} was written by an older beast-lp and does not tell which data it was computed '
         'from; give another --output_dir'
     )
 
@@ -222,8 +238,11 @@ def load_evaluation(path: Path) -> Evaluation:
     for name in ('bps_pooled', 'bps_train_null_pooled'):
         scores[name] = float(scores[name])
     return Evaluation(
-        Scores(**scores), values['shifts'], values['shifts_pooled'],
-        values['permutations'], values['permutations_pooled'],
+        Scores(**scores),
+        values['shifts'],
+        values['shifts_pooled'],
+        values['permutations'],
+        values['permutations_pooled'],
         dict(zip(values['chosen_names'].tolist(), values['chosen_values'].tolist(), strict=True)),
     )
 

@@ -23,7 +23,9 @@ class Moments:
 
     @classmethod
     def of(
-        cls, x: Float[np.ndarray, 'bins features'], y: Float[np.ndarray, 'bins neurons'],
+        cls,
+        x: Float[np.ndarray, 'bins features'],
+        y: Float[np.ndarray, 'bins neurons'],
     ) -> 'Moments':
         """Measure features and responses, both with a mean of zero."""
         eigenvalues, basis = np.linalg.eigh(np.asarray(x.T @ x, dtype=np.float64) / len(x))
@@ -45,7 +47,9 @@ def ridge(moments: Moments, penalty: float) -> Float[np.ndarray, 'features neuro
 
 
 def reduced_rank(
-    moments: Moments, penalty: float, rank: int,
+    moments: Moments,
+    penalty: float,
+    rank: int,
 ) -> tuple[Float[np.ndarray, 'features rank'], Float[np.ndarray, 'rank neurons']]:
     """Minimise the same loss over weights of a rank.
 

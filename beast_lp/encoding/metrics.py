@@ -61,7 +61,8 @@ def bits_per_spike(
 
 
 def variance_explained(
-    responses: Shaped[np.ndarray, 'bins neurons'], predictions: Float[np.ndarray, 'bins neurons'],
+    responses: Shaped[np.ndarray, 'bins neurons'],
+    predictions: Float[np.ndarray, 'bins neurons'],
 ) -> Float[np.ndarray, ' neurons']:
     """Return 1 - Var(residual) / Var(response) per neuron, NaN where a response never changes.
 
@@ -72,7 +73,8 @@ def variance_explained(
 
 
 def r_squared(
-    responses: Shaped[np.ndarray, 'bins neurons'], predictions: Float[np.ndarray, 'bins neurons'],
+    responses: Shaped[np.ndarray, 'bins neurons'],
+    predictions: Float[np.ndarray, 'bins neurons'],
 ) -> Float[np.ndarray, ' neurons']:
     """Return 1 - squared error / squared deviation from these bins' mean, per neuron.
 
@@ -83,7 +85,8 @@ def r_squared(
 
 
 def _share(
-    unexplained: Float[np.ndarray, ' neurons'], total: Float[np.ndarray, ' neurons'],
+    unexplained: Float[np.ndarray, ' neurons'],
+    total: Float[np.ndarray, ' neurons'],
 ) -> Float[np.ndarray, ' neurons']:
     changes = total > 0
     return np.where(changes, 1 - unexplained / np.where(changes, total, 1), np.nan)

@@ -33,7 +33,9 @@ class PoissonWeights:
         return not (self.left.any() and self.right.any())
 
     def rates(
-        self, x: Float[np.ndarray, 'bins features'], largest: Float[np.ndarray, ' neurons'],
+        self,
+        x: Float[np.ndarray, 'bins features'],
+        largest: Float[np.ndarray, ' neurons'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return the expected spikes per bin, at most `largest` per neuron.
 
@@ -67,19 +69,24 @@ def fit_poisson(
     mean = np.maximum(counts.mean(axis=0, dtype=np.float64), RATE_FLOOR)
     if penalty >= constant_from(x, counts):
         # known in closed form; L-BFGS would end near it, with factors that are almost zero
-        return PoissonWeights(
-            np.zeros_like(start.left), np.zeros_like(start.right), np.log(mean)
-        )
-    features, spikes = (torch.as_tensor(array, dtype=torch.float32, device=device)
-                        for array in (x, counts))
-    parameters = [torch.tensor(array, dtype=torch.float32, device=device, requires_grad=True)
-                  for array in balanced(start.left, start.right)]
+        return PoissonWeights(np.zeros_like(start.left), np.zeros_like(start.right), np.log(mean))
+    features, spikes = (
+        torch.as_tensor(array, dtype=torch.float32, device=device) for array in (x, counts)
+    )
+    parameters = [
+        torch.tensor(array, dtype=torch.float32, device=device, requires_grad=True)
+        for array in balanced(start.left, start.right)
+    ]
     bias = torch.tensor(start.bias, dtype=torch.float32, device=device, requires_grad=True)
     left, right = parameters
     parameters.append(bias)
     optimiser = torch.optim.LBFGS(
-        parameters, max_iter=_MAX_STEPS, history_size=10, line_search_fn='strong_wolfe',
-        tolerance_grad=1e-5, tolerance_change=1e-6,
+        parameters,
+        max_iter=_MAX_STEPS,
+        history_size=10,
+        line_search_fn='strong_wolfe',
+        tolerance_grad=1e-5,
+        tolerance_change=1e-6,
     )
 
     def loss() -> Tensor:
@@ -96,7 +103,8 @@ def fit_poisson(
 
 
 def constant_from(
-    x: Float[np.ndarray, 'bins features'], counts: Float[np.ndarray, 'bins neurons'],
+    x: Float[np.ndarray, 'bins features'],
+    counts: Float[np.ndarray, 'bins neurons'],
 ) -> float:
     """Return the penalty from which on the best fit is a constant rate.
 
@@ -107,7 +115,8 @@ def constant_from(
 
 
 def balanced(
-    left: Float[np.ndarray, 'features rank'], right: Float[np.ndarray, 'rank neurons'],
+    left: Float[np.ndarray, 'features rank'],
+    right: Float[np.ndarray, 'rank neurons'],
 ) -> tuple[Float[np.ndarray, 'features rank'], Float[np.ndarray, 'rank neurons']]:
     """Return factors of the same product whose squared norms are as small as can be."""
     basis_left, triangle_left = np.linalg.qr(left)

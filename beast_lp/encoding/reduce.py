@@ -10,9 +10,9 @@ from scipy.linalg import eigh
 from beast_lp.errors import BeastError
 
 # of the largest matrix whose axes are computed; LAPACK takes about as much again
-MOST_BYTES = 2 ** 32
+MOST_BYTES = 2**32
 # of features in double precision that are held at a time
-_PIECE_BYTES = 2 ** 27
+_PIECE_BYTES = 2**27
 
 # share of the first component's variance below which a component is rounding errors of features,
 # which come in float32
@@ -48,14 +48,16 @@ def check_size(source: str, train: int, features: int, most: int | None) -> None
     if most is not None and features > most and size > MOST_BYTES:
         raise BeastError(
             f'the components of the {features} features of {source!r} in {train} bins need a '
-            f'matrix of {size / 2 ** 30:.1f} GiB, and at most {MOST_BYTES / 2 ** 30:g} are taken; '
+            f'matrix of {size / 2**30:.1f} GiB, and at most {MOST_BYTES / 2**30:g} are taken; '
             'store fewer channels of a patch with `litpose embed --patch_dim`, or set '
             'beast.encoding.tokens=cls'
         )
 
 
 def leading_components(
-    features: Rows, train: Bool[np.ndarray, ' bins'], most: int | None,
+    features: Rows,
+    train: Bool[np.ndarray, ' bins'],
+    most: int | None,
 ) -> Float[np.ndarray, 'bins components']:
     """Return the leading principal components of features of one unit, such as a network's.
 
@@ -98,7 +100,10 @@ class _Centred:
 
 
 def _leading_axes(
-    centred: _Centred, train: Bool[np.ndarray, ' bins'], pieces: list[slice], most: int,
+    centred: _Centred,
+    train: Bool[np.ndarray, ' bins'],
+    pieces: list[slice],
+    most: int,
 ) -> Float[np.ndarray, 'features components']:
     """Return the leading axes, from the smaller of the two matrices that have them."""
     bins, channels = int(train.sum()), len(centred.mean)

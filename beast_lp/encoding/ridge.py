@@ -35,7 +35,9 @@ class Ridge(Encoder):
         self._weights = self._solve(self._measure(train), self.chosen)
 
     def predict(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin, or predicted traces."""
         return self._target.undo(self._inputs(features, run) @ self._weights, self.chosen['floor'])
@@ -44,7 +46,9 @@ class Ridge(Encoder):
         return [{'penalty': penalty} for penalty in self.penalties]
 
     def _solve(
-        self, moments: Moments, chosen: dict[str, float],
+        self,
+        moments: Moments,
+        chosen: dict[str, float],
     ) -> Float[np.ndarray, 'inputs neurons']:
         return ridge(moments, chosen['penalty'])
 
@@ -58,6 +62,8 @@ class Ridge(Encoder):
         return Moments.of(inputs - self._centre, responses)
 
     def _inputs(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins inputs']:
         return self._reader(features, run) - self._centre

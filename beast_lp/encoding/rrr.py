@@ -20,11 +20,14 @@ class ReducedRank(Ridge):
         self.ranks = ranks
 
     def _candidates(self) -> list[dict[str, float]]:
-        return [{'penalty': penalty, 'rank': rank}
-                for penalty in self.penalties for rank in self.ranks]
+        return [
+            {'penalty': penalty, 'rank': rank} for penalty in self.penalties for rank in self.ranks
+        ]
 
     def _solve(
-        self, moments: Moments, chosen: dict[str, float],
+        self,
+        moments: Moments,
+        chosen: dict[str, float],
     ) -> Float[np.ndarray, 'inputs neurons']:
         left, right = reduced_rank(moments, chosen['penalty'], int(chosen['rank']))
         return left @ right
@@ -45,9 +48,7 @@ class PoissonReducedRank(Encoder):
         held_out = self._reader(validation.features, validation.run)
         best, worse = -np.inf, 0
         for penalty in sorted(self.penalties, reverse=True):
-            weights = fit_poisson(
-                inputs, train.responses, penalty, start, self.options.device
-            )
+            weights = fit_poisson(inputs, train.responses, penalty, start, self.options.device)
             value = score(validation, weights.rates(held_out, self._largest), True)
             if value > best or not self.chosen:
                 best, self._weights = value, weights
@@ -67,13 +68,16 @@ class PoissonReducedRank(Encoder):
         )
 
     def predict(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin."""
         return self._weights.rates(self._reader(features, run), self._largest)
 
     def _start(
-        self, train: Samples,
+        self,
+        train: Samples,
     ) -> tuple[PoissonWeights, Float[np.ndarray, 'bins inputs']]:
         """Return the Gaussian solution, to first order that of the log rate, as a first guess."""
         options = self.options

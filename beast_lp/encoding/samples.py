@@ -32,7 +32,8 @@ class Samples:
 
 
 def number_runs(
-    group: Int[np.ndarray, ' bins'], chosen: Bool[np.ndarray, ' bins'],
+    group: Int[np.ndarray, ' bins'],
+    chosen: Bool[np.ndarray, ' bins'],
 ) -> Int[np.ndarray, ' bins']:
     """Number the stretches of chosen bins that follow each other within one group.
 
@@ -43,33 +44,40 @@ def number_runs(
     Returns:
         0, 1, … for the chosen bins; the others have no meaning.
     """
-    starts = chosen & np.concatenate(
-        [[True], ~chosen[:-1] | (np.diff(group) != 0)]
-    )
+    starts = chosen & np.concatenate([[True], ~chosen[:-1] | (np.diff(group) != 0)])
     return np.cumsum(starts) - 1
 
 
 def slices(run: Int[np.ndarray, ' bins']) -> list[slice]:
     """Return the stretch of each run, in order."""
     edges = np.flatnonzero(np.diff(run)) + 1
-    return [slice(int(start), int(stop))
-            for start, stop in zip([0, *edges], [*edges, len(run)], strict=True) if stop > start]
+    return [
+        slice(int(start), int(stop))
+        for start, stop in zip([0, *edges], [*edges, len(run)], strict=True)
+        if stop > start
+    ]
 
 
 def smooth(
-    responses: Float[np.ndarray, 'bins neurons'], run: Int[np.ndarray, ' bins'], sigma: float,
+    responses: Float[np.ndarray, 'bins neurons'],
+    run: Int[np.ndarray, ' bins'],
+    sigma: float,
 ) -> Float[np.ndarray, 'bins neurons']:
     """Smooth each run by itself with a Gaussian; `sigma` in bins, 0 for none."""
     if sigma <= 0:
         return responses
-    return np.concatenate([
-        gaussian_filter1d(responses[stretch], sigma, axis=0, mode='nearest')
-        for stretch in slices(run)
-    ])
+    return np.concatenate(
+        [
+            gaussian_filter1d(responses[stretch], sigma, axis=0, mode='nearest')
+            for stretch in slices(run)
+        ]
+    )
 
 
 def add_lags(
-    features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'], lags: int,
+    features: Float[np.ndarray, 'bins features'],
+    run: Int[np.ndarray, ' bins'],
+    lags: int,
 ) -> Float[np.ndarray, 'bins lagged']:
     """Put the features of the bins around each bin beside its own.
 
@@ -110,13 +118,15 @@ class Scaler:
         return cls(values.mean(axis=0, dtype=np.float64), np.where(constant, 1.0, deviation))
 
     def __call__(
-        self, values: Float[np.ndarray, 'bins columns'],
+        self,
+        values: Float[np.ndarray, 'bins columns'],
     ) -> Float[np.ndarray, 'bins columns']:
         """Scale values."""
         return (values - self.mean) / self.deviation
 
     def undo(
-        self, scaled: Float[np.ndarray, 'bins columns'],
+        self,
+        scaled: Float[np.ndarray, 'bins columns'],
     ) -> Float[np.ndarray, 'bins columns']:
         """Return scaled values to their own unit."""
         return scaled * self.deviation + self.mean

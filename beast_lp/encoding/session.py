@@ -81,7 +81,8 @@ class Session:
         return content.hexdigest()
 
     def samples(
-        self, features: Float[np.ndarray, 'bins features'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
         order: Int[np.ndarray, ' bins'] | None = None,
     ) -> dict[int, Samples]:
         """Return the three parts.
@@ -96,7 +97,10 @@ class Session:
 
 
 def prepare_session(
-    name: str, activity: Activity, features: Mapping[str, FrameFeatures], config: EncodingConfig,
+    name: str,
+    activity: Activity,
+    features: Mapping[str, FrameFeatures],
+    config: EncodingConfig,
     seed: int,
 ) -> Session:
     """Put the features and the neurons of a session on one clock and split it.
@@ -126,31 +130,39 @@ def prepare_session(
         every = trial_bins(activity, camera, events, window, width)
         used = len(np.unique(every.group))
         if used < len(events):
-            notes.append(f'{len(events) - used} of {len(events)} events have no whole window '
-                         'inside the recording, or overlap the trial before')
+            notes.append(
+                f'{len(events) - used} of {len(events)} events have no whole window '
+                'inside the recording, or overlap the trial before'
+            )
     else:
         every = continuous_bins(activity, camera, width)
 
     near = {
         source: frames_near(
             item.arrays, times[item.frame], every, config.interpolation, config.max_gap_s
-        ) for source, item in features.items()
+        )
+        for source, item in features.items()
     }
     known = np.all([frames.known for frames in near.values()], axis=0)
     bins = usable_bins(every, known, trials)
     if len(bins) < len(every):
-        notes.append(f'{len(every) - len(bins)} of {len(every)} bins have no frame near them '
-                     f'(further than beast.encoding.max_gap_s, {config.max_gap_s:g} s)')
+        notes.append(
+            f'{len(every) - len(bins)} of {len(every)} bins have no frame near them '
+            f'(further than beast.encoding.max_gap_s, {config.max_gap_s:g} s)'
+        )
     chosen = np.isin(every.times, bins.times)
     responses = responses_in(activity, bins)
     kept, note = fast_enough(activity, responses, bins.width, config.min_rate_hz)
     notes += [note] if note else []
     part = _split(bins, config, seed)
     return Session(
-        name=name, bins=bins, part=part,
+        name=name,
+        bins=bins,
+        part=part,
         unit=bins.group if trials else number_blocks(bins, config.split.block_s),
         responses=responses[:, kept],
-        is_counts=activity.is_counts, names=activity.names[kept],
+        is_counts=activity.is_counts,
+        names=activity.names[kept],
         regions=activity.regions[kept],
         features={
             source: _components(source, item, near[source].part(chosen), part == TRAIN, config)
@@ -165,7 +177,10 @@ def prepare_session(
 
 
 def _components(
-    source: str, features: FrameFeatures, near: Near, train: Bool[np.ndarray, ' bins'],
+    source: str,
+    features: FrameFeatures,
+    near: Near,
+    train: Bool[np.ndarray, ' bins'],
     config: EncodingConfig,
 ) -> Float[np.ndarray, 'bins components']:
     """Return the features of a source in the bins that are used, or their leading components.
@@ -185,7 +200,9 @@ def _components(
 
 
 def fast_enough(
-    activity: Activity, responses: Float[np.ndarray, 'bins neurons'], width: float,
+    activity: Activity,
+    responses: Float[np.ndarray, 'bins neurons'],
+    width: float,
     min_rate_hz: float,
 ) -> tuple[Bool[np.ndarray, ' neurons'], str]:
     """Choose the neurons that fire often enough; of traces, those that change at all.
@@ -228,7 +245,10 @@ def fast_enough(
 
 
 def _times(
-    name: str, activity: Activity, features: Mapping[str, FrameFeatures], config: EncodingConfig,
+    name: str,
+    activity: Activity,
+    features: Mapping[str, FrameFeatures],
+    config: EncodingConfig,
 ) -> tuple[Float[np.ndarray, ' frames'], str]:
     lengths = {source: item.frames_in_video for source, item in features.items()}
     if len(set(lengths.values())) > 1:

@@ -103,7 +103,7 @@ def find_sources(named: Sequence[tuple[str, Path]]) -> list[SourceFiles]:
             if path.is_file() and path.suffix.lower() != '.csv':
                 raise BeastError(
                     f'{path} holds no features; give what `litpose embed` wrote, or a CSV file of '
-                    'the host\'s predictions'
+                    "the host's predictions"
                 )
         sources.append(SourceFiles(name, paths))
         if all(_holds_keypoints(path) for path in paths):
@@ -138,8 +138,11 @@ def read_features(source: SourceFiles, session: str, only: bool, tokens: str) ->
         )
     time = next((view.time for view in views if view.time is not None), None)
     return FrameFeatures(
-        tuple(array for view in views for array in view.arrays), first.frame, time,
-        first.frames_in_video, tuple(made_by for view in views for made_by in view.made_by),
+        tuple(array for view in views for array in view.arrays),
+        first.frame,
+        time,
+        first.frames_in_video,
+        tuple(made_by for view in views for made_by in view.made_by),
     )
 
 
@@ -160,7 +163,10 @@ def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
             'embed` with patches, or set tokens to cls'
         )
     return FrameFeatures(
-        tuple(arrays), store.frame, store.time, store.info.frames or int(store.frame[-1]) + 1,
+        tuple(arrays),
+        store.frame,
+        store.time,
+        store.info.frames or int(store.frame[-1]) + 1,
         (store.info.source_hash,) * len(arrays),
     )
 
@@ -187,8 +193,11 @@ def check_one_backbone(source: SourceFiles, hashes: dict[str, tuple[str, ...]]) 
 
 
 def frame_times(
-    session: str, activity: Activity, features: Sequence[FrameFeatures],
-    camera_times: Path | None, offset: float,
+    session: str,
+    activity: Activity,
+    features: Sequence[FrameFeatures],
+    camera_times: Path | None,
+    offset: float,
 ) -> tuple[Float[np.ndarray, ' frames'], str]:
     """Find out when each frame of a session's video was taken, on the clock of the spikes.
 
@@ -257,7 +266,9 @@ def check_one_each(path: Path, sessions: Sequence[str], what: str) -> None:
 
 
 def numbers_of(
-    path: Path, session: str, what: str,
+    path: Path,
+    session: str,
+    what: str,
 ) -> tuple[Float[np.ndarray, ' numbers'], Path]:
     """Read one column of numbers that belongs to a session.
 
@@ -334,8 +345,11 @@ def _of_session(name: str, path: Path, session: str, only: bool) -> Path:
     inside = [path / session, path / f'{session}.csv']
     found = [item for item in inside if item.exists()]
     if not found:
-        known = sorted(item.stem for item in path.iterdir()
-                       if item.suffix == '.csv' or (item / INFO_NAME).exists())
+        known = sorted(
+            item.stem
+            for item in path.iterdir()
+            if item.suffix == '.csv' or (item / INFO_NAME).exists()
+        )
         raise BeastError(
             f'{path} holds no features of session {session!r}, only of '
             f'{", ".join(known) or "none"}; name the session by --spikes SESSION=PATH as its '

@@ -39,7 +39,9 @@ class SpikeTimes:
         return float(self.times[0]), float(self.times[-1])
 
     def count(
-        self, starts: Float[np.ndarray, ' bins'], width: float,
+        self,
+        starts: Float[np.ndarray, ' bins'],
+        width: float,
     ) -> Float[np.ndarray, 'bins neurons']:
         """Count the spikes in [start, start + width) of bins that do not overlap, in order."""
         bins, neurons = len(starts), len(self.names)
@@ -48,8 +50,9 @@ class SpikeTimes:
         at = np.searchsorted(starts - slack, self.times, side='right') - 1
         inside = (at >= 0) & (self.times < starts[np.maximum(at, 0)] + width - slack)
         flat = at[inside] * neurons + self.unit[inside]
-        return np.bincount(flat, minlength=bins * neurons).reshape(bins, neurons).astype(
-            np.float32)
+        return (
+            np.bincount(flat, minlength=bins * neurons).reshape(bins, neurons).astype(np.float32)
+        )
 
 
 @dataclass(frozen=True)
@@ -225,8 +228,13 @@ def _read_npz(path: Path) -> Binned:
             f'{frame_times.shape} with values of type {frame_times.dtype}'
         )
     return Binned(
-        path, values.astype(np.float32), times.astype(np.float64), width, names,
-        regions.astype(str), is_counts,
+        path,
+        values.astype(np.float32),
+        times.astype(np.float64),
+        width,
+        names,
+        regions.astype(str),
+        is_counts,
         None if frame_times is None else frame_times.astype(np.float64),
     )
 
@@ -236,8 +244,7 @@ def _read_nwb(path: Path) -> SpikeTimes:
         pynwb: Any = import_module('pynwb')
     except ImportError as error:
         raise BeastError(
-            f'reading {path} needs the package pynwb; install it with '
-            'pip install "beast-lp[nwb]"'
+            f'reading {path} needs the package pynwb; install it with pip install "beast-lp[nwb]"'
         ) from error
     try:
         with pynwb.NWBHDF5IO(str(path), 'r', load_namespaces=True) as file:
@@ -258,15 +265,21 @@ def _read_nwb(path: Path) -> SpikeTimes:
 
 
 def _spike_times(
-    source: Path, times: Shaped[np.ndarray, ' spikes'], unit: Int[np.ndarray, ' spikes'],
-    names: Shaped[np.ndarray, ' neurons'], regions: list[str],
+    source: Path,
+    times: Shaped[np.ndarray, ' spikes'],
+    unit: Int[np.ndarray, ' spikes'],
+    names: Shaped[np.ndarray, ' neurons'],
+    regions: list[str],
 ) -> SpikeTimes:
     if not times.size:
         raise BeastError(f'{source} holds no spikes; give a sorted recording')
     _check_numbers(source, 'spike times', times)
     order = np.argsort(times, kind='stable')
     return SpikeTimes(
-        source, times[order].astype(np.float64), np.asarray(unit)[order], names,
+        source,
+        times[order].astype(np.float64),
+        np.asarray(unit)[order],
+        names,
         np.array(regions, dtype=str),
     )
 

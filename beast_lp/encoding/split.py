@@ -14,7 +14,9 @@ UNUSED, TRAIN, VALIDATION, TEST = -1, 0, 1, 2
 
 
 def split_trials(
-    group: Int[np.ndarray, ' bins'], shares: tuple[float, float, float], seed: int,
+    group: Int[np.ndarray, ' bins'],
+    shares: tuple[float, float, float],
+    seed: int,
 ) -> Int[np.ndarray, ' bins']:
     """Draw trials for the three parts.
 
@@ -34,15 +36,19 @@ def split_trials(
         raise BeastError(
             f'{len(trials)} trial is too few to train, validate and test on; give at least 3 '
             '(better 50), or leave beast.encoding.trials.events out to split by time'
-            if len(trials) == 1 else
-            f'{len(trials)} trials are too few to train, validate and test on; give at least 3'
+            if len(trials) == 1
+            else f'{len(trials)} trials are too few to train, validate and test on; give at least 3'
         )
     parts = _assign(len(trials), shares)
     return np.random.default_rng(seed).permutation(parts)[at]
 
 
 def split_blocks(
-    bins: Bins, shares: tuple[float, float, float], block_s: float, gap_s: float, seed: int,
+    bins: Bins,
+    shares: tuple[float, float, float],
+    block_s: float,
+    gap_s: float,
+    seed: int,
 ) -> Int[np.ndarray, ' bins']:
     """Cut a recording into blocks of time and draw them for the three parts.
 
@@ -65,7 +71,11 @@ def split_blocks(
 
 
 def split_every(
-    bins: Bins, every: int, validation: float, block_s: float, gap_s: float,
+    bins: Bins,
+    every: int,
+    validation: float,
+    block_s: float,
+    gap_s: float,
 ) -> Int[np.ndarray, ' bins']:
     """Cut a recording into blocks of time and test on every k-th; nothing is drawn.
 
@@ -89,7 +99,7 @@ def split_every(
             'beast.encoding.split.block_s or split.test_every'
         )
     parts = np.full(count, TRAIN)
-    parts[every - 1::every] = TEST
+    parts[every - 1 :: every] = TEST
     others = np.flatnonzero(parts == TRAIN)
     wanted = min(max(1, round(validation * count)), len(others) - 1)
     # the middle one of each of `wanted` stretches
@@ -129,7 +139,9 @@ def _assign(count: int, shares: tuple[float, float, float]) -> Int[np.ndarray, '
 
 
 def _with_gaps(
-    bins: Bins, part: Int[np.ndarray, ' bins'], gap_s: float,
+    bins: Bins,
+    part: Int[np.ndarray, ' bins'],
+    gap_s: float,
 ) -> Int[np.ndarray, ' bins']:
     """Take what is within `gap_s` of a border between two parts out of both."""
     result = part.copy()

@@ -87,8 +87,10 @@ class EncodingFiles:
 
 
 def run_encoding(
-    config: BeastConfig, spikes: Sequence[tuple[str, Path]],
-    features: Sequence[tuple[str, Path]], output_dir: Path,
+    config: BeastConfig,
+    spikes: Sequence[tuple[str, Path]],
+    features: Sequence[tuple[str, Path]],
+    output_dir: Path,
 ) -> list[Result]:
     """Score every encoder on every source of features, or go on with a run that was interrupted.
 
@@ -151,7 +153,9 @@ def check_source_names(files: EncodingFiles, names: Sequence[str]) -> None:
 
 
 def load_sessions(
-    config: EncodingConfig, seed: int, spikes: Sequence[tuple[str, Path]],
+    config: EncodingConfig,
+    seed: int,
+    spikes: Sequence[tuple[str, Path]],
     sources: Sequence[SourceFiles],
 ) -> list[Session]:
     """Read, align and split every session.
@@ -161,7 +165,8 @@ def load_sessions(
     """
     names = [name for name, _ in spikes]
     for file, what in (
-        (config.camera_times, 'camera times'), (config.trials.events, 'event times'),
+        (config.camera_times, 'camera times'),
+        (config.trials.events, 'event times'),
     ):
         if file:
             check_one_each(Path(file).expanduser(), names, what)
@@ -194,18 +199,23 @@ def load_sessions(
 
 
 def run_settings(
-    config: BeastConfig, spikes: Sequence[tuple[str, Path]],
+    config: BeastConfig,
+    spikes: Sequence[tuple[str, Path]],
     features: Sequence[tuple[str, Path]],
 ) -> str:
     """Return, as YAML, all that makes two runs the same run."""
     encoding = OmegaConf.to_container(
         OmegaConf.create(config_yaml(config))['beast']['encoding']  # type: ignore[index]
     )
-    return OmegaConf.to_yaml(OmegaConf.create({
-        'beast': {'seed': config.seed, 'encoding': encoding},
-        'spikes': {name: str(path) for name, path in spikes},
-        'features': {name: str(path) for name, path in features},
-    }))
+    return OmegaConf.to_yaml(
+        OmegaConf.create(
+            {
+                'beast': {'seed': config.seed, 'encoding': encoding},
+                'spikes': {name: str(path) for name, path in spikes},
+                'features': {name: str(path) for name, path in features},
+            }
+        )
+    )
 
 
 def check_output_dir(files: EncodingFiles, settings: str) -> None:
@@ -223,7 +233,9 @@ def check_output_dir(files: EncodingFiles, settings: str) -> None:
 
 
 def _evaluate_all(
-    config: BeastConfig, encoders: Sequence[str], sessions: Sequence[Session],
+    config: BeastConfig,
+    encoders: Sequence[str],
+    sessions: Sequence[Session],
     files: EncodingFiles,
 ) -> list[Result]:
     encoding, controls = config.encoding, config.encoding.controls
@@ -241,11 +253,15 @@ def _evaluate_all(
                         bar.update(1 if features is None else fits)
                     else:
                         evaluation, rates = (
-                            _evaluate_drift(config, session, encoder) if features is None else
-                            evaluate(
-                                session, features,
+                            _evaluate_drift(config, session, encoder)
+                            if features is None
+                            else evaluate(
+                                session,
+                                features,
                                 build_encoder(encoder, encoding, session.is_counts, config.seed),
-                                controls, config.seed, bar.update,
+                                controls,
+                                config.seed,
+                                bar.update,
                             )
                         )
                         bar.update(features is None)
@@ -256,19 +272,26 @@ def _evaluate_all(
 
 
 def _evaluate_drift(
-    config: BeastConfig, session: Session, encoder: str,
+    config: BeastConfig,
+    session: Session,
+    encoder: str,
 ) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
     """Score the model that knows nothing but the time."""
     none = replace(config.encoding.controls, shifts=0, permutations=0)
     return evaluate(
-        session, drift(session.bins.times, config.encoding.controls.drift_s),
+        session,
+        drift(session.bins.times, config.encoding.controls.drift_s),
         build_encoder(encoder, config.encoding, session.is_counts, config.seed),
-        none, config.seed,
+        none,
+        config.seed,
     )
 
 
 def _write_tables(
-    config: BeastConfig, files: EncodingFiles, settings: str, sessions: Sequence[Session],
+    config: BeastConfig,
+    files: EncodingFiles,
+    settings: str,
+    sessions: Sequence[Session],
     results: list[Result],
 ) -> None:
     comparison = comparison_table(results)
@@ -281,15 +304,23 @@ def _write_tables(
         'versions': {name: version(name) for name in _PACKAGES},
         'sessions': {
             session.name: {
-                'neurons': len(session.names), 'bins': len(session.bins),
-                'bin_s': session.bins.width, 'notes': list(session.notes),
-            } for session in sessions
+                'neurons': len(session.names),
+                'bins': len(session.bins),
+                'bin_s': session.bins.width,
+                'notes': list(session.notes),
+            }
+            for session in sessions
         },
         # through JSON, so that NaN becomes null
         'comparison': json.loads(str(comparison.to_json(orient='records'))),
         'chosen': [
-            {'session': result.session.name, 'source': result.source, 'encoder': result.encoder,
-             **result.evaluation.chosen} for result in results
+            {
+                'session': result.session.name,
+                'source': result.source,
+                'encoder': result.encoder,
+                **result.evaluation.chosen,
+            }
+            for result in results
         ],
     }
     with finished_file(files.summary) as part:

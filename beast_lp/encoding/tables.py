@@ -48,15 +48,25 @@ def neuron_table(results: list[Result]) -> pd.DataFrame:
         bands = np.array([band(column) for column in shifts.T]).reshape(-1, 2)
         own, _ = main_score(scores, session.is_counts)
         rate = session.responses.mean(axis=0, dtype=np.float64) / session.bins.width
-        tables.append(pd.DataFrame({
-            'session': session.name, 'neuron': session.names, 'region': session.regions,
-            'rate_hz': rate if session.is_counts else np.nan,
-            'source': result.source, 'encoder': result.encoder,
-            'bps': scores.bps, 'bps_train_null': scores.bps_train_null,
-            'r_squared': scores.r_squared, 'variance_explained': scores.variance_explained,
-            'null_low': bands[:, 0], 'null_high': bands[:, 1],
-            'above_null': own > bands[:, 1] if len(shifts) else None,
-        }))
+        tables.append(
+            pd.DataFrame(
+                {
+                    'session': session.name,
+                    'neuron': session.names,
+                    'region': session.regions,
+                    'rate_hz': rate if session.is_counts else np.nan,
+                    'source': result.source,
+                    'encoder': result.encoder,
+                    'bps': scores.bps,
+                    'bps_train_null': scores.bps_train_null,
+                    'r_squared': scores.r_squared,
+                    'variance_explained': scores.variance_explained,
+                    'null_low': bands[:, 0],
+                    'null_high': bands[:, 1],
+                    'above_null': own > bands[:, 1] if len(shifts) else None,
+                }
+            )
+        )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -69,8 +79,11 @@ def comparison_table(results: list[Result]) -> pd.DataFrame:
     """
     rows: list[dict[str, object]] = []
     keys = list(dict.fromkeys((result.source, result.encoder) for result in results))
-    drift = {encoder: _total([r for r in results if (r.source, r.encoder) == (source, encoder)])
-             for source, encoder in keys if source == DRIFT}
+    drift = {
+        encoder: _total([r for r in results if (r.source, r.encoder) == (source, encoder)])
+        for source, encoder in keys
+        if source == DRIFT
+    }
     for source, encoder in keys:
         own = [r for r in results if (r.source, r.encoder) == (source, encoder)]
         weights = _weights(own)
@@ -84,15 +97,20 @@ def comparison_table(results: list[Result]) -> pd.DataFrame:
             row |= {
                 'bps_pooled': total,
                 'bps_mean': _mean([score.bps for score in scores]),
-                'bps_train_null_pooled': float(_weighted_mean(
-                    np.array([score.bps_train_null_pooled for score in scores]), weights)),
+                'bps_train_null_pooled': float(
+                    _weighted_mean(
+                        np.array([score.bps_train_null_pooled for score in scores]), weights
+                    )
+                ),
                 'bps_train_null_mean': _mean([score.bps_train_null for score in scores]),
             }
         row |= {
             'variance_explained': _mean([score.variance_explained for score in scores]),
             'r_squared': _mean([score.r_squared for score in scores]),
-            'shift_low': shifts.low, 'shift_high': shifts.high,
-            'permutation_low': permutations.low, 'permutation_high': permutations.high,
+            'shift_low': shifts.low,
+            'shift_high': shifts.high,
+            'permutation_low': permutations.low,
+            'permutation_high': permutations.high,
             'drift': drift.get(encoder, np.nan),
             'neurons': sum(len(result.session.names) for result in own),
         }
@@ -110,17 +128,25 @@ def verdict(row: Mapping[str, object]) -> str:
         'slow drift': float(row['drift']),  # type: ignore[arg-type]
         'a constant rate': 0.0,
     }
-    below = [f'{name} ({value:.3f})' for name, value in controls.items()
-             if np.isfinite(value) and not score > value]
+    below = [
+        f'{name} ({value:.3f})'
+        for name, value in controls.items()
+        if np.isfinite(value) and not score > value
+    ]
     return f'not above {", ".join(below)}' if below else ''
 
 
 def _weights(results: list[Result]) -> Float[np.ndarray, ' sessions']:
     """Weigh sessions by what their score is a mean over: test spikes, or neurons."""
-    return np.array([
-        r.session.responses[r.session.part == TEST].sum() if r.session.is_counts
-        else len(r.session.names) for r in results
-    ], dtype=np.float64)
+    return np.array(
+        [
+            r.session.responses[r.session.part == TEST].sum()
+            if r.session.is_counts
+            else len(r.session.names)
+            for r in results
+        ],
+        dtype=np.float64,
+    )
 
 
 def _total(results: list[Result]) -> float:
@@ -129,7 +155,9 @@ def _total(results: list[Result]) -> float:
 
 
 def _draws(
-    results: list[Result], weights: Float[np.ndarray, ' sessions'], name: str,
+    results: list[Result],
+    weights: Float[np.ndarray, ' sessions'],
+    name: str,
 ) -> Float[np.ndarray, ' draws']:
     """Average each draw over the sessions."""
     draws = np.array([getattr(result.evaluation, name) for result in results])
@@ -137,7 +165,8 @@ def _draws(
 
 
 def _weighted_mean(
-    values: Float[np.ndarray, 'sessions ...'], weights: Float[np.ndarray, ' sessions'],
+    values: Float[np.ndarray, 'sessions ...'],
+    weights: Float[np.ndarray, ' sessions'],
 ) -> Float[np.ndarray, '...']:
     """Average over the sessions that have a score and a weight; NaN where there are none.
 

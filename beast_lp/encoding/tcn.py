@@ -73,7 +73,11 @@ class Tcn(Encoder):
     """The network trained by AdamW on squared error, with the epoch that predicts best."""
 
     def __init__(
-        self, options: Options, learning_rates: list[float], epochs: int, kernel: int,
+        self,
+        options: Options,
+        learning_rates: list[float],
+        epochs: int,
+        kernel: int,
     ) -> None:
         """Keep the learning rates to choose from, the number of epochs and the filters' span."""
         super().__init__(options)
@@ -102,13 +106,18 @@ class Tcn(Encoder):
             pass
 
     def predict(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin, or predicted traces."""
         return self._target.undo(self._scaled(features, run), self.chosen['floor'])
 
     def _train(
-        self, train: Samples, learning_rate: float, epochs: int,
+        self,
+        train: Samples,
+        learning_rate: float,
+        epochs: int,
     ) -> Iterator[int]:
         """Train a new network, and yield after every epoch how many are done."""
         options = self.options
@@ -116,8 +125,11 @@ class Tcn(Encoder):
         self._target, responses = Target.fit(train, options)
         x = self._tensor(self._reader(train.features, train.run))
         y = self._tensor(responses)
-        pieces = [slice(at, min(at + _PIECE, stretch.stop)) for stretch in slices(train.run)
-                  for at in range(stretch.start, stretch.stop, _PIECE)]
+        pieces = [
+            slice(at, min(at + _PIECE, stretch.stop))
+            for stretch in slices(train.run)
+            for at in range(stretch.start, stretch.stop, _PIECE)
+        ]
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(options.seed)
             network = Network(x.shape[1], y.shape[1], self.kernel).to(options.device)
@@ -138,12 +150,18 @@ class Tcn(Encoder):
 
     @torch.no_grad()
     def _scaled(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         self._network.eval()
         x = self._tensor(self._reader(features, run))
-        return torch.cat([self._network(x[stretch]) for stretch in slices(run)]).double().cpu(
-            ).numpy()
+        return (
+            torch.cat([self._network(x[stretch]) for stretch in slices(run)])
+            .double()
+            .cpu()
+            .numpy()
+        )
 
     def _tensor(self, values: Float[np.ndarray, 'bins columns']) -> Float[Tensor, 'bins columns']:
         return torch.as_tensor(values, dtype=torch.float32, device=self.options.device)

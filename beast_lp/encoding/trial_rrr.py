@@ -22,7 +22,11 @@ class TrialReducedRank(Encoder):
     """The trial form: squared error + l2 * sum(beta ** 2), minimised by L-BFGS."""
 
     def __init__(
-        self, options: Options, rank: int, l2: float, learning_rates: list[float],
+        self,
+        options: Options,
+        rank: int,
+        l2: float,
+        learning_rates: list[float],
     ) -> None:
         """Keep the rank, the penalty and the learning rates to choose from."""
         super().__init__(options)
@@ -58,7 +62,9 @@ class TrialReducedRank(Encoder):
         self._weights = self._solve(train, self.chosen['learning_rate'])
 
     def predict(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin, or predicted traces."""
         scaled = self._scaled(features, run, self._weights)
@@ -76,7 +82,10 @@ class TrialReducedRank(Encoder):
         left, right = (factor.to(options.device).requires_grad_() for factor in factors)
         bias = y.mean(dim=1, keepdim=True).clone().requires_grad_()
         optimiser = torch.optim.LBFGS(
-            [left, right, bias], lr=learning_rate, max_iter=_MAX_STEPS, history_size=10,
+            [left, right, bias],
+            lr=learning_rate,
+            max_iter=_MAX_STEPS,
+            history_size=10,
         )
 
         def closure() -> Tensor:
@@ -89,7 +98,9 @@ class TrialReducedRank(Encoder):
         return left.detach(), right.detach(), bias.detach()
 
     def _scaled(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
         weights: tuple[Tensor, Tensor, Tensor],
     ) -> Float[np.ndarray, 'bins neurons']:
         if trial_length(run) != self._bins:
@@ -102,7 +113,9 @@ class TrialReducedRank(Encoder):
         return y.transpose(0, 1).reshape(len(run), -1).double().cpu().numpy()
 
     def _by_time(
-        self, features: Float[np.ndarray, 'bins features'], run: Int[np.ndarray, ' bins'],
+        self,
+        features: Float[np.ndarray, 'bins features'],
+        run: Int[np.ndarray, ' bins'],
     ) -> Float[Tensor, 'time trials inputs']:
         x = torch.as_tensor(
             self._reader(features, run), dtype=torch.float32, device=self.options.device
@@ -111,13 +124,19 @@ class TrialReducedRank(Encoder):
 
 
 def start(
-    inputs: int, neurons: int, bins: int, rank: int, seed: int,
+    inputs: int,
+    neurons: int,
+    bins: int,
+    rank: int,
+    seed: int,
 ) -> tuple[Float[Tensor, 'inputs neurons rank'], Float[Tensor, 'rank time']]:
     """Draw both factors from N(0, 1) / sqrt(bins * rank)."""
     generator = torch.Generator().manual_seed(seed)
     scale = 1 / math.sqrt(bins * rank)
-    return (torch.randn(inputs, neurons, rank, generator=generator) * scale,
-            torch.randn(rank, bins, generator=generator) * scale)
+    return (
+        torch.randn(inputs, neurons, rank, generator=generator) * scale,
+        torch.randn(rank, bins, generator=generator) * scale,
+    )
 
 
 def predict_trials(

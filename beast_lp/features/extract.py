@@ -95,16 +95,30 @@ def extract_features(
     if settings.patches:
         reduction = PatchReduction(stored_grid(source, settings.patch_grid))
         if settings.patch_dim is not None:
-            reduction = PatchReduction(reduction.grid, patch_basis(
-                output_dir / BASIS_NAME, source, reduction.grid, settings.patch_dim, videos,
-                settings.batch_size, progress, settings.bbox_dir,
-            ))
+            reduction = PatchReduction(
+                reduction.grid,
+                patch_basis(
+                    output_dir / BASIS_NAME,
+                    source,
+                    reduction.grid,
+                    settings.patch_dim,
+                    videos,
+                    settings.batch_size,
+                    progress,
+                    settings.bbox_dir,
+                ),
+            )
     directories = store_directories(output_dir, videos)
     failed: list[str] = []
     for number, (video, directory) in enumerate(zip(videos, directories, strict=True), 1):
         try:
             extract_video(
-                source, video, directory, settings, reduction, progress,
+                source,
+                video,
+                directory,
+                settings,
+                reduction,
+                progress,
                 f'{number}/{len(videos)} {video.name}',
             )
         except VideoError as error:
@@ -163,8 +177,13 @@ def extract_video(
         clock = _Clock(reader.info.fps)
         batches = _read(reader, source, settings, boxes, clock, writer.rows)
         total = -(-count_frames(video) // settings.stride)
-        bar = tqdm(desc=label or video.name, unit='frame', total=total, initial=writer.rows,
-                   disable=not progress)
+        bar = tqdm(
+            desc=label or video.name,
+            unit='frame',
+            total=total,
+            initial=writer.rows,
+            disable=not progress,
+        )
         with bar, Prefetch(batches) as ready:
             for batch in ready:
                 cls, maps = source.encode(batch.frames, reduction is not None)

@@ -25,8 +25,10 @@ def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'],
     try:
         table = pd.read_csv(path, header=[0, 1, 2], index_col=0)
     except (OSError, ValueError, IndexError) as error:
-        raise BeastError(f'{path} cannot be read as predicted keypoints ({error}); give a CSV '
-                         'file that `litpose predict` wrote') from error
+        raise BeastError(
+            f'{path} cannot be read as predicted keypoints ({error}); give a CSV '
+            'file that `litpose predict` wrote'
+        ) from error
     values = table.apply(pd.to_numeric, errors='coerce').to_numpy(np.float64)
     by_name: dict[str, dict[str, np.ndarray]] = {}
     for number, column in enumerate(table.columns):
@@ -51,7 +53,8 @@ def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'],
 
 
 def keypoint_features(
-    positions: Float[np.ndarray, 'frames keypoints 2'], velocities: bool = False,
+    positions: Float[np.ndarray, 'frames keypoints 2'],
+    velocities: bool = False,
 ) -> Float[np.ndarray, 'frames dim']:
     """Turn positions into one vector per frame.
 
@@ -67,4 +70,3 @@ def keypoint_features(
     if velocities:
         flat = np.concatenate([flat, np.diff(flat, axis=0, prepend=flat[:1])], axis=1)
     return flat.astype(np.float32)
-

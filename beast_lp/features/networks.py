@@ -39,17 +39,25 @@ class LeanViT(nn.Module):
                 f'px patches of {encoder.source}; give --image_size in multiples of '
                 f'{shape.patch_size}'
             )
-        self.model = MaskedAutoencoder(ModelConfig(
-            image_size=list(size), patch_size=shape.patch_size, hidden_size=shape.hidden_size,
-            num_layers=shape.num_layers, num_heads=shape.num_heads, mlp_size=shape.mlp_size,
-            # masking is for training; this keeps an image of few patches acceptable
-            mask_ratio=0.5,
-        ), decoder=False)
+        self.model = MaskedAutoencoder(
+            ModelConfig(
+                image_size=list(size),
+                patch_size=shape.patch_size,
+                hidden_size=shape.hidden_size,
+                num_layers=shape.num_layers,
+                num_heads=shape.num_heads,
+                mlp_size=shape.mlp_size,
+                # masking is for training; this keeps an image of few patches acceptable
+                mask_ratio=0.5,
+            ),
+            decoder=False,
+        )
         load_encoder(self.model, encoder)
         self.grid = size[0] // shape.patch_size, size[1] // shape.patch_size
 
     def forward(
-        self, images: Float[Tensor, 'images 3 height width'],
+        self,
+        images: Float[Tensor, 'images 3 height width'],
     ) -> tuple[Float[Tensor, 'images dim'], Float[Tensor, 'images dim rows columns']]:
         """Return the CLS tokens and the patch tokens as a map."""
         tokens = self.model.encode(images)
@@ -137,6 +145,10 @@ def vit_source(
     """
     network = LeanViT(encoder, image_size)
     return NetworkSource(
-        network, str(name), kind, image_size or encoder.architecture.image_size,
-        hash_tensors(encoder.state), precision,
+        network,
+        str(name),
+        kind,
+        image_size or encoder.architecture.image_size,
+        hash_tensors(encoder.state),
+        precision,
     )

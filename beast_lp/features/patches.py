@@ -32,7 +32,8 @@ class PatchReduction:
     basis: Basis | None = None
 
     def __call__(
-        self, maps: Float[Tensor, 'frames channels rows columns'],
+        self,
+        maps: Float[Tensor, 'frames channels rows columns'],
     ) -> Float[np.ndarray, 'frames patches kept']:
         """Pool, put into raster order, project."""
         if tuple(maps.shape[2:]) != self.grid:

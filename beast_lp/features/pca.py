@@ -49,7 +49,8 @@ class Basis:
         return content.hexdigest()
 
     def project(
-        self, values: Float[np.ndarray, 'rows channels'],
+        self,
+        values: Float[np.ndarray, 'rows channels'],
     ) -> Float[np.ndarray, 'rows kept']:
         """Return the coordinates along the components."""
         return (values - self.mean) @ self.components.T
@@ -58,8 +59,14 @@ class Basis:
         """Write a `.npz` file that appears complete or not at all."""
         path.parent.mkdir(parents=True, exist_ok=True)
         with finished_file(path) as part, part.open('wb') as file:
-            np.savez(file, mean=self.mean, components=self.components, explained=self.explained,
-                     settings=self.settings, **further)
+            np.savez(
+                file,
+                mean=self.mean,
+                components=self.components,
+                explained=self.explained,
+                settings=self.settings,
+                **further,
+            )
 
     @staticmethod
     def load(path: Path) -> 'Basis':
@@ -70,8 +77,9 @@ class Basis:
         """
         try:
             with np.load(path) as file:
-                return Basis(file['mean'], file['components'], file['explained'],
-                             str(file['settings']))
+                return Basis(
+                    file['mean'], file['components'], file['explained'], str(file['settings'])
+                )
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise BeastError(
                 f'{path} holds no principal components ({error}); delete it and run the command '
@@ -80,7 +88,9 @@ class Basis:
 
 
 def fit_basis(
-    batches: Iterable[Float[np.ndarray, 'rows channels']], components: int, settings: str = '',
+    batches: Iterable[Float[np.ndarray, 'rows channels']],
+    components: int,
+    settings: str = '',
 ) -> Basis:
     """Fit principal components to data that passes by once, in bounded memory.
 

@@ -49,8 +49,9 @@ def sample_frames(
     boxes = [open_boxes(video, bbox_dir) for video in videos]
     shares = share_out(min(max(total, len(videos)), max(sum(lengths), len(videos))), lengths)
     buffer: list[np.ndarray] = []
-    with tqdm(total=sum(lengths), desc='sampling frames', unit='frame',
-              disable=not progress) as bar:
+    with tqdm(
+        total=sum(lengths), desc='sampling frames', unit='frame', disable=not progress
+    ) as bar:
         for video, box, length, share in zip(videos, boxes, lengths, shares, strict=True):
             wanted = set(np.linspace(0, length - 1, min(share, length)).round().astype(int))
             convert = PictureConverter(pixel_format, box)

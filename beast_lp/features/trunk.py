@@ -21,11 +21,12 @@ class Tail(nn.Module):
         """Copy so many layers and the final norm."""
         super().__init__()
         model = vit.model
-        self.blocks = copy.deepcopy(model.blocks[len(model.blocks) - layers:]).cpu()
+        self.blocks = copy.deepcopy(model.blocks[len(model.blocks) - layers :]).cpu()
         self.norm = copy.deepcopy(model.norm).cpu()
 
     def forward(
-        self, tokens: Float[Tensor, 'frames tokens dim'],
+        self,
+        tokens: Float[Tensor, 'frames tokens dim'],
     ) -> Float[Tensor, 'frames patches dim']:
         """Encode further, and leave CLS out at the end."""
         for block in self.blocks:
@@ -41,7 +42,8 @@ class _Hidden(nn.Module):
         self.vit, self.leave_out = vit, leave_out
 
     def forward(
-        self, images: Float[Tensor, 'images 3 height width'],
+        self,
+        images: Float[Tensor, 'images 3 height width'],
     ) -> tuple[Float[Tensor, 'images dim'], Float[Tensor, 'images dim 1 tokens']]:
         tokens = self.vit.model.encode(images, self.leave_out)
         return tokens[:, 0], tokens.transpose(1, 2).unsqueeze(2)
@@ -72,8 +74,12 @@ class Trunk(NetworkSource):
             raise BeastError(f'{setting}, but {source.name} has {layers} layers; lower it')
         self._vit, self._layers = vit, unfreeze
         super().__init__(
-            _Hidden(vit, unfreeze), source.name, f'{source.kind} without its last layers',
-            source.image_size, f'{source.hash}-{unfreeze}', source.precision,
+            _Hidden(vit, unfreeze),
+            source.name,
+            f'{source.kind} without its last layers',
+            source.image_size,
+            f'{source.hash}-{unfreeze}',
+            source.precision,
         )
 
     def tail(self) -> Tail:

@@ -26,7 +26,15 @@ PROGRESS_NAME = 'progress.json'
 COMMIT_SECONDS = 5.0
 # what is known of a video only at its end, and paths, which may change from run to run
 _NOT_COMPARED = {
-    'video', 'source', 'source_kind', 'width', 'height', 'fps', 'frames', 'time_from', 'damage',
+    'video',
+    'source',
+    'source_kind',
+    'width',
+    'height',
+    'fps',
+    'frames',
+    'time_from',
+    'damage',
 }
 
 
@@ -231,8 +239,10 @@ class _Column:
             ValueError: if a row has another shape.
         """
         if array.shape[1:] != self._shape:
-            raise ValueError(f'{self._path.name}: expected rows of the shape {self._shape}, '
-                             f'found {array.shape[1:]}')
+            raise ValueError(
+                f'{self._path.name}: expected rows of the shape {self._shape}, '
+                f'found {array.shape[1:]}'
+            )
         return np.ascontiguousarray(array, self._kind)
 
     def append(self, array: np.ndarray) -> None:
@@ -250,7 +260,9 @@ class _Column:
         """Read the rows, some at a time."""
         for start in range(0, self._rows, rows):
             yield np.fromfile(
-                self._path, self._kind, min(rows, self._rows - start),
+                self._path,
+                self._kind,
+                min(rows, self._rows - start),
                 offset=self._header_bytes + start * self._row_bytes,
             )
 

@@ -33,7 +33,8 @@ def add_output_dir(
         interrupted: what becomes of a run that was interrupted, for the help.
     """
     parser.add_argument(
-        '--output_dir', type=types.model_dir,
+        '--output_dir',
+        type=types.model_dir,
         help=f'directory of the results; {interrupted}.\n'
         'If not specified, defaults to ./outputs/{YYYY-MM-DD}/{HH-MM-SS}/',
     )
@@ -42,7 +43,9 @@ def add_output_dir(
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     """Let a command take `--overrides`."""
     parser.add_argument(
-        '--overrides', nargs='*', metavar='KEY=VALUE',
+        '--overrides',
+        nargs='*',
+        metavar='KEY=VALUE',
         help=f'overrides settings of the config file, for example {example}; a key that the file '
         'lacks may be given too',
     )

@@ -28,11 +28,13 @@ class BeastBackbone(nn.Module):
         self.architecture = architecture
         # the host's multiview model looks for a ViTModel under this name
         self.vision_encoder = ViTModel(
-            ViTConfig(**architecture.transformers_config()), add_pooling_layer=False,
+            ViTConfig(**architecture.transformers_config()),
+            add_pooling_layer=False,
         )
 
     def forward(
-        self, x: Float[Tensor, 'images 3 height width'],
+        self,
+        x: Float[Tensor, 'images 3 height width'],
     ) -> Float[Tensor, 'images dim rows columns']:
         """Encode ImageNet-normalised images of any size that is a multiple of the patch size."""
         rows, columns = (side // self.architecture.patch_size for side in x.shape[-2:])

@@ -43,7 +43,8 @@ def callbacks() -> list[Any]:
             if not trainer.is_global_zero:
                 # a new list: Lightning is going through the old one
                 trainer.callbacks = [  # pyright: ignore[reportAttributeAccessIssue]
-                    callback for callback in trainer.callbacks  # type: ignore[attr-defined]
+                    callback
+                    for callback in trainer.callbacks  # type: ignore[attr-defined]
                     if type(callback).__name__ != PROGRESS_TRACKER
                 ]
 

@@ -34,7 +34,9 @@ class _Predictor(Model):
 
 
 def compare(
-    models: Mapping[str, Sequence[Path]], labels_files: Sequence[Path], output_dir: Path,
+    models: Mapping[str, Sequence[Path]],
+    labels_files: Sequence[Path],
+    output_dir: Path,
     pooled: bool = True,
 ) -> Path:
     """Draw the pixel error of several backbones against the disagreement of their models.
@@ -59,29 +61,36 @@ def compare(
             f'{output_dir} already holds a comparison; look at its report.html, or give another '
             '--output_dir'
         )
-    configs = {folder: check_model(folder, labels_files)
-               for folders in models.values() for folder in folders}
+    configs = {
+        folder: check_model(folder, labels_files)
+        for folders in models.values()
+        for folder in folders
+    }
     views = read_views(labels_files, configs)
     predictions = _predict_all(models, configs, views, output_dir / 'predictions')
     truth = joined_positions(views)
     errors = {
-        name: np.linalg.norm(values - truth, axis=-1)
-        for name, values in predictions.items()
+        name: np.linalg.norm(values - truth, axis=-1) for name, values in predictions.items()
     }
     spreads = _spreads(predictions, pooled)
     with finished_file(output_dir / 'keypoints.csv') as part:
         _keypoint_table(views, errors, spreads).to_csv(part, index=False)
     summary = summary_table(errors, spreads)
     page = write_comparison(
-        output_dir, curve_table(errors, spreads), summary, _sentences(models, views, pooled),
+        output_dir,
+        curve_table(errors, spreads),
+        summary,
+        _sentences(models, views, pooled),
     )
     logger.info('beast: mean pixel errors\n' + summary.round(3).to_string(index=False))
     return page
 
 
 def _predict_all(
-    models: Mapping[str, Sequence[Path]], configs: Mapping[Path, ModelConfig],
-    views: Sequence[View], output_dir: Path,
+    models: Mapping[str, Sequence[Path]],
+    configs: Mapping[Path, ModelConfig],
+    views: Sequence[View],
+    output_dir: Path,
 ) -> dict[str, Float[np.ndarray, 'models frames keypoints 2']]:
     """Predict the labelled frames with every model of each backbone."""
     predictions = {}
@@ -98,26 +107,34 @@ def _predict_all(
 
 
 def _predict(
-    predictor: _Predictor, views: Sequence[View],
+    predictor: _Predictor,
+    views: Sequence[View],
 ) -> Float[np.ndarray, 'frames keypoints 2']:
     """Predict all views, their keypoints side by side."""
     if len(views) == 1:
-        tables = [predictor.predict_on_label_csv(
-            views[0].file, views[0].base, compute_metrics=False
-        ).predictions]
+        tables = [
+            predictor.predict_on_label_csv(
+                views[0].file, views[0].base, compute_metrics=False
+            ).predictions
+        ]
     else:
         by_view = predictor.predict_on_label_csv_multiview(
             [view.file for view in views], data_dir=views[0].base, compute_metrics=False
         ).predictions
         tables = [by_view[view.name] for view in views]
-    return np.concatenate([
-        _positions(table, view.images, view.labels.keypoints)
-        for table, view in zip(tables, views, strict=True)
-    ], axis=1)
+    return np.concatenate(
+        [
+            _positions(table, view.images, view.labels.keypoints)
+            for table, view in zip(tables, views, strict=True)
+        ],
+        axis=1,
+    )
 
 
 def _positions(
-    table: pd.DataFrame, images: Sequence[str], keypoints: Sequence[str],
+    table: pd.DataFrame,
+    images: Sequence[str],
+    keypoints: Sequence[str],
 ) -> Float[np.ndarray, 'frames keypoints 2']:
     """Return the keypoints of a table of predictions, frames in the order of the labels."""
     table = table.copy()
@@ -128,7 +145,8 @@ def _positions(
 
 
 def _spreads(
-    predictions: Mapping[str, Float[np.ndarray, 'models frames keypoints 2']], pooled: bool,
+    predictions: Mapping[str, Float[np.ndarray, 'models frames keypoints 2']],
+    pooled: bool,
 ) -> dict[str, Float[np.ndarray, 'frames keypoints']]:
     if not pooled:
         return {name: ensemble_spread(values) for name, values in predictions.items()}
@@ -136,14 +154,16 @@ def _spreads(
 
 
 def _keypoint_table(
-    views: Sequence[View], errors: Mapping[str, Float[np.ndarray, 'models frames keypoints']],
+    views: Sequence[View],
+    errors: Mapping[str, Float[np.ndarray, 'models frames keypoints']],
     spreads: Mapping[str, Float[np.ndarray, 'frames keypoints']],
 ) -> pd.DataFrame:
     """Return a row for every labelled keypoint and backbone, for analyses of one's own."""
     # frames are the rows of the arrays, and the keypoints of all views their columns
     places = {
-        'image': np.stack([np.array(view.images) for view in views for _ in view.labels.keypoints],
-                          axis=1),
+        'image': np.stack(
+            [np.array(view.images) for view in views for _ in view.labels.keypoints], axis=1
+        ),
         'keypoint': np.array([[key for view in views for key in view.labels.keypoints]]),
     }
     if len(views) > 1:
@@ -151,18 +171,25 @@ def _keypoint_table(
     tables = []
     for name, values in errors.items():
         shape = values.shape[1:]
-        table = pd.DataFrame({
-            'backbone': name,
-            **{column: np.broadcast_to(cells, shape).ravel() for column, cells in places.items()},
-            'ensemble_deviation_px': spreads[name].ravel(),
-            'error_px': values.mean(axis=0).ravel(),
-        })
+        table = pd.DataFrame(
+            {
+                'backbone': name,
+                **{
+                    column: np.broadcast_to(cells, shape).ravel()
+                    for column, cells in places.items()
+                },
+                'ensemble_deviation_px': spreads[name].ravel(),
+                'error_px': values.mean(axis=0).ravel(),
+            }
+        )
         tables.append(table[np.isfinite(table['error_px'])])
     return pd.concat(tables, ignore_index=True)
 
 
 def _sentences(
-    models: Mapping[str, Sequence[Path]], views: Sequence[View], pooled: bool,
+    models: Mapping[str, Sequence[Path]],
+    views: Sequence[View],
+    pooled: bool,
 ) -> list[str]:
     """Say what was compared, for the page."""
     count = int(np.isfinite(joined_positions(views)).all(axis=-1).sum())

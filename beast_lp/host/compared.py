@@ -127,8 +127,9 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
     if not alone and given != max(1, len(wanted)):
         raise BeastError(
             f'{folder} predicts {len(wanted)} views together ({", ".join(wanted)}), and --labels '
-            f'names {given} file(s); give one for each view, in this order' if wanted else
-            f'{folder} knows no views, and --labels names {given} files; give one'
+            f'names {given} file(s); give one for each view, in this order'
+            if wanted
+            else f'{folder} knows no views, and --labels names {given} files; give one'
         )
     return config
 
@@ -139,7 +140,8 @@ def view_names(config: ModelConfig) -> list[str]:
 
 
 def read_views(
-    labels_files: Sequence[Path], configs: Mapping[Path, ModelConfig],
+    labels_files: Sequence[Path],
+    configs: Mapping[Path, ModelConfig],
 ) -> list[View]:
     """Read the labels; images lie beside the table, or in the project that a model came from.
 
@@ -153,8 +155,7 @@ def read_views(
     """
     first = next(iter(configs.values()))
     names = view_names(first) if len(labels_files) > 1 else ['']
-    views = [_read_view(name, file, first)
-             for name, file in zip(names, labels_files, strict=True)]
+    views = [_read_view(name, file, first) for name, file in zip(names, labels_files, strict=True)]
     for folder, config in configs.items():
         if len(views) > 1 and view_names(config) != names:
             raise BeastError(
@@ -173,13 +174,12 @@ def read_views(
     if len({view.base for view in views}) > 1:
         raise BeastError(
             'the images of all views must be in one project, found them in '
-            + ', '.join(str(view.base) for view in views) + '; keep the tables side by side'
+            + ', '.join(str(view.base) for view in views)
+            + '; keep the tables side by side'
         )
     if not np.isfinite(joined_positions(views)).all(axis=-1).any():
         listed = ', '.join(map(str, labels_files))
-        raise BeastError(
-            f'{listed} holds no labelled keypoint; give the labels of a test set'
-        )
+        raise BeastError(f'{listed} holds no labelled keypoint; give the labels of a test set')
     _warn_of_training_labels(views, configs)
     return views
 
@@ -199,14 +199,15 @@ def _check_keypoints(folder: Path, config: ModelConfig, labels: LabelledFrames) 
         odd = sorted(set(names) ^ set(labels.keypoints))
         raise BeastError(
             f'{folder} predicts {len(names)} keypoints and the labels have '
-            f'{len(labels.keypoints)}, ' + (f'and {odd[0]!r} is in one of them only' if odd else
-                                            'in another order')
+            f'{len(labels.keypoints)}, '
+            + (f'and {odd[0]!r} is in one of them only' if odd else 'in another order')
             + '; compare models of the keypoints that are labelled'
         )
 
 
 def _warn_of_training_labels(
-    views: Sequence[View], configs: Mapping[Path, ModelConfig],
+    views: Sequence[View],
+    configs: Mapping[Path, ModelConfig],
 ) -> None:
     for folder, config in configs.items():
         trained_on = OmegaConf.select(config.cfg, 'data.csv_file', default=None)

@@ -60,7 +60,7 @@ def run_demo(directory: Path, size: DemoSize) -> None:
         f'\nWhere to look:\n'
         f'  {page}   the results, with links to the report of every stage\n'
         f'  {config_file}   the pose config, with its beast: section\n'
-        f'  {files.pretraining / "backbone"}   the backbone, in transformers\' format\n'
+        f"  {files.pretraining / 'backbone'}   the backbone, in transformers' format\n"
         f'  {files.pose / "video_preds"}   predictions and labelled video of the held-out one\n'
         f'  {files.project / "truth"}   what they should be\n'
     )

@@ -91,19 +91,38 @@ def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
         f'labelled video of {path.stem}': path.relative_to(directory).as_posix()
         for path in sorted((files.pose / 'video_preds').rglob('*.mp4'))
     }
-    write_page(page, 'BEAST demo: a drawn animal', [
-        Section('Pretraining', 'How often the frame nearest to an anchor is its positive, among '
-                'all held-out frames.', table=retrieval, links={
-                    'report of the pretraining': 'pretraining/report.html'}),
-        Section('Pose', 'Mean pixel error, beside that of a constant prediction.', table=errors,
-                links=videos),
-        Section('Neural encoding', 'How well features of the video predict simulated neurons, '
-                'with controls.', table=encoding, links={
-                    'report of the encoding': 'encoding/report.html'}),
-        Section('Behaviour', 'Scores on the held-out video.', table=behavior, links={
-            'report of the segmentation': 'segmentation/report.html'}),
-        Section('Time', 'A stage that was done before takes none.', table=times),
-    ])
+    write_page(
+        page,
+        'BEAST demo: a drawn animal',
+        [
+            Section(
+                'Pretraining',
+                'How often the frame nearest to an anchor is its positive, among '
+                'all held-out frames.',
+                table=retrieval,
+                links={'report of the pretraining': 'pretraining/report.html'},
+            ),
+            Section(
+                'Pose',
+                'Mean pixel error, beside that of a constant prediction.',
+                table=errors,
+                links=videos,
+            ),
+            Section(
+                'Neural encoding',
+                'How well features of the video predict simulated neurons, with controls.',
+                table=encoding,
+                links={'report of the encoding': 'encoding/report.html'},
+            ),
+            Section(
+                'Behaviour',
+                'Scores on the held-out video.',
+                table=behavior,
+                links={'report of the segmentation': 'segmentation/report.html'},
+            ),
+            Section('Time', 'A stage that was done before takes none.', table=times),
+        ],
+    )
     tables = '\n\n'.join(
         table.round(3).to_string(index=False) for table in (retrieval, errors, encoding, behavior)
     )
@@ -133,15 +152,15 @@ def pose_errors(project: Path, pose: Path) -> pd.DataFrame:
     for suffix, name in (('', 'training videos'), ('_new', 'held-out video')):
         table = pd.read_csv(pose / f'predictions_pixel_error{suffix}.csv', index_col=0)
         keypoints = table.drop(columns='set', errors='ignore')
-        truth = pd.read_csv(
-            project / f'CollectedData{suffix}.csv', header=[0, 1, 2], index_col=0
-        )
+        truth = pd.read_csv(project / f'CollectedData{suffix}.csv', header=[0, 1, 2], index_col=0)
         offset = (truth.to_numpy() - labels.to_numpy().mean(axis=0)).reshape(len(truth), -1, 2)
-        rows.append({
-            'frames': f'{len(truth)} of the {name}',
-            'model_px': float(keypoints.to_numpy().mean()),
-            'constant_px': float((offset ** 2).sum(axis=-1).__pow__(0.5).mean()),
-        })
+        rows.append(
+            {
+                'frames': f'{len(truth)} of the {name}',
+                'model_px': float(keypoints.to_numpy().mean()),
+                'constant_px': float((offset**2).sum(axis=-1).__pow__(0.5).mean()),
+            }
+        )
     return pd.DataFrame(rows)
 
 

@@ -15,8 +15,10 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 def encode(
-    config: BeastConfig, spikes: Sequence[tuple[str, Path]],
-    features: Sequence[tuple[str, Path]], output_dir: Path,
+    config: BeastConfig,
+    spikes: Sequence[tuple[str, Path]],
+    features: Sequence[tuple[str, Path]],
+    output_dir: Path,
 ) -> pd.DataFrame:
     """Run the encoding stage, draw its report and say what came out.
 

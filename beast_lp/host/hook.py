@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
+
 def _start_dir() -> str:
     try:
         return os.getcwd()
@@ -59,7 +60,10 @@ class _HostFinder:
     """Finds the host's modules where they are, and has them extended once they have run."""
 
     def find_spec(
-        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None,
+        self,
+        name: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
     ) -> ModuleSpec | None:
         if name not in TARGETS:
             return None

@@ -59,7 +59,8 @@ def run(cfg: DictConfig) -> None:
         raise BeastError(f'no config file at {config_file}')
     output_dir = Path(to_absolute_path(cfg.output_dir))
     job = argparse.Namespace(
-        config_file=config_file, output_dir=output_dir,
+        config_file=config_file,
+        output_dir=output_dir,
         overrides=as_overrides(cfg.get('set')) + as_overrides(cfg.get('variant')),
     )
     if command == 'train':
@@ -123,7 +124,7 @@ def _spelt(value: object) -> str:
     if isinstance(value, list):
         return f'[{",".join(_spelt(item) for item in value)}]'
     if isinstance(value, str):
-        quoted = value.replace("'", r"\'")
+        quoted = value.replace("'", r'\'')
         return f"'{quoted}'"
     return str(value)
 

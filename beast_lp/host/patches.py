@@ -82,7 +82,8 @@ def extend_backbones(module: ModuleType) -> None:
     strides[BACKBONE] = STRIDE
     _replace(module, 'build_backbone', build_backbone)
     _replace(
-        module, 'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW',
+        module,
+        'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW',
         Literal[(*get_args(multiview), BACKBONE)],
     )
 

@@ -143,8 +143,10 @@ def warn_of_resnet_settings(cfg: DictConfig) -> None:
     """Say so where the optimiser is still the one that the host ships for a ResNet."""
     if has_resnet_optimizer(cfg):
         width = _hidden_size(cfg)
-        rate = '5e-5 for ViT-B, 5e-4 for the smallest' if width is None else (
-            f'{suitable_learning_rate(width):g} for this one'
+        rate = (
+            '5e-5 for ViT-B, 5e-4 for the smallest'
+            if width is None
+            else (f'{suitable_learning_rate(width):g} for this one')
         )
         logger.warning(
             f'beast: training.optimizer {_optimizer(cfg)} with learning rate '

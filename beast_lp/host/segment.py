@@ -1,5 +1,4 @@
-"""Action segmentation as a host user meets it: from a pose config to models, scores, predictions.
-"""
+"""Action segmentation as a host user meets it: from a pose config to models, scores, predictions."""
 
 import logging
 from collections.abc import Sequence
@@ -48,7 +47,13 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # settings of the videos at hand, their labels and what is made of probabilities
 _OF_USE = (
-    'labels', 'label_format', 'ignore', 'subject', 'features_dir', 'keypoints_dir', 'decoding',
+    'labels',
+    'label_format',
+    'ignore',
+    'subject',
+    'features_dir',
+    'keypoints_dir',
+    'decoding',
 )
 
 
@@ -65,8 +70,13 @@ def train(cfg: DictConfig, output_dir: Path) -> Outcome:
 
 
 def predict(
-    cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path] = (),
-    clip_seconds: float = 0.0, nwb: bool = False, lightning_action: bool = False,
+    cfg: DictConfig,
+    model_dir: Path,
+    output_dir: Path,
+    videos: Sequence[Path] = (),
+    clip_seconds: float = 0.0,
+    nwb: bool = False,
+    lightning_action: bool = False,
 ) -> None:
     """Predict every frame of videos and write tables, ethograms and what else is asked for.
 
@@ -97,7 +107,10 @@ def predict(
                 write_nwb(prediction, output_dir / 'nwb' / f'{session.name}.nwb')
             if lightning_action:
                 write_lightning_action(
-                    session.name, session.features, session.frame, one_hot(prediction),
+                    session.name,
+                    session.features,
+                    session.frame,
+                    one_hot(prediction),
                     output_dir / 'lightning_action',
                 )
             bouts.append(bout_table([prediction]))
@@ -108,7 +121,10 @@ def predict(
 
 
 def evaluate(
-    cfg: DictConfig, model_dir: Path, output_dir: Path, videos: Sequence[Path] = (),
+    cfg: DictConfig,
+    model_dir: Path,
+    output_dir: Path,
+    videos: Sequence[Path] = (),
 ) -> Outcome:
     """Score trained models on videos that they were not trained on, and draw the report.
 
@@ -151,7 +167,9 @@ def _check_unseen(trained: Trained, videos: Sequence[Path], chosen: bool) -> Non
 
 
 def _open(
-    cfg: DictConfig, model_dir: Path, videos: Sequence[Path],
+    cfg: DictConfig,
+    model_dir: Path,
+    videos: Sequence[Path],
 ) -> tuple[Trained, Inputs, list[Path]]:
     """Open a trained model, with what the config says of the use of it, and find the videos."""
     # before the models, which take a while
@@ -163,11 +181,18 @@ def _open(
 
 
 def _sessions(
-    trained: Trained, inputs: Inputs, videos: Sequence[Path], output_dir: Path,
+    trained: Trained,
+    inputs: Inputs,
+    videos: Sequence[Path],
+    output_dir: Path,
 ) -> list[Session]:
     """Open the features of videos, computing what is missing."""
     return open_sessions(
-        videos, trained.config, inputs, SegmentationFiles(output_dir).features, trained.source,
+        videos,
+        trained.config,
+        inputs,
+        SegmentationFiles(output_dir).features,
+        trained.source,
         SegmentationFiles(trained.directory).features,
     )
 
@@ -199,7 +224,9 @@ def config_of_use(cfg: DictConfig, trained: SegmentationConfig) -> SegmentationC
 
 
 def resolve(
-    cfg: DictConfig, config: SegmentationConfig, chosen: Sequence[Path] = (),
+    cfg: DictConfig,
+    config: SegmentationConfig,
+    chosen: Sequence[Path] = (),
 ) -> Inputs:
     """Find what the config names; as in the host, relative paths start at `data.data_dir`.
 
@@ -213,8 +240,10 @@ def resolve(
         BeastError: if there are no videos.
     """
     base = data_dir(cfg)
-    videos, held_out = _config_videos(cfg, config) if not chosen else (
-        find_videos([Path(START_DIR, video) for video in chosen]), []
+    videos, held_out = (
+        _config_videos(cfg, config)
+        if not chosen
+        else (find_videos([Path(START_DIR, video) for video in chosen]), [])
     )
     checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
     return Inputs(
@@ -228,7 +257,8 @@ def resolve(
 
 
 def _config_videos(
-    cfg: DictConfig, config: SegmentationConfig,
+    cfg: DictConfig,
+    config: SegmentationConfig,
 ) -> tuple[list[Path], list[Path]]:
     """Return all videos that a config names, and those of them that are test videos."""
     paths = video_sources(cfg, config.videos, 'beast.segmentation.videos')

@@ -26,7 +26,7 @@ def warn_of_soft_argmax() -> None:
     """Say so, once per process, where the host misses the peak of a clear heatmap."""
     error = soft_argmax_error()
     # a cell of the heatmap is 4 px of the image
-    if not error < 2 ** _FACTOR:
+    if not error < 2**_FACTOR:
         logger.warning(
             f'beast: lightning-pose {host_version()} with kornia {kornia.__version__} '
             f'misses the peak of a clear heatmap by {error:.0f} px, so all its predictions are '
@@ -39,10 +39,10 @@ def soft_argmax_error() -> float:
     """Return by how many px the host misses the peak of a small heatmap that has one."""
     row, column = 5, 25
     heatmap = torch.zeros(1, 1, _SIDE, _SIDE)
-    heatmap[..., row - 1:row + 2, column - 1:column + 2] = 0.1
+    heatmap[..., row - 1 : row + 2, column - 1 : column + 2] = 0.1
     heatmap[..., row, column] = 0.2
     # the function, not a head: building one would draw random numbers, and the model around this
     # would start from other weights than its seed gives
     found, _ = host.run_subpixelmaxima(heatmap, _FACTOR, torch.tensor(_TEMPERATURE))
-    truth = 2 ** _FACTOR * torch.tensor([column, row], dtype=found.dtype)
+    truth = 2**_FACTOR * torch.tensor([column, row], dtype=found.dtype)
     return float((found[0].cpu() - truth).norm())

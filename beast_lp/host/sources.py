@@ -30,7 +30,8 @@ class PooledMap(nn.Module):
         self.backbone = backbone
 
     def forward(
-        self, images: Float[Tensor, 'images 3 height width'],
+        self,
+        images: Float[Tensor, 'images 3 height width'],
     ) -> tuple[Float[Tensor, 'images dim'], Float[Tensor, 'images dim rows columns']]:
         """Return the averages and the maps."""
         maps = self.backbone(images)
@@ -46,16 +47,19 @@ class TransformerTokens(nn.Module):
         self.encoder, self.patch_size, self.prefix = encoder, patch_size, prefix
 
     def forward(
-        self, images: Float[Tensor, 'images 3 height width'],
+        self,
+        images: Float[Tensor, 'images 3 height width'],
     ) -> tuple[Float[Tensor, 'images dim'], Float[Tensor, 'images dim rows columns']]:
         """Return the CLS tokens and the patch tokens as a map."""
         grid = tuple(side // self.patch_size for side in images.shape[-2:])
         tokens = self.encoder(images).last_hidden_state
-        return tokens[:, 0], tokens[:, self.prefix:].transpose(1, 2).unflatten(2, grid)
+        return tokens[:, 0], tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid)
 
 
 def open_source(
-    name: str, image_size: tuple[int, int] | None = None, precision: str = 'auto',
+    name: str,
+    image_size: tuple[int, int] | None = None,
+    precision: str = 'auto',
 ) -> FeatureSource:
     """Open what a person names as the source of features.
 
@@ -98,14 +102,19 @@ def backbone_names() -> list[str]:
     from lightning_pose.models.backbones import factory
 
     return [
-        str(name) for group in (
-            factory.ALLOWED_CONVNET_BACKBONES, factory.ALLOWED_TRANSFORMER_BACKBONES,
-        ) for name in get_args(group)
+        str(name)
+        for group in (
+            factory.ALLOWED_CONVNET_BACKBONES,
+            factory.ALLOWED_TRANSFORMER_BACKBONES,
+        )
+        for name in get_args(group)
     ]
 
 
 def backbone_source(
-    name: str, image_size: tuple[int, int] | None, precision: str,
+    name: str,
+    image_size: tuple[int, int] | None,
+    precision: str,
 ) -> NetworkSource:
     """Build one of the host's backbones with its published weights.
 
@@ -128,7 +137,9 @@ def backbone_source(
 
 
 def pose_source(
-    model_dir: Path, image_size: tuple[int, int] | None, precision: str,
+    model_dir: Path,
+    image_size: tuple[int, int] | None,
+    precision: str,
 ) -> NetworkSource:
     """Take the fine-tuned backbone out of a trained pose model of the host.
 
@@ -164,7 +175,11 @@ def pose_source(
 
 
 def _module_source(
-    backbone: nn.Module, name: str, kind: str, size: tuple[int, int], precision: str,
+    backbone: nn.Module,
+    name: str,
+    kind: str,
+    size: tuple[int, int],
+    precision: str,
 ) -> NetworkSource:
     encoder: Any = getattr(backbone, 'vision_encoder', None)
     config = getattr(encoder, 'config', None)

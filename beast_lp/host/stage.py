@@ -32,7 +32,10 @@ _VIDEOS = ('videos', 'projects')
 
 
 def pretrain(
-    cfg: DictConfig, output_dir: Path, status_file: Path, reuse: bool = False,
+    cfg: DictConfig,
+    output_dir: Path,
+    status_file: Path,
+    reuse: bool = False,
 ) -> Path:
     """Run the pretraining stage of a pose config and draw its report.
 

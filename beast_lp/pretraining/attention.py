@@ -79,15 +79,17 @@ class _Chunked(torch.autograd.Function):
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         query, key, value = ctx.saved_tensors
         of_query, of_key, of_value = (
-            torch.empty_like(x, memory_format=torch.contiguous_format)
-            for x in (query, key, value)
+            torch.empty_like(x, memory_format=torch.contiguous_format) for x in (query, key, value)
         )
         for i, some in enumerate(_chunks(query, key)):
             q, k, v, above = (_heads_first(x[some]) for x in (query, key, value, grads[0]))
             q = _scaled(q)
             weights = ctx.kept[i] if ctx.kept else _weights(q, k)
             of_scores = torch.ops.aten._softmax_backward_data(
-                torch.bmm(above, v.transpose(1, 2)), weights, -1, weights.dtype,
+                torch.bmm(above, v.transpose(1, 2)),
+                weights,
+                -1,
+                weights.dtype,
             )
             _put(of_query[some], _scaled(torch.bmm(of_scores, k)))
             _put(of_key[some], torch.bmm(of_scores.transpose(1, 2), q))

@@ -25,7 +25,8 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 _CPU_CHUNK = 4
 # what is subtracted from a byte, and what it is multiplied with then
 _BYTES_TO_INPUT = (
-    [255 * value for value in IMAGENET_MEAN], [1 / (255 * value) for value in IMAGENET_STD]
+    [255 * value for value in IMAGENET_MEAN],
+    [1 / (255 * value) for value in IMAGENET_STD],
 )
 # pixels may be this many times as dense as what is sampled: a bilinear sample still averages most
 _DENSEST = 1.5
@@ -59,12 +60,13 @@ def frame_size(
         config: how far crops and padding go.
     """
     if len(stored) == 1:
-        size, = stored
+        (size,) = stored
         widest = 1.0
         if config.crop_pad_probability > 0:
             widest += 2 * config.crop_pad_fraction
-        if all(widest * side <= _DENSEST * image
-               for side, image in zip(size, image_size, strict=True)):
+        if all(
+            widest * side <= _DENSEST * image for side, image in zip(size, image_size, strict=True)
+        ):
             return size
     return load_size(image_size, config)
 
@@ -102,9 +104,13 @@ def draw_geometry(
     # a rotation in pixels is not one in -1..1 coordinates unless the image is square
     ratio = image_size[0] / image_size[1]
     cos, sin = angle.cos(), angle.sin()
-    rotation = torch.stack([
-        torch.stack([cos, -sin * ratio], dim=-1), torch.stack([sin / ratio, cos], dim=-1),
-    ], dim=-2)
+    rotation = torch.stack(
+        [
+            torch.stack([cos, -sin * ratio], dim=-1),
+            torch.stack([sin / ratio, cos], dim=-1),
+        ],
+        dim=-2,
+    )
     linear = scale[:, :, None] * rotation * sign[:, None, :]
     return torch.cat([linear, shift[:, :, None]], dim=-1)
 
@@ -185,7 +191,7 @@ def _resize(
     ):
         (left, right), (top, bottom) = box
         inside = frame[
-            None, :, max(0, top):min(height, bottom), max(0, left):min(width, right)
+            None, :, max(0, top) : min(height, bottom), max(0, left) : min(width, right)
         ]
         outside = [max(0, -left), max(0, right - width), max(0, -top), max(0, bottom - height)]
         if any(outside):
@@ -204,10 +210,12 @@ def _sample(
 ) -> Float[Tensor, 'images 3 out_height out_width']:
     # a CPU is more than twice as fast where the floats of a chunk fit its cache
     chunk = _CPU_CHUNK if frames.device.type == 'cpu' else len(frames)
-    return torch.cat([
-        normalise(apply_geometry(to_unit(some), geometry.to(some.device), image_size))
-        for some, geometry in zip(frames.split(chunk), maps.split(chunk), strict=True)
-    ])
+    return torch.cat(
+        [
+            normalise(apply_geometry(to_unit(some), geometry.to(some.device), image_size))
+            for some, geometry in zip(frames.split(chunk), maps.split(chunk), strict=True)
+        ]
+    )
 
 
 def apply_geometry(
@@ -242,13 +250,15 @@ def network_input(
 
 def normalise(images: Float[Tensor, '... 3 h w']) -> Float[Tensor, '... 3 h w']:
     """Subtract ImageNet's mean and divide by its standard deviation, per channel."""
-    mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1)
-                 for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (images - mean) / std
 
 
 def denormalise(images: Float[Tensor, '... 3 h w']) -> Float[Tensor, '... 3 h w']:
     """Undo `normalise` and clip to 0..1, for pictures."""
-    mean, std = (torch.tensor(v, device=images.device).view(3, 1, 1)
-                 for v in (IMAGENET_MEAN, IMAGENET_STD))
+    mean, std = (
+        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
+    )
     return (images * std + mean).clamp(0, 1)

@@ -83,13 +83,21 @@ class Throughput(Callback):
         self._mark = time.perf_counter()
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Count the time since the last step ended as waiting for data."""
         self.waited += time.perf_counter() - self._mark
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Count the step."""
@@ -107,11 +115,14 @@ class Throughput(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Tell the logger."""
         if trainer.logger is not None:
-            trainer.logger.log_metrics({
-                'images_per_second': self.images_per_second,
-                'data_wait_share': self.data_wait_share,
-                'hours_left': self.seconds_left / 3600,
-            }, trainer.global_step)
+            trainer.logger.log_metrics(
+                {
+                    'images_per_second': self.images_per_second,
+                    'data_wait_share': self.data_wait_share,
+                    'hours_left': self.seconds_left / 3600,
+                },
+                trainer.global_step,
+            )
 
     def state_dict(self) -> dict[str, float]:
         """Return what was measured of the epoch so far."""
@@ -132,7 +143,9 @@ class ProgressBar(TQDMProgressBar):
         self._throughput = throughput
 
     def get_metrics(
-        self, trainer: Trainer, pl_module: LightningModule,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
     ) -> dict[str, int | str | float | dict[str, float]]:
         """Return what stands at the end of the bar."""
         metrics = super().get_metrics(trainer, pl_module)
@@ -165,7 +178,9 @@ class MetricsTable(Callback):
     """
 
     def __init__(
-        self, path: Path, throughput: Throughput,
+        self,
+        path: Path,
+        throughput: Throughput,
         more: Callable[[], Mapping[str, float]] = dict,
     ) -> None:
         """Write a table.
@@ -186,7 +201,11 @@ class MetricsTable(Callback):
         self._sums, self._pairs = {}, 0
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Add a step's losses, weighted by its size."""
@@ -205,8 +224,11 @@ class MetricsTable(Callback):
             'step': trainer.global_step,
             'learning_rate': trainer.optimizers[0].param_groups[0]['lr'],
             **{name: float(value) / self._pairs for name, value in self._sums.items()},
-            **{name: float(value) for name, value in trainer.callback_metrics.items()
-               if name.startswith('val_')},
+            **{
+                name: float(value)
+                for name, value in trainer.callback_metrics.items()
+                if name.startswith('val_')
+            },
             **self._more(),
             'images_per_second': self._throughput.images_per_second,
             'data_wait_share': self._throughput.data_wait_share,

@@ -39,7 +39,10 @@ class AtomicCheckpoints(TorchCheckpointIO):
     """
 
     def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any = None,
+        self,
+        checkpoint: dict[str, Any],
+        path: str | Path,
+        storage_options: Any = None,
     ) -> None:
         """Write a checkpoint; an earlier one stays until the new one is on the disk.
 
@@ -64,8 +67,14 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 def first_broken(state: Mapping[str, Tensor]) -> str:
     """Name the first tensor with a value that is not finite; empty if there is none."""
-    return next((name for name, value in state.items()
-                 if value.is_floating_point() and not bool(torch.isfinite(value).all())), '')
+    return next(
+        (
+            name
+            for name, value in state.items()
+            if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        ),
+        '',
+    )
 
 
 def diverged(what: str, step: int) -> BeastError:
@@ -101,7 +110,9 @@ class StopSignals:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
         for number, handler in self._before.items():
@@ -132,7 +143,11 @@ class LastCheckpoint(Callback):
     """
 
     def __init__(
-        self, path: Path, minutes: float, epochs: int | None, signals: StopSignals,
+        self,
+        path: Path,
+        minutes: float,
+        epochs: int | None,
+        signals: StopSignals,
     ) -> None:
         """Save to a path.
 
@@ -154,7 +169,11 @@ class LastCheckpoint(Callback):
         self.signals.listen()
 
     def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Save within an epoch; at its end, and where gradients are gathered, it is not time."""
@@ -167,8 +186,13 @@ class LastCheckpoint(Callback):
         self._save(trainer)
 
     def on_validation_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any,
-        batch_idx: int, dataloader_idx: int = 0,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Give way to a signal; the validation is done again when the run continues."""
         self._save(trainer, only_if_stopped=True)
@@ -184,7 +208,10 @@ class LastCheckpoint(Callback):
         self._save(trainer, at_once)
 
     def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any],
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        checkpoint: dict[str, Any],
     ) -> None:
         """Mark a state from before or within a validation, so that all of it is done again."""
         if self._validating:
@@ -194,7 +221,10 @@ class LastCheckpoint(Callback):
                 progress[part] = {'ready': 1, 'started': 1, 'processed': 0, 'completed': 0}
 
     def _save(
-        self, trainer: Trainer, at_once: bool = False, only_if_stopped: bool = False,
+        self,
+        trainer: Trainer,
+        at_once: bool = False,
+        only_if_stopped: bool = False,
     ) -> None:
         """Save if it is time or a signal came, which any of the processes may say for all."""
         due = at_once or time.monotonic() - self._saved_at >= self.minutes * 60

@@ -89,9 +89,7 @@ def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSample
             f'{len(sampler)} anchors and a batch takes {pairs}; lower beast.training.batch_size '
             'or keep the last batch'
         )
-    size = frame_size(
-        store.clip_sizes(), (image_size[0], image_size[1]), config.augmentation
-    )
+    size = frame_size(store.clip_sizes(), (image_size[0], image_size[1]), config.augmentation)
     dataset, workers = WindowPairs(store, size), loader_workers(training.num_workers)
     device = choose_dali(training.loader, store, size, workers, len(sampler), pairs)
     reader: BatchReader
@@ -116,13 +114,20 @@ def loader_workers(setting: int | None) -> int:
 def worker_options(workers: int) -> dict[str, Any]:
     """Return the options of torch's loader for a number of processes."""
     return {
-        'num_workers': workers, 'pin_memory': torch.cuda.is_available(),
-        'persistent_workers': workers > 0, 'worker_init_fn': outlast_signals,
+        'num_workers': workers,
+        'pin_memory': torch.cuda.is_available(),
+        'persistent_workers': workers > 0,
+        'worker_init_fn': outlast_signals,
     }
 
 
 def choose_dali(
-    setting: str, store: WindowStore, size: tuple[int, int], workers: int, epoch: int, batch: int,
+    setting: str,
+    store: WindowStore,
+    size: tuple[int, int],
+    workers: int,
+    epoch: int,
+    batch: int,
 ) -> Device | None:
     """Say whether DALI reads the training frames, and where.
 
@@ -146,9 +151,7 @@ def choose_dali(
         return device
     reason = 'beast.training.loader says so'
     if setting == 'auto':
-        reason = dali_obstacle(store) or trial(
-            store, size, 'gpu', workers, epoch, batch
-        ).objection
+        reason = dali_obstacle(store) or trial(store, size, 'gpu', workers, epoch, batch).objection
         if reason is None:
             logger.info('beast: DALI reads the windows, on the GPU')
             return 'gpu'
@@ -178,7 +181,11 @@ class Trial(NamedTuple):
 
 
 def trial(
-    store: WindowStore, size: tuple[int, int], device: Device, workers: int, epoch: int,
+    store: WindowStore,
+    size: tuple[int, int],
+    device: Device,
+    workers: int,
+    epoch: int,
     batch: int,
 ) -> Trial:
     """Let DALI read some pairs, spread over the store, and compare it with PyAV.
@@ -208,9 +215,9 @@ def trial(
     dali = begin / max(epoch, 1) + rest / (len(pairs) - len(found[0]))
 
     start = time.perf_counter()
-    expected = np.stack([
-        store.read(anchor, (0, offset), size) for anchor, _, offset in pairs
-    ]).astype(np.int16)
+    expected = np.stack(
+        [store.read(anchor, (0, offset), size) for anchor, _, offset in pairs]
+    ).astype(np.int16)
     pyav = (time.perf_counter() - start) / len(pairs) / max(workers, 1)
     difference = np.abs(np.concatenate(found) - expected).mean((2, 3, 4)).max()
     failure = None

@@ -79,7 +79,9 @@ def info_nce(
 
 
 def temporal_neighbours(
-    video: Int[Tensor, ' frames'], time: Int[Tensor, ' frames'], within: int,
+    video: Int[Tensor, ' frames'],
+    time: Int[Tensor, ' frames'],
+    within: int,
 ) -> Bool[Tensor, 'frames frames']:
     """Mark pairs of frames that are too close in time to be told apart.
 
@@ -100,7 +102,8 @@ def temporal_neighbours(
 
 
 def nearest_frame(
-    anchors: Float[Tensor, 'pairs dim'], positives: Float[Tensor, 'pairs dim'],
+    anchors: Float[Tensor, 'pairs dim'],
+    positives: Float[Tensor, 'pairs dim'],
 ) -> Int[Tensor, ' pairs']:
     """Return, for every anchor, the most similar other frame among all anchors and positives.
 
@@ -111,7 +114,7 @@ def nearest_frame(
     frames = functional.normalize(torch.cat([anchors, positives]).float(), dim=-1)
     nearest = []
     for start in range(0, pairs, _QUERIES):
-        similarity = frames[start:start + _QUERIES][:pairs - start] @ frames.T
+        similarity = frames[start : start + _QUERIES][: pairs - start] @ frames.T
         # a frame is not its own neighbour
         similarity.diagonal(start).fill_(-2)
         nearest.append(similarity.argmax(-1))

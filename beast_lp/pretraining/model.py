@@ -65,7 +65,9 @@ class Block(nn.Module):
         self.mlp_out = nn.Linear(mlp_size, width)
 
     def forward(
-        self, x: Float[Tensor, 'images tokens dim'], last: int | None = None,
+        self,
+        x: Float[Tensor, 'images tokens dim'],
+        last: int | None = None,
     ) -> Float[Tensor, 'images kept dim']:
         """Attend, then transform every token.
 
@@ -132,13 +134,17 @@ class MaskedAutoencoder(nn.Module):
         super().__init__()
         height, width = config.image_size
         self.architecture = Architecture(
-            config.hidden_size, config.num_layers, config.num_heads, config.mlp_size,
-            config.patch_size, (height, width),
+            config.hidden_size,
+            config.num_layers,
+            config.num_heads,
+            config.mlp_size,
+            config.patch_size,
+            (height, width),
         )
         self.num_visible = config.num_visible
         # true: activations within a block are computed again in the backward pass, not kept
         self.checkpointing = False
-        pixels = 3 * config.patch_size ** 2
+        pixels = 3 * config.patch_size**2
         eps = self.architecture.layer_norm_eps
         grid = self.architecture.grid
 
@@ -187,7 +193,7 @@ class MaskedAutoencoder(nn.Module):
         """
         patches = patchify(images, self.architecture.patch_size)
         order = noise.argsort(dim=1)
-        visible, masked = order[:, :self.num_visible], order[:, self.num_visible:]
+        visible, masked = order[:, : self.num_visible], order[:, self.num_visible :]
 
         tokens = self.embed(_take(patches, visible)) + self.positions[0, 1 + visible]
         tokens = self._encode(tokens)
@@ -195,7 +201,9 @@ class MaskedAutoencoder(nn.Module):
         return Masked(tokens[:, 0], prediction, _take(patches, masked), masked)
 
     def encode(
-        self, images: Float[Tensor, 'images 3 height width'], leave_out: int = 0,
+        self,
+        images: Float[Tensor, 'images 3 height width'],
+        leave_out: int = 0,
     ) -> Float[Tensor, 'images tokens dim']:
         """Encode whole images: CLS, then all patches in raster order.
 
@@ -214,7 +222,7 @@ class MaskedAutoencoder(nn.Module):
     def _encode(self, tokens: Tensor, leave_out: int = 0) -> Tensor:
         cls = (self.cls_token + self.positions[:, :1]).expand(len(tokens), -1, -1)
         x = torch.cat([cls.to(tokens.dtype), tokens], dim=1)
-        for block in self.blocks[:len(self.blocks) - leave_out]:
+        for block in self.blocks[: len(self.blocks) - leave_out]:
             x = self._run(block, x)
         return x if leave_out else self.norm(x)
 
@@ -238,7 +246,8 @@ class MaskedAutoencoder(nn.Module):
 
 
 def patchify(
-    images: Float[Tensor, 'images 3 height width'], patch_size: int,
+    images: Float[Tensor, 'images 3 height width'],
+    patch_size: int,
 ) -> Float[Tensor, 'images patches pixels']:
     """Cut images into patches in raster order; pixels run row, column, channel (as ViT-MAE)."""
     count, channels, height, width = images.shape
@@ -248,7 +257,8 @@ def patchify(
 
 
 def unpatchify(
-    patches: Float[Tensor, 'images patches pixels'], grid: tuple[int, int],
+    patches: Float[Tensor, 'images patches pixels'],
+    grid: tuple[int, int],
 ) -> Float[Tensor, 'images 3 height width']:
     """Put patches back together; the inverse of `patchify`."""
     count, _, pixels = patches.shape
@@ -330,7 +340,8 @@ def load_encoder(model: MaskedAutoencoder, encoder: EncoderWeights) -> None:
         own = {name for name in state if name not in loaded}
         fits = decoder.keys() == own and all(state[k].shape == v.shape for k, v in decoder.items())
         logger.info(
-            f'beast: the decoder starts from {encoder.source}' if fits
+            f'beast: the decoder starts from {encoder.source}'
+            if fits
             else f'beast: {encoder.source} has no decoder of this shape, so it starts at random'
         )
         loaded |= decoder if fits else {}

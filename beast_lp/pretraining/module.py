@@ -59,7 +59,9 @@ class BeastModule(LightningModule):
         self._held_out: list[dict[str, Tensor]] = []
 
     def training_step(
-        self, batch: Frames, batch_index: int,
+        self,
+        batch: Frames,
+        batch_index: int,
     ) -> Float[Tensor, '']:
         """Augment, mask, reconstruct, contrast."""
         key = (self.config.seed, 'step', self.current_epoch, batch_index)
@@ -71,19 +73,29 @@ class BeastModule(LightningModule):
         # averaged here and not by `sync_dist`, which waits for all processes whenever one of them
         # reads an epoch's metrics
         self.log_dict(
-            {f'train_{name}': sum_over_ranks(value.detach()) / world_size()
-             for name, value in losses.items()},
-            on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.pixels),
+            {
+                f'train_{name}': sum_over_ranks(value.detach()) / world_size()
+                for name, value in losses.items()
+            },
+            on_step=True,
+            on_epoch=True,
+            prog_bar=True,
+            batch_size=len(batch.pixels),
         )
         if self.log_temperature is not None:
             self.log(
-                'train_temperature', torch.as_tensor(self.temperature).detach(),
-                on_step=True, on_epoch=True, batch_size=len(batch.pixels),
+                'train_temperature',
+                torch.as_tensor(self.temperature).detach(),
+                on_step=True,
+                on_epoch=True,
+                batch_size=len(batch.pixels),
             )
         return losses['loss']
 
     def validation_step(
-        self, batch: Frames, batch_index: int,
+        self,
+        batch: Frames,
+        batch_index: int,
     ) -> None:
         """Compute the same losses on held-out frames, without augmentation, with fixed masks."""
         images = network_input(batch.pixels).transpose(0, 1).flatten(0, 1)
@@ -122,11 +134,19 @@ class BeastModule(LightningModule):
         frames = training.batch_size * self.trainer.world_size * training.accumulate
         peak = peak_learning_rate(training.learning_rate, frames)
         optimizer = torch.optim.AdamW(
-            parameter_groups(self, training.weight_decay), lr=peak, fused=True,
+            parameter_groups(self, training.weight_decay),
+            lr=peak,
+            fused=True,
         )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: schedule_factor(
-            step, self.total_steps, training.warmup_fraction, training.floor_fraction,
-        ))
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer,
+            lambda step: schedule_factor(
+                step,
+                self.total_steps,
+                training.warmup_fraction,
+                training.floor_fraction,
+            ),
+        )
         return {
             'optimizer': optimizer,
             'lr_scheduler': {'scheduler': schedule, 'interval': 'step'},
@@ -140,7 +160,9 @@ class BeastModule(LightningModule):
         return self.log_temperature.exp().clamp(min=_LEAST_TEMPERATURE)
 
     def _augment(
-        self, pixels: UInt8[Tensor, 'pairs 2 height width 3'], key: tuple[int | str, ...],
+        self,
+        pixels: UInt8[Tensor, 'pairs 2 height width 3'],
+        key: tuple[int | str, ...],
     ) -> Float[Tensor, 'frames 3 out_height out_width']:
         """Return normalised images, all anchors and then all positives."""
         settings, size = self.config.augmentation, self.model.architecture.image_size
@@ -151,7 +173,7 @@ class BeastModule(LightningModule):
             maps = draw_geometry(pairs, size, settings, draw).repeat(2, 1, 1)
         else:
             maps = draw_geometry(2 * pairs, size, settings, draw)
-        maps = maps.unflatten(0, (2, pairs))[:, global_rank()::world_size()].flatten(0, 1)
+        maps = maps.unflatten(0, (2, pairs))[:, global_rank() :: world_size()].flatten(0, 1)
         return augment(frames, maps, size)
 
     def _excluded(self, batch: Frames) -> Bool[Tensor, 'frames frames'] | None:
@@ -198,7 +220,9 @@ class BeastModule(LightningModule):
         return {'loss': total, **losses}, vectors
 
     def _contrast(
-        self, projections: Float[Tensor, 'frames dim'], excluded: Tensor | None,
+        self,
+        projections: Float[Tensor, 'frames dim'],
+        excluded: Tensor | None,
     ) -> Float[Tensor, '']:
         """Return InfoNCE of this process's pairs among its own frames, or among everyone's."""
         anchors, positives = projections.chunk(2)
@@ -234,10 +258,12 @@ def mask_noise(
     """
     rank = global_rank() if rank is None else rank
     ranks = world_size() if ranks is None else ranks
-    noise = torch.stack([
-        torch.rand(2, patches, generator=torch_generator(*key, 'mask', i * ranks + rank))
-        for i in range(pairs)
-    ])
+    noise = torch.stack(
+        [
+            torch.rand(2, patches, generator=torch_generator(*key, 'mask', i * ranks + rank))
+            for i in range(pairs)
+        ]
+    )
     return noise.transpose(0, 1).flatten(0, 1)
 
 

@@ -40,7 +40,8 @@ _BLOCK_MODULES = (
 _QKV = tuple(f'attention.attention.{part}' for part in ('query', 'key', 'value'))
 # (module of the decoder here, in transformers' ViT-MAE)
 _DECODER_MODULES = (
-    ('decoder_embed', 'decoder_embed'), ('decoder_norm', 'decoder_norm'),
+    ('decoder_embed', 'decoder_embed'),
+    ('decoder_norm', 'decoder_norm'),
     ('predict', 'decoder_pred'),
 )
 _KINDS = ('weight', 'bias')
@@ -59,7 +60,9 @@ def encoder_tensor_names(num_layers: int) -> list[str]:
     modules = (*_QKV, *(theirs for _, theirs in _BLOCK_MODULES))
     names += [
         f'encoder.layer.{layer}.{module}.{kind}'
-        for layer in range(num_layers) for module in modules for kind in _KINDS
+        for layer in range(num_layers)
+        for module in modules
+        for kind in _KINDS
     ]
     return [*names, 'layernorm.weight', 'layernorm.bias']
 
@@ -92,8 +95,11 @@ def decoder_from_own(state: Mapping[str, Tensor]) -> State:
     decoder = {
         'mask_token': state['mask_token'],
         'decoder_pos_embed': state['decoder_positions'],
-        **{f'{theirs}.{kind}': state[f'{ours}.{kind}']
-           for ours, theirs in _DECODER_MODULES for kind in _KINDS},
+        **{
+            f'{theirs}.{kind}': state[f'{ours}.{kind}']
+            for ours, theirs in _DECODER_MODULES
+            for kind in _KINDS
+        },
         **_blocks_from_own(state, 'decoder_blocks', 'decoder_layers'),
     }
     return {f'decoder.{name}': value for name, value in decoder.items()}
@@ -121,24 +127,31 @@ def decoder_to_own(other: Mapping[str, Tensor]) -> State:
     Returns:
         the decoder; empty where the file holds none.
     """
-    state = {name.removeprefix('decoder.'): value for name, value in other.items()
-             if name.startswith('decoder.')}
+    state = {
+        name.removeprefix('decoder.'): value
+        for name, value in other.items()
+        if name.startswith('decoder.')
+    }
     needed = ['mask_token', 'decoder_pos_embed', 'decoder_layers.0.output.dense.bias']
     if not set(needed) <= set(state):
         return {}
     return {
         'mask_token': state['mask_token'],
         'decoder_positions': state['decoder_pos_embed'],
-        **{f'{ours}.{kind}': state[f'{theirs}.{kind}']
-           for ours, theirs in _DECODER_MODULES for kind in _KINDS},
+        **{
+            f'{ours}.{kind}': state[f'{theirs}.{kind}']
+            for ours, theirs in _DECODER_MODULES
+            for kind in _KINDS
+        },
         **_blocks_to_own(state, 'decoder_layers', 'decoder_blocks'),
     }
 
 
 def _layers(state: Mapping[str, Tensor], blocks: str) -> range:
     pattern = re.compile(re.escape(blocks) + r'\.(\d+)\.')
-    return range(1 + max((int(found[1]) for name in state if (found := pattern.match(name))),
-                         default=-1))
+    return range(
+        1 + max((int(found[1]) for name in state if (found := pattern.match(name))), default=-1)
+    )
 
 
 def _blocks_from_own(state: Mapping[str, Tensor], ours: str, theirs: str) -> State:
@@ -149,8 +162,7 @@ def _blocks_from_own(state: Mapping[str, Tensor], ours: str, theirs: str) -> Sta
             for own, other in _BLOCK_MODULES:
                 result[f'{b}.{other}.{kind}'] = state[f'{a}.{own}.{kind}']
             parts = state[f'{a}.qkv.{kind}'].chunk(3)
-            result |= {f'{b}.{name}.{kind}': part
-                       for name, part in zip(_QKV, parts, strict=True)}
+            result |= {f'{b}.{name}.{kind}': part for name, part in zip(_QKV, parts, strict=True)}
     return result
 
 

@@ -55,10 +55,12 @@ class WindowPairs(Dataset[Frames]):
         if pair.window == pair.anchor:
             frames = self.store.read(pair.anchor, (0, pair.offset), self.size)
         else:
-            frames = np.concatenate([
-                self.store.read(pair.anchor, (0,), self.size),
-                self.store.read(pair.window, (pair.offset,), self.size),
-            ])
+            frames = np.concatenate(
+                [
+                    self.store.read(pair.anchor, (0,), self.size),
+                    self.store.read(pair.window, (pair.offset,), self.size),
+                ]
+            )
         return Frames(torch.from_numpy(frames), *self.origins(np.array(pair)))
 
     def origins(
@@ -107,9 +109,11 @@ class PairSampler(Sampler[Pair]):
             projects: the project of each, any comparable of shape (anchors,); None: there is one.
         """
         self.anchors = anchors
-        self._projects = [anchors] if projects is None else [
-            anchors[projects == project] for project in np.unique(projects)
-        ]
+        self._projects = (
+            [anchors]
+            if projects is None
+            else [anchors[projects == project] for project in np.unique(projects)]
+        )
         self.positive = positive
         self.seed = seed
         self.rank = rank
@@ -157,10 +161,13 @@ class PairSampler(Sampler[Pair]):
     def _balanced(self, draw: np.random.Generator) -> np.ndarray:
         """Return anchors of all projects in turn, each turn in its own order."""
         share = self._places() // len(self._projects)
-        turns = np.stack([
-            _endless_order(anchors, share * self.epoch, share, (self.seed, 'project', number))
-            for number, anchors in enumerate(self._projects)
-        ], axis=1)
+        turns = np.stack(
+            [
+                _endless_order(anchors, share * self.epoch, share, (self.seed, 'project', number))
+                for number, anchors in enumerate(self._projects)
+            ],
+            axis=1,
+        )
         return draw.permuted(turns, axis=1).ravel()
 
 
@@ -212,7 +219,8 @@ class PairLoader:
         """Return where the next batch stands, and how many processes share the pairs."""
         done = self._batches == len(self)
         return {
-            'epoch': self.sampler.epoch + done, 'batches': 0 if done else self._batches,
+            'epoch': self.sampler.epoch + done,
+            'batches': 0 if done else self._batches,
             'processes': self.sampler.world_size,
         }
 
@@ -242,7 +250,10 @@ def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
 
 
 def _endless_order(
-    anchors: np.ndarray, start: int, count: int, key: tuple[int | str, ...],
+    anchors: np.ndarray,
+    start: int,
+    count: int,
+    key: tuple[int | str, ...],
 ) -> np.ndarray:
     """Return a stretch of an endless order in which all anchors come before any comes again.
 
@@ -253,14 +264,16 @@ def _endless_order(
         key: of the random draws.
     """
     first, last = start // len(anchors), (start + count - 1) // len(anchors)
-    passes = [numpy_generator(*key, number).permutation(anchors)
-              for number in range(first, last + 1)]
+    passes = [
+        numpy_generator(*key, number).permutation(anchors) for number in range(first, last + 1)
+    ]
     begin = start - first * len(anchors)
-    return np.concatenate(passes)[begin:begin + count]
+    return np.concatenate(passes)[begin : begin + count]
 
 
 def _same_video(
-    anchors: np.ndarray, videos: np.ndarray,
+    anchors: np.ndarray,
+    videos: np.ndarray,
 ) -> dict[int, tuple[np.ndarray, int]]:
     """Return, for each anchor, all anchors of its video (one array for all) and its place there.
 
@@ -275,5 +288,6 @@ def _same_video(
             'beast.pairs.positive=adjacent'
         )
     by_video = np.split(anchors[np.argsort(video, kind='stable')], np.cumsum(counts)[:-1])
-    return {int(anchor): (group, place) for group in by_video
-            for place, anchor in enumerate(group)}
+    return {
+        int(anchor): (group, place) for group in by_video for place, anchor in enumerate(group)
+    }

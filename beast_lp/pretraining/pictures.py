@@ -57,7 +57,9 @@ def example_pairs(config: BeastConfig, store: WindowStore) -> list[Pair]:
 
 
 def read_pairs(
-    config: BeastConfig, store: WindowStore, pairs: Sequence[Pair],
+    config: BeastConfig,
+    store: WindowStore,
+    pairs: Sequence[Pair],
 ) -> Float[Tensor, 'pairs 2 3 height width']:
     """Return anchors and positives as the model takes them, without augmentation."""
     dataset = WindowPairs(store, (config.model.image_size[0], config.model.image_size[1]))
@@ -65,7 +67,8 @@ def read_pairs(
 
 
 def reconstruct(
-    module: BeastModule, images: Float[Tensor, 'images 3 height width'],
+    module: BeastModule,
+    images: Float[Tensor, 'images 3 height width'],
 ) -> Reconstruction:
     """Hide patches, the same ones whenever it is called, and let the model fill them in."""
     architecture = module.model.architecture
@@ -139,5 +142,7 @@ class Snapshots(Callback):
 
 def read_snapshots(directory: Path) -> dict[int, UInt8[np.ndarray, 'frames 3 height width']]:
     """Return the pictures that `Snapshots` took, by the number of epochs trained."""
-    return {int(path.stem.removeprefix('epoch_')): np.load(path)
-            for path in sorted(directory.glob('epoch_*.npy'))}
+    return {
+        int(path.stem.removeprefix('epoch_')): np.load(path)
+        for path in sorted(directory.glob('epoch_*.npy'))
+    }

@@ -149,10 +149,12 @@ def probe_error(
         # whatever the frame looks like, the same position
         blind = np.zeros((len(features), 1))
         constant[test] = linear_reading(blind[~test], positions[~test], blind[test])
-    return ProbeError(*(
-        float(np.nanmean(np.linalg.norm(guess - positions, axis=2)))
-        for guess in (predicted, constant)
-    ))
+    return ProbeError(
+        *(
+            float(np.nanmean(np.linalg.norm(guess - positions, axis=2)))
+            for guess in (predicted, constant)
+        )
+    )
 
 
 def linear_reading(
@@ -171,9 +173,7 @@ def linear_reading(
         positions; NaN for keypoints that fewer than two frames have.
     """
     result = np.full((len(others), *positions.shape[1:]), np.nan)
-    labelled: Bool[np.ndarray, 'frames keypoints'] = np.asarray(
-        np.isfinite(positions).all(axis=2)
-    )
+    labelled: Bool[np.ndarray, 'frames keypoints'] = np.asarray(np.isfinite(positions).all(axis=2))
     # keypoints that are labelled in the same frames are fitted together
     patterns, pattern_of = np.unique(labelled, axis=1, return_inverse=True)
     for index, known in enumerate(patterns.T):
@@ -188,7 +188,9 @@ def linear_reading(
 
 
 def frozen_features(
-    model: MaskedAutoencoder, images: UInt8[Tensor, 'frames height width 3'], kind: str,
+    model: MaskedAutoencoder,
+    images: UInt8[Tensor, 'frames height width 3'],
+    kind: str,
 ) -> Float[np.ndarray, 'frames dim']:
     """Encode whole images.
 
@@ -217,7 +219,11 @@ class Probe(Callback):
     """
 
     def __init__(
-        self, frames: LabelledFrames, every_epochs: int, kind: str, image_size: tuple[int, int],
+        self,
+        frames: LabelledFrames,
+        every_epochs: int,
+        kind: str,
+        image_size: tuple[int, int],
     ) -> None:
         """Probe with the labels of a project.
 
@@ -282,7 +288,8 @@ class Probe(Callback):
             return
         error = self.measure(_model(pl_module))
         self._row = {
-            'probe_px': error.model, 'probe_constant_px': error.constant,
+            'probe_px': error.model,
+            'probe_constant_px': error.constant,
             'probe_start_px': self.start,
         }
         if trainer.logger is not None:
@@ -304,7 +311,8 @@ def _model(module: LightningModule) -> MaskedAutoencoder:
 
 
 def read_images(
-    paths: Sequence[Path], size: tuple[int, int],
+    paths: Sequence[Path],
+    size: tuple[int, int],
 ) -> UInt8[Tensor, 'frames height width 3']:
     """Read images at a size, (height, width) in px, as the window store's frames are.
 

@@ -198,7 +198,11 @@ def _launch_store(first: bool, processes: int) -> Store:
     else:
         slurm = SLURMEnvironment()
         store = TCPStore(
-            slurm.main_address, slurm.main_port, processes, first, _PREPARATION,
+            slurm.main_address,
+            slurm.main_port,
+            processes,
+            first,
+            _PREPARATION,
             wait_for_workers=False,
         )
         prefix = 'beast'

@@ -15,7 +15,9 @@ from torch.nn import functional
 
 
 def linear_of(
-    function: Callable[..., Tensor], linear: nn.Linear, *inputs: Tensor,
+    function: Callable[..., Tensor],
+    linear: nn.Linear,
+    *inputs: Tensor,
 ) -> Float[Tensor, '*batch out']:
     """Return `linear(function(*inputs))`; `function` runs once more in the backward pass.
 
@@ -37,6 +39,7 @@ def linear_of(
 
 def linear_of_norm(norm: nn.LayerNorm, linear: nn.Linear, x: Tensor) -> Tensor:
     """Return `linear(norm(x))`, keeping `x` alone."""
+
     def normalise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return functional.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
 
@@ -48,7 +51,11 @@ class _LinearOf(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, function: Callable[..., Tensor], weight: Tensor, bias: Tensor, *inputs: Tensor,
+        ctx: Any,
+        function: Callable[..., Tensor],
+        weight: Tensor,
+        bias: Tensor,
+        *inputs: Tensor,
     ) -> Tensor:
         ctx.function = function
         ctx.save_for_backward(weight, *inputs)

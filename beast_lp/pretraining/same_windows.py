@@ -19,9 +19,14 @@ _NAME = 'windows.json'
 
 def identity(store: WindowStore) -> dict[str, str]:
     """Return, for each video of a store, a key of its content and of the frames taken from it."""
-    return {str(name): _key(store.directory / f'{name}{SIDECAR_SUFFIX}', rows['frame'].tolist(),
-                            rows['step'].tolist())
-            for name, rows in store.table.groupby('video_id', sort=False)}
+    return {
+        str(name): _key(
+            store.directory / f'{name}{SIDECAR_SUFFIX}',
+            rows['frame'].tolist(),
+            rows['step'].tolist(),
+        )
+        for name, rows in store.table.groupby('video_id', sort=False)
+    }
 
 
 def _key(sidecar: Path, frames: list[int], steps: list[int]) -> str:
@@ -46,8 +51,11 @@ def check_same_windows(last: Path, store: WindowStore) -> None:
     if not (last.exists() and file.exists()):
         return
     before, now = json.loads(file.read_text(encoding='utf-8')), identity(store)
-    changed = [name for name in [*before, *(now.keys() - before.keys())]
-               if before.get(name) != now.get(name)]
+    changed = [
+        name
+        for name in [*before, *(now.keys() - before.keys())]
+        if before.get(name) != now.get(name)
+    ]
     if not changed:
         return
     first = min(changed)

@@ -14,7 +14,10 @@ WHOLE_VIDEOS_FROM = 5
 
 
 def split_windows(
-    table: pd.DataFrame, fraction: float, seed: int, how: str = 'auto',
+    table: pd.DataFrame,
+    fraction: float,
+    seed: int,
+    how: str = 'auto',
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose the anchors for training and those that are held out.
 
@@ -37,9 +40,11 @@ def split_windows(
         BeastError: if nothing is left to train on, or whole videos are asked for and there is one.
     """
     table = table.reset_index(drop=True)
-    projects = [table] if 'project' not in table else [
-        group for _, group in table.groupby('project', sort=True)
-    ]
+    projects = (
+        [table]
+        if 'project' not in table
+        else [group for _, group in table.groupby('project', sort=True)]
+    )
     parts = [_split_project(project, fraction, seed, how) for project in projects]
     training, held_out = (
         np.concatenate([np.empty(0, np.int64), *part]) for part in zip(*parts, strict=True)
@@ -53,7 +58,10 @@ def split_windows(
 
 
 def _split_project(
-    table: pd.DataFrame, fraction: float, seed: int, how: str,
+    table: pd.DataFrame,
+    fraction: float,
+    seed: int,
+    how: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     videos = [
         group.sort_values('frame').index.to_numpy()
@@ -74,7 +82,9 @@ def _split_project(
 
 
 def _split_videos(
-    videos: list[np.ndarray], fraction: float, seed: int,
+    videos: list[np.ndarray],
+    fraction: float,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hold videos out until the fraction is reached, but never all."""
     order = numpy_generator(seed, 'split').permutation(len(videos))
@@ -84,13 +94,15 @@ def _split_videos(
         if held_out and sum(map(len, held_out)) >= wanted:
             break
         held_out.append(videos[i])
-    return np.concatenate([videos[i] for i in sorted(order[len(held_out):])]), np.concatenate(
+    return np.concatenate([videos[i] for i in sorted(order[len(held_out) :])]), np.concatenate(
         held_out
     )
 
 
 def _split_blocks(
-    videos: list[np.ndarray], fraction: float, seed: int,
+    videos: list[np.ndarray],
+    fraction: float,
+    seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Hold out a block of every video; one too short for that is for training only."""
     draw = numpy_generator(seed, 'split')
@@ -102,7 +114,7 @@ def _split_blocks(
             train.append(rows)
             continue
         start = int(draw.integers(0, len(rows) - size + 1))
-        held_out.append(rows[start:start + size])
-        train += [rows[:max(start - 1, 0)], rows[start + size + 1:]]
+        held_out.append(rows[start : start + size])
+        train += [rows[: max(start - 1, 0)], rows[start + size + 1 :]]
     nothing = [np.empty(0, np.int64)]
     return np.concatenate(nothing + train), np.concatenate(nothing + held_out)

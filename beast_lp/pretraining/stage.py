@@ -57,9 +57,13 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 # settings that change how fast a run is, not what comes out; of the loaders, but for a few grey
 # levels, and whoever meets trouble with one must be able to go on with the other
 _WITHOUT_EFFECT = {
-    'beast.windows.processes', 'beast.training.num_workers', 'beast.training.checkpoint_minutes',
+    'beast.windows.processes',
+    'beast.training.num_workers',
+    'beast.training.checkpoint_minutes',
     'beast.training.loader',
-    'beast.training.checkpoint_epochs', 'beast.probe.every_epochs', 'beast.probe.features',
+    'beast.training.checkpoint_epochs',
+    'beast.probe.every_epochs',
+    'beast.probe.features',
     'beast.training.gradient_checkpointing',
 }
 # settings of what comes after pretraining
@@ -166,8 +170,13 @@ def run_pretraining(
             if first:
                 until_saved.enter_context(_only_run(files, settings))
                 store = prepare_windows(
-                    videos, output_dir, config.anchors, config.windows, config.seed,
-                    offset_frames=config.pairs.offset_frames, offset_ms=config.pairs.offset_ms,
+                    videos,
+                    output_dir,
+                    config.anchors,
+                    config.windows,
+                    config.seed,
+                    offset_frames=config.pairs.offset_frames,
+                    offset_ms=config.pairs.offset_ms,
                 )
             else:
                 store = WindowStore.open(files.windows)
@@ -212,20 +221,38 @@ def _only_run(files: RunFiles, settings: str) -> Iterator[None]:
 
 
 def _fit(
-    module: BeastModule, files: RunFiles, store: WindowStore, num_devices: int,
-    callbacks: Sequence[Callback], labels: LabelledFrames | None,
+    module: BeastModule,
+    files: RunFiles,
+    store: WindowStore,
+    num_devices: int,
+    callbacks: Sequence[Callback],
+    labels: LabelledFrames | None,
 ) -> None:
     """Train a module by its settings, from the beginning or from `last.ckpt`."""
     config = module.config
     check_same_windows(files.last, store)
     signals = StopSignals()
-    probe = config.probe.every_epochs and labels and Probe(
-        labels, config.probe.every_epochs, config.probe.features,
-        module.model.architecture.image_size,
+    probe = (
+        config.probe.every_epochs
+        and labels
+        and Probe(
+            labels,
+            config.probe.every_epochs,
+            config.probe.features,
+            module.model.architecture.image_size,
+        )
     )
-    trainer = build_trainer(config, files, num_devices, signals, probe or None, [
-        Snapshots(files.snapshots, config, store), *callbacks,
-    ])
+    trainer = build_trainer(
+        config,
+        files,
+        num_devices,
+        signals,
+        probe or None,
+        [
+            Snapshots(files.snapshots, config, store),
+            *callbacks,
+        ],
+    )
     train, validation = build_loaders(config, store, trainer)
     module.total_steps = math.ceil(len(train) / config.training.accumulate)
     module.total_steps *= config.training.epochs
@@ -233,8 +260,11 @@ def _fit(
         # in place, so that the names of the weights stay
         module.model.compile()
     with (
-        _separate_from_later_trainers(), matmul_precision(config.training.precision),
-        warnings.catch_warnings(), signals, full_disk_sentence(files.directory),
+        _separate_from_later_trainers(),
+        matmul_precision(config.training.precision),
+        warnings.catch_warnings(),
+        signals,
+        full_disk_sentence(files.directory),
     ):
         # few steps an epoch are normal here, the number of workers is a setting of ours, a folder
         # with checkpoints is one to continue from, and the last is Lightning's own affair
@@ -254,7 +284,10 @@ def _fit(
 
 
 def _tuned(
-    config: BeastConfig, files: RunFiles, store: WindowStore, num_devices: int,
+    config: BeastConfig,
+    files: RunFiles,
+    store: WindowStore,
+    num_devices: int,
     labels: LabelledFrames | None,
 ) -> BeastConfig:
     """Return the settings with the contrastive weight that short runs chose."""
@@ -300,7 +333,9 @@ def _separate_from_later_trainers() -> Iterator[None]:
 
 
 def run_settings(
-    config: BeastConfig, videos: Sequence[Path], projects: Sequence[str] = (),
+    config: BeastConfig,
+    videos: Sequence[Path],
+    projects: Sequence[str] = (),
 ) -> str:
     """Return, as YAML, all that makes two runs the same run."""
     names = [str(video) for video in videos]
@@ -309,7 +344,9 @@ def run_settings(
 
 
 def add_projects(
-    store: WindowStore, videos: Sequence[Path], projects: Sequence[str],
+    store: WindowStore,
+    videos: Sequence[Path],
+    projects: Sequence[str],
 ) -> None:
     """Add the column `project` to a store's table, where several are trained on together."""
     if projects:
@@ -341,7 +378,10 @@ def check_output_dir(files: RunFiles, settings: str) -> None:
             'model.backbone_checkpoint, or give another --output_dir'
         )
     check_same_run(
-        'pretraining run', files.config, settings, (*_WITHOUT_EFFECT, *_OTHER_STAGES),
+        'pretraining run',
+        files.config,
+        settings,
+        (*_WITHOUT_EFFECT, *_OTHER_STAGES),
     )
 
 
@@ -384,14 +424,21 @@ def build_module(config: BeastConfig, resume: bool) -> BeastModule:
 
 
 def build_trainer(
-    config: BeastConfig, files: RunFiles, num_devices: int, signals: StopSignals,
-    probe: Probe | None, callbacks: Sequence[Callback],
+    config: BeastConfig,
+    files: RunFiles,
+    num_devices: int,
+    signals: StopSignals,
+    probe: Probe | None,
+    callbacks: Sequence[Callback],
 ) -> Trainer:
     """Build the Lightning trainer of a run."""
     training = config.training
     has_validation = training.validation_fraction > 0
     best = ModelCheckpoint(
-        files.last.parent, filename='best', monitor='val_loss', enable_version_counter=False,
+        files.last.parent,
+        filename='best',
+        monitor='val_loss',
+        enable_version_counter=False,
         # what it is for: the best weights; the run itself continues from the last ones
         save_weights_only=True,
         # at the end of the validation: Lightning calls it after `LastCheckpoint`, whose checkpoint
@@ -438,7 +485,9 @@ def build_trainer(
 
 
 def build_loaders(
-    config: BeastConfig, store: WindowStore, trainer: Trainer,
+    config: BeastConfig,
+    store: WindowStore,
+    trainer: Trainer,
 ) -> tuple[PairLoader, DataLoader | None]:
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
@@ -451,8 +500,12 @@ def build_loaders(
     )
     table = store.table.iloc[rows]
     sampler = PairSampler(
-        rows, table['video_id'].to_numpy(), config.pairs.positive, config.seed,
-        trainer.global_rank, trainer.world_size,
+        rows,
+        table['video_id'].to_numpy(),
+        config.pairs.positive,
+        config.seed,
+        trainer.global_rank,
+        trainer.world_size,
         table['project'].to_numpy() if 'project' in table else None,
     )
     train = training_loader(config, store, sampler)
@@ -464,7 +517,8 @@ def build_loaders(
         return train, None
     # by PyAV on every machine, so that validation losses can be compared between them
     validation = DataLoader(
-        WindowPairs(store, size), batch_size=training.batch_size // 2,
+        WindowPairs(store, size),
+        batch_size=training.batch_size // 2,
         sampler=validation_pairs(held_out, config.seed),
         **worker_options(loader_workers(training.num_workers)),
     )

@@ -29,7 +29,8 @@ def short_run(config: BeastConfig, weight: float, probe: bool) -> BeastConfig:
     """
     epochs = short_epochs(config)
     return replace(
-        with_weight(config, weight), tune=[],
+        with_weight(config, weight),
+        tune=[],
         training=replace(config.training, epochs=epochs),
         probe=replace(config.probe, every_epochs=epochs if probe else None),
     )
@@ -87,7 +88,9 @@ def choose(table: pd.DataFrame) -> tuple[float, str]:
 
 
 def tune(
-    weights: Sequence[float], table_path: Path, train: Callable[[float], pd.DataFrame],
+    weights: Sequence[float],
+    table_path: Path,
+    train: Callable[[float], pd.DataFrame],
 ) -> float:
     """Make the short runs that are not yet made, and choose.
 

@@ -179,8 +179,11 @@ def _from_own_checkpoint(raw: State) -> State:
     """Give the tensors of a pretraining run's `last.ckpt` or `best.ckpt` the names on disk."""
     if not is_own(raw, 'model.'):
         return raw
-    own = {name.removeprefix('model.'): value for name, value in raw.items()
-           if name.startswith('model.')}
+    own = {
+        name.removeprefix('model.'): value
+        for name, value in raw.items()
+        if name.startswith('model.')
+    }
     return {**encoder_from_own(own), **decoder_from_own(own)}
 
 
@@ -226,9 +229,13 @@ def fetch_from_hub(name: str) -> Path:
     patterns = ['config.json', 'model.safetensors', 'pytorch_model.bin']
     try:
         # the cache first: a complete copy there must work, and at once, without a network
-        path = Path(huggingface_hub.snapshot_download(
-            name, allow_patterns=patterns, local_files_only=True,
-        ))
+        path = Path(
+            huggingface_hub.snapshot_download(
+                name,
+                allow_patterns=patterns,
+                local_files_only=True,
+            )
+        )
         _weight_file(path)
         return path
     except (OSError, ValueError, BeastError):
@@ -299,7 +306,10 @@ def _encoder_prefix(state: Mapping[str, Tensor], source: Path) -> str:
 
 
 def _check_complete(
-    state: Mapping[str, Tensor], names: list[str], architecture: Architecture, source: Path,
+    state: Mapping[str, Tensor],
+    names: list[str],
+    architecture: Architecture,
+    source: Path,
 ) -> None:
     missing = [name for name in names if name not in state]
     if missing:
@@ -311,7 +321,10 @@ def _check_complete(
 
 
 def _check_shapes(
-    state: Mapping[str, Tensor], architecture: Architecture, source: Path, described: Path,
+    state: Mapping[str, Tensor],
+    architecture: Architecture,
+    source: Path,
+    described: Path,
 ) -> None:
     """Make sure that complete weights are of the architecture that is said to be theirs.
 
@@ -329,7 +342,8 @@ def _check_shapes(
         )
     width, patch = architecture.hidden_size, architecture.patch_size
     for name, shape in {
-        CLS: (1, 1, width), PATCHES: (width, 3, patch, patch),
+        CLS: (1, 1, width),
+        PATCHES: (width, 3, patch, patch),
         POSITIONS: (1, 1 + math.prod(architecture.grid), width),
         _MLP: (architecture.mlp_size, width),
     }.items():
@@ -342,8 +356,10 @@ def _check_shapes(
 
 
 def _count_layers(state: Mapping[str, Tensor]) -> int:
-    return 1 + max((int(m.group(1)) for name in state
-                    if (m := re.match(r'encoder\.layer\.(\d+)\.', name))), default=-1)
+    return 1 + max(
+        (int(m.group(1)) for name in state if (m := re.match(r'encoder\.layer\.(\d+)\.', name))),
+        default=-1,
+    )
 
 
 # ---------------------------------------------------------------------------------------------
@@ -372,10 +388,13 @@ def load_into_vit(vit: 'ViTModel', encoder: EncoderWeights) -> int:
         patch: Any = vit.config.patch_size
         height, width = (size, size) if isinstance(size, int) else size
         state[POSITIONS] = interpolate_positions(
-            state[POSITIONS], encoder.architecture.grid, (height // patch, width // patch),
+            state[POSITIONS],
+            encoder.architecture.grid,
+            (height // patch, width // patch),
         )
     matched = {
-        name: state[disk_name(name)] for name, value in own.items()
+        name: state[disk_name(name)]
+        for name, value in own.items()
         if disk_name(name) in state and state[disk_name(name)].shape == value.shape
     }
     if len(matched) != len(own):
@@ -415,13 +434,18 @@ def interpolate_positions(
     cls, patches = positions[:, :1], positions[:, 1:]
     grid = patches.reshape(1, *from_grid, -1).permute(0, 3, 1, 2)
     grid = nn.functional.interpolate(
-        grid.float(), size=to_grid, mode='bicubic', align_corners=False,
+        grid.float(),
+        size=to_grid,
+        mode='bicubic',
+        align_corners=False,
     )
     return torch.cat([cls, grid.permute(0, 2, 3, 1).flatten(1, 2).to(cls.dtype)], dim=1)
 
 
 def save_backbone(
-    directory: Path, architecture: Architecture, state: Mapping[str, Tensor],
+    directory: Path,
+    architecture: Architecture,
+    state: Mapping[str, Tensor],
 ) -> None:
     """Write an encoder as a directory that `transformers.ViTModel.from_pretrained` opens.
 
@@ -436,7 +460,8 @@ def save_backbone(
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     (temporary / 'config.json').write_text(
-        json.dumps(architecture.transformers_config(), indent=2) + '\n', encoding='utf-8',
+        json.dumps(architecture.transformers_config(), indent=2) + '\n',
+        encoding='utf-8',
     )
     tensors = {name: value.detach().cpu().float().contiguous() for name, value in state.items()}
     safetensors.torch.save_file(tensors, temporary / 'model.safetensors', {'format': 'pt'})

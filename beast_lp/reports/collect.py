@@ -77,7 +77,7 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
         'preset': config.preset,
         'initial weights': config.init,
         'encoder': f'{config.model.hidden_size} wide, {config.model.num_layers} layers, '
-                   f'patches of {config.model.patch_size} px',
+        f'patches of {config.model.patch_size} px',
         'image size': f'{config.model.image_size[0]} x {config.model.image_size[1]} px',
         **({'projects': f'{projects}, in equal shares'} if projects > 1 else {}),
         'videos': str(store.table['video_id'].nunique()),
@@ -85,19 +85,23 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
         'epochs': f'{len(metrics)} of {config.training.epochs}',
         'batch': f'{frames} frames ({frames // 2} anchors, {frames // 2} positives) per device',
         'contrastive weight': f'{config.loss.contrastive_weight:g} '
-                              f'at temperature {config.loss.temperature:g}',
+        f'at temperature {config.loss.temperature:g}',
         'training time': f'about {duration(seconds)}',
         **left,
         'throughput': f'{metrics["images_per_second"].median():.3g} images/s, '
-                      f'{metrics["data_wait_share"].median():.0%} of the time waiting for data',
-        'versions': ', '.join(f'{name} {version(name)}'
-                              for name in ('beast-lp', 'torch', 'transformers', 'lightning')),
+        f'{metrics["data_wait_share"].median():.0%} of the time waiting for data',
+        'versions': ', '.join(
+            f'{name} {version(name)}'
+            for name in ('beast-lp', 'torch', 'transformers', 'lightning')
+        ),
     }
 
 
 @torch.inference_mode()
 def _collect(
-    module: BeastModule, store: WindowStore, files: RunFiles,
+    module: BeastModule,
+    store: WindowStore,
+    files: RunFiles,
 ) -> PretrainingPictures:
     config = module.config
     size = (config.model.image_size[0], config.model.image_size[1])
@@ -127,7 +131,9 @@ def _collect(
 
 
 def _retrieve(
-    module: BeastModule, images: Float[Tensor, 'pairs 2 3 h w'], pairs: Sequence[Pair],
+    module: BeastModule,
+    images: Float[Tensor, 'pairs 2 3 h w'],
+    pairs: Sequence[Pair],
     store: WindowStore,
 ) -> tuple[Tensor, list[str]]:
     """Return each anchor's nearest frame among all shown, and captions that name both."""
@@ -147,15 +153,18 @@ def _name(store: WindowStore, window: int, offset: int) -> str:
 
 
 def _embed(
-    module: BeastModule, store: WindowStore, size: tuple[int, int],
+    module: BeastModule,
+    store: WindowStore,
+    size: tuple[int, int],
 ) -> tuple[Float[Tensor, 'frames dim'], np.ndarray]:
     """Return the CLS tokens of a random subset of the anchors, and which anchors they are."""
     draw = numpy_generator(module.config.seed, 'map')
     rows = np.sort(draw.permutation(len(store))[:MAP_FRAMES])
     tokens = []
     for start in range(0, len(rows), _BATCH):
-        frames = np.concatenate([store.read(int(i), (0,), size)
-                                 for i in rows[start:start + _BATCH]])
+        frames = np.concatenate(
+            [store.read(int(i), (0,), size) for i in rows[start : start + _BATCH]]
+        )
         tokens.append(module.model.encode(network_input(torch.from_numpy(frames)))[:, 0])
     return torch.cat(tokens), rows
 

@@ -123,9 +123,7 @@ def _look(index: int) -> tuple[str, str]:
     return PALETTE[index % len(PALETTE)], _MARKERS[index // len(PALETTE)]
 
 
-def _scatter_by_video(
-    axes: Axes, points: Float[np.ndarray, 'n 2'], names: Sequence[str]
-) -> None:
+def _scatter_by_video(axes: Axes, points: Float[np.ndarray, 'n 2'], names: Sequence[str]) -> None:
     """Draw the points of each video in its colour and marker, those without one below."""
     named, others = _name_videos(names)
     hidden = np.array([name in others for name in names])

@@ -61,7 +61,8 @@ def verdicts(comparison: pd.DataFrame) -> list[str]:
             continue
         name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3f})'
         sentences.append(
-            f'{name} is NOT evidence of encoding: it is {row["verdict"]}.' if row['verdict']
+            f'{name} is NOT evidence of encoding: it is {row["verdict"]}.'
+            if row['verdict']
             else f'{name} is above all of its controls.'
         )
     return sentences
@@ -69,16 +70,25 @@ def verdicts(comparison: pd.DataFrame) -> list[str]:
 
 def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
     """Return the columns that fit on a page, the best result first, numbers rounded."""
-    columns = [name for name in (
-        'source', 'encoder', 'bps_pooled', 'bps_mean', 'bps_train_null_mean',
-        'variance_explained', 'r_squared',
-    ) if name in comparison]
+    columns = [
+        name
+        for name in (
+            'source',
+            'encoder',
+            'bps_pooled',
+            'bps_mean',
+            'bps_train_null_mean',
+            'variance_explained',
+            'r_squared',
+        )
+        if name in comparison
+    ]
     table = comparison.sort_values('score', ascending=False)
     shown = table.filter(items=columns)
     for name in ('shift', 'permutation'):
         shown[f'{name} 95 %'] = [
-            f'{low:.3f} to {high:.3f}' if np.isfinite(low) else '' for low, high in
-            zip(table[f'{name}_low'], table[f'{name}_high'], strict=True)
+            f'{low:.3f} to {high:.3f}' if np.isfinite(low) else ''
+            for low, high in zip(table[f'{name}_low'], table[f'{name}_high'], strict=True)
         ]
     shown['drift alone'] = table['drift']
     return shown.round(4)
@@ -90,7 +100,7 @@ def _comparison_section(comparison: pd.DataFrame, results: Sequence[Result]) -> 
         'One row per source of features and encoder, scored on trials or blocks of time that no '
         'fit has seen. Bits per spike say how much better the rates are than a rate that never '
         'changes: `bps_pooled` over all spikes (as the Neural Latents Benchmark), `bps_mean` over '
-        'the neurons (as the BEAST paper), both against each neuron\'s mean rate in the test '
+        "the neurons (as the BEAST paper), both against each neuron's mean rate in the test "
         'part. `bps_train_null_mean` compares with the mean rate of the rest instead, which '
         'flatters every model where rates drift; it is here because some references use it.\n\n'
         'Controls: the same encoder, fitted again after the spikes were shifted in a circle '
@@ -101,8 +111,9 @@ def _comparison_section(comparison: pd.DataFrame, results: Sequence[Result]) -> 
     table = table_for_people(comparison)
     order = comparison.sort_values('score', ascending=False)
     marked = frozenset(row for row, words in enumerate(order['verdict']) if words)
-    return Section('Sources of features compared', text, figures.comparison_bars(order, unit),
-                   table, marked)
+    return Section(
+        'Sources of features compared', text, figures.comparison_bars(order, unit), table, marked
+    )
 
 
 def _scatter_section(comparison: pd.DataFrame, results: Sequence[Result]) -> Section:
@@ -111,15 +122,24 @@ def _scatter_section(comparison: pd.DataFrame, results: Sequence[Result]) -> Sec
     sources = list(dict.fromkeys(ranked['source']))
     if len(sources) < 2:
         return Section(title, 'Nothing to compare: one source of features was given.')
-    chosen = [next((str(row['source']), str(row['encoder'])) for row in ranked.to_dict('records')
-                   if row['source'] == source) for source in sources[:2]]
+    chosen = [
+        next(
+            (str(row['source']), str(row['encoder']))
+            for row in ranked.to_dict('records')
+            if row['source'] == source
+        )
+        for source in sources[:2]
+    ]
     better, other = (
-        np.concatenate([_scores(result) for result in results
-                        if (result.source, result.encoder) == pair]) for pair in chosen
+        np.concatenate(
+            [_scores(result) for result in results if (result.source, result.encoder) == pair]
+        )
+        for pair in chosen
     )
     names = [f'{source} · {encoder}' for source, encoder in chosen]
     return Section(
-        title, 'Each point is a neuron, scored with the two best sources; above the line the '
+        title,
+        'Each point is a neuron, scored with the two best sources; above the line the '
         'better one explains more of it.',
         figures.score_scatter(other, better, names[1], names[0], _unit(results)),
     )
@@ -134,9 +154,11 @@ def _region_section(results: Sequence[Result], best: tuple[str, str]) -> Section
     if not known:
         text += ' The recordings name no brain regions.'
     return Section(
-        'Distribution by region' if known else 'Distribution over neurons', text,
+        'Distribution by region' if known else 'Distribution over neurons',
+        text,
         figures.region_distribution(
-            [scores[regions == name] for name in names], names if known else ['all'],
+            [scores[regions == name] for name in names],
+            names if known else ['all'],
             _unit(results),
         ),
     )
@@ -151,22 +173,26 @@ def _example_sections(results: Sequence[Result], best: tuple[str, str]) -> dict[
     run = session.bins.group[test]
     recorded, rates = session.responses[test], load_rates(result.file)[test]
     # breaks inside the test part: its bins need not follow each other
-    breaks = np.concatenate([[0], np.cumsum(
-        (np.diff(np.flatnonzero(test)) > 1) | (np.diff(run) != 0))])
+    breaks = np.concatenate(
+        [[0], np.cumsum((np.diff(np.flatnonzero(test)) > 1) | (np.diff(run) != 0))]
+    )
     width, unit = session.bins.width, 1.0
     if session.is_counts:
         recorded, unit = smooth(recorded, breaks, _SIGMA), 1 / width
-    titles = [f'{session.names[i]} {session.regions[i]} ({scores[i]:.2f})'
-              for i in order[:_EXAMPLES]]
+    titles = [
+        f'{session.names[i]} {session.regions[i]} ({scores[i]:.2f})' for i in order[:_EXAMPLES]
+    ]
     about = f'Session {session.name}, {best[0]} · {best[1]}, test part only.'
     shown = slice(0, round(_RASTER_S / width))
-    sections = {'rasters': Section(
-        'Activity, recorded and predicted',
-        f'{about} Neurons in the order of their scores, best first; each is scaled by its own '
-        'recorded mean and deviation. Predictions of Poisson noise are smooth by nature. Breaks '
-        'between trials or blocks are not drawn.',
-        figures.rasters(recorded[shown][:, order], rates[shown][:, order], width),
-    )}
+    sections = {
+        'rasters': Section(
+            'Activity, recorded and predicted',
+            f'{about} Neurons in the order of their scores, best first; each is scaled by its own '
+            'recorded mean and deviation. Predictions of Poisson noise are smooth by nature. Breaks '
+            'between trials or blocks are not drawn.',
+            figures.rasters(recorded[shown][:, order], rates[shown][:, order], width),
+        )
+    }
     lengths = {stretch.stop - stretch.start for stretch in slices(breaks)}
     is_trials = len(lengths) == 1 and len(np.unique(breaks)) > 2
     chosen = order[:_EXAMPLES]
@@ -177,8 +203,13 @@ def _example_sections(results: Sequence[Result], best: tuple[str, str]) -> dict[
         sections['examples'] = Section(
             'The best-predicted neurons around the event',
             f'{about} The score is in brackets.',
-            figures.psths(by_trial[0], by_trial[1], titles, first - first[0] + width / 2,
-                          'spikes per s' if session.is_counts else 'trace'),
+            figures.psths(
+                by_trial[0],
+                by_trial[1],
+                titles,
+                first - first[0] + width / 2,
+                'spikes per s' if session.is_counts else 'trace',
+            ),
         )
     else:
         stretch = figures.longest_stretch(breaks, round(_RASTER_S / width))
@@ -186,20 +217,31 @@ def _example_sections(results: Sequence[Result], best: tuple[str, str]) -> dict[
             'The best-predicted neurons',
             f'{about} {"Spikes per second" if session.is_counts else "Traces"}; the score is in '
             'brackets.',
-            figures.traces(recorded[stretch][:, chosen] * unit, rates[stretch][:, chosen] * unit,
-                           titles, width),
+            figures.traces(
+                recorded[stretch][:, chosen] * unit,
+                rates[stretch][:, chosen] * unit,
+                titles,
+                width,
+            ),
         )
     return sections
 
 
 def _session_section(results: Sequence[Result]) -> Section:
     sessions = {result.session.name: result.session for result in results}
-    table = pd.DataFrame([{
-        'session': name, 'neurons': len(session.names), 'bins': len(session.bins),
-        'bin (ms)': session.bins.width * 1000,
-        'test bins': int((session.part == TEST).sum()),
-        'notes': '; '.join(session.notes),
-    } for name, session in sessions.items()])
+    table = pd.DataFrame(
+        [
+            {
+                'session': name,
+                'neurons': len(session.names),
+                'bins': len(session.bins),
+                'bin (ms)': session.bins.width * 1000,
+                'test bins': int((session.part == TEST).sum()),
+                'notes': '; '.join(session.notes),
+            }
+            for name, session in sessions.items()
+        ]
+    )
     return Section('Sessions', table=table)
 
 
@@ -221,6 +263,7 @@ def _unit(results: Sequence[Result]) -> str:
 
 
 def _by_trial(
-    values: Float[np.ndarray, 'bins neurons'], length: int,
+    values: Float[np.ndarray, 'bins neurons'],
+    length: int,
 ) -> Float[np.ndarray, 'trials time neurons']:
     return values.reshape(-1, length, values.shape[1])

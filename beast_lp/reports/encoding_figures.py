@@ -24,7 +24,10 @@ _MAX_REGIONS = 20
 
 
 def score_scatter(
-    x: Float[np.ndarray, ' neurons'], y: Float[np.ndarray, ' neurons'], x_name: str, y_name: str,
+    x: Float[np.ndarray, ' neurons'],
+    y: Float[np.ndarray, ' neurons'],
+    x_name: str,
+    y_name: str,
     unit: str,
 ) -> Figure:
     """Draw the neurons' scores with one source against those with another.
@@ -49,8 +52,12 @@ def score_scatter(
     axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
     above = int((y[both] > x[both]).sum())
-    label_axes(axes, f'{x_name} ({unit})', f'{y_name} ({unit})',
-               f'{above} of {both.sum()} neurons are predicted better by {y_name}')
+    label_axes(
+        axes,
+        f'{x_name} ({unit})',
+        f'{y_name} ({unit})',
+        f'{above} of {both.sum()} neurons are predicted better by {y_name}',
+    )
     return figure
 
 
@@ -68,8 +75,10 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
     figure = Figure(figsize=(8.5, 1.1 + 0.34 * rows), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     at = np.arange(rows)[::-1]
-    controls = (('shift', -0.16, GREY, 'circular shifts, 95 %'),
-                ('permutation', 0.16, PALETTE[1], 'permutations, 95 %'))
+    controls = (
+        ('shift', -0.16, GREY, 'circular shifts, 95 %'),
+        ('permutation', 0.16, PALETTE[1], 'permutations, 95 %'),
+    )
     for name, offset, colour, label in controls:
         low, high = (table[f'{name}_{end}'].to_numpy(dtype=float) for end in ('low', 'high'))
         axes.hlines(at + offset, low, high, color=colour, lw=4, alpha=0.7, label=label)
@@ -77,15 +86,22 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
     axes.plot(drift, at, '|', color=VERMILION, markersize=13, mew=2, label='slow drift alone')
     axes.plot(table['score'].to_numpy(dtype=float), at, 'o', color=BLUE, label='result')
     axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
-    axes.set_yticks(at, [f'{source} · {encoder}' for source, encoder in
-                         zip(table['source'], table['encoder'], strict=True)])
+    axes.set_yticks(
+        at,
+        [
+            f'{source} · {encoder}'
+            for source, encoder in zip(table['source'], table['encoder'], strict=True)
+        ],
+    )
     label_axes(axes, unit, '', '')
     axes.legend(fontsize=SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
     return figure
 
 
 def region_distribution(
-    scores: Sequence[Float[np.ndarray, ' neurons']], names: Sequence[str], unit: str,
+    scores: Sequence[Float[np.ndarray, ' neurons']],
+    names: Sequence[str],
+    unit: str,
 ) -> Figure:
     """Draw the neurons' scores, one box and cloud of points per region.
 
@@ -98,22 +114,29 @@ def region_distribution(
     figure = Figure(figsize=(1.6 + 0.7 * len(order), 3.6), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     finite = [scores[i][np.isfinite(scores[i])] for i in order]
-    axes.boxplot(finite, positions=range(len(order)), widths=0.6, showfliers=False,
-                 medianprops={'color': VERMILION})
+    axes.boxplot(
+        finite,
+        positions=range(len(order)),
+        widths=0.6,
+        showfliers=False,
+        medianprops={'color': VERMILION},
+    )
     for position, values in enumerate(finite):
         spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
         # in the order of the neurons, which is none of the scores
-        axes.plot(position + spread[:len(values)], values, '.', color=BLUE, ms=3, alpha=0.6)
+        axes.plot(position + spread[: len(values)], values, '.', color=BLUE, ms=3, alpha=0.6)
     axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
-    axes.set_xticks(range(len(order)), [f'{names[i] or "unknown"}\n({len(scores[i])})'
-                                        for i in order])
+    axes.set_xticks(
+        range(len(order)), [f'{names[i] or "unknown"}\n({len(scores[i])})' for i in order]
+    )
     axes.set_xlim(-0.6, len(order) - 0.4)
     label_axes(axes, '', unit, '')
     return figure
 
 
 def rasters(
-    recorded: Float[np.ndarray, 'bins neurons'], predicted: Float[np.ndarray, 'bins neurons'],
+    recorded: Float[np.ndarray, 'bins neurons'],
+    predicted: Float[np.ndarray, 'bins neurons'],
     bin_width: float,
 ) -> Figure:
     """Draw recorded activity above predicted activity of the same bins, one row per neuron.
@@ -135,8 +158,15 @@ def rasters(
     for axes, values, title in zip(
         panels, (recorded, predicted), ('recorded (smoothed)', 'predicted'), strict=True
     ):
-        axes.imshow(((values - mean) / deviation).T, aspect='auto', cmap='Greys', vmin=-0.5,
-                    vmax=2.5, extent=extent, interpolation='nearest')
+        axes.imshow(
+            ((values - mean) / deviation).T,
+            aspect='auto',
+            cmap='Greys',
+            vmin=-0.5,
+            vmax=2.5,
+            extent=extent,
+            interpolation='nearest',
+        )
         label_axes(axes, '', 'neuron', title)
         axes.grid(False)
     panels[1].set_xlabel('seconds of the test part', fontsize=TEXT)
@@ -144,8 +174,10 @@ def rasters(
 
 
 def traces(
-    recorded: Float[np.ndarray, 'bins neurons'], predicted: Float[np.ndarray, 'bins neurons'],
-    titles: Sequence[str], bin_width: float,
+    recorded: Float[np.ndarray, 'bins neurons'],
+    predicted: Float[np.ndarray, 'bins neurons'],
+    titles: Sequence[str],
+    bin_width: float,
 ) -> Figure:
     """Draw a few neurons' recorded and predicted activity over one another.
 
@@ -171,7 +203,9 @@ def traces(
 def psths(
     recorded: Float[np.ndarray, 'trials time neurons'],
     predicted: Float[np.ndarray, 'trials time neurons'],
-    titles: Sequence[str], time: Float[np.ndarray, ' time'], unit: str,
+    titles: Sequence[str],
+    time: Float[np.ndarray, ' time'],
+    unit: str,
 ) -> Figure:
     """Draw, per neuron, the single trials and the mean over them, recorded against predicted.
 
@@ -195,8 +229,15 @@ def psths(
         own, model = recorded[..., neuron], predicted[..., neuron]
         top = np.quantile(own, 0.99) or own.max() or 1.0
         for axes, values in zip(panels[:2, neuron], (own, model), strict=True):
-            axes.imshow(values, aspect='auto', cmap='Greys', vmin=0, vmax=top, extent=extent,
-                        interpolation='nearest')
+            axes.imshow(
+                values,
+                aspect='auto',
+                cmap='Greys',
+                vmin=0,
+                vmax=top,
+                extent=extent,
+                interpolation='nearest',
+            )
             label_axes(axes, '', '', '')
             axes.grid(False)
         panels[0, neuron].set_title(titles[neuron], fontsize=SMALL)

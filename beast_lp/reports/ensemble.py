@@ -91,11 +91,18 @@ def curve_table(
     tables = []
     for name, values in errors.items():
         curve = error_curve(values, spreads[name], thresholds)
-        tables.append(pd.DataFrame({
-            'backbone': name, 'threshold_px': thresholds, 'keypoints': curve.keypoints,
-            'share': curve.keypoints / labelled.sum(), 'error_px': curve.mean,
-            'seed_deviation_px': curve.deviation,
-        }))
+        tables.append(
+            pd.DataFrame(
+                {
+                    'backbone': name,
+                    'threshold_px': thresholds,
+                    'keypoints': curve.keypoints,
+                    'share': curve.keypoints / labelled.sum(),
+                    'error_px': curve.mean,
+                    'seed_deviation_px': curve.deviation,
+                }
+            )
+        )
     return pd.concat(tables, ignore_index=True)
 
 
@@ -114,11 +121,17 @@ def summary_table(
         labelled = np.isfinite(values).all(axis=0)
         hard = float(np.quantile(spreads[name][labelled], 1 - HARD))
         curve = error_curve(values, spreads[name], np.array([0.0, hard]))
-        rows.append({
-            'backbone': name, 'models': len(values), 'error_px': curve.mean[0],
-            'seed_deviation_px': curve.deviation[0], 'hard_error_px': curve.mean[1],
-            'hard_seed_deviation_px': curve.deviation[1], 'hard_keypoints': curve.keypoints[1],
-        })
+        rows.append(
+            {
+                'backbone': name,
+                'models': len(values),
+                'error_px': curve.mean[0],
+                'seed_deviation_px': curve.deviation[0],
+                'hard_error_px': curve.mean[1],
+                'hard_seed_deviation_px': curve.deviation[1],
+                'hard_keypoints': curve.keypoints[1],
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -136,11 +149,21 @@ def curves_figure(table: pd.DataFrame) -> Figure:
         look = {'color': PALETTE[number % len(PALETTE)], 'ls': styles[number % len(styles)]}
         x, y = shown['threshold_px'], shown['error_px']
         upper.plot(x, y, lw=1.8, label=str(number), **look)
-        upper.fill_between(x, y - shown['seed_deviation_px'], y + shown['seed_deviation_px'],
-                           color=look['color'], alpha=0.15, lw=0)
+        upper.fill_between(
+            x,
+            y - shown['seed_deviation_px'],
+            y + shown['seed_deviation_px'],
+            color=look['color'],
+            alpha=0.15,
+            lw=0,
+        )
         lower.plot(x, shown['share'], lw=1.5, **look)
-    label_axes(upper, '', 'mean pixel error (px)',
-               'Keypoints on which the models disagree at least so much')
+    label_axes(
+        upper,
+        '',
+        'mean pixel error (px)',
+        'Keypoints on which the models disagree at least so much',
+    )
     label_axes(lower, 'standard deviation of the ensemble (px)', 'share left', '')
     upper.set_ylim(bottom=0)
     lower.set_ylim(0, 1.02)
@@ -154,7 +177,10 @@ def curves_figure(table: pd.DataFrame) -> Figure:
 
 
 def write_comparison(
-    output_dir: Path, curves: pd.DataFrame, summary: pd.DataFrame, compared: Sequence[str],
+    output_dir: Path,
+    curves: pd.DataFrame,
+    summary: pd.DataFrame,
+    compared: Sequence[str],
 ) -> Path:
     """Write `curves.csv`, `summary.csv`, `figures/error_curves.png` and `report.html`.
 
@@ -173,20 +199,24 @@ def write_comparison(
     figure = curves_figure(curves)
     save_figure(figure, output_dir / 'figures' / 'error_curves.png')
     page = output_dir / 'report.html'
-    write_page(page, 'Pixel error against ensemble disagreement', [
-        Section('What was compared', '\n\n'.join(compared)),
-        Section(
-            'All keypoints, and the hardest',
-            f'Hard are the {HARD:.0%} on which the models disagree most. The deviations are '
-            'those of the means of single models: differences that are not larger say nothing.',
-            table=summary,
-        ),
-        Section(
-            'Error of what is hard',
-            'The further to the right, the harder the keypoints that a mean is taken over; at 0 '
-            'it is over all of them. Lower is better. Bands are one standard deviation of the '
-            f'single models; lines end where fewer than {LEAST_KEYPOINTS} keypoints are left.',
-            figure=figure,
-        ),
-    ])
+    write_page(
+        page,
+        'Pixel error against ensemble disagreement',
+        [
+            Section('What was compared', '\n\n'.join(compared)),
+            Section(
+                'All keypoints, and the hardest',
+                f'Hard are the {HARD:.0%} on which the models disagree most. The deviations are '
+                'those of the means of single models: differences that are not larger say nothing.',
+                table=summary,
+            ),
+            Section(
+                'Error of what is hard',
+                'The further to the right, the harder the keypoints that a mean is taken over; at 0 '
+                'it is over all of them. Lower is better. Bands are one standard deviation of the '
+                f'single models; lines end where fewer than {LEAST_KEYPOINTS} keypoints are left.',
+                figure=figure,
+            ),
+        ],
+    )
     return page

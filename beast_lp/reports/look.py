@@ -34,8 +34,11 @@ TEXT = 9.0
 
 def label_axes(axes: Axes, x: str, y: str, title: str) -> None:
     """Name the axes, and give the plot the look that all share."""
-    for text in (axes.set_xlabel(x, fontsize=TEXT), axes.set_ylabel(y, fontsize=TEXT),
-                 axes.set_title(title, loc='left', fontsize=TEXT)):
+    for text in (
+        axes.set_xlabel(x, fontsize=TEXT),
+        axes.set_ylabel(y, fontsize=TEXT),
+        axes.set_title(title, loc='left', fontsize=TEXT),
+    ):
         keep_verbatim(text)
     style_axes(axes)
 

@@ -145,9 +145,7 @@ def _table(table: pd.DataFrame, marked: frozenset[int]) -> str:
         kind = ' class="marked"' if position in marked else ''
         rows.append(f'<tr{kind}>{"".join(_cell(value) for value in values)}</tr>\n')
     left_out = len(table) - len(shown)
-    note = (
-        f'<p class="note">{left_out} more rows are not shown here.</p>\n' if left_out else ''
-    )
+    note = f'<p class="note">{left_out} more rows are not shown here.</p>\n' if left_out else ''
     return (
         f'<div class="scroll"><table>\n<thead><tr>{head}</tr></thead>\n'
         f'<tbody>\n{"".join(rows)}</tbody>\n</table></div>\n{note}'

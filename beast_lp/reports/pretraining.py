@@ -150,9 +150,7 @@ def _reconstruction_section(pictures: PretrainingPictures) -> Section:
         'texture (fur, whiskers, noise) stays blurred even in a good model. A uniform grey or '
         'the same average animal in every row means that it has not learned enough yet.'
     )
-    drawing = reconstructions(
-        pictures.originals, pictures.masked, pictures.reconstructed
-    )
+    drawing = reconstructions(pictures.originals, pictures.masked, pictures.reconstructed)
     return Section(title, text, drawing)
 
 
@@ -165,12 +163,13 @@ def _snapshot_sections(pictures: PretrainingPictures) -> dict[str, Section]:
         'colour, then the arena, then the animal. If the last columns still differ, more epochs '
         'would still change the model; if they have long been equal, fewer would have done.'
     )
-    return {'reconstructions_over_epochs': Section(
-        'Reconstruction over the epochs', text,
-        reconstructions_over_epochs(
-            pictures.originals, pictures.masked, pictures.snapshots
-        ),
-    )}
+    return {
+        'reconstructions_over_epochs': Section(
+            'Reconstruction over the epochs',
+            text,
+            reconstructions_over_epochs(pictures.originals, pictures.masked, pictures.snapshots),
+        )
+    }
 
 
 def _probe_sections(metrics: pd.DataFrame) -> dict[str, Section]:
@@ -197,16 +196,18 @@ def _tuning_sections(path: Path) -> dict[str, Section]:
         return {}
     table = _read_table(path, needed=('contrastive_weight', 'chosen'))
     by_probe = len(table.dropna(subset=['probe_px'])) == len(table)
-    text = (
-        'One short run for each weight of the contrastive term. Chosen: '
-        + ('the lowest error of the probe on held-out labelled frames.' if by_probe else
-           'the highest share of held-out positives found, since there were too few labelled '
-           'frames for the probe.')
+    text = 'One short run for each weight of the contrastive term. Chosen: ' + (
+        'the lowest error of the probe on held-out labelled frames.'
+        if by_probe
+        else 'the highest share of held-out positives found, since there were too few labelled '
+        'frames for the probe.'
     )
     marked = frozenset(np.flatnonzero(table['chosen']).tolist())
-    return {'tuning': Section(
-        'Choice of the contrastive weight', text, tuning_panels(table), table, marked
-    )}
+    return {
+        'tuning': Section(
+            'Choice of the contrastive weight', text, tuning_panels(table), table, marked
+        )
+    }
 
 
 def _retrieval_section(metrics: pd.DataFrame, pictures: PretrainingPictures) -> Section:
@@ -251,15 +252,13 @@ def _map_section(pictures: PretrainingPictures) -> Section:
             title, f'Nothing to show: a map needs three finite tokens, found {finite.sum()}.'
         )
     text = (
-        'Each point is one frame, placed by the two directions in which the tokens (the model\'s '
+        "Each point is one frame, placed by the two directions in which the tokens (the model's "
         'summary of a whole frame) differ most; frames that look alike to the model lie close '
         'together. Videos that mix mean that the model describes behaviour rather than the '
         'recording; one island for each video means that camera, light or animal dominate. '
         'A smooth gradient in the right map points to a slow drift within the videos.'
     )
-    drawing = embedding_map(
-        pictures.embeddings, pictures.embedding_video, pictures.embedding_time
-    )
+    drawing = embedding_map(pictures.embeddings, pictures.embedding_video, pictures.embedding_time)
     return Section(title, text, drawing)
 
 

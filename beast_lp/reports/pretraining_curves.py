@@ -100,7 +100,8 @@ def tuning_panels(table: pd.DataFrame) -> Figure:
         A figure with one panel for each measure; the chosen run has a ring.
     """
     panels = {
-        'probe_px': 'probe: mean error (px)', 'val_cls_retrieval': 'positives found (share)',
+        'probe_px': 'probe: mean error (px)',
+        'val_cls_retrieval': 'positives found (share)',
         'val_reconstruction': 'reconstruction (MSE)',
     }
     figure = Figure(figsize=(10.5, 3.0), dpi=DPI, layout='constrained')
@@ -112,8 +113,15 @@ def tuning_panels(table: pd.DataFrame) -> Figure:
         if np.isfinite(values).any():
             axes.plot(places, values, 'o-', color=BLUE, markersize=4)
             chosen = table['chosen'].to_numpy(bool)
-            axes.plot(places[chosen], values[chosen], 'o', color=VERMILION, markersize=11,
-                      fillstyle='none', label='chosen')
+            axes.plot(
+                places[chosen],
+                values[chosen],
+                'o',
+                color=VERMILION,
+                markersize=11,
+                fillstyle='none',
+                label='chosen',
+            )
             axes.set_xticks(places, [f'{w:g}' for w in table['contrastive_weight']])
             axes.legend(fontsize=SMALL, frameon=False)
             axes.set_xlabel('contrastive weight (lambda)', fontsize=TEXT)
@@ -185,9 +193,7 @@ def _scale_loss(axes: Axes, label: str, values: Float[np.ndarray, ' points']) ->
     return label
 
 
-def _draw_retrieval(
-    axes: Axes, metrics: pd.DataFrame, x: _Abscissa
-) -> None:
+def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
     _draw(axes, metrics, x, 'val_retrieval', 'validation', VERMILION, 's--')
     chance = _numbers(metrics, 'val_retrieval_chance')
     levels = np.unique(chance[np.isfinite(chance)])
@@ -201,9 +207,7 @@ def _draw_retrieval(
     _finish_panel(axes, 'Retrieval of the positive', 'positives found (%)', x)
 
 
-def _draw_throughput(
-    axes: Axes, metrics: pd.DataFrame, x: _Abscissa
-) -> None:
+def _draw_throughput(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
     _draw(axes, metrics, x, 'images_per_second', 'throughput', BLUE, 'o-')
     if len(axes.lines):
         axes.set_ylim(bottom=0)

@@ -155,7 +155,9 @@ def retrieval_examples(
 
 
 def _side_by_side(
-    columns: Mapping[str, Float[np.ndarray, 'n 3 height width']], longest: float, size: float,
+    columns: Mapping[str, Float[np.ndarray, 'n 3 height width']],
+    longest: float,
+    size: float,
 ) -> Figure:
     """Lay out pictures of the same frames, a titled column for each kind and a row per frame."""
     first = next(iter(columns.values()))

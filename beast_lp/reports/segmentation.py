@@ -23,7 +23,9 @@ MAX_ETHOGRAMS = 20
 
 
 def write_segmentation_report(
-    output_dir: Path, outcome: Outcome, decoding: DecodingConfig,
+    output_dir: Path,
+    outcome: Outcome,
+    decoding: DecodingConfig,
 ) -> Path:
     """Write the page of a training run or an evaluation.
 
@@ -41,14 +43,19 @@ def write_segmentation_report(
     parts = {'summary': Section('What was run', table=summary)}
     if outcome.scores is None:
         parts['scores'] = Section(
-            'Scores', 'Nothing was held out (beast.segmentation.split.by=none), so this run '
-            'cannot say how good its models are.'
+            'Scores',
+            'Nothing was held out (beast.segmentation.split.by=none), so this run '
+            'cannot say how good its models are.',
         )
     else:
         parts |= _score_sections(outcome.scores)
     for part in outcome.held_out[:MAX_ETHOGRAMS]:
-        labels = decode(part.probabilities.mean(axis=0), decoding.method,
-                        decoding.min_bout_frames, decoding.stay)
+        labels = decode(
+            part.probabilities.mean(axis=0),
+            decoding.method,
+            decoding.min_bout_frames,
+            decoding.stay,
+        )
         name = f'ethogram_{part.video}_{part.frame[0]}'
         parts[name] = Section(
             f'{part.video}, frames {part.frame[0]} to {part.frame[-1]}',
@@ -56,7 +63,8 @@ def write_segmentation_report(
         )
     if not outcome.history.empty:
         parts['training'] = Section(
-            'Training', 'The loss should fall and flatten. High accuracy here with low scores '
+            'Training',
+            'The loss should fall and flatten. High accuracy here with low scores '
             'above means that there are too few scored bouts.',
             figure=figures.fitting_curves(outcome.history),
         )
@@ -78,13 +86,19 @@ def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction])
         labels, classes = prediction.labels, len(prediction.classes)
         counts = np.bincount(labels, minlength=classes)
         seconds = np.bincount(labels, np.diff(prediction.edges), minlength=classes)
-        table = pd.DataFrame({
-            'class': list(prediction.classes), 'frames': counts,
-            'seconds': seconds, 'share': counts / max(1, len(labels)),
-        })
+        table = pd.DataFrame(
+            {
+                'class': list(prediction.classes),
+                'frames': counts,
+                'seconds': seconds,
+                'share': counts / max(1, len(labels)),
+            }
+        )
         parts[f'ethogram_{prediction.name}'] = Section(
-            prediction.name, 'Nobody scored this video: these are predictions.',
-            figure=figures.ethogram(labels, None, prediction.classes), table=table,
+            prediction.name,
+            'Nobody scored this video: these are predictions.',
+            figure=figures.ethogram(labels, None, prediction.classes),
+            table=table,
         )
     return _write(output_dir, 'Predicted behaviour', parts)
 
@@ -100,14 +114,17 @@ def _score_sections(scores: Scores) -> dict[str, Section]:
             'that of their bouts. In both, background and classes without scored frames do not '
             'count. Switches are changes per 1000 frames: many more predicted than scored ones '
             'call for smoothing (beast.segmentation.decoding).',
-            table=scores.summary, marked_rows=frozenset({len(scores.summary) - 1}),
+            table=scores.summary,
+            marked_rows=frozenset({len(scores.summary) - 1}),
         ),
         'classes': Section(
-            'Each behaviour', 'f1@50: bouts that share half of their union with a scored bout.',
+            'Each behaviour',
+            'f1@50: bouts that share half of their union with a scored bout.',
             table=scores.classes,
         ),
         'confusion': Section(
-            'Confusion', 'Rows are what was scored; each row of shares sums to 1.',
+            'Confusion',
+            'Rows are what was scored; each row of shares sums to 1.',
             figure=figures.confusion_matrices(scores.confusion, scores.confusion_normalised),
         ),
         'calibration': Section(

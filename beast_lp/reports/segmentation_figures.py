@@ -19,14 +19,18 @@ _MOST_LINES = 8
 
 def class_colours(classes: int) -> list[str]:
     """Return a colour for every class, greys for what comes after the eighth."""
-    greys = [f'#{int(60 + 140 * i / max(1, classes)):02X}' + f'{90:02X}{90:02X}'
-             for i in range(max(0, classes - len(LONG_PALETTE)))]
+    greys = [
+        f'#{int(60 + 140 * i / max(1, classes)):02X}' + f'{90:02X}{90:02X}'
+        for i in range(max(0, classes - len(LONG_PALETTE)))
+    ]
     return [*LONG_PALETTE[:classes], *greys]
 
 
 def ethogram(
-    predicted: Int[np.ndarray, ' frames'], target: Int[np.ndarray, ' frames'] | None,
-    classes: Sequence[str], first_frame: int = 0,
+    predicted: Int[np.ndarray, ' frames'],
+    target: Int[np.ndarray, ' frames'] | None,
+    classes: Sequence[str],
+    first_frame: int = 0,
 ) -> Figure:
     """Draw the behaviour of every frame as a coloured band, predicted over scored.
 
@@ -43,8 +47,9 @@ def ethogram(
     lines = min(_MOST_LINES, -(-frames // _LINE_FRAMES))
     length = -(-frames // lines)
     bands = 1 if target is None else 2
-    figure = Figure(figsize=(10.5, 0.75 + lines * (0.3 * bands + 0.35)), dpi=DPI,
-                    layout='constrained')
+    figure = Figure(
+        figsize=(10.5, 0.75 + lines * (0.3 * bands + 0.35)), dpi=DPI, layout='constrained'
+    )
     colours = ListedColormap([_UNSCORED, *class_colours(len(classes))])
     panels = figure.subplots(lines, 1, squeeze=False)[:, 0]
     for line, axes in enumerate(panels):
@@ -52,20 +57,32 @@ def ethogram(
         rows = [predicted[piece]] if target is None else [predicted[piece], target[piece]]
         start = first_frame + piece.start
         axes.imshow(
-            np.stack(rows) + 1, cmap=colours, vmin=-0.5, vmax=len(classes) + 0.5, aspect='auto',
-            interpolation='nearest', extent=(start, start + len(rows[0]), bands, 0),
+            np.stack(rows) + 1,
+            cmap=colours,
+            vmin=-0.5,
+            vmax=len(classes) + 0.5,
+            aspect='auto',
+            interpolation='nearest',
+            extent=(start, start + len(rows[0]), bands, 0),
         )
         axes.set_yticks([0.5, 1.5][:bands], ['predicted', 'scored'][:bands], fontsize=SMALL)
         axes.tick_params(labelsize=SMALL)
         axes.set_xlim(start, first_frame + min(frames, line * length + length))
         axes.spines[:].set_visible(False)
     panels[-1].set_xlabel('frame', fontsize=SMALL)
-    handles = [Patch(color=colour, label=name) for colour, name in
-               zip(class_colours(len(classes)), classes, strict=True)]
+    handles = [
+        Patch(color=colour, label=name)
+        for colour, name in zip(class_colours(len(classes)), classes, strict=True)
+    ]
     if target is not None and (target < 0).any():
         handles.append(Patch(color=_UNSCORED, label='not scored'))
-    figure.legend(handles=handles, loc='outside upper left', ncols=min(8, len(handles)),
-                  fontsize=SMALL, frameon=False)
+    figure.legend(
+        handles=handles,
+        loc='outside upper left',
+        ncols=min(8, len(handles)),
+        fontsize=SMALL,
+        frameon=False,
+    )
     return figure
 
 
@@ -78,10 +95,18 @@ def confusion_matrices(counts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
     for row in range(len(counts)):
         for column in range(len(counts)):
             share = shares.iat[row, column]
-            axes.text(column, row, f'{share:.0%}\n{counts.iat[row, column]}', ha='center',
-                      va='center', fontsize=SMALL, color='white' if share > 0.6 else 'black')
-    axes.set_xticks(range(len(counts)), list(counts.columns), rotation=30, ha='right',
-                    fontsize=SMALL)
+            axes.text(
+                column,
+                row,
+                f'{share:.0%}\n{counts.iat[row, column]}',
+                ha='center',
+                va='center',
+                fontsize=SMALL,
+                color='white' if share > 0.6 else 'black',
+            )
+    axes.set_xticks(
+        range(len(counts)), list(counts.columns), rotation=30, ha='right', fontsize=SMALL
+    )
     axes.set_yticks(range(len(counts)), list(counts.index), fontsize=SMALL)
     axes.set_xlabel('predicted', fontsize=SMALL)
     axes.set_ylabel('scored', fontsize=SMALL)
@@ -94,8 +119,13 @@ def reliability(table: pd.DataFrame, error: float) -> Figure:
     figure = Figure(figsize=(4.2, 3.8), dpi=DPI, layout='constrained')
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], '--', color=GREY, linewidth=1, label='perfectly calibrated')
-    axes.plot(table['confidence'], table['accuracy'], 'o-', color=BLUE,
-              label=f'ensemble (error {error:.3f})')
+    axes.plot(
+        table['confidence'],
+        table['accuracy'],
+        'o-',
+        color=BLUE,
+        label=f'ensemble (error {error:.3f})',
+    )
     axes.set(xlim=(0, 1), ylim=(0, 1))
     axes.set_xlabel('confidence', fontsize=SMALL)
     axes.set_ylabel('share that is right', fontsize=SMALL)
@@ -109,8 +139,12 @@ def fitting_curves(history: pd.DataFrame) -> Figure:
     figure = Figure(figsize=(9.0, 3.0), dpi=DPI, layout='constrained')
     for axes, column in zip(figure.subplots(1, 2), ('loss', 'accuracy'), strict=True):
         for number, (_, rows) in enumerate(history.groupby(['fold', 'model'], sort=False)):
-            axes.plot(rows['epoch'], rows[column], linewidth=1,
-                      color=LONG_PALETTE[number % len(LONG_PALETTE)])
+            axes.plot(
+                rows['epoch'],
+                rows[column],
+                linewidth=1,
+                color=LONG_PALETTE[number % len(LONG_PALETTE)],
+            )
         axes.set_xlabel('epoch', fontsize=SMALL)
         axes.set_title(f'{column} in training, a line per model', fontsize=SMALL + 1)
         axes.tick_params(labelsize=SMALL)

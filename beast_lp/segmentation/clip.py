@@ -23,7 +23,7 @@ def busiest_stretch(labels: Int[np.ndarray, ' frames'], length: int) -> int:
     if len(labels) <= length:
         return 0
     changes = np.concatenate([[0], np.cumsum(np.diff(labels) != 0)])
-    return int(np.argmax(changes[length - 1:] - changes[:len(changes) - length + 1]))
+    return int(np.argmax(changes[length - 1 :] - changes[: len(changes) - length + 1]))
 
 
 def write_clip(prediction: Prediction, path: Path, seconds: float) -> None:
@@ -63,7 +63,9 @@ def _with_text(frame: np.ndarray, prediction: Prediction, ordinal: int) -> np.nd
     canvas = Image.new('RGB', (frame.shape[1], frame.shape[0] + _BAND))
     canvas.paste(Image.fromarray(frame), (0, _BAND))
     label = prediction.labels[ordinal]
-    text = (f'{prediction.classes[label]}  '
-            f'{prediction.probabilities[ordinal, label]:.2f}   frame {ordinal}')
+    text = (
+        f'{prediction.classes[label]}  '
+        f'{prediction.probabilities[ordinal, label]:.2f}   frame {ordinal}'
+    )
     ImageDraw.Draw(canvas).text((6, 5), text, 'white', ImageFont.load_default(15))
     return np.asarray(canvas)

@@ -31,7 +31,8 @@ def decode(
 
 
 def viterbi(
-    probabilities: Float[np.ndarray, 'frames classes'], stay: float,
+    probabilities: Float[np.ndarray, 'frames classes'],
+    stay: float,
 ) -> Int[np.ndarray, ' frames']:
     """Return the most probable path where a behaviour goes on with probability `stay`.
 
@@ -80,7 +81,7 @@ def drop_short_bouts(
         around = [j for j in (left[i], right[i]) if 0 <= j < len(bouts)]
         if size != length[i] or not around:
             continue
-        sums = probabilities[bouts[i].start:stop[i]].sum(axis=0)
+        sums = probabilities[bouts[i].start : stop[i]].sum(axis=0)
         taker = max(around, key=lambda j: sums[label[j]])
         joined = sorted([i, *(j for j in around if label[j] == label[taker])])
         first, last = joined[0], joined[-1]

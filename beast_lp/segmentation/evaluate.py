@@ -67,16 +67,18 @@ class Scores:
     def tables(self) -> Mapping[str, pd.DataFrame]:
         """Return all tables by the names of their files."""
         return {
-            'scores': self.summary, 'classes': self.classes,
+            'scores': self.summary,
+            'classes': self.classes,
             'confusion': self.confusion.rename_axis('scored').reset_index(),
-            'confusion_normalised':
-                self.confusion_normalised.rename_axis('scored').reset_index(),
+            'confusion_normalised': self.confusion_normalised.rename_axis('scored').reset_index(),
             'calibration': self.calibration,
         }
 
 
 def evaluate(
-    parts: Sequence[HeldOut], classes: Sequence[str], decoding: DecodingConfig,
+    parts: Sequence[HeldOut],
+    classes: Sequence[str],
+    decoding: DecodingConfig,
 ) -> Scores:
     """Score each model and their ensemble on held-out stretches.
 
@@ -89,23 +91,28 @@ def evaluate(
     rows = []
     for number in [*range(models), None]:
         target, predicted, probabilities = _joined(parts, number, decoding)
-        rows.append({
-            'model': ENSEMBLE if number is None else f'model {number}',
-            **_summary(target, predicted, probabilities, classes),
-        })
+        rows.append(
+            {
+                'model': ENSEMBLE if number is None else f'model {number}',
+                **_summary(target, predicted, probabilities, classes),
+            }
+        )
     target, predicted, probabilities = _joined(parts, None, decoding)
     per_frame = per_class(target, predicted, probabilities, classes)
     per_bout = bout_scores(target, predicted, classes)
     names = pd.Index(classes)
     return Scores(
-        pd.DataFrame(rows), per_frame.merge(per_bout, on='class'),
+        pd.DataFrame(rows),
+        per_frame.merge(per_bout, on='class'),
         pd.DataFrame(confusion(target, predicted, len(classes)), index=names, columns=names),
         calibration(target, probabilities),
     )
 
 
 def _joined(
-    parts: Sequence[HeldOut], number: int | None, decoding: DecodingConfig,
+    parts: Sequence[HeldOut],
+    number: int | None,
+    decoding: DecodingConfig,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Put the stretches after each other, an unscored frame between them."""
     targets, labels, rows = [], [], []
@@ -120,7 +127,10 @@ def _joined(
 
 
 def _summary(
-    target: np.ndarray, predicted: np.ndarray, probabilities: np.ndarray, classes: Sequence[str],
+    target: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    classes: Sequence[str],
 ) -> dict[str, float]:
     counted = np.array([name != BACKGROUND for name in classes])
     table = per_class(target, predicted, probabilities, classes)
@@ -137,7 +147,10 @@ def _summary(
 
 
 def held_out_parts(
-    video: str, test: np.ndarray, target: np.ndarray, probabilities: np.ndarray,
+    video: str,
+    test: np.ndarray,
+    target: np.ndarray,
+    probabilities: np.ndarray,
 ) -> list[HeldOut]:
     """Cut the held-out frames of a video into stretches.
 
@@ -148,7 +161,6 @@ def held_out_parts(
         probabilities: (models, frames, classes), of all frames.
     """
     return [
-        HeldOut(video, np.arange(start, stop), target[start:stop],
-                probabilities[:, start:stop])
+        HeldOut(video, np.arange(start, stop), target[start:stop], probabilities[:, start:stop])
         for start, stop in stretches(test)
     ]

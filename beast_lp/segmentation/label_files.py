@@ -38,7 +38,9 @@ def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
         found = dict.fromkeys(_in_table(videos, labels), labels)
     else:
         found = {
-            video: path for video in videos for suffix in ('.tsv', '.csv')
+            video: path
+            for video in videos
+            for suffix in ('.tsv', '.csv')
             if (path := labels / f'{video.stem}{suffix}').is_file()
         }
         if not found:
@@ -76,7 +78,9 @@ def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
 
 
 def load_labels(
-    sessions: Sequence[Session], files: dict[Path, Path], config: SegmentationConfig,
+    sessions: Sequence[Session],
+    files: dict[Path, Path],
+    config: SegmentationConfig,
     classes: Sequence[str] | None = None,
 ) -> tuple[tuple[str, ...], list[Labels]]:
     """Read the labels of videos in terms of the project's classes.
@@ -131,6 +135,9 @@ def _looks_like_events(path: Path) -> bool:
             head = [line for line, _ in zip(file, range(40), strict=False)]
     except (OSError, UnicodeDecodeError) as error:
         raise BeastError(f'{path} cannot be read as text ({error}); replace it') from error
-    cells = [cell.strip(' "\n') for line in head
-             for cell in line.replace('\t', ',').replace(';', ',').split(',')]
+    cells = [
+        cell.strip(' "\n')
+        for line in head
+        for cell in line.replace('\t', ',').replace(';', ',').split(',')
+    ]
     return 'Behavior' in cells

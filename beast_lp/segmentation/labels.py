@@ -45,8 +45,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Event:
-    """One bout of a BORIS table, seconds from the start of its video; a point event has no length.
-    """
+    """One bout of a BORIS table, seconds from the start of its video; a point event has no length."""
 
     behavior: str
     start: float
@@ -220,8 +219,8 @@ def events_to_labels(
                 'belong to it'
             )
         last = max(first + 1, int(np.searchsorted(times, event.stop, 'left')))
-        target[first:last if event.stop > event.start else first + 1] = (
-            list(classes).index(event.behavior)
+        target[first : last if event.stop > event.start else first + 1] = list(classes).index(
+            event.behavior
         )
     return Labels(tuple(classes), target)
 
@@ -237,7 +236,7 @@ def _event_table(path: Path) -> pd.DataFrame:
         separator = _separator(line)
         names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
         if 'Behavior' in names:
-            rows = csv.reader(io.StringIO('\n'.join(lines[number + 1:])), delimiter=separator)
+            rows = csv.reader(io.StringIO('\n'.join(lines[number + 1 :])), delimiter=separator)
             filled = [_event_row(path, row, names) for row in rows if any(map(str.strip, row))]
             table = pd.DataFrame(filled, columns=pd.Index(names), dtype=str)
             return table.loc[:, ~table.columns.duplicated()]
@@ -262,13 +261,13 @@ def _event_row(path: Path, row: list[str], names: Sequence[str]) -> list[str]:
     """Bring a row to the number of columns."""
     # a separator at the end of a row adds an empty cell, and some programs leave such cells out
     filled = [*row, *[''] * (len(names) - len(row))]
-    if any(map(str.strip, filled[len(names):])):
+    if any(map(str.strip, filled[len(names) :])):
         raise BeastError(
             f'{path} has {len(names)} columns, but a row of {len(row)} cells '
             f'({", ".join(row[:4])}, ...); put text that holds a separator into quotes, or export '
             'again'
         )
-    return filled[:len(names)]
+    return filled[: len(names)]
 
 
 def _pair_events(path: Path, table: pd.DataFrame) -> list[Event]:
@@ -282,8 +281,13 @@ def _pair_events(path: Path, table: pd.DataFrame) -> list[Event]:
     events: list[Event] = []
     running: dict[tuple[str, str], float] = {}
     subjects = table['Subject'].astype(str) if 'Subject' in table else [''] * len(table)
-    rows = zip(subjects, table['Behavior'].astype(str), _seconds(path, table, time),
-               table[status].astype(str).str.strip().str.upper(), strict=True)
+    rows = zip(
+        subjects,
+        table['Behavior'].astype(str),
+        _seconds(path, table, time),
+        table[status].astype(str).str.strip().str.upper(),
+        strict=True,
+    )
     for subject, behavior, seconds, kind in rows:
         key = subject, behavior
         if kind == 'START' and key not in running:
@@ -334,7 +338,10 @@ def _seconds(path: Path, table: pd.DataFrame, name: str) -> list[float]:
 
 
 def scored(
-    labels: Labels, classes: Sequence[str], ignored: Sequence[str], background_is_class: bool,
+    labels: Labels,
+    classes: Sequence[str],
+    ignored: Sequence[str],
+    background_is_class: bool,
     source: Path,
 ) -> Labels:
     """Return labels in terms of the project's classes; frames of the others become unscored.
@@ -357,7 +364,7 @@ def scored(
             lookup[number] = numbers[name]
         elif name not in dropped and np.any(labels.target == number):
             raise BeastError(
-                f'{source} has the class {name!r}, which is not one of the project\'s classes '
+                f"{source} has the class {name!r}, which is not one of the project's classes "
                 f'{", ".join(classes)}{nearest(name, list(classes))} (add it to '
                 'beast.segmentation.classes, or to beast.segmentation.ignore)'
             )
@@ -366,7 +373,9 @@ def scored(
 
 
 def class_list(
-    found: Iterable[Sequence[str]], wanted: Sequence[str] | None, ignored: Sequence[str],
+    found: Iterable[Sequence[str]],
+    wanted: Sequence[str] | None,
+    ignored: Sequence[str],
     background_is_class: bool,
 ) -> tuple[str, ...]:
     """Return the classes of a project, `background` first where it is one.

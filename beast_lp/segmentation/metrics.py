@@ -20,7 +20,9 @@ OVERLAPS = (0.1, 0.25, 0.5)
 
 
 def confusion(
-    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'], classes: int,
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
+    classes: int,
 ) -> Int[np.ndarray, 'classes classes']:
     """Count scored frames by what they are (rows) and what they were taken for (columns)."""
     chosen = target != UNSCORED
@@ -55,15 +57,21 @@ def per_class(
     recall = np.where(occurs, right / np.maximum(scored, 1), np.nan)
     average = [
         float(average_precision_score(target[chosen] == number, probabilities[chosen, number]))
-        if occurs[number] else np.nan
+        if occurs[number]
+        else np.nan
         for number in range(len(classes))
     ]
-    return pd.DataFrame({
-        'class': list(classes), 'frames': scored, 'predicted': guessed, 'precision': precision,
-        'recall': recall, 'f1': np.where(occurs, 2 * right / np.maximum(scored + guessed, 1),
-                                         np.nan),
-        'average_precision': average,
-    })
+    return pd.DataFrame(
+        {
+            'class': list(classes),
+            'frames': scored,
+            'predicted': guessed,
+            'precision': precision,
+            'recall': recall,
+            'f1': np.where(occurs, 2 * right / np.maximum(scored + guessed, 1), np.nan),
+            'average_precision': average,
+        }
+    )
 
 
 def macro_f1(f1: Float[np.ndarray, ' classes'], counted: Bool[np.ndarray, ' classes']) -> float:
@@ -78,7 +86,8 @@ def macro_f1(f1: Float[np.ndarray, ' classes'], counted: Bool[np.ndarray, ' clas
 
 
 def macro_f1_of(
-    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'],
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
     counted: Bool[np.ndarray, ' classes'],
 ) -> float:
     """Compute macro-F1 from labels."""
@@ -89,7 +98,8 @@ def macro_f1_of(
 
 
 def calibration(
-    target: Int[np.ndarray, ' frames'], probabilities: Float[np.ndarray, 'frames classes'],
+    target: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'frames classes'],
     bins: int = 10,
 ) -> pd.DataFrame:
     """Compare confidence (the largest probability) with how often it is right.
@@ -109,13 +119,16 @@ def calibration(
     # a confidence on an edge belongs to the bin below it, as in Guo et al., ICML 2017
     place = np.clip(np.ceil(sure * bins).astype(int) - 1, 0, bins - 1)
     rows = [
-        {'from': b / bins, 'to': (b + 1) / bins, 'frames': int((place == b).sum()),
-         'confidence': float(sure[place == b].mean()), 'accuracy': float(right[place == b].mean())}
+        {
+            'from': b / bins,
+            'to': (b + 1) / bins,
+            'frames': int((place == b).sum()),
+            'confidence': float(sure[place == b].mean()),
+            'accuracy': float(right[place == b].mean()),
+        }
         for b in np.unique(place)
     ]
-    return pd.DataFrame(rows, columns=pd.Index(
-        ['from', 'to', 'frames', 'confidence', 'accuracy']
-    ))
+    return pd.DataFrame(rows, columns=pd.Index(['from', 'to', 'frames', 'confidence', 'accuracy']))
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
@@ -127,8 +140,10 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
 
 
 def bout_scores(
-    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'],
-    classes: Sequence[str], overlaps: Sequence[float] = OVERLAPS,
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
+    classes: Sequence[str],
+    overlaps: Sequence[float] = OVERLAPS,
 ) -> pd.DataFrame:
     """Compare bouts: the segmental F1@k of Lea et al., CVPR 2017.
 
@@ -161,9 +176,14 @@ def bout_scores(
         f'f1@{round(100 * overlap)}': np.where(scored > 0, 2 * right[row] / both, np.nan)
         for row, overlap in enumerate(overlaps)
     }
-    return pd.DataFrame({
-        'class': list(classes), 'scored_bouts': scored, 'predicted_bouts': guessed, **columns,
-    })
+    return pd.DataFrame(
+        {
+            'class': list(classes),
+            'scored_bouts': scored,
+            'predicted_bouts': guessed,
+            **columns,
+        }
+    )
 
 
 def _matches(truth: Sequence[Bout], guess: Sequence[Bout], overlap: float) -> dict[int, int]:
@@ -174,8 +194,11 @@ def _matches(truth: Sequence[Bout], guess: Sequence[Bout], overlap: float) -> di
     for bout in guess:
         # both lists are in order, so that only a few bouts share frames with this one
         near = range(bisect_right(stops, bout.start), bisect_left(starts, bout.stop))
-        shares = {i: _share(bout, truth[i]) for i in near
-                  if truth[i].label == bout.label and i not in taken}
+        shares = {
+            i: _share(bout, truth[i])
+            for i in near
+            if truth[i].label == bout.label and i not in taken
+        }
         best = max(shares, key=lambda i: shares[i], default=None)
         if best is not None and shares[best] >= overlap:
             taken.add(best)
@@ -189,7 +212,8 @@ def _share(a: Bout, b: Bout) -> float:
 
 
 def switches(
-    target: Int[np.ndarray, ' frames'], predicted: Int[np.ndarray, ' frames'],
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
 ) -> dict[str, float]:
     """Say how often labels change within scored stretches, and how long bouts are.
 
@@ -200,8 +224,11 @@ def switches(
     frames = int((target != UNSCORED).sum())
     result: dict[str, float] = {}
     for name, labels in (('scored', target), ('predicted', predicted)):
-        bouts = [bout for start, stop in stretches(target != UNSCORED)
-                 for bout in find_bouts(labels[start:stop])]
+        bouts = [
+            bout
+            for start, stop in stretches(target != UNSCORED)
+            for bout in find_bouts(labels[start:stop])
+        ]
         changes = len(bouts) - len(stretches(target != UNSCORED))
         result[f'{name}_switches'] = 1000 * changes / max(frames, 1)
         result[f'{name}_bout_median'] = (

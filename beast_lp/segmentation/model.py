@@ -66,7 +66,8 @@ class AttentionPooling(nn.Module):
         nn.init.normal_(self.query)
 
     def forward(
-        self, tokens: Float[Tensor, '*frames tokens channels'],
+        self,
+        tokens: Float[Tensor, '*frames tokens channels'],
     ) -> Float[Tensor, '*frames size']:
         """Pool the tokens of each frame."""
         query = self.to_query(self.query)
@@ -83,7 +84,8 @@ class AttentionPooling(nn.Module):
 
 
 def frame_differences(
-    x: Float[Tensor, 'batch frames size'], valid: Bool[Tensor, 'batch frames'],
+    x: Float[Tensor, 'batch frames size'],
+    valid: Bool[Tensor, 'batch frames'],
     gain: float | Tensor = 1.0,
 ) -> Float[Tensor, 'batch frames twice']:
     """Put the difference to the previous frame, times `gain`, beside each vector; first is 0."""
@@ -97,22 +99,35 @@ class TCNBlock(nn.Module):
     """Two dilated, weight-normalised convolutions over time and a residual connection."""
 
     def __init__(
-        self, channels: int, hidden: int, lags: int, dilation: int, dropout: float,
+        self,
+        channels: int,
+        hidden: int,
+        lags: int,
+        dilation: int,
+        dropout: float,
     ) -> None:
         """Build a block; a kernel reaches `lags * dilation` frames either way."""
         super().__init__()
 
         def convolution(inputs: int) -> nn.Module:
-            return parametrizations.weight_norm(nn.Conv1d(
-                inputs, hidden, 2 * lags + 1, dilation=dilation, padding=lags * dilation,
-            ))
+            return parametrizations.weight_norm(
+                nn.Conv1d(
+                    inputs,
+                    hidden,
+                    2 * lags + 1,
+                    dilation=dilation,
+                    padding=lags * dilation,
+                )
+            )
 
         self.first, self.second = convolution(channels), convolution(hidden)
         self.dropout = nn.Dropout1d(dropout)
         self.skip = nn.Identity() if channels == hidden else nn.Conv1d(channels, hidden, 1)
 
     def forward(
-        self, x: Float[Tensor, 'batch channels frames'], mask: Float[Tensor, 'batch 1 frames'],
+        self,
+        x: Float[Tensor, 'batch channels frames'],
+        mask: Float[Tensor, 'batch 1 frames'],
     ) -> Float[Tensor, 'batch hidden frames']:
         """Convolve; what lies beyond the mask is, and stays, zero."""
         y = x
@@ -125,18 +140,26 @@ class DilatedTCN(nn.Module):
     """A stack of blocks whose dilation doubles, and a linear classifier per frame."""
 
     def __init__(
-        self, channels: int, classes: int, hidden: int, blocks: int, lags: int, dropout: float,
+        self,
+        channels: int,
+        classes: int,
+        hidden: int,
+        blocks: int,
+        lags: int,
+        dropout: float,
     ) -> None:
         """Build the network."""
         super().__init__()
         self.blocks = nn.ModuleList(
-            TCNBlock(channels if i == 0 else hidden, hidden, lags, 2 ** i, dropout)
+            TCNBlock(channels if i == 0 else hidden, hidden, lags, 2**i, dropout)
             for i in range(blocks)
         )
         self.classify = nn.Conv1d(hidden, classes, 1)
 
     def forward(
-        self, x: Float[Tensor, 'batch frames channels'], valid: Bool[Tensor, 'batch frames'],
+        self,
+        x: Float[Tensor, 'batch frames channels'],
+        valid: Bool[Tensor, 'batch frames'],
     ) -> Float[Tensor, 'batch frames classes']:
         """Return the classes' logits for every frame."""
         mask = valid.unsqueeze(1).to(x.dtype)
@@ -148,7 +171,7 @@ class DilatedTCN(nn.Module):
 
 def reach(blocks: int, lags: int) -> int:
     """Return how many frames to either side a prediction depends on, without the difference."""
-    return 2 * lags * (2 ** blocks - 1)
+    return 2 * lags * (2**blocks - 1)
 
 
 class Segmenter(nn.Module):
@@ -210,7 +233,8 @@ class Segmenter(nn.Module):
         return self.tcn(frame_differences(vectors, valid, self.difference_gain), valid)
 
     def frame_vectors(
-        self, features: Float[Tensor, 'batch frames *tokens channels'],
+        self,
+        features: Float[Tensor, 'batch frames *tokens channels'],
     ) -> Float[Tensor, 'batch frames size']:
         """Return one vector per frame."""
         if self.tail is not None:

@@ -48,17 +48,20 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
     file = NWBFile(
         session_description=f'behaviour in {prediction.video.name}, predicted by beast-lp; the '
         'start time is the date of the video file',
-        identifier=str(uuid.uuid4()), session_start_time=began,
+        identifier=str(uuid.uuid4()),
+        session_start_time=began,
     )
     bouts = EthogramBouts(
         name='EthogramBouts',
-        labeling_method='automated', source_software='beast-lp',
+        labeling_method='automated',
+        source_software='beast-lp',
         description='one behaviour per frame, as bouts; seconds from the first frame',
     )
     edges = prediction.edges
     for bout in find_bouts(prediction.labels):
         bouts.add_row(
-            start_time=edges[bout.start], stop_time=edges[bout.stop],
+            start_time=edges[bout.start],
+            stop_time=edges[bout.stop],
             label=prediction.classes[bout.label],
         )
     module = ProcessingModule(name='behavior', description='action segmentation')

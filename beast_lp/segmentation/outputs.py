@@ -79,10 +79,17 @@ def bout_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
         `stop_s`, `probability` (mean of the class over the bout).
     """
     rows = [
-        {'video': p.name, 'class': p.classes[bout.label], 'start_frame': bout.start,
-         'stop_frame': bout.stop, 'start_s': edges[bout.start], 'stop_s': edges[bout.stop],
-         'probability': float(p.probabilities[bout.start:bout.stop, bout.label].mean())}
-        for p, edges in ((p, p.edges) for p in predictions) for bout in find_bouts(p.labels)
+        {
+            'video': p.name,
+            'class': p.classes[bout.label],
+            'start_frame': bout.start,
+            'stop_frame': bout.stop,
+            'start_s': edges[bout.start],
+            'stop_s': edges[bout.stop],
+            'probability': float(p.probabilities[bout.start : bout.stop, bout.label].mean()),
+        }
+        for p, edges in ((p, p.edges) for p in predictions)
+        for bout in find_bouts(p.labels)
     ]
     return pd.DataFrame(rows)
 
@@ -95,15 +102,16 @@ def write_bouts(table: pd.DataFrame, path: Path) -> None:
 
 def write_prediction(prediction: Prediction, directory: Path) -> None:
     """Write `<video>_probabilities.csv` and `<video>_labels.csv`."""
-    probabilities = pd.DataFrame(
-        prediction.probabilities, columns=pd.Index(prediction.classes)
-    )
+    probabilities = pd.DataFrame(prediction.probabilities, columns=pd.Index(prediction.classes))
     write_table(probabilities, directory / f'{prediction.name}_probabilities.csv', index=True)
     write_table(one_hot(prediction), directory / f'{prediction.name}_labels.csv', index=True)
 
 
 def write_lightning_action(
-    name: str, features: Features, frame: Int[np.ndarray, ' rows'], labels: pd.DataFrame,
+    name: str,
+    features: Features,
+    frame: Int[np.ndarray, ' rows'],
+    labels: pd.DataFrame,
     directory: Path,
 ) -> None:
     """Write a video as lightning-action reads it: `features/<name>.csv` and `labels/<name>.csv`.

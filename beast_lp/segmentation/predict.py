@@ -15,8 +15,10 @@ WINDOW_FRAMES = 500
 
 @torch.inference_mode()
 def predict(
-    models: Sequence[Segmenter], features: Features,
-    visible: Bool[np.ndarray, ' frames'] | None = None, window: int = WINDOW_FRAMES,
+    models: Sequence[Segmenter],
+    features: Features,
+    visible: Bool[np.ndarray, ' frames'] | None = None,
+    window: int = WINDOW_FRAMES,
 ) -> Float[np.ndarray, 'models frames classes']:
     """Predict every frame with every model; edges too, and without seams between windows.
 
@@ -46,12 +48,14 @@ def predict(
                 device = next(model.parameters()).device
                 model.eval()
                 logits = model(batch.features.to(device), batch.valid.to(device))[0, inside]
-                result[number, part.start:part.stop] = logits.softmax(dim=-1).cpu().numpy()
+                result[number, part.start : part.stop] = logits.softmax(dim=-1).cpu().numpy()
     return result
 
 
 def to_all_frames(
-    rows: Float[np.ndarray, 'rows classes'], frame: np.ndarray, frames: int,
+    rows: Float[np.ndarray, 'rows classes'],
+    frame: np.ndarray,
+    frames: int,
 ) -> Float[np.ndarray, 'frames classes']:
     """Give each frame of a video the probabilities of the nearest frame that has features.
 

@@ -81,7 +81,9 @@ class Session:
 
 
 def feature_source(
-    config: SegmentationConfig, name: str | None, open_source: OpenSource,
+    config: SegmentationConfig,
+    name: str | None,
+    open_source: OpenSource,
 ) -> FeatureSource | None:
     """Open what makes the features; None where they come from files.
 
@@ -112,8 +114,12 @@ def feature_source(
 
 
 def open_sessions(
-    videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
-    source: FeatureSource | None, trained: Path | None = None,
+    videos: Sequence[Path],
+    config: SegmentationConfig,
+    inputs: Inputs,
+    directory: Path,
+    source: FeatureSource | None,
+    trained: Path | None = None,
 ) -> list[Session]:
     """Open the features of videos; what a backbone has to compute first, it computes.
 
@@ -159,13 +165,19 @@ def check_stems(videos: Sequence[Path], what: str) -> None:
 
 
 def _open(
-    videos: Sequence[Path], config: SegmentationConfig, inputs: Inputs, directory: Path,
-    source: FeatureSource | None, trained: Path | None,
+    videos: Sequence[Path],
+    config: SegmentationConfig,
+    inputs: Inputs,
+    directory: Path,
+    source: FeatureSource | None,
+    trained: Path | None,
 ) -> list[Session]:
     if config.features == 'keypoints':
         check_stems(videos, f'predictions in {inputs.keypoints_dir}')
-        return [_from_keypoints(name, video, inputs.keypoints_dir)
-                for name, video in zip(store_names(videos), videos, strict=True)]
+        return [
+            _from_keypoints(name, video, inputs.keypoints_dir)
+            for name, video in zip(store_names(videos), videos, strict=True)
+        ]
     if source is not None:
         if trained is not None and (trained / BASIS_NAME).exists():
             # components of other videos would be other features
@@ -179,8 +191,10 @@ def _open(
             'this model was trained on features that `litpose embed` wrote; embed these videos '
             'with the same source and set beast.segmentation.features_dir to the folder'
         )
-    return [_from_store(video, FeatureStore.open(folder), config.features)
-            for video, folder in zip(videos, folders, strict=True)]
+    return [
+        _from_store(video, FeatureStore.open(folder), config.features)
+        for video, folder in zip(videos, folders, strict=True)
+    ]
 
 
 def _extraction(config: SegmentationConfig, source: FeatureSource) -> ExtractionSettings:
@@ -212,8 +226,17 @@ def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
     if kind == 'patches':
         made_by += f', patches {info.grid}, basis {info.patch_basis}'
     return Session(
-        store.directory.name, video, features, store.frame, info.frames, _all_times(store),
-        info.fps or 1.0, info.bytes_per_frame, info.source, made_by, info.video_key,
+        store.directory.name,
+        video,
+        features,
+        store.frame,
+        info.frames,
+        _all_times(store),
+        info.fps or 1.0,
+        info.bytes_per_frame,
+        info.source,
+        made_by,
+        info.video_key,
     )
 
 
@@ -244,7 +267,15 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
     # the network itself adds the differences between frames, which are the velocities
     values = keypoint_features(positions)
     return Session(
-        name, video, values, np.arange(frames), frames, times, rate,
-        round(path.stat().st_size / frames), 'keypoints', f'{values.shape[1] // 2} keypoints',
+        name,
+        video,
+        values,
+        np.arange(frames),
+        frames,
+        times,
+        rate,
+        round(path.stat().st_size / frames),
+        'keypoints',
+        f'{values.shape[1] // 2} keypoints',
         digest(values.tobytes()).hexdigest(),
     )

@@ -164,7 +164,10 @@ class Outcome:
 
 
 def run_training(
-    config: SegmentationConfig, inputs: Inputs, output_dir: Path, open_source: OpenSource,
+    config: SegmentationConfig,
+    inputs: Inputs,
+    output_dir: Path,
+    open_source: OpenSource,
 ) -> Outcome:
     """Train all models, or go on with a run that was interrupted, and score them.
 
@@ -184,8 +187,11 @@ def run_training(
     with only_writer(output_dir / '.lock', 'this segmentation run'):
         label_files = find_label_files(inputs.videos, inputs.labels)
         scored = [video for video in inputs.videos if video in label_files]
-        held_out = [name for name, video in zip(store_names(scored), scored, strict=True)
-                    if video in inputs.held_out]
+        held_out = [
+            name
+            for name, video in zip(store_names(scored), scored, strict=True)
+            if video in inputs.held_out
+        ]
         source = feature_source(config, inputs.source, open_source)
         with finished_file(files.settings) as part:
             part.write_text(settings_yaml(config, inputs), encoding='utf-8')
@@ -202,18 +208,28 @@ def run_training(
             models = _train_fold(fold, sessions, labels, classes, config, files, source, history)
             parts += _predict_held_out(fold, sessions, labels, models)
         outcome = Outcome(
-            classes, evaluate(parts, classes, config.decoding) if parts else None, parts,
-            pd.DataFrame(history), _summary(config, sessions, labels, classes, folds),
+            classes,
+            evaluate(parts, classes, config.decoding) if parts else None,
+            parts,
+            pd.DataFrame(history),
+            _summary(config, sessions, labels, classes, folds),
         )
         _write_outcome(outcome, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
         description = Description(
-            classes, sessions[0].features.shape[1:], inputs.source,
-            source.hash if source else None, sessions[0].made_by,
-            tuple((fold.name, number) for fold in folds
-                  for number in range(config.fitting.ensemble)),
-            tuple(source_key(session.video, None) for session in sessions
-                  if any(fold.train[session.name].any() for fold in folds)),
+            classes,
+            sessions[0].features.shape[1:],
+            inputs.source,
+            source.hash if source else None,
+            sessions[0].made_by,
+            tuple(
+                (fold.name, number) for fold in folds for number in range(config.fitting.ensemble)
+            ),
+            tuple(
+                source_key(session.video, None)
+                for session in sessions
+                if any(fold.train[session.name].any() for fold in folds)
+            ),
         )
         with finished_file(files.model) as part:
             part.write_text(description.to_json(), encoding='utf-8')
@@ -221,7 +237,9 @@ def run_training(
 
 
 def make_folds(
-    lengths: Mapping[str, int], config: SegmentationConfig, held_out: Sequence[str],
+    lengths: Mapping[str, int],
+    config: SegmentationConfig,
+    held_out: Sequence[str],
 ) -> list[Fold]:
     """Divide the frames of all scored videos as the config says.
 
@@ -244,8 +262,9 @@ def make_folds(
     chosen = list(held_out)
     if split.test_videos is None:
         count = max(1, round(len(names) * split.test_fraction))
-        chosen = [names[i] for i in numpy_generator(config.seed, 'split').permutation(len(names))
-                  [:count]]
+        chosen = [
+            names[i] for i in numpy_generator(config.seed, 'split').permutation(len(names))[:count]
+        ]
     if not chosen or len(chosen) >= len(names):
         raise BeastError(
             f'{len(names)} videos have labels and {len(chosen)} of them would be held out; score '
@@ -255,7 +274,9 @@ def make_folds(
 
 
 def check_output_dir(
-    files: SegmentationFiles, config: SegmentationConfig, inputs: Inputs,
+    files: SegmentationFiles,
+    config: SegmentationConfig,
+    inputs: Inputs,
 ) -> None:
     """Make sure that a directory is new, or holds the very run that is asked for, unfinished.
 
@@ -268,23 +289,32 @@ def check_output_dir(
             'segment predict`, or give another --output_dir'
         )
     check_same_run(
-        'segmentation run', files.settings, settings_yaml(config, inputs),
+        'segmentation run',
+        files.settings,
+        settings_yaml(config, inputs),
         ('segmentation.fitting.checkpoint_minutes',),
     )
 
 
 def settings_yaml(config: SegmentationConfig, inputs: Inputs) -> str:
     """Return, as YAML, all that makes two runs the same run."""
-    return OmegaConf.to_yaml(OmegaConf.create({
-        'segmentation': OmegaConf.structured(config),
-        'videos': [str(video) for video in inputs.videos],
-        'held_out': [str(video) for video in inputs.held_out],
-        'labels': str(inputs.labels), 'source': inputs.source,
-    }))
+    return OmegaConf.to_yaml(
+        OmegaConf.create(
+            {
+                'segmentation': OmegaConf.structured(config),
+                'videos': [str(video) for video in inputs.videos],
+                'held_out': [str(video) for video in inputs.held_out],
+                'labels': str(inputs.labels),
+                'source': inputs.source,
+            }
+        )
+    )
 
 
 def _training_data(
-    fold: Fold, sessions: Sequence[Session], labels: Sequence[Labels],
+    fold: Fold,
+    sessions: Sequence[Session],
+    labels: Sequence[Labels],
 ) -> TrainingData:
     return TrainingData(
         [session.features for session in sessions],
@@ -295,8 +325,13 @@ def _training_data(
 
 
 def _train_fold(
-    fold: Fold, sessions: Sequence[Session], labels: Sequence[Labels], classes: Sequence[str],
-    config: SegmentationConfig, files: SegmentationFiles, source: FeatureSource | None,
+    fold: Fold,
+    sessions: Sequence[Session],
+    labels: Sequence[Labels],
+    classes: Sequence[str],
+    config: SegmentationConfig,
+    files: SegmentationFiles,
+    source: FeatureSource | None,
     history: list[dict[str, Any]],
 ) -> list[Segmenter]:
     """Train the ensemble of one fold; what is finished is read."""
@@ -307,7 +342,12 @@ def _train_fold(
         folder.mkdir(parents=True, exist_ok=True)
         model = new_segmenter(config, data.features[0], len(classes), number, source)
         rows = train_segmenter(
-            model, data, classes, config.fitting, config.seed + number, folder / 'last.ckpt',
+            model,
+            data,
+            classes,
+            config.fitting,
+            config.seed + number,
+            folder / 'last.ckpt',
             f'training {fold.name}, model {number + 1} of {config.fitting.ensemble}',
         )
         history += [{'fold': fold.name, 'model': number, **row} for row in rows]
@@ -321,18 +361,26 @@ def _train_fold(
 
 
 def new_segmenter(
-    config: SegmentationConfig, features: Features, classes: int, number: int,
+    config: SegmentationConfig,
+    features: Features,
+    classes: int,
+    number: int,
     source: FeatureSource | None,
 ) -> Segmenter:
     """Build the untrained n-th model of an ensemble."""
     return build_segmenter(
-        features, classes, config.head, config.seed + number,
+        features,
+        classes,
+        config.head,
+        config.seed + number,
         source.tail if isinstance(source, Trunk) else None,
     )
 
 
 def _predict_held_out(
-    fold: Fold, sessions: Sequence[Session], labels: Sequence[Labels],
+    fold: Fold,
+    sessions: Sequence[Session],
+    labels: Sequence[Labels],
     models: Sequence[Segmenter],
 ) -> list[HeldOut]:
     """Predict what is held out, from frames that were not trained on."""
@@ -350,11 +398,16 @@ def _predict_held_out(
 
 
 def _summary(
-    config: SegmentationConfig, sessions: Sequence[Session], labels: Sequence[Labels],
-    classes: Sequence[str], folds: Sequence[Fold],
+    config: SegmentationConfig,
+    sessions: Sequence[Session],
+    labels: Sequence[Labels],
+    classes: Sequence[str],
+    folds: Sequence[Fold],
 ) -> dict[str, str]:
-    counts = {name: sum(int((own.target == number).sum()) for own in labels)
-              for number, name in enumerate(classes)}
+    counts = {
+        name: sum(int((own.target == number).sum()) for own in labels)
+        for number, name in enumerate(classes)
+    }
     shape = sessions[0].features.shape[1:]
     per_hour = sessions[0].frame_bytes * 3600 * sessions[0].fps / 1e9
     return {
@@ -363,9 +416,12 @@ def _summary(
         'disk per hour of video': f'{per_hour:.2f} GB',
         'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
         'scored frames': ', '.join(f'{name} {count}' for name, count in counts.items()),
-        'held out': f'by {config.split.by}: ' + '; '.join(
+        'held out': f'by {config.split.by}: '
+        + '; '.join(
             f'{fold.name}: {sum(int(mask.sum()) for mask in fold.test.values())} of '
-            f'{sum(len(mask) for mask in fold.test.values())} frames' for fold in folds),
+            f'{sum(len(mask) for mask in fold.test.values())} frames'
+            for fold in folds
+        ),
         'models': f'{config.fitting.ensemble} in each of {len(folds)} fold(s)',
         'decoding': config.decoding.method,
     }
@@ -377,7 +433,8 @@ def _write_outcome(outcome: Outcome, directory: Path) -> None:
     for part in outcome.held_out:
         name = f'{part.video}_{part.frame[0]}-{part.frame[-1]}.csv'
         table = pd.DataFrame(
-            part.probabilities.mean(axis=0), columns=pd.Index(outcome.classes),
+            part.probabilities.mean(axis=0),
+            columns=pd.Index(outcome.classes),
         )
         names = np.array([*outcome.classes, 'unscored'])
         table.insert(0, 'scored', names[part.target])
@@ -424,8 +481,11 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
     """
     files = SegmentationFiles(directory)
     if not files.model.exists():
-        reason = 'has not finished; run the same `litpose segment train` command again' if (
-            files.settings.exists()) else 'is none; give the --output_dir of it as --model_dir'
+        reason = (
+            'has not finished; run the same `litpose segment train` command again'
+            if (files.settings.exists())
+            else 'is none; give the --output_dir of it as --model_dir'
+        )
         raise BeastError(f'a segmentation run in {directory} {reason}')
     description = Description.read(files.model)
     stored = OmegaConf.load(files.settings)['segmentation']  # type: ignore[index]
@@ -447,7 +507,12 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         )
         models.append(model.to('cuda' if torch.cuda.is_available() else 'cpu').eval())
     return Trained(
-        directory, config, description.classes, models, source, description.made_by,
+        directory,
+        config,
+        description.classes,
+        models,
+        source,
+        description.made_by,
         description.trained_on,
     )
 
@@ -473,13 +538,21 @@ def predict_video(trained: Trained, session: Session) -> tuple[Prediction, np.nd
     decoding = trained.config.decoding
     labels = decode(probabilities, decoding.method, decoding.min_bout_frames, decoding.stay)
     return Prediction(
-        session.name, session.video, trained.classes, probabilities, labels, session.fps,
+        session.name,
+        session.video,
+        trained.classes,
+        probabilities,
+        labels,
+        session.fps,
         session.times,
     ), members
 
 
 def run_evaluation(
-    trained: Trained, sessions: Sequence[Session], labels: Sequence[Labels], output_dir: Path,
+    trained: Trained,
+    sessions: Sequence[Session],
+    labels: Sequence[Labels],
+    output_dir: Path,
 ) -> Outcome:
     """Score trained models on all frames of videos; the summary says which they were trained on.
 
@@ -504,13 +577,23 @@ def run_evaluation(
         )
     seen = [session.name for session in sessions if trained.has_seen(session.video)]
     outcome = Outcome(
-        trained.classes, evaluate(parts, trained.classes, trained.config.decoding), parts,
-        pd.DataFrame(), {
+        trained.classes,
+        evaluate(parts, trained.classes, trained.config.decoding),
+        parts,
+        pd.DataFrame(),
+        {
             'model': str(trained.directory),
             'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
-            **({'trained on': f'frames of {", ".join(seen)}, so that the scores there say little '
-                'about new videos'} if seen else {}),
-            'members': str(len(trained.models)), 'decoding': trained.config.decoding.method,
+            **(
+                {
+                    'trained on': f'frames of {", ".join(seen)}, so that the scores there say little '
+                    'about new videos'
+                }
+                if seen
+                else {}
+            ),
+            'members': str(len(trained.models)),
+            'decoding': trained.config.decoding.method,
         },
     )
     _write_outcome(outcome, output_dir)

@@ -153,8 +153,14 @@ def train_segmenter(
                 'beast.segmentation.fitting.learning_rate and start again in a new output '
                 'directory'
             )
-        history.append({'epoch': epoch, 'loss': loss, 'accuracy': accuracy,
-                        'seconds': time.perf_counter() - started})
+        history.append(
+            {
+                'epoch': epoch,
+                'loss': loss,
+                'accuracy': accuracy,
+                'seconds': time.perf_counter() - started,
+            }
+        )
         epochs.set_postfix(loss=f'{loss:.3f}', accuracy=f'{accuracy:.3f}')
         last = epoch + 1 == settings.epochs
         if last or time.monotonic() - saved_at >= settings.checkpoint_minutes * 60:
@@ -165,7 +171,10 @@ def train_segmenter(
 
 
 def build_segmenter(
-    features: Features, classes: int, head: HeadConfig, seed: int,
+    features: Features,
+    classes: int,
+    head: HeadConfig,
+    seed: int,
     tail: Callable[[], torch.nn.Module] | None = None,
 ) -> Segmenter:
     """Build an untrained model for features of this kind, its weights drawn by the seed.
@@ -180,8 +189,14 @@ def build_segmenter(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, 'segmenter'))
         return Segmenter(
-            features.shape[-1], classes, head.pooled_size if features.ndim == 3 else
-            None, head.heads, head.hidden_size, head.blocks, head.lags, head.dropout,
+            features.shape[-1],
+            classes,
+            head.pooled_size if features.ndim == 3 else None,
+            head.heads,
+            head.hidden_size,
+            head.blocks,
+            head.lags,
+            head.dropout,
             tail() if tail else None,
         )
 
@@ -218,11 +233,13 @@ def _fit_difference_gain(model: Segmenter, data: TrainingData) -> None:
     """Bring the frame differences of the untrained model to the spread of its vectors."""
     device = next(model.parameters()).device
     windows = [
-        window for video, mask in enumerate(data.train) for start, stop in stretches(mask)
+        window
+        for video, mask in enumerate(data.train)
+        for start, stop in stretches(mask)
         for window in cut(video, start, stop, _GAIN_FRAMES, 0)
     ]
     vectors, steps = [], []
-    for window in windows[::max(1, len(windows) // _GAIN_WINDOWS)]:
+    for window in windows[:: max(1, len(windows) // _GAIN_WINDOWS)]:
         batch = read_batch([window], data.features)
         own = model.frame_vectors(batch.features.to(device))[0]
         vectors.append(own)
@@ -237,8 +254,13 @@ def _fit_difference_gain(model: Segmenter, data: TrainingData) -> None:
 
 
 def _epoch(
-    model: Segmenter, data: TrainingData, settings: FittingConfig, seed: int, epoch: int,
-    optimizer: torch.optim.Optimizer, weights: Float[Tensor, ' classes'] | None,
+    model: Segmenter,
+    data: TrainingData,
+    settings: FittingConfig,
+    seed: int,
+    epoch: int,
+    optimizer: torch.optim.Optimizer,
+    weights: Float[Tensor, ' classes'] | None,
 ) -> tuple[float, float]:
     """Train for one epoch; return the mean loss and the share of frames that were right."""
     rng = numpy_generator(seed, 'segmentation', epoch)
@@ -247,7 +269,7 @@ def _epoch(
     model.train()
     losses, right, frames = [], 0, 0
     for step, start in enumerate(range(0, len(windows), settings.batch_size)):
-        chosen = windows[start:start + settings.batch_size]
+        chosen = windows[start : start + settings.batch_size]
         speeds = 1 + settings.time_stretch * rng.uniform(-1, 1, len(chosen))
         batch = _to(read_batch(chosen, data.features, data.target, speeds.tolist()), device)
         if not (batch.target != UNSCORED).any():
@@ -256,7 +278,9 @@ def _epoch(
             torch.manual_seed(derive_seed(seed, 'dropout', epoch, step))
             logits = model(batch.features, batch.valid)
         loss = frame_loss(
-            logits, batch.target, weights,
+            logits,
+            batch.target,
+            weights,
             settings.focal_gamma if settings.loss == 'focal' else 0.0,
         )
         optimizer.zero_grad()
@@ -271,7 +295,10 @@ def _epoch(
 
 
 def draw_windows(
-    data: TrainingData, settings: FittingConfig, context: int, rng: np.random.Generator,
+    data: TrainingData,
+    settings: FittingConfig,
+    context: int,
+    rng: np.random.Generator,
 ) -> list[Window]:
     """Draw the windows of an epoch."""
     if settings.sampling == 'balanced':
@@ -284,7 +311,8 @@ def _to(batch: Batch, device: torch.device) -> Batch:
 
 
 def _optimizer(
-    model: Segmenter, settings: FittingConfig,
+    model: Segmenter,
+    settings: FittingConfig,
 ) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
     """Build AdamW with the backbone's layers at their own rate, and the rate's schedule."""
     tail = {id(p) for p in (model.tail.parameters() if model.tail else ())}
@@ -300,8 +328,11 @@ def _optimizer(
 
 
 def _resume(
-    checkpoint: Path, model: Segmenter, optimizer: torch.optim.Optimizer,
-    identity: dict[str, Any], epochs: int,
+    checkpoint: Path,
+    model: Segmenter,
+    optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any],
+    epochs: int,
 ) -> tuple[list[dict[str, float]], int]:
     """Load a checkpoint, if there is one; return the history and the next epoch."""
     if not checkpoint.exists():
@@ -322,18 +353,29 @@ def _resume(
 
 
 def _save(
-    checkpoint: Path, model: Segmenter, optimizer: torch.optim.Optimizer,
-    history: list[dict[str, float]], identity: dict[str, Any],
+    checkpoint: Path,
+    model: Segmenter,
+    optimizer: torch.optim.Optimizer,
+    history: list[dict[str, float]],
+    identity: dict[str, Any],
 ) -> None:
     with finished_file(checkpoint) as part:
-        torch.save({
-            'model': model.state_dict(), 'optimizer': optimizer.state_dict(), 'history': history,
-            'settings': identity,
-        }, part)
+        torch.save(
+            {
+                'model': model.state_dict(),
+                'optimizer': optimizer.state_dict(),
+                'history': history,
+                'settings': identity,
+            },
+            part,
+        )
 
 
 def _identity(
-    settings: FittingConfig, seed: int, data: TrainingData, classes: Sequence[str],
+    settings: FittingConfig,
+    seed: int,
+    data: TrainingData,
+    classes: Sequence[str],
 ) -> dict[str, Any]:
     """Return what makes two trainings the same."""
     values = asdict(settings)

@@ -52,7 +52,12 @@ def stretches(mask: Bool[np.ndarray, ' frames']) -> list[tuple[int, int]]:
 
 
 def cut(
-    video: int, start: int, stop: int, length: int, context: int, offset: int = 0,
+    video: int,
+    start: int,
+    stop: int,
+    length: int,
+    context: int,
+    offset: int = 0,
 ) -> list[Window]:
     """Cut a stretch into windows that cover each of its frames once.
 
@@ -67,26 +72,33 @@ def cut(
     edges = [start, *range(start + length - offset, stop, length), stop]
     return [
         Window(video, a, b, max(start, a - context), min(stop, b + context))
-        for a, b in zip(edges[:-1], edges[1:], strict=True) if b > a
+        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        if b > a
     ]
 
 
 def training_windows(
-    train: Sequence[Bool[np.ndarray, ' frames']], length: int, context: int,
+    train: Sequence[Bool[np.ndarray, ' frames']],
+    length: int,
+    context: int,
     rng: np.random.Generator,
 ) -> list[Window]:
     """Cut all training frames into windows, at random places, in random order."""
     windows = [
         window
-        for video, mask in enumerate(train) for start, stop in stretches(mask)
+        for video, mask in enumerate(train)
+        for start, stop in stretches(mask)
         for window in cut(video, start, stop, length, context, int(rng.integers(length)))
     ]
     return [windows[i] for i in rng.permutation(len(windows))]
 
 
 def balanced_windows(
-    train: Sequence[Bool[np.ndarray, ' frames']], targets: Sequence[Int[np.ndarray, ' frames']],
-    length: int, context: int, rng: np.random.Generator,
+    train: Sequence[Bool[np.ndarray, ' frames']],
+    targets: Sequence[Int[np.ndarray, ' frames']],
+    length: int,
+    context: int,
+    rng: np.random.Generator,
 ) -> list[Window]:
     """Draw as many windows as `training_windows` cuts, around frames of all classes alike.
 
@@ -95,9 +107,9 @@ def balanced_windows(
     count = sum(
         max(1, -(-(stop - start) // length)) for mask in train for start, stop in stretches(mask)
     )
-    labels = np.concatenate([
-        np.where(mask, target, UNSCORED) for mask, target in zip(train, targets, strict=True)
-    ])
+    labels = np.concatenate(
+        [np.where(mask, target, UNSCORED) for mask, target in zip(train, targets, strict=True)]
+    )
     ends = np.cumsum([len(mask) for mask in train])
     where = [np.flatnonzero(labels == label) for label in np.unique(labels[labels != UNSCORED])]
     runs = [np.array(stretches(mask)) for mask in train]
@@ -116,7 +128,8 @@ def balanced_windows(
 
 
 def read_batch(
-    windows: Sequence[Window], features: Sequence[Features],
+    windows: Sequence[Window],
+    features: Sequence[Features],
     targets: Sequence[Int[np.ndarray, ' frames']] | None = None,
     stretch: Sequence[float] | None = None,
 ) -> Batch:
@@ -129,8 +142,9 @@ def read_batch(
         stretch: of each window, how much faster the animal shall seem (2: every other frame, 0.5:
             every frame twice); None for no change.
     """
-    frames = [_frames(window, 1.0 if stretch is None else stretch[i])
-              for i, window in enumerate(windows)]
+    frames = [
+        _frames(window, 1.0 if stretch is None else stretch[i]) for i, window in enumerate(windows)
+    ]
     longest = max(map(len, frames))
     shape = features[windows[0].video].shape[1:]
     batch = Batch(
@@ -141,12 +155,12 @@ def read_batch(
     for row, (window, chosen) in enumerate(zip(windows, frames, strict=True)):
         first = chosen[0]
         block = read_rows(features[window.video], first, chosen[-1] + 1)
-        batch.features[row, :len(chosen)] = torch.from_numpy(block[chosen - first])
-        batch.valid[row, :len(chosen)] = True
+        batch.features[row, : len(chosen)] = torch.from_numpy(block[chosen - first])
+        batch.valid[row, : len(chosen)] = True
         if targets is not None:
             target = targets[window.video][chosen].copy()
             target[(chosen < window.start) | (chosen >= window.stop)] = UNSCORED
-            batch.target[row, :len(chosen)] = torch.from_numpy(target)
+            batch.target[row, : len(chosen)] = torch.from_numpy(target)
     return batch
 
 

@@ -78,7 +78,7 @@ def motion_energy(
     for start, stop in _chunks(len(thumbnails) - step):
         before = _rows(thumbnails, slice(start, stop)).astype(np.int16)
         now = _rows(thumbnails, slice(start + step, stop + step))
-        energy[start + step:stop + step] = np.abs(now - before).mean(1, dtype=np.float32)
+        energy[start + step : stop + step] = np.abs(now - before).mean(1, dtype=np.float32)
     energy[:step] = energy[step] if len(energy) > step else 0
     return energy
 
@@ -248,9 +248,9 @@ def principal_components(
         scatter += centred.T @ centred
     components = min(PCA_COMPONENTS, len(candidates), pixels_per_frame)
     # eigenvalues ascend; computing the leading ones alone takes a third of the time
-    vectors = eigh(
-        scatter, subset_by_index=[pixels_per_frame - components, pixels_per_frame - 1]
-    )[1]
+    vectors = eigh(scatter, subset_by_index=[pixels_per_frame - components, pixels_per_frame - 1])[
+        1
+    ]
     return mean, np.ascontiguousarray(vectors[:, ::-1], np.float32)
 
 
@@ -385,7 +385,7 @@ def _random_frames(
 
 
 def _block(blocked: np.ndarray, frame: int, spacing: int) -> None:
-    blocked[max(0, frame - spacing + 1):frame + spacing] = True
+    blocked[max(0, frame - spacing + 1) : frame + spacing] = True
 
 
 def _is_motionless(thumbnails: UInt8[np.ndarray, 'n p']) -> bool:

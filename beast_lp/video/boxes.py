@@ -110,7 +110,7 @@ def crop(frame: UInt8[np.ndarray, 'h w ...'], box: Box) -> UInt8[np.ndarray, 'y 
         return frame[top:bottom, left:right]
     result = np.zeros((box.h, box.w, *frame.shape[2:]), frame.dtype)
     if bottom > top and right > left:
-        result[top - box.y:bottom - box.y, left - box.x:right - box.x] = (
-            frame[top:bottom, left:right]
-        )
+        result[top - box.y : bottom - box.y, left - box.x : right - box.x] = frame[
+            top:bottom, left:right
+        ]
     return result

@@ -112,15 +112,11 @@ def build(job: Job, progress: bool) -> ClipRecord:
     """
     boxes = Boxes(job.boxes) if job.boxes else None
     # an old clip stays until then: the video may be unreadable only for now
-    scan = scan_video(
-        job.video, job.anchors, job.seed, progress, job.directory, job.step, boxes
-    )
+    scan = scan_video(job.video, job.anchors, job.seed, progress, job.directory, job.step, boxes)
     # the record must not outlive the clip that it describes
     job.sidecar.unlink(missing_ok=True)
     job.clip.unlink(missing_ok=True)
-    build_clip(
-        job.video, scan.anchors.frame, job.clip, job.windows, progress, job.step, boxes
-    )
+    build_clip(job.video, scan.anchors.frame, job.clip, job.windows, progress, job.step, boxes)
     info = scan.info
     record = ClipRecord(
         source_key=job.source_key,
@@ -129,7 +125,10 @@ def build(job: Job, progress: bool) -> ClipRecord:
         clip=job.clip.name,
         clip_bytes=job.clip.stat().st_size,
         header={
-            'width': info.width, 'height': info.height, 'fps': info.fps, 'codec': info.codec,
+            'width': info.width,
+            'height': info.height,
+            'fps': info.fps,
+            'codec': info.codec,
             'frames_declared': info.frames_declared,
         },
         frames_read=scan.frames,
@@ -183,7 +182,10 @@ def _build_in_parallel(
     try:
         futures = {executor.submit(_attempt, job, False): job for job in jobs}
         bar = tqdm(
-            as_completed(futures), desc='videos', unit='video', total=len(jobs),
+            as_completed(futures),
+            desc='videos',
+            unit='video',
+            total=len(jobs),
             disable=not progress,
         )
         for future in bar:

@@ -36,12 +36,20 @@ _OPTIONS = {
     # fastdecode halves the time of a random read for 4 % more bytes; mbtree, which plans beyond a
     # group, gains nothing here and is not the same from run to run
     'h264': {
-        'preset': 'veryfast', 'tune': 'fastdecode', 'bf': '0', 'sc_threshold': '0', 'mbtree': '0',
+        'preset': 'veryfast',
+        'tune': 'fastdecode',
+        'bf': '0',
+        'sc_threshold': '0',
+        'mbtree': '0',
     },
     # constant quality, and one packet per frame: neither look-ahead nor hidden reference frames
     'vp9': {
-        'b': '0', 'deadline': 'realtime', 'cpu-used': '6', 'row-mt': '1',
-        'lag-in-frames': '0', 'auto-alt-ref': '0',
+        'b': '0',
+        'deadline': 'realtime',
+        'cpu-used': '6',
+        'row-mt': '1',
+        'lag-in-frames': '0',
+        'auto-alt-ref': '0',
     },
 }
 
@@ -79,7 +87,10 @@ def build_clip(
     size = clip_size(*shape, config.longest_side)
     last = int(anchors[-1]) + step
     bar = tqdm(
-        enumerate(reader), desc=f'{Path(path).name} windows', unit='frame', total=last + 1,
+        enumerate(reader),
+        desc=f'{Path(path).name} windows',
+        unit='frame',
+        total=last + 1,
         disable=not progress,
     )
     with finished_file(destination) as part:

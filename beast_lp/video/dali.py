@@ -175,8 +175,12 @@ class DaliPairs:
         # by its type, a sampler of batches takes one of integers
         order: Any = sampler
         self._loader = DataLoader(
-            dataset, batch_size=None, sampler=BatchSampler(order, batch_size, drop_last),
-            num_workers=workers, persistent_workers=workers > 0, worker_init_fn=outlast_signals,
+            dataset,
+            batch_size=None,
+            sampler=BatchSampler(order, batch_size, drop_last),
+            num_workers=workers,
+            persistent_workers=workers > 0,
+            worker_init_fn=outlast_signals,
             collate_fn=_as_it_is,
         )
 
@@ -249,12 +253,16 @@ def build_pipeline(
     with pipeline:
         streams = fn.external_source(source, ndim=1, dtype=types.DALIDataType.UINT8)
         video = fn.decoders.video(
-            streams, device='mixed' if on_gpu else 'cpu',
+            streams,
+            device='mixed' if on_gpu else 'cpu',
             # processes that train side by side would all pin their threads to the same cores
             affine=False,
         )
         scaled = fn.resize(
-            video, size=size, interp_type=types.DALIInterpType.INTERP_LINEAR, antialias=True,
+            video,
+            size=size,
+            interp_type=types.DALIInterpType.INTERP_LINEAR,
+            antialias=True,
         )
         pipeline.set_outputs(scaled)
     return pipeline
@@ -264,9 +272,7 @@ def _cuda_index() -> int:
     return torch.cuda.current_device() if torch.cuda.is_available() else 0
 
 
-def _as_batch(
-    decoded: 'TensorListCPU | TensorListGPU', batch: EncodedBatch
-) -> PairBatch:
+def _as_batch(decoded: 'TensorListCPU | TensorListGPU', batch: EncodedBatch) -> PairBatch:
     """Pick anchors and positives out of the frames of all clips, into memory of torch's own."""
     clips = [torch.from_dlpack(decoded[at]) for at in range(len(decoded))]
     lengths = [len(clip) for clip in clips]

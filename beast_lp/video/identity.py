@@ -32,7 +32,8 @@ def video_ids(videos: Sequence[Path]) -> list[str]:
         names = [_safe_name(video, level) for video, level in zip(videos, depth, strict=True)]
         counts = Counter(name.lower() for name in names)
         deepen = [
-            index for index, name in enumerate(names)
+            index
+            for index, name in enumerate(names)
             if counts[name.lower()] > 1 and depth[index] < len(videos[index].parts)
         ]
         if not deepen:

@@ -26,8 +26,17 @@ WINDOWS_DIR = 'windows'
 LOCK_NAME = '.windows.lock'
 ANCHOR_COLUMNS = ('video', 'video_id', 'frame', 'motion_energy', 'cluster', 'distance')
 VIDEO_COLUMNS = (
-    'video', 'video_id', 'width', 'height', 'fps', 'codec', 'frames_declared', 'frames_read',
-    'anchors', 'status', 'message',
+    'video',
+    'video_id',
+    'width',
+    'height',
+    'fps',
+    'codec',
+    'frames_declared',
+    'frames_read',
+    'anchors',
+    'status',
+    'message',
 )
 # reasons that are named when no video at all can be used
 _REASONS = 3
@@ -99,10 +108,15 @@ def _jobs(
     for (video_id, video), box, count in zip(named.items(), boxes, counts, strict=True):
         try:
             jobs[video_id] = Job(
-                video=video, video_id=video_id, boxes=box, directory=directory,
-                anchors=replace(anchors, per_video=count, total=None), windows=windows,
+                video=video,
+                video_id=video_id,
+                boxes=box,
+                directory=directory,
+                anchors=replace(anchors, per_video=count, total=None),
+                windows=windows,
                 step=offset_frames if offset_ms is None else _step(video, offset_ms),
-                seed=seed, source_key=source_key(video, box),
+                seed=seed,
+                source_key=source_key(video, box),
             )
         except VideoError as error:
             jobs[video_id] = error
@@ -174,7 +188,8 @@ def _write_tables(
     rows = [_video_row(video, video_id, results[video_id]) for video_id, video in named.items()]
     _write_table(output_dir / 'videos.csv', rows, VIDEO_COLUMNS)
     records = [
-        (video, result) for video_id, video in named.items()
+        (video, result)
+        for video_id, video in named.items()
         if isinstance(result := results[video_id], ClipRecord)
     ]
     if not records:
@@ -196,9 +211,7 @@ def _remove_stale(directory: Path, keep: set[str]) -> None:
             (directory / record.clip).unlink(missing_ok=True)
 
 
-def _video_row(
-    video: Path, video_id: str, result: ClipRecord | VideoError
-) -> dict[str, Any]:
+def _video_row(video: Path, video_id: str, result: ClipRecord | VideoError) -> dict[str, Any]:
     row = {'video': str(video), 'video_id': video_id}
     if isinstance(result, VideoError):
         return {**row, 'anchors': 0, 'status': 'skipped', 'message': str(result)}
@@ -215,14 +228,20 @@ def _video_row(
 def _anchor_rows(records: list[tuple[Path, ClipRecord]]) -> list[dict[str, Any]]:
     return [
         {
-            'video': str(video), 'video_id': record.video_id, 'frame': frame,
-            'motion_energy': round(float(energy), 4), 'cluster': cluster,
+            'video': str(video),
+            'video_id': record.video_id,
+            'frame': frame,
+            'motion_energy': round(float(energy), 4),
+            'cluster': cluster,
             'distance': round(float(distance), 3),
         }
         for video, record in records
         for frame, energy, cluster, distance in zip(
-            record.anchors.frame, record.anchors.motion_energy, record.anchors.cluster,
-            record.anchors.distance, strict=True,
+            record.anchors.frame,
+            record.anchors.motion_energy,
+            record.anchors.cluster,
+            record.anchors.distance,
+            strict=True,
         )
     ]
 
@@ -230,8 +249,12 @@ def _anchor_rows(records: list[tuple[Path, ClipRecord]]) -> list[dict[str, Any]]
 def _index_rows(records: list[tuple[Path, ClipRecord]]) -> list[dict[str, Any]]:
     return [
         {
-            'video': str(video), 'video_id': record.video_id, 'frame': frame,
-            'clip': record.clip, 'window': window, 'step': record.step,
+            'video': str(video),
+            'video_id': record.video_id,
+            'frame': frame,
+            'clip': record.clip,
+            'window': window,
+            'step': record.step,
             'fps': record.header['fps'],
         }
         for video, record in records

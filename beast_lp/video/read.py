@@ -81,7 +81,8 @@ def _videos_at(path: Path) -> list[Path]:
     suffixes = ', '.join(VIDEO_SUFFIXES)
     if path.is_dir():
         videos = sorted(
-            item for item in path.iterdir()
+            item
+            for item in path.iterdir()
             if _has_video_suffix(item) and not item.name.startswith('.') and item.is_file()
         )
         if not videos:
@@ -90,9 +91,7 @@ def _videos_at(path: Path) -> list[Path]:
     if not path.exists():
         raise BeastError(f'the video path {path} does not exist; correct it or restore the file')
     if not _has_video_suffix(path):
-        raise BeastError(
-            f'{path} does not end like a video; files ending in {suffixes} are read'
-        )
+        raise BeastError(f'{path} does not end like a video; files ending in {suffixes} are read')
     return [path]
 
 
@@ -164,8 +163,11 @@ def time_stamps(path: str | Path) -> Float[np.ndarray, ' frames'] | None:
         stream = _video_stream(container, Path(path))
         with suppress(FFmpegError):
             # an edit list hides packets, but they are there
-            stamps = [packet.pts for packet in container.demux(stream)
-                      if packet.size and not packet.is_discard]
+            stamps = [
+                packet.pts
+                for packet in container.demux(stream)
+                if packet.size and not packet.is_discard
+            ]
         unit = float(stream.time_base or 0)
     known = sorted(stamp for stamp in stamps if stamp is not None)
     if not known or len(known) < len(stamps) or len(set(known)) < len(known) or not unit:
@@ -211,9 +213,7 @@ class PictureReader:
             reasons = (self.error, _shortfall(self, container, end))
             self.error = '; '.join(filter(None, reasons)) or None
 
-    def _pictures(
-        self, container: InputContainer, stream: VideoStream
-    ) -> Iterator[av.VideoFrame]:
+    def _pictures(self, container: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
         packets = container.demux(stream)
         while True:
             try:
@@ -390,9 +390,7 @@ def _declared_frames(container: InputContainer, stream: VideoStream) -> int | No
     return stream.frames
 
 
-def _shortfall(
-    reader: PictureReader, container: InputContainer, end: float | None
-) -> str | None:
+def _shortfall(reader: PictureReader, container: InputContainer, end: float | None) -> str | None:
     """Say whether a video gave clearly fewer frames than its header promises.
 
     Sloppy writers make the count wrong by a little, so up to 2 frames or 0.1 % are

@@ -20,7 +20,10 @@ STORE_VERSION = 3
 SIDECAR_SUFFIX = '.json'
 
 _ANCHOR_TYPES = {
-    'frame': np.int64, 'motion_energy': np.float32, 'cluster': np.int64, 'distance': np.float32,
+    'frame': np.int64,
+    'motion_energy': np.float32,
+    'cluster': np.int64,
+    'distance': np.float32,
 }
 
 

@@ -64,7 +64,10 @@ def scan_video(
     reader = FrameReader(path, THUMBNAIL_SIZE, 'gray', boxes)
     with full_disk_sentence(spool_dir), tempfile.TemporaryFile(dir=spool_dir) as spool:
         bar = tqdm(
-            reader, desc=Path(path).name, unit='frame', total=reader.info.frames_declared,
+            reader,
+            desc=Path(path).name,
+            unit='frame',
+            total=reader.info.frames_declared,
             disable=not progress,
         )
         for thumbnail in bar:

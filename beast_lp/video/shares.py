@@ -60,7 +60,7 @@ def share_out(total: int, lengths: Sequence[int]) -> list[int]:
             for at in rest:
                 shares[at] = int(parts[at])
             by_remainder = sorted(rest, key=lambda at: (shares[at] - parts[at], at))
-            for at in by_remainder[:total - sum(shares)]:
+            for at in by_remainder[: total - sum(shares)]:
                 shares[at] += 1
             break
         rest -= small

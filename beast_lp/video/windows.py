@@ -83,9 +83,10 @@ class WindowStore:
                 f'{index} lacks the column {missing[0]}, so another version wrote it; run '
                 '`litpose pretrain` again, which rebuilds it'
             )
-        return cls(directory, table.astype(
-            {'frame': 'int64', 'window': 'int64', 'step': 'int64', 'fps': 'float64'}
-        ))
+        return cls(
+            directory,
+            table.astype({'frame': 'int64', 'window': 'int64', 'step': 'int64', 'fps': 'float64'}),
+        )
 
     def __len__(self) -> int:
         return len(self.table)

@@ -15,19 +15,37 @@ from beast.models.vits import VisionTransformer  # pyright: ignore[reportMissing
 
 # the small model of the training benchmark: 192 wide, a decoder of 128
 SIZE = {
-    'hidden_size': 192, 'num_hidden_layers': 12, 'num_attention_heads': 3,
-    'intermediate_size': 768, 'decoder_hidden_size': 128, 'decoder_num_hidden_layers': 4,
-    'decoder_num_attention_heads': 4, 'decoder_intermediate_size': 512,
+    'hidden_size': 192,
+    'num_hidden_layers': 12,
+    'num_attention_heads': 3,
+    'intermediate_size': 768,
+    'decoder_hidden_size': 128,
+    'decoder_num_hidden_layers': 4,
+    'decoder_num_attention_heads': 4,
+    'decoder_intermediate_size': 512,
 }
 
 
 def build() -> VisionTransformer:
     """Build the model."""
-    return VisionTransformer({'model': {'seed': 0, 'model_params': {
-        **SIZE, 'random_init': True, 'use_infoNCE': True, 'infoNCE_weight': 0.03,
-        'embed_size': SIZE['hidden_size'], 'mask_ratio': 0.75, 'image_size': 224,
-        'patch_size': 16, 'num_channels': 3,
-    }}})
+    return VisionTransformer(
+        {
+            'model': {
+                'seed': 0,
+                'model_params': {
+                    **SIZE,
+                    'random_init': True,
+                    'use_infoNCE': True,
+                    'infoNCE_weight': 0.03,
+                    'embed_size': SIZE['hidden_size'],
+                    'mask_ratio': 0.75,
+                    'image_size': 224,
+                    'patch_size': 16,
+                    'num_channels': 3,
+                },
+            }
+        }
+    )
 
 
 def main() -> None:
@@ -46,10 +64,17 @@ def main() -> None:
     done = beast.inference.predict_video(
         model, Path(sys.argv[4]), Path(sys.argv[3]), save_reconstructions=False
     )
-    print(json.dumps({
-        'frames': done['latents_shape'][0], 'latents': str(done['latents_file']),
-        'versions': {name: version(name) for name in ('beast-backbones', 'torch', 'transformers')},
-    }))
+    print(
+        json.dumps(
+            {
+                'frames': done['latents_shape'][0],
+                'latents': str(done['latents_file']),
+                'versions': {
+                    name: version(name) for name in ('beast-backbones', 'torch', 'transformers')
+                },
+            }
+        )
+    )
 
 
 if __name__ == '__main__':

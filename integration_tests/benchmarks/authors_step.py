@@ -19,13 +19,24 @@ def main() -> None:
     folder, device = Path(sys.argv[1]), sys.argv[2]
     case = json.loads((folder / 'case.json').read_text())
     torch.set_num_threads(1)
-    model = VisionTransformer({
-        'model': {'seed': 0, 'model_params': {
-            **case['theirs'], 'random_init': True, 'use_infoNCE': True, 'infoNCE_weight': 0.03,
-            'embed_size': case['theirs']['hidden_size'], 'mask_ratio': 0.75,
-            'image_size': 224, 'patch_size': 16, 'num_channels': 3,
-        }},
-    }).train()
+    model = VisionTransformer(
+        {
+            'model': {
+                'seed': 0,
+                'model_params': {
+                    **case['theirs'],
+                    'random_init': True,
+                    'use_infoNCE': True,
+                    'infoNCE_weight': 0.03,
+                    'embed_size': case['theirs']['hidden_size'],
+                    'mask_ratio': 0.75,
+                    'image_size': 224,
+                    'patch_size': 16,
+                    'num_channels': 3,
+                },
+            },
+        }
+    ).train()
     model.vit_mae.save_pretrained(folder / 'weights')
     torch.save(model.proj.proj.state_dict(), folder / 'projection.pt')
     model.to(device)

@@ -36,17 +36,26 @@ def main() -> None:
             shape = list(batch['image'].shape[1:])
             if time.perf_counter() - wall >= seconds:
                 break
-    print(json.dumps({
-        'images': images,
-        'shape': shape,
-        'wall': time.perf_counter() - wall,
-        'cpu': time.process_time() - cpu,
-        'versions': {
-            name: version(name) for name in (
-                'beast-backbones', 'torch', 'transformers', 'opencv-python-headless', 'imaug',
-            )
-        },
-    }))
+    print(
+        json.dumps(
+            {
+                'images': images,
+                'shape': shape,
+                'wall': time.perf_counter() - wall,
+                'cpu': time.process_time() - cpu,
+                'versions': {
+                    name: version(name)
+                    for name in (
+                        'beast-backbones',
+                        'torch',
+                        'transformers',
+                        'opencv-python-headless',
+                        'imaug',
+                    )
+                },
+            }
+        )
+    )
 
 
 if __name__ == '__main__':

@@ -32,7 +32,7 @@ from measures import (
 HERE = Path(__file__).parent
 VIDEO = DATA / 'mirror_mouse/videos/test_vid.mp4'
 # FLOP of a frame: 12 layers, 192 wide, 197 tokens, and the patch embedding
-FLOP = 12 * (24 * 197 * 192 ** 2 + 4 * 197 ** 2 * 192) + 2 * 196 * 768 * 192
+FLOP = 12 * (24 * 197 * 192**2 + 4 * 197**2 * 192) + 2 * 196 * 768 * 192
 # growth of the peak over 4 times the length that still counts as flat
 FLAT = 1.1
 
@@ -50,27 +50,45 @@ class Bench:
     def ours(self, video: Path, precision: str) -> tuple[Child, Path]:
         """Embed a video; return what it took, and the features."""
         output = self._output()
-        child = run_child([
-            Path(sys.executable).with_name('litpose'), 'embed', self.directory / 'weights', video,
-            '--output_dir', output, '--precision', precision,
-        ], ONE_THREAD)
+        child = run_child(
+            [
+                Path(sys.executable).with_name('litpose'),
+                'embed',
+                self.directory / 'weights',
+                video,
+                '--output_dir',
+                output,
+                '--precision',
+                precision,
+            ],
+            ONE_THREAD,
+        )
         return child, output / video.stem / 'cls.npy'
 
     def theirs(self, video: Path) -> tuple[Child, Path]:
         """Embed a video; return what it took, and the features."""
-        child = run_child([
-            self.authors / 'python', HERE / 'authors_embed.py', 'predict', self.directory, video,
-            self._output(),
-        ], ONE_THREAD)
+        child = run_child(
+            [
+                self.authors / 'python',
+                HERE / 'authors_embed.py',
+                'predict',
+                self.directory,
+                video,
+                self._output(),
+            ],
+            ONE_THREAD,
+        )
         return child, Path(child.result['latents'])
 
     def speed(self, video: Path, frames: int, repeats: int) -> list[Measure]:
         """Measure frames per second of CPU time."""
         rates = {
             precision: Measure(
-                f'frames/s of CPU time, ours in {precision}', higher_is_better=True,
+                f'frames/s of CPU time, ours in {precision}',
+                higher_is_better=True,
                 least_ratio=3 if precision == 'bf16' else None,
-            ) for precision in ('bf16', 'fp32')
+            )
+            for precision in ('bf16', 'fp32')
         }
         peak = Measure('peak MB')
         for repeat in range(repeats):
@@ -111,7 +129,9 @@ def main() -> None:
     parser.add_argument('--video', type=Path, default=VIDEO)
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument(
-        '--environment', type=Path, default=CACHE,
+        '--environment',
+        type=Path,
+        default=CACHE,
         help="where the authors' environment is kept (%(default)s)",
     )
     parser.add_argument('--output', type=Path, help='also write every value to this CSV file')
@@ -129,7 +149,8 @@ def main() -> None:
                 [sys.executable, HERE / 'our_worker.py', 'repeat', video, longer], ONE_THREAD
             ).result['frames']
             measures = [
-                *bench.speed(video, frames, arguments.repeats), *bench.growth(video, longer)
+                *bench.speed(video, frames, arguments.repeats),
+                *bench.growth(video, longer),
             ]
     except (BuildError, BenchmarkError) as error:
         sys.exit(str(error))

@@ -23,8 +23,11 @@ HERE = Path(__file__).parent
 # what each takes to write its values beside its page; `startup` has nothing to compare with, and
 # `training_step` writes a page of its own, which is there before all is measured
 OUTPUT = {
-    'startup': None, 'video': 'video.csv', 'training_step': 'training_step',
-    'embedding': 'embedding.csv', 'segment_predict': 'segment_predict.csv',
+    'startup': None,
+    'video': 'video.csv',
+    'training_step': 'training_step',
+    'embedding': 'embedding.csv',
+    'segment_predict': 'segment_predict.csv',
 }
 
 
@@ -57,8 +60,12 @@ def ratios(directory: Path) -> pd.DataFrame:
         values = pd.read_csv(file)
         if name == 'training_step':
             rows += [
-                {'measure': f'training step, {model}, {precision}', 'low': ratio, 'middle': ratio,
-                 'high': ratio}
+                {
+                    'measure': f'training step, {model}, {precision}',
+                    'low': ratio,
+                    'middle': ratio,
+                    'high': ratio,
+                }
                 for model, precision, ratio in zip(
                     values['model'], values['precision'], values['ratio'], strict=True
                 )
@@ -67,8 +74,14 @@ def ratios(directory: Path) -> pd.DataFrame:
         compared = pd.DataFrame(values[values['side'] == 'ratio'])
         for measure in dict.fromkeys(compared['measure']):
             own = pd.Series(compared.loc[compared['measure'] == measure, 'value'])
-            rows.append({'measure': f'{name}: {measure}', 'low': own.min(),
-                         'middle': own.median(), 'high': own.max()})
+            rows.append(
+                {
+                    'measure': f'{name}: {measure}',
+                    'low': own.min(),
+                    'middle': own.median(),
+                    'high': own.max(),
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -92,7 +105,8 @@ def draw(table: pd.DataFrame) -> Figure:
 def main() -> None:
     """Run what is missing, then write the page and the picture of all there is."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--output', type=Path, required=True, help='folder of the results')
     parser.add_argument('--only', nargs='+', choices=OUTPUT, default=list(OUTPUT))
@@ -106,9 +120,13 @@ def main() -> None:
         if not run(name, directory, options.repeats):
             failed.append(name)
     pages = [directory / f'{name}.md' for name in OUTPUT if (directory / f'{name}.md').exists()]
-    (directory / 'benchmarks.md').write_text('\n\n'.join(
-        f'## {page.stem}\n\n{page.read_text(encoding="utf-8").strip()}' for page in pages
-    ) + '\n', encoding='utf-8')
+    (directory / 'benchmarks.md').write_text(
+        '\n\n'.join(
+            f'## {page.stem}\n\n{page.read_text(encoding="utf-8").strip()}' for page in pages
+        )
+        + '\n',
+        encoding='utf-8',
+    )
     table = ratios(directory)
     if len(table):
         draw(table).savefig(directory / 'benchmarks.png', dpi=150)

@@ -25,12 +25,22 @@ from beast_lp.video.windows import WindowStore
 
 
 def measure(
-    store: WindowStore, loader: str, workers: int, batch_size: int, epochs: int,
+    store: WindowStore,
+    loader: str,
+    workers: int,
+    batch_size: int,
+    epochs: int,
 ) -> dict[str, float | int | str]:
     """Return how fast one reader is with a number of processes."""
-    config = parse_config({'training': {
-        'loader': loader, 'num_workers': workers, 'batch_size': batch_size,
-    }})
+    config = parse_config(
+        {
+            'training': {
+                'loader': loader,
+                'num_workers': workers,
+                'batch_size': batch_size,
+            }
+        }
+    )
     sampler = PairSampler(
         np.arange(len(store)), store.table['video_id'].to_numpy(), 'adjacent', 0, 0, 1
     )
@@ -50,16 +60,20 @@ def measure(
         whole.append(time.perf_counter() - start)
     seconds = statistics.median(whole[1:])
     return {
-        'loader': loader, 'workers': workers, 'frames_per_epoch': 2 * len(store),
+        'loader': loader,
+        'workers': workers,
+        'frames_per_epoch': 2 * len(store),
         'frames_per_s': 2 * len(store) / seconds,
-        'first_batch_s': statistics.median(first[1:]), 'first_epoch_s': whole[0],
+        'first_batch_s': statistics.median(first[1:]),
+        'first_epoch_s': whole[0],
     }
 
 
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--videos', type=Path, nargs='+', required=True)
     parser.add_argument('--output', type=Path, required=True, help='folder of the results')
@@ -71,8 +85,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = prepare_windows(
-            options.videos, Path(folder), AnchorConfig(per_video=options.anchors), WindowConfig(),
-            0, progress=False,
+            options.videos,
+            Path(folder),
+            AnchorConfig(per_video=options.anchors),
+            WindowConfig(),
+            0,
+            progress=False,
         )
         options.output.mkdir(parents=True, exist_ok=True)
         rows = []

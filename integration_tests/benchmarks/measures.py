@@ -19,9 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ONE_THREAD = {
-    name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')
-}
+ONE_THREAD = {name: '1' for name in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS')}
 # real recordings lie beside the checkout; they are not part of the repository
 DATA = Path(os.environ.get('BEAST_LP_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 NO_GPU = {'CUDA_VISIBLE_DEVICES': ''}
@@ -100,7 +98,9 @@ def run_child(command: Sequence[str | Path], extra: dict[str, str]) -> Child:
     with tempfile.TemporaryFile('w+') as output, tempfile.TemporaryFile('w+') as errors:
         begin = time.perf_counter()
         process = subprocess.Popen(
-            [str(part) for part in command], stdout=output, stderr=errors,
+            [str(part) for part in command],
+            stdout=output,
+            stderr=errors,
             env={**os.environ, **NO_GPU, **extra},
         )
         _, status, usage = os.wait4(process.pid, 0)
@@ -139,15 +139,23 @@ def table(measures: Sequence[Measure]) -> str:
         ['measure', 'theirs', 'ours', 'ours better by', 'target', 'met'],
         ['---'] * 6,
         *(
-            [item.name, spread(item.theirs), spread(item.ours), spread(item.ratios), item.target,
-             item.met]
+            [
+                item.name,
+                spread(item.theirs),
+                spread(item.ours),
+                spread(item.ratios),
+                item.target,
+                item.met,
+            ]
             for item in measures
         ),
     ]
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     return '\n'.join(
-        '| ' + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        + ' |' for row in rows
+        '| '
+        + ' | '.join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        + ' |'
+        for row in rows
     )
 
 

@@ -24,8 +24,10 @@ def main() -> None:
     assert module.projection is not None
     module.projection.load_state_dict(torch.load(folder / 'projection.pt', weights_only=True))
     module.to(device)
-    images, noise = (torch.from_numpy(np.load(folder / f'{name}.npy')).to(device)
-                     for name in ('images', 'noise'))
+    images, noise = (
+        torch.from_numpy(np.load(folder / f'{name}.npy')).to(device)
+        for name in ('images', 'noise')
+    )
     optimizer = torch.optim.AdamW(parameter_groups(module, 0.05), lr=1e-5, fused=True)
     serve(lambda: module._losses(images, noise)[0]['loss'], optimizer, device)
 

@@ -47,10 +47,12 @@ def deliver(arguments: argparse.Namespace) -> dict[str, Any]:
 
     def batch() -> torch.Tensor:
         rows, sides = draw.integers(len(store), size=pairs), draw.choice((-1, 1), pairs)
-        frames = torch.stack([
-            torch.from_numpy(store.read(int(row), (0, int(side)), size))
-            for row, side in zip(rows, sides, strict=True)
-        ])
+        frames = torch.stack(
+            [
+                torch.from_numpy(store.read(int(row), (0, int(side)), size))
+                for row, side in zip(rows, sides, strict=True)
+            ]
+        )
         images = frames.transpose(0, 1).flatten(0, 1)
         maps = draw_geometry(len(images), image_size, settings, generator)
         return augment(images, maps, image_size)
@@ -60,8 +62,10 @@ def deliver(arguments: argparse.Namespace) -> dict[str, Any]:
     while time.perf_counter() - wall < arguments.seconds:
         images += len(batch())
     return {
-        'images': images, 'shape': shape,
-        'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu,
+        'images': images,
+        'shape': shape,
+        'wall': time.perf_counter() - wall,
+        'cpu': time.process_time() - cpu,
     }
 
 
@@ -100,9 +104,9 @@ def synthesise(arguments: argparse.Namespace) -> dict[str, Any]:
         stream.pix_fmt = 'yuv420p'
         for time_ in range(arguments.frames):
             # frequencies without a common period
-            y, x = (unit * (32 + 20 * np.sin(0.1 * factor * time_)) for factor in (1, 2 ** 0.5))
-            width = unit ** 2 * (60 + 30 * np.sin(0.1 * 3 ** 0.5 * time_))
-            down, right = (np.exp(-(places - middle) ** 2 / width) for middle in (y, x))
+            y, x = (unit * (32 + 20 * np.sin(0.1 * factor * time_)) for factor in (1, 2**0.5))
+            width = unit**2 * (60 + 30 * np.sin(0.1 * 3**0.5 * time_))
+            down, right = (np.exp(-((places - middle) ** 2) / width) for middle in (y, x))
             planes[:side] = 30 + 200 * down[:, None] * right
             container.mux(stream.encode(av.VideoFrame.from_ndarray(planes, format='yuv420p')))
         container.mux(stream.encode(None))
@@ -140,8 +144,11 @@ def weights(arguments: argparse.Namespace) -> dict[str, Any]:
     config = parse_config({'preset': arguments.preset}).model
     model = MaskedAutoencoder(config, decoder=False)
     save_backbone(arguments.output, model.architecture, encoder_to_transformers(model))
-    return {'image_size': config.image_size, 'layers': config.num_layers,
-            'width': config.hidden_size}
+    return {
+        'image_size': config.image_size,
+        'layers': config.num_layers,
+        'width': config.hidden_size,
+    }
 
 
 def compare(arguments: argparse.Namespace) -> dict[str, Any]:

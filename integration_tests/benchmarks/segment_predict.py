@@ -67,22 +67,50 @@ class Bench:
         )
 
     def _segment(
-        self, action: str, times: int, output: str, settings: dict[str, Any],
-        model: str | None = None, epochs: int = 1,
+        self,
+        action: str,
+        times: int,
+        output: str,
+        settings: dict[str, Any],
+        model: str | None = None,
+        epochs: int = 1,
     ) -> Child:
         config, video = self.directory / f'{output}.yaml', self._video(times)
         # JSON is YAML; the shortest video fills a batch, so that longer ones do not make it larger
-        config.write_text(json.dumps({'beast': {'segmentation': {
-            'videos': str(video), 'labels': str(video.parent), 'split': {'by': 'block'},
-            'fitting': {'epochs': epochs, 'learning_rate': 1e-3, 'batch_size': 4,
-                        'sequence_frames': 300}, **settings,
-        }}}))
+        config.write_text(
+            json.dumps(
+                {
+                    'beast': {
+                        'segmentation': {
+                            'videos': str(video),
+                            'labels': str(video.parent),
+                            'split': {'by': 'block'},
+                            'fitting': {
+                                'epochs': epochs,
+                                'learning_rate': 1e-3,
+                                'batch_size': 4,
+                                'sequence_frames': 300,
+                            },
+                            **settings,
+                        }
+                    }
+                }
+            )
+        )
         # named, since evaluating what was trained on is otherwise refused
         chosen = ['--model_dir', self.directory / model, '--videos', video] if model else []
-        return run_child([
-            Path(sys.executable).with_name('litpose'), 'segment', action, config, *chosen,
-            '--output_dir', self.directory / output,
-        ], ONE_THREAD)
+        return run_child(
+            [
+                Path(sys.executable).with_name('litpose'),
+                'segment',
+                action,
+                config,
+                *chosen,
+                '--output_dir',
+                self.directory / output,
+            ],
+            ONE_THREAD,
+        )
 
     def _worker(self, *arguments: object) -> dict[str, Any]:
         command = [sys.executable, HERE / 'our_worker.py', *map(str, arguments)]
@@ -109,17 +137,30 @@ def measure(bench: Bench, repeats: int) -> list[Measure]:
             if times == LENGTHS[-1]:
                 long.ours.append(times * bench.frames / child.wall)
         note(f'training and evaluating on {times} times the length')
-        for action, child in zip(('train', 'evaluate'), bench.train_and_evaluate(times),
-                                 strict=True):
+        for action, child in zip(
+            ('train', 'evaluate'), bench.train_and_evaluate(times), strict=True
+        ):
             peaks.setdefault(action, {})[times] = child.peak
-    return [wall, cpu, long, *(
-        row for action, by_length in peaks.items() for row in (
-            *(Measure(f'{action}, peak MB at {times} times the length', [peak])
-              for times, peak in by_length.items()),
-            Measure(f'{action}, peak at {LENGTHS[-1]} times the length over that at 1',
-                    [by_length[LENGTHS[-1]] / by_length[1]], most=FLAT),
-        )
-    )]
+    return [
+        wall,
+        cpu,
+        long,
+        *(
+            row
+            for action, by_length in peaks.items()
+            for row in (
+                *(
+                    Measure(f'{action}, peak MB at {times} times the length', [peak])
+                    for times, peak in by_length.items()
+                ),
+                Measure(
+                    f'{action}, peak at {LENGTHS[-1]} times the length over that at 1',
+                    [by_length[LENGTHS[-1]] / by_length[1]],
+                    most=FLAT,
+                ),
+            )
+        ),
+    ]
 
 
 def _repeat_labels(source: Path, target: Path, times: int) -> None:
@@ -137,8 +178,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('--video', type=Path, default=FLY / 'crops/male.mp4')
-    parser.add_argument('--labels', type=Path, default=FLY / 'labels/male.csv',
-                        help='one-hot, of that video')
+    parser.add_argument(
+        '--labels', type=Path, default=FLY / 'labels/male.csv', help='one-hot, of that video'
+    )
     parser.add_argument('--preset', default='laptop', help='size of the backbone (%(default)s)')
     parser.add_argument('--repeats', type=int, default=3)
     parser.add_argument('--output', type=Path, help='also write every value to this CSV file')
@@ -155,8 +197,10 @@ def main() -> None:
             measures = measure(bench, arguments.repeats)
     except BenchmarkError as error:
         sys.exit(str(error))
-    print(f'Video: {arguments.video}, {bench.frames} frames; backbone: {arguments.preset}\n\n'
-          f'{table(measures)}\n\nAt the end: {load()}.')
+    print(
+        f'Video: {arguments.video}, {bench.frames} frames; backbone: {arguments.preset}\n\n'
+        f'{table(measures)}\n\nAt the end: {load()}.'
+    )
     if arguments.output:
         write_csv(arguments.output, measures)
 

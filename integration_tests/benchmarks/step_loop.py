@@ -17,7 +17,9 @@ _STEPS = {'cpu': (0, 1), 'cuda': (3, 10)}
 
 
 def serve(
-    loss: Callable[[], torch.Tensor], optimizer: torch.optim.Optimizer, device: str,
+    loss: Callable[[], torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+    device: str,
 ) -> None:
     """Do whole steps in the precision that each line of the standard input names.
 
@@ -47,9 +49,17 @@ def serve(
         start = _now(device)
         values = [step(precision) for _ in range(steps)]
         seconds = (_now(device) - start) / steps
-        print(json.dumps({
-            'seconds': seconds, 'loss': values[0].item(), 'peak': _peak(device), 'rate': rate,
-        }), flush=True)
+        print(
+            json.dumps(
+                {
+                    'seconds': seconds,
+                    'loss': values[0].item(),
+                    'peak': _peak(device),
+                    'rate': rate,
+                }
+            ),
+            flush=True,
+        )
 
 
 def matmul_rate(precision: str, device: str) -> float:

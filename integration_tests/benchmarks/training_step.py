@@ -49,8 +49,10 @@ class Case:
     def theirs(self) -> dict[str, int]:
         """Keys of the authors' config."""
         return {
-            'hidden_size': self.width, 'num_hidden_layers': self.layers,
-            'num_attention_heads': self.heads, 'intermediate_size': 4 * self.width,
+            'hidden_size': self.width,
+            'num_hidden_layers': self.layers,
+            'num_attention_heads': self.heads,
+            'intermediate_size': 4 * self.width,
             'decoder_hidden_size': self.decoder_width,
             'decoder_num_hidden_layers': self.decoder_layers,
             'decoder_num_attention_heads': self.decoder_heads,
@@ -61,9 +63,13 @@ class Case:
     def ours(self) -> dict[str, int]:
         """Keys of `beast.model`."""
         return {
-            'hidden_size': self.width, 'num_layers': self.layers, 'num_heads': self.heads,
-            'mlp_size': 4 * self.width, 'decoder_hidden_size': self.decoder_width,
-            'decoder_num_layers': self.decoder_layers, 'decoder_num_heads': self.decoder_heads,
+            'hidden_size': self.width,
+            'num_layers': self.layers,
+            'num_heads': self.heads,
+            'mlp_size': 4 * self.width,
+            'decoder_hidden_size': self.decoder_width,
+            'decoder_num_layers': self.decoder_layers,
+            'decoder_num_heads': self.decoder_heads,
             'decoder_mlp_size': 4 * self.decoder_width,
         }
 
@@ -73,8 +79,9 @@ class Case:
 
         Products and attention, the backward pass as twice the forward pass.
         """
+
         def blocks(layers: int, width: int, tokens: int) -> float:
-            return layers * (24 * tokens * width ** 2 + 4 * tokens ** 2 * width)
+            return layers * (24 * tokens * width**2 + 4 * tokens**2 * width)
 
         forward = (
             blocks(self.layers, self.width, VISIBLE + 1)
@@ -82,7 +89,7 @@ class Case:
             + 2 * VISIBLE * PIXELS * self.width
             + 2 * (VISIBLE + 1) * self.width * self.decoder_width
             + 2 * (PATCHES - VISIBLE) * self.decoder_width * PIXELS
-            + 6 * self.width ** 2
+            + 6 * self.width**2
         )
         return 3 * forward * self.batch
 
@@ -101,8 +108,12 @@ class Side:
         """Start it and wait until it has built its model."""
         environment = {**os.environ, 'OMP_NUM_THREADS': '1'}
         self._process = subprocess.Popen(
-            [python, HERE / script, folder, device], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL, text=True, env=environment,
+            [python, HERE / script, folder, device],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=environment,
         )
         while (line := self._line()) != 'ready':
             print(line, file=sys.stderr)
@@ -129,7 +140,12 @@ class Side:
 
 
 def measure(
-    name: str, case: Case, python: Path, repeats: int, folder: Path, device: str,
+    name: str,
+    case: Case,
+    python: Path,
+    repeats: int,
+    folder: Path,
+    device: str,
 ) -> pd.DataFrame:
     """Return one row per precision."""
     draw = np.random.default_rng(0)
@@ -141,8 +157,10 @@ def measure(
     for precision in PRECISIONS:
         print(f'{name}: {precision}', file=sys.stderr, flush=True)
         scripts = ((python, 'authors_step.py'), (Path(sys.executable), 'our_step.py'))
-        sides = {side: Side(program, script, folder, device)
-                 for side, (program, script) in zip(SIDES, scripts, strict=True)}
+        sides = {
+            side: Side(program, script, folder, device)
+            for side, (program, script) in zip(SIDES, scripts, strict=True)
+        }
         first = {side: process.step(precision)['loss'] for side, process in sides.items()}
         if precision == 'fp32' and abs(first['ours'] / first['theirs'] - 1) > 1e-4:
             raise SystemExit(f'{name}: the two sides compute different losses: {first}')
@@ -160,19 +178,23 @@ def measure(
         seconds = {side: median(side, precision, 'seconds') for side in SIDES}
         peak = {side: median(side, precision, 'peak') for side in SIDES}
         rate = statistics.median(one['rate'] for side in SIDES for one in taken[side, precision])
-        rows.append({
-            'model': name, 'batch': case.batch, 'precision': precision,
-            **{f'{side}_images_per_s': case.batch / seconds[side] for side in SIDES},
-            'ratio': seconds['theirs'] / seconds['ours'],
-            'ratio_to_their_fp32': median('theirs', 'fp32', 'seconds') / seconds['ours'],
-            'matmul_gflops': rate / 1e9,
-            **{f'{side}_share': case.flop / seconds[side] / rate for side in SIDES},
-            **{f'{side}_peak_mb': peak[side] for side in SIDES},
-            'peak_ratio': peak['ours'] / peak['theirs'],
-            'peak_ratio_to_their_fp32': peak['ours'] / median('theirs', 'fp32', 'peak'),
-            'ours_loss': median('ours', precision, 'loss'),
-            'theirs_loss': median('theirs', precision, 'loss'),
-        })
+        rows.append(
+            {
+                'model': name,
+                'batch': case.batch,
+                'precision': precision,
+                **{f'{side}_images_per_s': case.batch / seconds[side] for side in SIDES},
+                'ratio': seconds['theirs'] / seconds['ours'],
+                'ratio_to_their_fp32': median('theirs', 'fp32', 'seconds') / seconds['ours'],
+                'matmul_gflops': rate / 1e9,
+                **{f'{side}_share': case.flop / seconds[side] / rate for side in SIDES},
+                **{f'{side}_peak_mb': peak[side] for side in SIDES},
+                'peak_ratio': peak['ours'] / peak['theirs'],
+                'peak_ratio_to_their_fp32': peak['ours'] / median('theirs', 'fp32', 'peak'),
+                'ours_loss': median('ours', precision, 'loss'),
+                'theirs_loss': median('theirs', precision, 'loss'),
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -187,9 +209,7 @@ def measure_attention(repeats: int) -> pd.DataFrame:
     for name, shape in (('encoder', (16, VISIBLE + 1, 12, 64)), ('decoder', (16, 197, 16, 32))):
         for precision in PRECISIONS:
             kind = torch.bfloat16 if precision == 'bf16' else torch.float32
-            torch.set_float32_matmul_precision(
-                'medium' if precision == 'medium' else 'highest'
-            )
+            torch.set_float32_matmul_precision('medium' if precision == 'medium' else 'highest')
             inputs = [torch.randn(shape, dtype=kind, requires_grad=True) for _ in range(3)]
             taken: dict[str, list[float]] = {'fused': [], 'chunked': []}
             # the first turn warms up
@@ -199,11 +219,14 @@ def measure_attention(repeats: int) -> pd.DataFrame:
                     way(*inputs).sum().backward()
                     taken[way.__name__].append(time.process_time() - start)
             ms = {way: 1000 * statistics.median(times[1:]) for way, times in taken.items()}
-            rows.append({
-                'layer': name, 'precision': precision,
-                **{f'{way}_cpu_ms': value for way, value in ms.items()},
-                'fused_to_chunked': ms['fused'] / ms['chunked'],
-            })
+            rows.append(
+                {
+                    'layer': name,
+                    'precision': precision,
+                    **{f'{way}_cpu_ms': value for way, value in ms.items()},
+                    'fused_to_chunked': ms['fused'] / ms['chunked'],
+                }
+            )
     return pd.DataFrame(rows)
 
 
@@ -231,7 +254,9 @@ def main() -> None:
     )
     parser.add_argument('--cases', nargs='+', choices=CASES, default=list(CASES))
     parser.add_argument(
-        '--environment', type=Path, default=CACHE,
+        '--environment',
+        type=Path,
+        default=CACHE,
         help="where the authors' environment is kept",
     )
     parser.add_argument('--device', choices=('cpu', 'cuda'), default='cpu')
@@ -254,8 +279,12 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             tables.append(
                 measure(
-                    name, replace(CASES[name], batch=batches * CASES[name].batch), python,
-                    arguments.repeats, Path(folder), arguments.device,
+                    name,
+                    replace(CASES[name], batch=batches * CASES[name].batch),
+                    python,
+                    arguments.repeats,
+                    Path(folder),
+                    arguments.device,
                 )
             )
         # after every size, since a run takes long

@@ -60,6 +60,7 @@ TRAINING_VIDEOS = 4
 # frames are worked on in chunks of up to 2,048, which the shortest video does not fill.
 FLAT = 1.15
 
+
 def our_child(*arguments: str | Path, extra: dict[str, str] = ONE_THREAD) -> Child:
     """Run a job of `our_worker.py`."""
     return run_child([sys.executable, HERE / 'our_worker.py', *arguments], extra)
@@ -77,7 +78,12 @@ class Bench:
     """
 
     def __init__(
-        self, directory: Path, authors: Path | None, anchors: int, repeats: int, seconds: float,
+        self,
+        directory: Path,
+        authors: Path | None,
+        anchors: int,
+        repeats: int,
+        seconds: float,
     ) -> None:
         self.directory = directory
         self.authors = authors
@@ -153,9 +159,7 @@ class Bench:
         """Measure ours alone on a video that the authors' package cannot hold."""
         note(f'memory with {MILLION} frames')
         video = self.directory / 'million.mp4'
-        our_child(
-            'synthesise', '--output', video, '--frames', str(MILLION), '--side', '32'
-        )
+        our_child('synthesise', '--output', video, '--frames', str(MILLION), '--side', '32')
         peak = Measure(f'peak MB with {MILLION:,} frames of 32 x 32 px', most=MOST_MB)
         peak.ours.append(self._our_extraction([video])[0].peak)
         return peak
@@ -166,14 +170,20 @@ class Bench:
         copies = -(-TRAINING_VIDEOS // len(videos))
         folder = self._folder(list(videos) * copies, 'training_videos')
         result = our_child(
-            'train', *sorted(folder.iterdir()), '--output', self.directory / 'training',
-            '--epochs', str(epochs), extra={},
+            'train',
+            *sorted(folder.iterdir()),
+            '--output',
+            self.directory / 'training',
+            '--epochs',
+            str(epochs),
+            extra={},
         ).result
         name = f'{result["cores"]} cores, {result["steps"]} steps an epoch'
         return [
             Measure(
                 f'training that waits for data, % ({name})',
-                [100 * share for share in result['data_wait_share']], most=5,
+                [100 * share for share in result['data_wait_share']],
+                most=5,
             ),
             Measure(f'training, images/s ({name})', result['images_per_second']),
         ]
@@ -192,9 +202,7 @@ class Bench:
 
     def _our_extraction(self, videos: Sequence[Path]) -> tuple[Child, Path]:
         output = self._output()
-        child = our_child(
-            'extract', *videos, '--output', output, '--anchors', str(self.anchors)
-        )
+        child = our_child('extract', *videos, '--output', output, '--anchors', str(self.anchors))
         return child, output
 
     def _their_extraction(self, folder: Path) -> tuple[Child, Path]:
@@ -202,8 +210,16 @@ class Bench:
         output = self._output()
         child = run_child(
             [
-                self.authors / 'beast', 'extract', '--input', folder, '--output', output,
-                '--frames-per-video', str(self.anchors), '--workers', '1',
+                self.authors / 'beast',
+                'extract',
+                '--input',
+                folder,
+                '--output',
+                output,
+                '--frames-per-video',
+                str(self.anchors),
+                '--workers',
+                '1',
             ],
             ONE_THREAD,
         )
@@ -216,7 +232,10 @@ class Bench:
         assert self.authors is not None
         result = run_child(
             [
-                self.authors / 'python', HERE / 'authors_worker.py', png, str(BATCH_SIZE),
+                self.authors / 'python',
+                HERE / 'authors_worker.py',
+                png,
+                str(BATCH_SIZE),
                 str(self.seconds),
             ],
             ONE_THREAD,
@@ -255,7 +274,9 @@ def read_arguments() -> argparse.Namespace:
     )
     parser.add_argument('--skip-authors', action='store_true', help='measure ours alone')
     parser.add_argument(
-        '--environment', type=Path, default=CACHE,
+        '--environment',
+        type=Path,
+        default=CACHE,
         help="where the authors' environment is kept (%(default)s)",
     )
     parser.add_argument('--output', type=Path, help='also write every value to this CSV file')

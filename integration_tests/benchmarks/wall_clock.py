@@ -24,7 +24,8 @@ MOUSE = DATA / 'mirror_mouse'
 PARTS = {
     'pretrain': {
         'start, scanning, anchors, windows': 'windows/index.csv',
-        'training': 'backbone/model.safetensors', 'report': 'report.html',
+        'training': 'backbone/model.safetensors',
+        'report': 'report.html',
     },
     'train': {'training and evaluation': 'predictions_pixel_error.csv'},
 }
@@ -40,8 +41,14 @@ def measure(source: Path, directory: Path) -> pd.DataFrame:
         'pretrain': ['pretrain', config, '--output_dir', outputs['pretrain']],
         'train': ['train', config, '--output_dir', outputs['train'], '--overrides', backbone],
         'predict': ['predict', outputs['train'], video, '--skip_viz'],
-        'embed': ['embed', outputs['pretrain'], video, '--output_dir', outputs['embed'],
-                  '--patches'],
+        'embed': [
+            'embed',
+            outputs['pretrain'],
+            video,
+            '--output_dir',
+            outputs['embed'],
+            '--patches',
+        ],
     }
     rows = []
     for stage, words in commands.items():
@@ -55,8 +62,15 @@ def measure(source: Path, directory: Path) -> pd.DataFrame:
             reached = finished
         rest = 'rest' if stage in PARTS else ''
         rows.append({'stage': stage, 'part': rest, 'wall_s': begin + child.wall - reached})
-        rows.append({'stage': stage, 'part': 'all', 'wall_s': child.wall, 'cpu_s': child.cpu,
-                     'peak_mb': child.peak})
+        rows.append(
+            {
+                'stage': stage,
+                'part': 'all',
+                'wall_s': child.wall,
+                'cpu_s': child.cpu,
+                'peak_mb': child.peak,
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -85,7 +99,8 @@ def draw(table: pd.DataFrame) -> Figure:
 def main() -> None:
     """Measure and write the tables and the picture."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--recording', type=Path, default=MOUSE, help='folder of mirror_mouse')
     parser.add_argument('--output', type=Path, required=True, help='folder of the results')

@@ -31,7 +31,9 @@ from beast_lp.video.files import finished_file
 
 
 def plan(
-    tasks: Sequence[str], backbones: Sequence[str], seeds: int,
+    tasks: Sequence[str],
+    backbones: Sequence[str],
+    seeds: int,
     labels: Sequence[int] | None = None,
 ) -> list[Cell]:
     """Return all cells, one seed after the other, so that an early stop leaves whole tables.
@@ -44,7 +46,9 @@ def plan(
     """
     return [
         Cell(task, count, backbone, seed)
-        for seed in range(seeds) for task in tasks for count in TASKS[task].labels
+        for seed in range(seeds)
+        for task in tasks
+        for count in TASKS[task].labels
         if not labels or not count or count in labels
         for backbone in backbones
     ]
@@ -64,9 +68,7 @@ def write_summary(directory: Path) -> pd.DataFrame:
     for name, task in TASKS.items():
         own, means = (pd.DataFrame(table[table['task'] == name]) for table in (results, summary))
         if len(own):
-            figure = task_figure(
-                own, means, BACKBONES, task.title, task.unit, task.reference
-            )
+            figure = task_figure(own, means, BACKBONES, task.title, task.unit, task.reference)
             with finished_file(directory / 'figures' / f'{name}.png') as part:
                 figure.savefig(part, format='png')
     return summary
@@ -75,13 +77,19 @@ def write_summary(directory: Path) -> pd.DataFrame:
 def main() -> None:
     """Compute what is missing, and say after each cell what there is."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--output_dir', type=Path, required=True)
     parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
     parser.add_argument('--backbones', nargs='+', choices=BACKBONES, default=list(BACKBONES))
-    parser.add_argument('--labels', nargs='+', type=int, choices=LABELS,
-                        help='numbers of labelled frames of the pose tasks')
+    parser.add_argument(
+        '--labels',
+        nargs='+',
+        type=int,
+        choices=LABELS,
+        help='numbers of labelled frames of the pose tasks',
+    )
     parser.add_argument('--seeds', type=int, default=3, help='number of seeds, from 0')
     parser.add_argument('--budget', choices=BUDGETS, default='night')
     options = parser.parse_args()

@@ -38,21 +38,31 @@ def settings(backbone: str, seed: int, budget: Budget) -> BeastConfig:
     """Return all settings of a pretraining: those of the variant, at a size for two CPU cores."""
     name = 'beast' if backbone == RANDOM else backbone
     variant = OmegaConf.load(VARIANTS / f'{name}.yaml').beast
-    small = OmegaConf.create({
-        'preset': 'laptop', 'seed': seed,
-        'anchors': {'per_video': budget.anchors},
-        'model': {'image_size': [budget.image_size] * 2},
-        # left and right, and the place in the picture, matter in all of these recordings
-        'augmentation': {'flip_horizontal': 0.0, 'flip_vertical': 0.0,
-                         'crop_pad_probability': 0.0},
-        # both readers of frames are equally good; this one is the same on every machine
-        'training': {'epochs': budget.pretraining_epochs, 'loader': 'pyav'},
-    })
+    small = OmegaConf.create(
+        {
+            'preset': 'laptop',
+            'seed': seed,
+            'anchors': {'per_video': budget.anchors},
+            'model': {'image_size': [budget.image_size] * 2},
+            # left and right, and the place in the picture, matter in all of these recordings
+            'augmentation': {
+                'flip_horizontal': 0.0,
+                'flip_vertical': 0.0,
+                'crop_pad_probability': 0.0,
+            },
+            # both readers of frames are equally good; this one is the same on every machine
+            'training': {'epochs': budget.pretraining_epochs, 'loader': 'pyav'},
+        }
+    )
     return parse_config(OmegaConf.merge(variant, small))  # type: ignore[arg-type]
 
 
 def pretrained(
-    directory: Path, recording: str, backbone: str, seed: int, budget: Budget,
+    directory: Path,
+    recording: str,
+    backbone: str,
+    seed: int,
+    budget: Budget,
 ) -> Path:
     """Return a backbone, pretrained on the videos of a recording unless it is there already.
 
@@ -88,6 +98,9 @@ def embedded(directory: Path, backbone: Path, videos: list[Path]) -> list[Path]:
     output = directory / 'features' / run.parent.name / run.name
     with claimed(output):
         return extract_features(
-            open_source(str(backbone)), videos, output,
-            ExtractionSettings(patches=True, patch_grid=GRID), progress=False,
+            open_source(str(backbone)),
+            videos,
+            output,
+            ExtractionSettings(patches=True, patch_grid=GRID),
+            progress=False,
         )

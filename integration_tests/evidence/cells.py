@@ -72,7 +72,9 @@ def claimed(path: Path, patience: float = 0.0) -> Iterator[None]:
 
 
 def run_cell(
-    directory: Path, cell: Cell, compute: Callable[[Cell], dict[str, float]],
+    directory: Path,
+    cell: Cell,
+    compute: Callable[[Cell], dict[str, float]],
 ) -> dict[str, float] | None:
     """Compute a cell unless it is done.
 
@@ -108,8 +110,11 @@ def run_cell(
 
 
 def run_all(
-    directory: Path, cells: Iterable[Cell], compute: Callable[[Cell], dict[str, float]],
-    report: Callable[[Cell, dict[str, float] | None], None], pause: float = 10.0,
+    directory: Path,
+    cells: Iterable[Cell],
+    compute: Callable[[Cell], dict[str, float]],
+    report: Callable[[Cell, dict[str, float] | None], None],
+    pause: float = 10.0,
 ) -> list[Cell]:
     """Compute all cells that are not done; those that another process has come last.
 
@@ -144,7 +149,9 @@ def run_all(
 
 
 def read_results(
-    directory: Path, better: dict[str, str], backbones: Sequence[str],
+    directory: Path,
+    better: dict[str, str],
+    backbones: Sequence[str],
 ) -> pd.DataFrame:
     """Return a row per cell that is done, by task, labels, backbone and seed.
 
@@ -155,10 +162,22 @@ def read_results(
     """
     rows = [json.loads(file.read_text()) for file in sorted((directory / 'cells').glob('*.json'))]
     tasks = list(better)
-    rows.sort(key=lambda row: (tasks.index(row['task']), row['labels'],
-                               backbones.index(row['backbone']), row['seed']))
-    return pd.DataFrame([
-        {**{name: row[name] for name in ('task', 'labels', 'backbone', 'seed')},
-         'better': better[row['task']], **row['scores'], 'seconds': round(row['seconds'], 1)}
-        for row in rows
-    ])
+    rows.sort(
+        key=lambda row: (
+            tasks.index(row['task']),
+            row['labels'],
+            backbones.index(row['backbone']),
+            row['seed'],
+        )
+    )
+    return pd.DataFrame(
+        [
+            {
+                **{name: row[name] for name in ('task', 'labels', 'backbone', 'seed')},
+                'better': better[row['task']],
+                **row['scores'],
+                'seconds': round(row['seconds'], 1),
+            }
+            for row in rows
+        ]
+    )

@@ -32,7 +32,11 @@ class Neurons:
 
 
 def encoding_scores(
-    neurons: Neurons, stores: list[Path], seed: int, budget: Budget, directory: Path,
+    neurons: Neurons,
+    stores: list[Path],
+    seed: int,
+    budget: Budget,
+    directory: Path,
 ) -> dict[str, float]:
     """Fit an encoder and return bits per spike on held-out blocks.
 
@@ -47,7 +51,7 @@ def encoding_scores(
         directory: of the run; an interrupted one continues.
     """
     with np.load(neurons.file) as data:
-        counts = data['spike_counts'][:budget.encoding_bins]
+        counts = data['spike_counts'][: budget.encoding_bins]
     times = (np.arange(len(counts)) + 0.5) * neurons.bin_width
     directory.mkdir(parents=True, exist_ok=True)
     session = directory / 'session.npz'
@@ -55,14 +59,26 @@ def encoding_scores(
     # one frame per bin, also where the budget leaves bins out
     frames = len(np.load(stores[0] / 'frame.npy', mmap_mode='r'))
     np.save(directory / 'camera.npy', (np.arange(frames) + 0.5) * neurons.bin_width)
-    config = parse_config({'seed': seed, 'encoding': {
-        'encoders': [neurons.encoder], 'tokens': 'patches', 'min_rate_hz': 0.5, 'lags': 8,
-        'camera_times': str(directory / 'camera.npy'),
-        'split': {'test_every': 5, 'validation': 0.1, 'gap_s': 0.0,
-                  'block_s': neurons.block * neurons.bin_width},
-        # random weights are the control here; the encoding stage draws others
-        'controls': {'shifts': 0, 'permutations': 0},
-    }})
+    config = parse_config(
+        {
+            'seed': seed,
+            'encoding': {
+                'encoders': [neurons.encoder],
+                'tokens': 'patches',
+                'min_rate_hz': 0.5,
+                'lags': 8,
+                'camera_times': str(directory / 'camera.npy'),
+                'split': {
+                    'test_every': 5,
+                    'validation': 0.1,
+                    'gap_s': 0.0,
+                    'block_s': neurons.block * neurons.bin_width,
+                },
+                # random weights are the control here; the encoding stage draws others
+                'controls': {'shifts': 0, 'permutations': 0},
+            },
+        }
+    )
     features = Path(','.join(map(str, stores)))
     results = run_encoding(
         config, [('session', session)], [('video', features)], directory / 'run'
@@ -70,6 +86,7 @@ def encoding_scores(
     row = comparison_table(results).set_index('source').loc['video']
     shutil.rmtree(directory)
     return {
-        'score': float(row['bps_train_null_mean']), 'reference': neurons.reachable,
+        'score': float(row['bps_train_null_mean']),
+        'reference': neurons.reachable,
         'standard_definition': float(row['bps_mean']),
     }

@@ -11,7 +11,11 @@ _COLOURS = (GREY, *LONG_PALETTE)
 
 
 def task_figure(
-    results: pd.DataFrame, summary: pd.DataFrame, names: dict[str, str], title: str, unit: str,
+    results: pd.DataFrame,
+    summary: pd.DataFrame,
+    names: dict[str, str],
+    title: str,
+    unit: str,
     reference: str,
 ) -> Figure:
     """Draw the scores of one task.
@@ -32,7 +36,8 @@ def task_figure(
     axes = figure.subplots()
     places = {
         (count, name): at + (number - (len(names) - 1) / 2) * 0.8 / len(names)
-        for at, count in enumerate(labels) for number, name in enumerate(names)
+        for at, count in enumerate(labels)
+        for number, name in enumerate(names)
     }
     for number, (name, shown) in enumerate(names.items()):
         colour = _COLOURS[number % len(_COLOURS)]
@@ -41,22 +46,42 @@ def task_figure(
             continue
         x = [places[count, name] for count in own['labels']]
         low, mean, high = own[['low', 'mean', 'high']].to_numpy().T
-        axes.errorbar(x, mean, np.stack([mean - low, high - mean]), fmt='_', ms=9, mew=2,
-                      color=colour, label=shown)
+        axes.errorbar(
+            x,
+            mean,
+            np.stack([mean - low, high - mean]),
+            fmt='_',
+            ms=9,
+            mew=2,
+            color=colour,
+            label=shown,
+        )
         seeds = pd.DataFrame(results[results['backbone'] == name])
-        axes.scatter([places[count, name] for count in seeds['labels']], seeds['score'],
-                     s=9, color=colour, alpha=0.6, lw=0)
+        axes.scatter(
+            [places[count, name] for count in seeds['labels']],
+            seeds['score'],
+            s=9,
+            color=colour,
+            alpha=0.6,
+            lw=0,
+        )
     for at, count in enumerate(labels):
         level = results.loc[results['labels'] == count, 'reference'].mean()
-        axes.hlines(level, at - 0.45, at + 0.45, color=GREY, ls='--', lw=1,
-                    label='_' if at else reference)
+        axes.hlines(
+            level, at - 0.45, at + 0.45, color=GREY, ls='--', lw=1, label='_' if at else reference
+        )
     counts = [f'{count:g} labelled frames' if count else '' for count in labels]
     axes.set_xticks(range(len(labels)), counts)
     axes.set_ylabel(unit, fontsize=SMALL)
-    axes.set_title(f'{title}; bars: 95 % intervals over {results["seed"].nunique()} seeds',
-                   fontsize=SMALL)
+    axes.set_title(
+        f'{title}; bars: 95 % intervals over {results["seed"].nunique()} seeds', fontsize=SMALL
+    )
     axes.tick_params(labelsize=SMALL)
     axes.spines[['top', 'right']].set_visible(False)
-    figure.legend(loc='outside lower center', ncols=2 if len(labels) == 1 else 4, fontsize=SMALL,
-                  frameon=False)
+    figure.legend(
+        loc='outside lower center',
+        ncols=2 if len(labels) == 1 else 4,
+        fontsize=SMALL,
+        frameon=False,
+    )
     return figure

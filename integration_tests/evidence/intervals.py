@@ -49,8 +49,9 @@ def summarise(results: pd.DataFrame, reference: str = 'random') -> pd.DataFrame:
         where the backbone is better, likewise; NaN where there are too few seeds.
     """
     rows = []
-    scores_of = {key: group.set_index('seed')['score']
-                 for key, group in results.groupby(GROUP, sort=False)}
+    scores_of = {
+        key: group.set_index('seed')['score'] for key, group in results.groupby(GROUP, sort=False)
+    }
     better = results.groupby('task')['better'].first()
     for (task, labels, backbone), scores in scores_of.items():  # type: ignore[misc]
         mean = t_interval(scores.tolist())
@@ -58,9 +59,18 @@ def summarise(results: pd.DataFrame, reference: str = 'random') -> pd.DataFrame:
         others = scores_of.get((task, labels, reference), pd.Series(dtype=float))
         paired = sign * scores.sub(others).dropna()
         gain = t_interval(paired.tolist()) if len(paired) else Interval(*[np.nan] * 3)
-        rows.append({
-            'task': task, 'labels': labels, 'backbone': backbone, 'seeds': len(scores),
-            'mean': mean.mean, 'low': mean.low, 'high': mean.high,
-            'gain': gain.mean, 'gain_low': gain.low, 'gain_high': gain.high,
-        })
+        rows.append(
+            {
+                'task': task,
+                'labels': labels,
+                'backbone': backbone,
+                'seeds': len(scores),
+                'mean': mean.mean,
+                'low': mean.low,
+                'high': mean.high,
+                'gain': gain.mean,
+                'gain_low': gain.low,
+                'gain_high': gain.high,
+            }
+        )
     return pd.DataFrame(rows)

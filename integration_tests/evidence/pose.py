@@ -16,7 +16,12 @@ TRAIN, VALIDATION = 0.6, 0.1
 
 
 def pose_scores(
-    project: Path, backbone: Path, labels: int, seed: int, budget: Budget, directory: Path,
+    project: Path,
+    backbone: Path,
+    labels: int,
+    seed: int,
+    budget: Budget,
+    directory: Path,
 ) -> dict[str, float]:
     """Train a pose model and return its pixel errors.
 
@@ -63,7 +68,11 @@ def constant_error(truth: np.ndarray, guess: np.ndarray) -> float:
 
 
 def pose_config(
-    project: Path, backbone: Path, labels: int, seed: int, budget: Budget,
+    project: Path,
+    backbone: Path,
+    labels: int,
+    seed: int,
+    budget: Budget,
 ) -> DictConfig:
     """Return the host's config: the same number of steps for any number of labelled frames."""
     names = read_points(project / 'CollectedData.csv').columns.get_level_values(1).unique()
@@ -72,24 +81,49 @@ def pose_config(
     config = OmegaConf.load(CONFIG)
     assert isinstance(config, DictConfig)
     del config['beast']
-    OmegaConf.update(config, 'data', {
-        'image_resize_dims': {'height': budget.image_size, 'width': budget.image_size},
-        'data_dir': str(project), 'video_dir': 'videos', 'num_keypoints': len(names),
-        'keypoint_names': names.tolist(),
-    })
-    OmegaConf.update(config, 'training', {
-        'train_batch_size': batch, 'train_prob': TRAIN, 'val_prob': VALIDATION,
-        'train_frames': labels, 'num_workers': 0,
-        'unfreezing_epoch': math.ceil(0.05 * epochs), 'min_epochs': epochs, 'max_epochs': epochs,
-        'check_val_every_n_epoch': math.ceil(epochs / 5), 'log_every_n_steps': 1,
-        'rng_seed_data_pt': seed, 'rng_seed_model_pt': seed,
-        'optimizer_params': {'learning_rate': 5e-4},
-        'lr_scheduler_params': {'multisteplr': {
-            'milestones': [math.ceil(epochs * part) for part in (0.65, 0.85)], 'gamma': 0.5,
-        }},
-    })
+    OmegaConf.update(
+        config,
+        'data',
+        {
+            'image_resize_dims': {'height': budget.image_size, 'width': budget.image_size},
+            'data_dir': str(project),
+            'video_dir': 'videos',
+            'num_keypoints': len(names),
+            'keypoint_names': names.tolist(),
+        },
+    )
+    OmegaConf.update(
+        config,
+        'training',
+        {
+            'train_batch_size': batch,
+            'train_prob': TRAIN,
+            'val_prob': VALIDATION,
+            'train_frames': labels,
+            'num_workers': 0,
+            'unfreezing_epoch': math.ceil(0.05 * epochs),
+            'min_epochs': epochs,
+            'max_epochs': epochs,
+            'check_val_every_n_epoch': math.ceil(epochs / 5),
+            'log_every_n_steps': 1,
+            'rng_seed_data_pt': seed,
+            'rng_seed_model_pt': seed,
+            'optimizer_params': {'learning_rate': 5e-4},
+            'lr_scheduler_params': {
+                'multisteplr': {
+                    'milestones': [math.ceil(epochs * part) for part in (0.65, 0.85)],
+                    'gamma': 0.5,
+                }
+            },
+        },
+    )
     OmegaConf.update(config, 'model.backbone_checkpoint', str(backbone))
-    OmegaConf.update(config, 'eval', {
-        'predict_vids_after_training': False, 'test_videos_directory': str(project / 'videos'),
-    })
+    OmegaConf.update(
+        config,
+        'eval',
+        {
+            'predict_vids_after_training': False,
+            'test_videos_directory': str(project / 'videos'),
+        },
+    )
     return config

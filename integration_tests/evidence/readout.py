@@ -21,7 +21,11 @@ DRAWS = 10
 
 
 def readout_scores(
-    project: Path, backbone: Path, labels: int, seed: int, budget: Budget,
+    project: Path,
+    backbone: Path,
+    labels: int,
+    seed: int,
+    budget: Budget,
 ) -> dict[str, float]:
     """Return the pixel error of a ridge regression, and of a constant position.
 
@@ -43,8 +47,9 @@ def readout_scores(
         error = np.linalg.norm(found - frames.positions[test], axis=-1)
         scores.append(np.nanmean(error))
         usual = np.nanmean(frames.positions[train], axis=0)
-        references.append(constant_error(
-            frames.positions[test].reshape(len(test), -1), usual.ravel()))
+        references.append(
+            constant_error(frames.positions[test].reshape(len(test), -1), usual.ravel())
+        )
     return {'score': float(np.mean(scores)), 'reference': float(np.mean(references))}
 
 

@@ -20,7 +20,11 @@ PIXELS = 0.41
 
 
 def segmentation_scores(
-    store: Path, labels: Path, seed: int, budget: Budget, checkpoint: Path,
+    store: Path,
+    labels: Path,
+    seed: int,
+    budget: Budget,
+    checkpoint: Path,
 ) -> dict[str, float]:
     """Train a head and return its macro-F1 on held-out blocks.
 
@@ -43,7 +47,10 @@ def segmentation_scores(
     train, test = fold.train['video'], fold.test['video']
     model = build_segmenter(tokens, len(classes), HEAD, seed)
     fitting = FittingConfig(
-        epochs=budget.segmentation_epochs, batch_size=4, sequence_frames=200, learning_rate=2e-3,
+        epochs=budget.segmentation_epochs,
+        batch_size=4,
+        sequence_frames=200,
+        learning_rate=2e-3,
     )
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
     train_segmenter(
@@ -53,5 +60,6 @@ def segmentation_scores(
     predicted = np.nan_to_num(probabilities).argmax(axis=1)
     counted = np.ones(len(classes), dtype=bool)
     return {
-        'score': macro_f1_of(np.where(test, target, -1), predicted, counted), 'reference': PIXELS,
+        'score': macro_f1_of(np.where(test, target, -1), predicted, counted),
+        'reference': PIXELS,
     }

@@ -55,7 +55,11 @@ def _readout(project: Path) -> Scores:
 
 
 def _segmentation(
-    own: Path, cell: Cell, backbone: Path, directory: Path, budget: Budget,
+    own: Path,
+    cell: Cell,
+    backbone: Path,
+    directory: Path,
+    budget: Budget,
 ) -> dict[str, float]:
     stores = embedded(directory, backbone, RECORDINGS['fly'])
     return segmentation_scores(
@@ -65,7 +69,11 @@ def _segmentation(
 
 def _encoding(neurons: Neurons, recording: str) -> Scores:
     def scores(
-        own: Path, cell: Cell, backbone: Path, directory: Path, budget: Budget,
+        own: Path,
+        cell: Cell,
+        backbone: Path,
+        directory: Path,
+        budget: Budget,
     ) -> dict[str, float]:
         stores = embedded(directory, backbone, RECORDINGS[recording])
         return encoding_scores(neurons, stores, cell.seed, budget, own)
@@ -77,42 +85,84 @@ def _encoding(neurons: Neurons, recording: str) -> Scores:
 LABELS = (10, 25, 50)
 POSE = 'mean error on frames never used, px'
 READ = 'mean error of a linear reading, px'
-BITS = 'bits per spike beyond the training part\'s rates'
+BITS = "bits per spike beyond the training part's rates"
 TASKS = {
     'pose_mouse': Task(
-        'Pose of a running mouse, 17 keypoints', POSE, 'lower', 'constant prediction', 'mouse',
-        _pose(MOUSE), LABELS,
+        'Pose of a running mouse, 17 keypoints',
+        POSE,
+        'lower',
+        'constant prediction',
+        'mouse',
+        _pose(MOUSE),
+        LABELS,
     ),
     'pose_fly': Task(
-        'Pose of a courting fly, 13 keypoints', POSE, 'lower', 'constant prediction', 'fly',
-        _pose(FLY), LABELS,
+        'Pose of a courting fly, 13 keypoints',
+        POSE,
+        'lower',
+        'constant prediction',
+        'fly',
+        _pose(FLY),
+        LABELS,
     ),
     'pose_crops': Task(
-        'Pose of a courting fly, pretrained on crops of both flies', POSE, 'lower',
-        'constant prediction', 'crops', _pose(FLY), LABELS,
+        'Pose of a courting fly, pretrained on crops of both flies',
+        POSE,
+        'lower',
+        'constant prediction',
+        'crops',
+        _pose(FLY),
+        LABELS,
     ),
     'readout_mouse': Task(
-        'Keypoints of a running mouse, read from frozen features', READ, 'lower',
-        'constant prediction', 'mouse', _readout(MOUSE), LABELS,
+        'Keypoints of a running mouse, read from frozen features',
+        READ,
+        'lower',
+        'constant prediction',
+        'mouse',
+        _readout(MOUSE),
+        LABELS,
     ),
     'readout_fly': Task(
-        'Keypoints of a courting fly, read from frozen features', READ, 'lower',
-        'constant prediction', 'fly', _readout(FLY), LABELS,
+        'Keypoints of a courting fly, read from frozen features',
+        READ,
+        'lower',
+        'constant prediction',
+        'fly',
+        _readout(FLY),
+        LABELS,
     ),
     'readout_crops': Task(
-        'Keypoints of a courting fly, frozen, pretrained on crops of both', READ, 'lower',
-        'constant prediction', 'crops', _readout(FLY), LABELS,
+        'Keypoints of a courting fly, frozen, pretrained on crops of both',
+        READ,
+        'lower',
+        'constant prediction',
+        'crops',
+        _readout(FLY),
+        LABELS,
     ),
     'segmentation_fly': Task(
-        'Behaviour of a courting fly, 3 classes', 'macro-F1 on held-out blocks', 'higher',
-        'pixels, logistic regression', 'fly', _segmentation,
+        'Behaviour of a courting fly, 3 classes',
+        'macro-F1 on held-out blocks',
+        'higher',
+        'pixels, logistic regression',
+        'fly',
+        _segmentation,
     ),
     'encoding_fly': Task(
-        'Simulated neurons of a courting fly', BITS, 'higher', 'true movement', 'fly',
+        'Simulated neurons of a courting fly',
+        BITS,
+        'higher',
+        'true movement',
+        'fly',
         _encoding(Neurons(FLY / 'spikes_simulated.npz', 0.04, 150, 'poisson_rrr', 0.48), 'fly'),
     ),
     'encoding_m1': Task(
-        'Motor cortex of a reaching monkey, drawn arm', BITS, 'higher', 'true movement', 'reach',
+        'Motor cortex of a reaching monkey, drawn arm',
+        BITS,
+        'higher',
+        'true movement',
+        'reach',
         _encoding(Neurons(REACH / 'm1_reach.npz', 0.05, 400, 'rrr', 0.079), 'reach'),
     ),
 }

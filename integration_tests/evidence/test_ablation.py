@@ -18,12 +18,14 @@ from tasks import TASKS
 def test_an_interval_is_that_of_the_tables() -> None:
     # Student's t for 95 % and 2, 4 degrees of freedom: 4.303, 2.776
     assert t_interval([1.0, 2.0, 3.0]) == pytest.approx(
-        (2.0, 2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)), abs=1e-3)
+        (2.0, 2 - 4.3027 / math.sqrt(3), 2 + 4.3027 / math.sqrt(3)), abs=1e-3
+    )
     values = [0.3, 0.1, 0.4, 0.1, 0.5]
     spread = math.sqrt(sum((value - 0.28) ** 2 for value in values) / 4)
     assert t_interval(values) == pytest.approx(
         (0.28, 0.28 - 2.7764 * spread / math.sqrt(5), 0.28 + 2.7764 * spread / math.sqrt(5)),
-        abs=1e-4)
+        abs=1e-4,
+    )
     single = t_interval([0.7])
     assert single.mean == 0.7 and math.isnan(single.low) and math.isnan(single.high)
 
@@ -37,11 +39,14 @@ def test_an_interval_holds_the_true_mean_as_often_as_it_says() -> None:
 def test_gains_are_paired_by_seed_and_positive_where_better() -> None:
     rows = [
         ('pose', labels, backbone, seed, 'lower', 10 * seed + labels - gain * (1 + seed))
-        for labels in (10, 50) for backbone, gain in (('random', 0), ('beast', 2))
-        for seed in range(3) if (labels, backbone, seed) != (50, 'random', 2)
+        for labels in (10, 50)
+        for backbone, gain in (('random', 0), ('beast', 2))
+        for seed in range(3)
+        if (labels, backbone, seed) != (50, 'random', 2)
     ]
-    table = pd.DataFrame(rows, columns=pd.Index(
-        ['task', 'labels', 'backbone', 'seed', 'better', 'score']))
+    table = pd.DataFrame(
+        rows, columns=pd.Index(['task', 'labels', 'backbone', 'seed', 'better', 'score'])
+    )
     summary = summarise(table).set_index(['labels', 'backbone'])
     assert summary['seeds'].tolist() == [3, 3, 2, 3]
     # gains 2, 4, 6: the seeds' own differences do not widen the interval; with 50 labels the
@@ -134,9 +139,15 @@ def test_tables_and_figures_of_an_unfinished_run(tmp_path: Path) -> None:
     for number, cell in enumerate(cells[:180]):
         file = result_file(tmp_path, cell)
         file.parent.mkdir(exist_ok=True)
-        file.write_text(json.dumps({
-            **vars(cell), 'seconds': 1.0, 'scores': {'score': number / 180, 'reference': 0.5},
-        }))
+        file.write_text(
+            json.dumps(
+                {
+                    **vars(cell),
+                    'seconds': 1.0,
+                    'scores': {'score': number / 180, 'reference': 0.5},
+                }
+            )
+        )
     summary = write_summary(tmp_path)
     assert summary['seeds'].sum() == len(pd.read_csv(tmp_path / 'results.csv')) == 180
     assert summary['task'].unique().tolist() == list(TASKS)

@@ -22,8 +22,18 @@ from mutants import MUTANTS, Mutant
 
 ROOT = Path(__file__).parents[2]
 LIBRARIES = (
-    'av', 'hypothesis', 'jaxtyping', 'lightly.loss', 'lightning.pytorch', 'omegaconf', 'pandas',
-    'scipy.stats', 'sklearn.cluster', 'sklearn.metrics', 'torch', 'transformers',
+    'av',
+    'hypothesis',
+    'jaxtyping',
+    'lightly.loss',
+    'lightning.pytorch',
+    'omegaconf',
+    'pandas',
+    'scipy.stats',
+    'sklearn.cluster',
+    'sklearn.metrics',
+    'torch',
+    'transformers',
 )
 # a mutant that is still running is in an endless loop, which is noticed too
 LIMIT_S = 300
@@ -87,8 +97,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description='Break key lines; some test must fail.')
     parser.add_argument('words', nargs='*', help='only mutants whose file or line has one of them')
     words = parser.parse_args().words
-    chosen = [mutant for mutant in MUTANTS
-              if not words or any(word in mutant.file + mutant.original for word in words)]
+    chosen = [
+        mutant
+        for mutant in MUTANTS
+        if not words or any(word in mutant.file + mutant.original for word in words)
+    ]
     for name in LIBRARIES:
         importlib.import_module(name)
     alive = 0

@@ -31,15 +31,28 @@ from beast_lp.demo.project import CONFIG_NAME
 
 # long enough that most kills hit the work and not the imports
 SIZE = replace(
-    TINY, videos=3, frames_per_video=300, recorded_frames=1500, pretraining_epochs=40,
-    segmentation_epochs=30, encoding_block=4.0, control_draws=200,
+    TINY,
+    videos=3,
+    frames_per_video=300,
+    recorded_frames=1500,
+    pretraining_epochs=40,
+    segmentation_epochs=30,
+    encoding_block=4.0,
+    control_draws=200,
 )
 # what the machine measures, not what the run computes
 MEASURED = ['images_per_second', 'data_wait_share', 'seconds_left', 'seconds']
 # logs and locks, pictures, what holds the time of day or how long something took: names of folders
 # and files, and last suffixes, so that a part that was left behind is not among them
 IGNORED = {
-    'tb_logs', 'train_status.json', '.lock', '.png', '.html', '.ckpt', '.log', '.nwb',
+    'tb_logs',
+    'train_status.json',
+    '.lock',
+    '.png',
+    '.html',
+    '.ckpt',
+    '.log',
+    '.nwb',
 }
 
 
@@ -48,9 +61,15 @@ Arguments = Callable[[Path], list[str]]
 
 
 def _pretrain(folder: Path) -> list[str]:
-    return ['pretrain', str(folder / 'project' / CONFIG_NAME), '--overrides',
-            'beast.training.precision=fp32', 'beast.training.num_workers=1',
-            'beast.training.checkpoint_epochs=2', 'training.num_gpus=1']
+    return [
+        'pretrain',
+        str(folder / 'project' / CONFIG_NAME),
+        '--overrides',
+        'beast.training.precision=fp32',
+        'beast.training.num_workers=1',
+        'beast.training.checkpoint_epochs=2',
+        'training.num_gpus=1',
+    ]
 
 
 def _embed(folder: Path) -> list[str]:
@@ -58,24 +77,44 @@ def _embed(folder: Path) -> list[str]:
 
 
 def _encode(folder: Path) -> list[str]:
-    return ['encode', str(folder / 'project' / CONFIG_NAME),
-            '--spikes', str(folder / 'project' / 'spikes' / 'session_01.npz'),
-            '--features', f'beast={folder / "embed"}']
+    return [
+        'encode',
+        str(folder / 'project' / CONFIG_NAME),
+        '--spikes',
+        str(folder / 'project' / 'spikes' / 'session_01.npz'),
+        '--features',
+        f'beast={folder / "embed"}',
+    ]
 
 
 def _segment(folder: Path) -> list[str]:
-    return ['segment', 'train', str(folder / 'project' / CONFIG_NAME), '--overrides',
-            f'beast.segmentation.source="{folder / "pretrain"}"',
-            'beast.segmentation.fitting.checkpoint_minutes=0.01']
+    return [
+        'segment',
+        'train',
+        str(folder / 'project' / CONFIG_NAME),
+        '--overrides',
+        f'beast.segmentation.source="{folder / "pretrain"}"',
+        'beast.segmentation.fitting.checkpoint_minutes=0.01',
+    ]
 
 
 def _predict(folder: Path) -> list[str]:
-    return ['segment', 'predict', str(folder / 'project' / CONFIG_NAME),
-            '--model_dir', str(folder / 'segment'), '--nwb', '--lightning_action']
+    return [
+        'segment',
+        'predict',
+        str(folder / 'project' / CONFIG_NAME),
+        '--model_dir',
+        str(folder / 'segment'),
+        '--nwb',
+        '--lightning_action',
+    ]
 
 
 STAGES: dict[str, Arguments] = {
-    'pretrain': _pretrain, 'embed': _embed, 'encode': _encode, 'segment': _segment,
+    'pretrain': _pretrain,
+    'embed': _embed,
+    'encode': _encode,
+    'segment': _segment,
     'predict': _predict,
 }
 
@@ -88,7 +127,9 @@ def start(arguments: list[str], output: Path) -> subprocess.Popen[bytes]:
     with output.with_suffix('.log').open('ab') as log:
         return subprocess.Popen(
             [Path(sys.executable).with_name('litpose'), *command],
-            stdout=log, stderr=log, start_new_session=True,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
             env={**os.environ, 'OMP_NUM_THREADS': '1', 'HF_HUB_OFFLINE': '1'},
         )
 
@@ -130,7 +171,8 @@ def contents(output: Path) -> dict[str, Path]:
     """Return the files of a run that must not depend on when it was killed, by relative name."""
     relative = [path.relative_to(output) for path in sorted(output.rglob('*')) if path.is_file()]
     return {
-        str(path): output / path for path in relative
+        str(path): output / path
+        for path in relative
         if IGNORED.isdisjoint({*path.parts, path.suffix})
     }
 
@@ -154,8 +196,7 @@ def difference(whole: Path, torn: Path) -> str:
     ours, theirs = contents(torn), contents(whole)
     if ours.keys() != theirs.keys():
         return f'one has, the other lacks {sorted(ours.keys() ^ theirs.keys())}'
-    unequal = [name for name in ours
-               if read(ours[name], torn) != read(theirs[name], whole)]
+    unequal = [name for name in ours if read(ours[name], torn) != read(theirs[name], whole)]
     return f'{unequal} differ' if unequal else ''
 
 
@@ -165,8 +206,10 @@ def soak(name: str, folder: Path, kills: int, draw: random.Random) -> None:
     begin = time.monotonic()
     finish(arguments, whole)
     length = time.monotonic() - begin
-    print(f'=== {name}, without interruption: {length:.1f} s, {len(contents(whole))} files',
-          flush=True)
+    print(
+        f'=== {name}, without interruption: {length:.1f} s, {len(contents(whole))} files',
+        flush=True,
+    )
     made = runs = 0
     while made < kills:
         runs += 1
@@ -199,10 +242,14 @@ def main() -> None:
         folder = Path(directory)
         write_project(folder / 'project', SIZE)
         last = max(list(STAGES).index(name) for name in options.stages)
-        for name in list(STAGES)[:last + 1]:
+        for name in list(STAGES)[: last + 1]:
             # what a stage reads, earlier ones make
-            soak(name, folder, options.cycles if name in options.stages else 0,
-                 random.Random(f'{seed} {name}'))
+            soak(
+                name,
+                folder,
+                options.cycles if name in options.stages else 0,
+                random.Random(f'{seed} {name}'),
+            )
 
 
 if __name__ == '__main__':

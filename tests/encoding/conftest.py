@@ -16,15 +16,23 @@ def write_store(tmp_path: Path) -> WriteStore:
     """Return a function that writes a feature store as `litpose embed` leaves it."""
 
     def write(
-        name: str, features: np.ndarray, time: np.ndarray, source_hash: str = 'a1',
+        name: str,
+        features: np.ndarray,
+        time: np.ndarray,
+        source_hash: str = 'a1',
         patches: np.ndarray | None = None,
     ) -> Path:
         folder = tmp_path / name
         folder.mkdir(parents=True)
         grid = None if patches is None else (1, patches.shape[1])
         info = FeatureInfo(
-            video=f'{folder.name}.mp4', source='backbone', source_kind='vit',
-            source_hash=source_hash, dim=features.shape[1], frames=len(features), grid=grid,
+            video=f'{folder.name}.mp4',
+            source='backbone',
+            source_kind='vit',
+            source_hash=source_hash,
+            dim=features.shape[1],
+            frames=len(features),
+            grid=grid,
             patch_dim=None if patches is None else patches.shape[2],
         )
         np.save(folder / 'cls.npy', features.astype(np.float32))
@@ -48,6 +56,8 @@ def simulated() -> dict[str, np.ndarray]:
     features = np.stack([np.convolve(column, kernel, 'valid')[:bins] for column in white.T], 1)
     rates = np.exp(0.5 * features[:, :3] @ rng.normal(size=(3, 12)) - 0.5)
     return {
-        'features': features, 'rates': rates, 'counts': rng.poisson(rates),
+        'features': features,
+        'rates': rates,
+        'counts': rng.poisson(rates),
         'times': (np.arange(bins) + 0.5) / 20,
     }

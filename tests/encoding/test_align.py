@@ -34,7 +34,10 @@ def _counts(values: np.ndarray, times: np.ndarray, width: float) -> Binned:
 
 
 def _aligned(
-    arrays: Sequence[np.ndarray], times: np.ndarray, bins: Bins, interpolation: str = 'linear',
+    arrays: Sequence[np.ndarray],
+    times: np.ndarray,
+    bins: Bins,
+    interpolation: str = 'linear',
 ) -> tuple[np.ndarray, np.ndarray]:
     near = frames_near(arrays, times, bins, interpolation, 0.1)
     return features_in(arrays, near), near.known
@@ -50,8 +53,11 @@ def test_counts_equal_a_slow_loop() -> None:
     assert len(bins) == 80
     for at, centre in enumerate(bins.times):
         for neuron in range(4):
-            inside = [t for t, u in zip(times, unit, strict=True)
-                      if centre - 0.05 <= t < centre + 0.05 and u == neuron]
+            inside = [
+                t
+                for t, u in zip(times, unit, strict=True)
+                if centre - 0.05 <= t < centre + 0.05 and u == neuron
+            ]
             assert got[at, neuron] == len(inside)
 
 
@@ -109,7 +115,8 @@ def test_a_frame_with_a_nan_is_a_dropped_frame() -> None:
 
 
 def test_features_on_disk_are_read_a_part_at_a_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(0)
     times, cls = np.arange(0, 200, 0.05), rng.normal(size=(4000, 3)).astype(np.float32)
@@ -119,7 +126,7 @@ def test_features_on_disk_are_read_a_part_at_a_time(
     np.save(tmp_path / 'patches.npy', patches)
     bins = continuous_bins(_spikes(np.array([0.0, 200.0])), (0, 199.95), 1.0)
     wanted = _aligned([np.concatenate([cls, patches.reshape(4000, -1)], axis=1)], times, bins)
-    monkeypatch.setattr(align, '_BLOCK_BYTES', 2 ** 20)
+    monkeypatch.setattr(align, '_BLOCK_BYTES', 2**20)
     on_disk = np.load(tmp_path / 'patches.npy', mmap_mode='r')
     tracemalloc.start()
     got = _aligned([cls, on_disk], times, bins)

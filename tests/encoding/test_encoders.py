@@ -35,8 +35,11 @@ def _parts(trials: int = 60, bins: int = 20) -> tuple[list[Samples], np.ndarray]
     rates = np.exp(x[:, :2] @ rng.normal(0, 0.6, (2, 9)))
     samples = Samples(x, rng.poisson(rates).astype(float), run)
     trial = samples.run
-    masks = [trial < trials * 0.6, (trial >= trials * 0.6) & (trial < trials * 0.8),
-             trial >= trials * 0.8]
+    masks = [
+        trial < trials * 0.6,
+        (trial >= trials * 0.6) & (trial < trials * 0.8),
+        trial >= trials * 0.8,
+    ]
     return [samples.part(mask) for mask in masks], rates[masks[2]]
 
 
@@ -94,7 +97,8 @@ def test_scales_come_from_the_training_part_alone(name: str) -> None:
     # what else is predicted does not change a trial's prediction
     one = test.run == test.run[0]
     np.testing.assert_allclose(
-        encoder.predict(test.features[one], test.run[one]), whole[one], rtol=1e-4)
+        encoder.predict(test.features[one], test.run[one]), whole[one], rtol=1e-4
+    )
 
 
 def test_the_tcn_beats_ridge_on_a_nonlinear_map() -> None:
@@ -104,8 +108,9 @@ def test_the_tcn_beats_ridge_on_a_nonlinear_map() -> None:
     x /= x.std(axis=0)
     y = np.stack([np.abs(x[:, 0]), x[:, 1] ** 2 - 1, np.maximum(x[:, 2], 0)], axis=1)
     y = y + 0.2 * rng.normal(size=y.shape)
-    parts = [Samples(x, y, run).part((run >= a) & (run < b)) for a, b in
-             ((0, 42), (42, 48), (48, 60))]
+    parts = [
+        Samples(x, y, run).part((run >= a) & (run < b)) for a, b in ((0, 42), (42, 48), (48, 60))
+    ]
     scores = {}
     options = Options(is_counts=False, lags=3)
     for encoder in (Ridge(options, [0.001, 0.1]), Tcn(options, [1e-2], 12, 11)):
@@ -175,15 +180,23 @@ def test_the_network_is_the_described_one() -> None:
     network = Network(7, 30, 201)
     shapes = {name: tuple(value.shape) for name, value in network.named_parameters()}
     assert shapes == {
-        'filters': (10, 201), 'filter_bias': (10,), 'mix.weight': (7, 7), 'mix.bias': (7,),
-        'read.weight': (50, 70), 'read.bias': (50,), 'hidden.weight': (256, 50),
-        'hidden.bias': (256,), 'out.weight': (30, 256), 'out.bias': (30,),
+        'filters': (10, 201),
+        'filter_bias': (10,),
+        'mix.weight': (7, 7),
+        'mix.bias': (7,),
+        'read.weight': (50, 70),
+        'read.bias': (50,),
+        'hidden.weight': (256, 50),
+        'hidden.bias': (256,),
+        'out.weight': (30, 256),
+        'out.bias': (30,),
     }
     x = torch.randn(15, 7)
     assert network(x).shape == (15, 30)
     filters = network.filters.detach().numpy()
-    slow = sum(0.5 * (filters[f, i + 1] - filters[f, i]) ** 2
-               for f in range(10) for i in range(200))
+    slow = sum(
+        0.5 * (filters[f, i + 1] - filters[f, i]) ** 2 for f in range(10) for i in range(200)
+    )
     assert network.roughness().item() == pytest.approx(slow, rel=1e-4)
     # one bank for all features: swapping two features swaps their filtered series
     np.testing.assert_allclose(gabor_filters(10, 201).norm(dim=1), np.ones(10), rtol=1e-5)
@@ -195,7 +208,7 @@ def test_lags_and_floor() -> None:
     inputs = reader(train.features, train.run)
     size = train.features.shape[1]
     assert inputs.shape == (len(train), 3 * size)
-    np.testing.assert_allclose(inputs[:, size:2 * size].std(axis=0), 1, rtol=1e-6)
+    np.testing.assert_allclose(inputs[:, size : 2 * size].std(axis=0), 1, rtol=1e-6)
     target, scaled = Target.fit(train, OPTIONS)
     np.testing.assert_allclose(target.undo(scaled, 0.0), np.maximum(train.responses, 1e-9))
     floored = target.undo(scaled - 100, 0.2)
@@ -210,8 +223,7 @@ def test_a_gpu_gives_the_same(name: str) -> None:
     predictions = []
     for device in ('cpu', 'cuda'):
         encoder = BUILD[name]()
-        encoder.options = Options(
-            lags=0, smoothing=0.0, device=torch.device(device))
+        encoder.options = Options(lags=0, smoothing=0.0, device=torch.device(device))
         encoder.fit(train, validation)
         predictions.append(encoder.predict(test.features, test.run))
     if name == 'tcn':

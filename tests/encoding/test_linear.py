@@ -35,7 +35,9 @@ def test_full_rank_equals_ridge(data: tuple[np.ndarray, np.ndarray]) -> None:
 @pytest.mark.parametrize('penalty', [1e-9, 0.5])
 @pytest.mark.parametrize('rank', [1, 3, 5])
 def test_a_rank_equals_the_svd_truncation_of_the_fitted_values(
-    data: tuple[np.ndarray, np.ndarray], rank: int, penalty: float,
+    data: tuple[np.ndarray, np.ndarray],
+    rank: int,
+    penalty: float,
 ) -> None:
     x, y = data
     left, right = reduced_rank(Moments.of(x, y), penalty, rank)
@@ -44,8 +46,9 @@ def test_a_rank_equals_the_svd_truncation_of_the_fitted_values(
     y_all = np.vstack([y, np.zeros((12, 8))])
     fitted = x_all @ np.linalg.lstsq(x_all, y_all, rcond=None)[0]
     u, s, v = np.linalg.svd(fitted, full_matrices=False)
-    np.testing.assert_allclose(x_all @ left @ right, (u[:, :rank] * s[:rank]) @ v[:rank],
-                               atol=1e-6)
+    np.testing.assert_allclose(
+        x_all @ left @ right, (u[:, :rank] * s[:rank]) @ v[:rank], atol=1e-6
+    )
     assert np.linalg.matrix_rank(left @ right) == rank
 
 
@@ -56,7 +59,7 @@ def test_no_other_weights_of_that_rank_have_a_lower_loss(
     left, right = reduced_rank(Moments.of(x, y), 0.2, 2)
 
     def loss(weights: np.ndarray) -> float:
-        return float(((y - x @ weights) ** 2).sum() / len(x) + 0.2 * (weights ** 2).sum())
+        return float(((y - x @ weights) ** 2).sum() / len(x) + 0.2 * (weights**2).sum())
 
     best, rng = loss(left @ right), np.random.default_rng(1)
     for scale in (1e-3, 1e-2, 1e-1):
@@ -84,7 +87,8 @@ def test_a_larger_poisson_penalty_uses_a_lower_rank() -> None:
     rates = np.exp(0.4 * x[:, :2] @ rng.normal(size=(2, 12)) - 1)
     counts = rng.poisson(rates)
     start = PoissonWeights(
-        rng.normal(0, 0.1, (10, 8)), rng.normal(0, 0.1, (8, 12)), np.log(counts.mean(axis=0)))
+        rng.normal(0, 0.1, (10, 8)), rng.normal(0, 0.1, (8, 12)), np.log(counts.mean(axis=0))
+    )
     used = []
     for penalty in (0.001, 0.3, 100.0):
         got = fit_poisson(x, counts, penalty, start, torch.device('cpu'))
@@ -99,8 +103,7 @@ def test_the_rate_is_constant_from_a_known_penalty_on_and_not_below() -> None:
     # lags shift the mean a little
     x = rng.normal(size=(2000, 10)) + 0.1
     counts = rng.poisson(np.exp(0.4 * x[:, :2] @ rng.normal(size=(2, 12)) - 1))
-    start = PoissonWeights(
-        rng.normal(0, 0.1, (10, 8)), rng.normal(0, 0.1, (8, 12)), np.zeros(12))
+    start = PoissonWeights(rng.normal(0, 0.1, (10, 8)), rng.normal(0, 0.1, (8, 12)), np.zeros(12))
     edge = constant_from(x, counts)
 
     def loss(weights: PoissonWeights, penalty: float) -> float:
@@ -112,14 +115,17 @@ def test_the_rate_is_constant_from_a_known_penalty_on_and_not_below() -> None:
         got = fit_poisson(x, counts, share * edge, start, torch.device('cpu'))
         assert got.is_constant == (share >= 1)
         constant = PoissonWeights(
-            np.zeros((10, 8)), np.zeros((8, 12)), np.log(counts.mean(axis=0)))
+            np.zeros((10, 8)), np.zeros((8, 12)), np.log(counts.mean(axis=0))
+        )
         if share >= 1:
             np.testing.assert_allclose(
-                got.rates(x, np.full(12, 99.0)), np.tile(counts.mean(axis=0), (2000, 1)))
+                got.rates(x, np.full(12, 99.0)), np.tile(counts.mean(axis=0), (2000, 1))
+            )
             # nothing near it is better
             for _ in range(20):
-                near = PoissonWeights(0.1 * rng.normal(size=(10, 8)),
-                                      0.1 * rng.normal(size=(8, 12)), constant.bias)
+                near = PoissonWeights(
+                    0.1 * rng.normal(size=(10, 8)), 0.1 * rng.normal(size=(8, 12)), constant.bias
+                )
                 assert loss(near, share * edge) > loss(got, share * edge)
         else:
             assert loss(got, share * edge) < loss(constant, share * edge) - 1e-4
@@ -131,7 +137,7 @@ def test_balanced_factors_have_the_same_product_and_the_least_norm() -> None:
     a, b = balanced(left, right)
     np.testing.assert_allclose(a @ b, left @ right)
     nuclear = np.linalg.svd(left @ right, compute_uv=False).sum()
-    assert ((a ** 2).sum() + (b ** 2).sum()) / 2 == pytest.approx(nuclear)
+    assert ((a**2).sum() + (b**2).sum()) / 2 == pytest.approx(nuclear)
 
 
 def test_rates_have_a_limit() -> None:

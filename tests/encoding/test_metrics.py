@@ -60,7 +60,7 @@ def test_the_true_rate_is_the_ceiling() -> None:
     rates = np.exp(rng.normal(-1, 0.7, (20000, 3)))
     counts = rng.poisson(rates)
     best = bits_per_spike(counts, rates)
-    for wrong in (rates * 1.1, rates * 0.9, rates ** 1.1, np.roll(rates, 1, axis=0)):
+    for wrong in (rates * 1.1, rates * 0.9, rates**1.1, np.roll(rates, 1, axis=0)):
         assert bits_per_spike(counts, wrong).pooled < best.pooled
     # of a known rate the expected gain is E[rate log2(rate / mean)] / E[rate]
     mean = rates.mean(axis=0)
@@ -114,9 +114,8 @@ def test_variance_explained_and_r_squared_equal_slow_loops() -> None:
         total = sum((v - mean) ** 2 for v in y)
         errors = [v - w for v, w in zip(y, p, strict=True)]
         bias = sum(errors) / 50
-        assert squared[neuron] == pytest.approx(1 - sum(e ** 2 for e in errors) / total)
-        assert explained[neuron] == pytest.approx(
-            1 - sum((e - bias) ** 2 for e in errors) / total)
+        assert squared[neuron] == pytest.approx(1 - sum(e**2 for e in errors) / total)
+        assert explained[neuron] == pytest.approx(1 - sum((e - bias) ** 2 for e in errors) / total)
     # a constant error costs nothing in the one and much in the other
     assert (explained[:3] > squared[:3]).all()
     assert np.isnan(explained[3])

@@ -11,7 +11,10 @@ CPU = torch.device('cpu')
 
 
 def _loss(
-    weights: PoissonWeights, x: np.ndarray, counts: np.ndarray, penalty: float,
+    weights: PoissonWeights,
+    x: np.ndarray,
+    counts: np.ndarray,
+    penalty: float,
 ) -> float:
     """Return the loss by its definition, the nuclear norm for the squares of the factors."""
     drive = x @ weights.left @ weights.right + weights.bias
@@ -37,8 +40,9 @@ def test_from_a_known_penalty_on_the_best_fit_is_a_constant_rate() -> None:
     )
     # to leave the constant in the steepest direction lowers the loss below the limit alone
     left, _, right = np.linalg.svd(x.T @ (counts - counts.mean(axis=0)) / len(x))
-    step = PoissonWeights(1e-3 * left[:, :1], right[:1], flat.bias - 1e-3 * 2 * left[:, 0].sum()
-                          * right[0])
+    step = PoissonWeights(
+        1e-3 * left[:, :1], right[:1], flat.bias - 1e-3 * 2 * left[:, 0].sum() * right[0]
+    )
     for factor, better in ((0.8, True), (1.001, False)):
         values = [_loss(weights, x, counts, factor * limit) for weights in (step, flat)]
         assert (values[0] < values[1]) == better

@@ -37,17 +37,27 @@ def recordings(draw: DrawFn) -> Bins:
     """Draw bins of a recording from which stretches were dropped."""
     count, width = draw(st.integers(60, 400)), draw(st.sampled_from([0.02, 0.05, 1 / 60]))
     kept = np.ones(count, bool)
-    for start, length in draw(st.lists(st.tuples(st.integers(1, 399), st.integers(1, 30)),
-                                       max_size=4)):
-        kept[start:start + length] = False
+    for start, length in draw(
+        st.lists(st.tuples(st.integers(1, 399), st.integers(1, 30)), max_size=4)
+    ):
+        kept[start : start + length] = False
     times = draw(st.floats(-50, 50)) + np.arange(count)[kept] * width
     return Bins(times, width, np.zeros(len(times), int))
 
 
-@given(recordings(), st.sampled_from([0.25, 0.5, 1.0]), st.sampled_from([0.0, 0.05, 0.12]),
-       st.booleans(), st.integers(0, 5))
+@given(
+    recordings(),
+    st.sampled_from([0.25, 0.5, 1.0]),
+    st.sampled_from([0.0, 0.05, 0.12]),
+    st.booleans(),
+    st.integers(0, 5),
+)
 def test_no_bin_is_within_the_gap_of_another_part(
-    bins: Bins, block_s: float, gap_s: float, by_lot: bool, seed: int,
+    bins: Bins,
+    block_s: float,
+    gap_s: float,
+    by_lot: bool,
+    seed: int,
 ) -> None:
     def split(gap: float) -> np.ndarray:
         if by_lot:
@@ -84,17 +94,31 @@ def test_trials_are_never_torn_and_each_part_gets_some(sizes: list[int], seed: i
 
 def _spikes(times: list[float], units: int) -> SpikeTimes:
     ordered = np.sort(np.array(times))
-    return SpikeTimes(Path('spikes'), ordered, np.arange(len(times)) % units,
-                      np.arange(units), np.full(units, ''))
+    return SpikeTimes(
+        Path('spikes'),
+        ordered,
+        np.arange(len(times)) % units,
+        np.arange(units),
+        np.full(units, ''),
+    )
 
 
 TIMES = st.lists(st.floats(0, 20), min_size=2, max_size=60)
 
 
-@given(TIMES, st.integers(1, 3), st.floats(-5, 10), st.floats(0.5, 25),
-       st.sampled_from([0.02, 0.1, 0.5]))
+@given(
+    TIMES,
+    st.integers(1, 3),
+    st.floats(-5, 10),
+    st.floats(0.5, 25),
+    st.sampled_from([0.02, 0.1, 0.5]),
+)
 def test_every_spike_inside_the_bins_is_counted_once(
-    times: list[float], units: int, start: float, length: float, width: float,
+    times: list[float],
+    units: int,
+    start: float,
+    length: float,
+    width: float,
 ) -> None:
     spikes = _spikes(times, units)
     try:
@@ -116,17 +140,35 @@ def test_every_spike_inside_the_bins_is_counted_once(
         assert (sure & own).sum() <= counts[:, unit].sum() <= (maybe & own).sum()
 
 
-@given(TIMES, st.lists(st.floats(-2, 22) | st.just(np.nan), min_size=1, max_size=12),
-       st.floats(-1, 0), st.floats(0.2, 2), st.booleans(), st.integers(0, 40))
+@given(
+    TIMES,
+    st.lists(st.floats(-2, 22) | st.just(np.nan), min_size=1, max_size=12),
+    st.floats(-1, 0),
+    st.floats(0.2, 2),
+    st.booleans(),
+    st.integers(0, 40),
+)
 def test_trials_lie_inside_the_recording_and_apart(
-    times: list[float], events: list[float], before: float, after: float, binned: bool,
+    times: list[float],
+    events: list[float],
+    before: float,
+    after: float,
+    binned: bool,
     gap: int,
 ) -> None:
     width = 0.1
     recorded = np.delete(1 + (np.arange(180) + 0.5) * width, slice(60, 60 + gap))
-    activity = _spikes(times, 1) if not binned else Binned(
-        Path('counts'), np.arange(180.0 - gap)[:, None], recorded, width, np.arange(1),
-        np.full(1, ''),
+    activity = (
+        _spikes(times, 1)
+        if not binned
+        else Binned(
+            Path('counts'),
+            np.arange(180.0 - gap)[:, None],
+            recorded,
+            width,
+            np.arange(1),
+            np.full(1, ''),
+        )
     )
     try:
         bins = trial_bins(activity, (0.0, 20.0), np.array(events), (before, after), width)
@@ -144,11 +186,19 @@ def test_trials_lie_inside_the_recording_and_apart(
     assert all(np.nanmin(np.abs(starts - (trial[0] - width / 2))) < width for trial in trials)
 
 
-@given(recordings(), st.lists(st.floats(0.005, 0.2), min_size=2, max_size=200),
-       st.sampled_from(['linear', 'nearest']), st.sampled_from([0.05, 0.1]),
-       st.sets(st.integers(0, 199), max_size=5))
+@given(
+    recordings(),
+    st.lists(st.floats(0.005, 0.2), min_size=2, max_size=200),
+    st.sampled_from(['linear', 'nearest']),
+    st.sampled_from([0.05, 0.1]),
+    st.sets(st.integers(0, 199), max_size=5),
+)
 def test_features_come_from_frames_around_the_bin_or_not_at_all(
-    bins: Bins, steps: list[float], interpolation: str, max_gap: float, broken: set[int],
+    bins: Bins,
+    steps: list[float],
+    interpolation: str,
+    max_gap: float,
+    broken: set[int],
 ) -> None:
     times = bins.times[0] + 0.3 + np.cumsum(steps)
     values = times[:, None].copy()
@@ -172,10 +222,13 @@ def test_features_come_from_frames_around_the_bin_or_not_at_all(
         assert not is_known or abs(value - moment) <= max_gap / 2 + 1e-4
 
 
-@given(st.lists(st.booleans(), min_size=1, max_size=60).filter(any), st.integers(1, 6),
-       st.booleans())
+@given(
+    st.lists(st.booleans(), min_size=1, max_size=60).filter(any), st.integers(1, 6), st.booleans()
+)
 def test_usable_bins_are_whole_trials_or_unbroken_stretches(
-    known: list[bool], length: int, trials: bool,
+    known: list[bool],
+    length: int,
+    trials: bool,
 ) -> None:
     mask = np.array(known)
     group = np.arange(len(mask)) // length

@@ -12,10 +12,13 @@ from beast_lp.encoding.reduce import check_size, leading_components
 from beast_lp.errors import BeastError
 
 
-@pytest.mark.parametrize('piece', [2 ** 27, 8 * 500], ids=['whole', 'pieces'])
+@pytest.mark.parametrize('piece', [2**27, 8 * 500], ids=['whole', 'pieces'])
 @pytest.mark.parametrize(('bins', 'features'), [(200, 12), (30, 50)], ids=['tall', 'wide'])
 def test_components_are_those_of_a_singular_value_decomposition(
-    bins: int, features: int, piece: int, monkeypatch: pytest.MonkeyPatch,
+    bins: int,
+    features: int,
+    piece: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(reduce, '_PIECE_BYTES', piece)
     rng = np.random.default_rng(0)
@@ -59,7 +62,7 @@ def test_few_features_come_back_as_they_are(most: int | None) -> None:
 
 
 def test_no_double_of_all_features_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2 ** 18)
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2**18)
     # 16 MB, of which the training part is a half
     values = np.random.default_rng(0).normal(size=(400, 10000)).astype(np.float32)
     tracemalloc.start()
@@ -71,7 +74,10 @@ def test_no_double_of_all_features_is_held(monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.mark.parametrize(('bins', 'patches'), [(6000, 4), (300, 200)], ids=['tall', 'wide'])
 def test_features_on_disk_have_the_components_of_those_in_memory(
-    bins: int, patches: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    bins: int,
+    patches: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     rng = np.random.default_rng(0)
     frames = 2 * bins
@@ -90,8 +96,8 @@ def test_features_on_disk_have_the_components_of_those_in_memory(
     centred = direct - direct[train].mean(axis=0, dtype=np.float64)
     _, _, axes = np.linalg.svd(centred[train], full_matrices=False)
     wanted = centred @ axes[:5].T
-    monkeypatch.setattr(align, '_BLOCK_BYTES', 2 ** 16)
-    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2 ** 17)
+    monkeypatch.setattr(align, '_BLOCK_BYTES', 2**16)
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2**17)
     tracemalloc.start()
     found = leading_components(Aligned(on_disk, near), train, 5)
     _, peak = tracemalloc.get_traced_memory()

@@ -14,7 +14,7 @@ def test_lags_stay_inside_their_run() -> None:
         inside = [i for i in range(9) if RUN[i] == RUN[at]]
         for column, lag in enumerate(range(-2, 3)):
             of = min(max(at + lag, inside[0]), inside[-1])
-            np.testing.assert_array_equal(got[at, 2 * column:2 * column + 2], features[of])
+            np.testing.assert_array_equal(got[at, 2 * column : 2 * column + 2], features[of])
     assert add_lags(features, RUN, 0) is features
 
 

@@ -85,6 +85,7 @@ def _npz(**content: object) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         np.savez(folder / 'c.npz', **content)  # type: ignore[arg-type]
         return folder / 'c.npz'
+
     return write
 
 
@@ -92,6 +93,7 @@ def _bytes(name: str, content: bytes) -> Callable[[Path], Path]:
     def write(folder: Path) -> Path:
         (folder / name).write_bytes(content)
         return folder / name
+
     return write
 
 
@@ -147,7 +149,9 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
 
 @pytest.mark.parametrize(('write', 'words'), BAD)
 def test_bad_recordings_get_a_sentence(
-    write: Callable[[Path], Path], words: str, tmp_path: Path,
+    write: Callable[[Path], Path],
+    words: str,
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(BeastError, match=words) as error:
         read_activity(write(tmp_path))

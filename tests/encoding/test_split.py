@@ -49,7 +49,8 @@ def test_blocks_are_apart_by_the_gap() -> None:
     used = np.flatnonzero(part != UNUSED)
     nearest = min(
         abs(bins.times[a] - bins.times[b])
-        for a, b in zip(used[:-1], used[1:], strict=True) if part[a] != part[b]
+        for a, b in zip(used[:-1], used[1:], strict=True)
+        if part[a] != part[b]
     )
     # half a second before and after the border
     assert nearest == pytest.approx(1.0, abs=0.051)

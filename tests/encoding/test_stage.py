@@ -22,7 +22,9 @@ from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
 
 SECTION: dict[str, Any] = {
-    'encoders': ['ridge', 'poisson_rrr'], 'lags': 1, 'min_rate_hz': 0.5,
+    'encoders': ['ridge', 'poisson_rrr'],
+    'lags': 1,
+    'min_rate_hz': 0.5,
     'split': {'block_s': 4.0, 'gap_s': 0.2, 'test_every': 5},
     'linear': {'penalties': [0.01, 0.1, 1.0], 'ranks': [3], 'poisson_penalties': [0.1, 0.01]},
     'controls': {'shifts': 5, 'permutations': 4, 'least_shift_s': 5.0},
@@ -39,7 +41,10 @@ def spikes(simulated: dict[str, np.ndarray], tmp_path: Path) -> Path:
     path.parent.mkdir()
     counts = np.column_stack([simulated['counts'], np.zeros(2400, int)])
     np.savez(
-        path, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05,
+        path,
+        spike_counts=counts,
+        bin_times=simulated['times'],
+        bin_width=0.05,
         regions=np.array(['M1', 'S1'] * 6 + ['M1']),
     )
     return path
@@ -47,7 +52,8 @@ def spikes(simulated: dict[str, np.ndarray], tmp_path: Path) -> Path:
 
 @pytest.fixture
 def sources(
-    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    write_store: Callable[..., Path],
 ) -> list[tuple[str, Path]]:
     rng = np.random.default_rng(1)
     good, noise = simulated['features'], rng.normal(size=(2400, 4))
@@ -58,7 +64,9 @@ def sources(
 
 
 def test_scores_tables_and_files(
-    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
     tmp_path: Path,
 ) -> None:
     out = tmp_path / 'out'
@@ -105,7 +113,9 @@ def test_scores_tables_and_files(
 
 
 def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
-    spikes: Path, sources: list[tuple[str, Path]], tmp_path: Path,
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     args = (_config(), [('s1', spikes)], sources)
@@ -138,25 +148,38 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
 
 @pytest.mark.parametrize('what', ['nothing', 'spikes', 'camera', 'feature', 'version'])
 def test_a_run_does_not_go_on_with_data_that_changed(
-    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
-    tmp_path: Path, what: str, monkeypatch: pytest.MonkeyPatch,
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+    what: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     camera, out = tmp_path / 'camera.npy', tmp_path / 'out'
     np.save(camera, simulated['times'])
-    config = _config(encoders=['ridge'], camera_times=str(camera),
-                     controls={'shifts': 0, 'permutations': 0})
+    config = _config(
+        encoders=['ridge'], camera_times=str(camera), controls={'shifts': 0, 'permutations': 0}
+    )
     args = (config, [('s1', spikes)], sources, out)
     run_encoding(*args)
     rates = EncodingFiles(out).rates('s1', 'good', 'ridge')
     before = {path: path.read_bytes() for path in out.rglob('*.npz')}
     if what == 'spikes':
         # as many spikes, of other bins
-        np.savez(spikes, spike_counts=simulated['counts'][::-1], bin_times=simulated['times'],
-                 bin_width=0.05)
+        np.savez(
+            spikes,
+            spike_counts=simulated['counts'][::-1],
+            bin_times=simulated['times'],
+            bin_width=0.05,
+        )
     elif what == 'camera':
         # the bins stay, what lies in them does not
-        np.save(camera, np.concatenate([simulated['times'][:1], simulated['times'][1:-1] + 0.01,
-                                        simulated['times'][-1:]]))
+        np.save(
+            camera,
+            np.concatenate(
+                [simulated['times'][:1], simulated['times'][1:-1] + 0.01, simulated['times'][-1:]]
+            ),
+        )
     elif what == 'feature':
         file = sources[0][1] / 's1' / 'cls.npy'
         features = np.load(file)
@@ -179,7 +202,9 @@ def test_a_run_does_not_go_on_with_data_that_changed(
 
 
 def test_two_sessions_are_fitted_apart_and_pooled(
-    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    write_store: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
     for name, source_hash in (('s1', 'a'), ('s2', 'a')):
@@ -197,7 +222,9 @@ def test_two_sessions_are_fitted_apart_and_pooled(
 
 @pytest.mark.filterwarnings('error')
 def test_a_session_without_a_spike_to_test_on_has_no_score(
-    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    write_store: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
     for name in ('s1', 's2'):
@@ -209,8 +236,11 @@ def test_a_session_without_a_spike_to_test_on_has_no_score(
     config = _config(encoders=['ridge'], controls={**SECTION['controls'], 'shifts': 2})
     features = [('both', tmp_path / 'both')]
     tables = {}
-    for name, sessions in (('spikes', [('s1', spikes)]), ('silent', [('s2', silent)]),
-                           ('two', [('s1', spikes), ('s2', silent)])):
+    for name, sessions in (
+        ('spikes', [('s1', spikes)]),
+        ('silent', [('s2', silent)]),
+        ('two', [('s1', spikes), ('s2', silent)]),
+    ):
         tables[name] = comparison_table(
             run_encoding(config, sessions, features, tmp_path / name)
         ).iloc[0]
@@ -221,7 +251,9 @@ def test_a_session_without_a_spike_to_test_on_has_no_score(
 
 
 def test_traces_of_calcium_imaging(
-    simulated: dict[str, np.ndarray], sources: list[tuple[str, Path]], tmp_path: Path,
+    simulated: dict[str, np.ndarray],
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
 ) -> None:
     path = tmp_path / 's1.npz'
     rng = np.random.default_rng(2)
@@ -237,8 +269,11 @@ def test_traces_of_calcium_imaging(
 
 
 def test_what_no_fit_can_mend_is_refused_before_the_first(
-    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     traces = tmp_path / 's1.npz'
     np.savez(traces, traces=simulated['rates'], bin_times=simulated['times'], bin_width=0.05)
@@ -263,32 +298,50 @@ def test_the_default_encoders_suit_traces_too(caplog: pytest.LogCaptureFixture) 
 
 
 def test_features_of_two_backbones_are_refused(
-    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    write_store: Callable[..., Path],
     tmp_path: Path,
 ) -> None:
     for name, source_hash in (('s1', 'aaaa'), ('s2', 'bbbb')):
         write_store(f'mixed/{name}', simulated['features'], simulated['times'], source_hash)
     with pytest.raises(BeastError, match='different backbones .s1: aaaa, s2: bbbb'):
-        run_encoding(_config(), [('s1', spikes), ('s2', spikes)],
-                     [('mixed', tmp_path / 'mixed')], tmp_path / 'out')
+        run_encoding(
+            _config(),
+            [('s1', spikes), ('s2', spikes)],
+            [('mixed', tmp_path / 'mixed')],
+            tmp_path / 'out',
+        )
     assert not (tmp_path / 'out').exists()
 
 
-@pytest.mark.parametrize(('items', 'words'), [
-    ([], 'no spikes were given'),
-    (['a/x.npz', 'b/x.npz'], "called 'x'"),
-    (['a/b=x.npz'], "'a/b'"),
-])
+@pytest.mark.parametrize(
+    ('items', 'words'),
+    [
+        ([], 'no spikes were given'),
+        (['a/x.npz', 'b/x.npz'], "called 'x'"),
+        (['a/b=x.npz'], "'a/b'"),
+    ],
+)
 def test_names_that_do_not_do(items: list[str], words: str) -> None:
     with pytest.raises(BeastError, match=words):
         parse_named(items, 'spikes')
 
 
-@pytest.mark.parametrize('names', [
-    ('vit.b', 'vit_b'), ('a b', 'a_b'), ('ViT', 'vit'), ('a', 'slow drift (control)'),
-])
+@pytest.mark.parametrize(
+    'names',
+    [
+        ('vit.b', 'vit_b'),
+        ('a b', 'a_b'),
+        ('ViT', 'vit'),
+        ('a', 'slow drift (control)'),
+    ],
+)
 def test_sources_that_would_share_files_are_refused(
-    spikes: Path, sources: list[tuple[str, Path]], tmp_path: Path, names: tuple[str, str],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+    names: tuple[str, str],
 ) -> None:
     named = [(name, path) for name, (_, path) in zip(names, sources, strict=True)]
     with pytest.raises(BeastError, match='would be stored under one file name'):
@@ -303,7 +356,8 @@ def test_names_are_taken_from_paths() -> None:
 
 
 def test_views_stand_side_by_side(
-    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    write_store: Callable[..., Path],
 ) -> None:
     features, times = simulated['features'], simulated['times']
     left = write_store('left', features[:, :2], times, 'a')
@@ -320,15 +374,19 @@ def test_views_stand_side_by_side(
 
 @pytest.mark.parametrize('views', ['keypoints', 'mixed'])
 def test_keypoints_are_never_reduced_to_components(
-    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
-    tmp_path: Path, views: str,
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    write_store: Callable[..., Path],
+    tmp_path: Path,
+    views: str,
 ) -> None:
     rng = np.random.default_rng(3)
     # pixels of two keypoints, whose velocities vary a thousand times less
     positions = 200 + np.cumsum(rng.normal(0, 0.3, (2400, 4)), axis=0)
     columns = pd.MultiIndex.from_product(
         [['tracker'], ['nose', 'tail'], ['x', 'y', 'likelihood']],
-        names=['scorer', 'bodyparts', 'coords'])
+        names=['scorer', 'bodyparts', 'coords'],
+    )
     for name in ('top', 'side'):
         table = np.ones((2400, 6))
         table[:, [0, 1, 3, 4]] = positions
@@ -353,7 +411,8 @@ def test_keypoints_are_never_reduced_to_components(
 
 
 def test_patches_are_read_only_where_they_are(
-    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    write_store: Callable[..., Path],
 ) -> None:
     features, times = simulated['features'], simulated['times']
     patches = np.random.default_rng(0).normal(size=(2400, 4, 3))
@@ -367,49 +426,61 @@ def test_patches_are_read_only_where_they_are(
 
 
 def test_the_clock_of_the_video_is_not_taken_in_silence(
-    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
-    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     words = 'as if the first frame had been filmed at 0.025 s on the clock of the neurons'
     np.save(tmp_path / 'camera.npy', simulated['times'])
     for section, said in (
-        ({}, True), ({'clock_offset_s': 0.1}, False),
+        ({}, True),
+        ({'clock_offset_s': 0.1}, False),
         ({'camera_times': str(tmp_path / 'camera.npy')}, False),
     ):
         caplog.clear()
         with caplog.at_level('WARNING', 'lightning_pose'):
             (session,) = load_sessions(
-                _config(**section).encoding, 0, [('s1', spikes)], find_sources(sources))
+                _config(**section).encoding, 0, [('s1', spikes)], find_sources(sources)
+            )
         assert any(words in note for note in session.notes) == said
         assert (words in caplog.text) == said
     with np.load(spikes) as data:
         np.savez(tmp_path / 's1.npz', frame_times=simulated['times'], **data)
     (session,) = load_sessions(
-        _config().encoding, 0, [('s1', tmp_path / 's1.npz')], find_sources(sources))
+        _config().encoding, 0, [('s1', tmp_path / 's1.npz')], find_sources(sources)
+    )
     assert not any(words in note for note in session.notes)
 
 
 @pytest.mark.parametrize('what', ['camera', 'event'])
 def test_one_file_of_times_is_not_given_to_several_sessions(
-    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
-    tmp_path: Path, what: str,
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    write_store: Callable[..., Path],
+    tmp_path: Path,
+    what: str,
 ) -> None:
     for name in ('s1', 's2'):
         write_store(f'both/{name}', simulated['features'], simulated['times'])
     times = tmp_path / 'times'
     times.mkdir()
     given = {
-        'camera': simulated['times'], 'event': np.arange(2.0, 110.0, 3.0),
+        'camera': simulated['times'],
+        'event': np.arange(2.0, 110.0, 3.0),
     }[what]
     np.save(times / 's1.npy', given)
     np.savetxt(times / 's2.csv', given)
 
     def load(path: Path) -> list[Session]:
-        section = {'camera_times': str(path)} if what == 'camera' else {
-            'trials': {'events': str(path)}}
+        section = (
+            {'camera_times': str(path)} if what == 'camera' else {'trials': {'events': str(path)}}
+        )
         two = [('s1', spikes), ('s2', spikes)]
         return load_sessions(
-            _config(**section).encoding, 0, two, find_sources([('both', tmp_path / 'both')]))
+            _config(**section).encoding, 0, two, find_sources([('both', tmp_path / 'both')])
+        )
 
     one, two = load(times)
     np.testing.assert_allclose(one.bins.times, two.bins.times)
@@ -420,7 +491,9 @@ def test_one_file_of_times_is_not_given_to_several_sessions(
 
 
 def test_surplus_camera_times_are_counted(
-    simulated: dict[str, np.ndarray], spikes: Path, sources: list[tuple[str, Path]],
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
     tmp_path: Path,
 ) -> None:
     words = '2407 camera times for a video of 2400 frames, and the last 7 were cut off'
@@ -428,20 +501,22 @@ def test_surplus_camera_times_are_counted(
     for surplus in (0, 7):
         np.save(camera, 0.025 + np.arange(2400 + surplus) * 0.05)
         (session,) = load_sessions(
-            _config(camera_times=str(camera)).encoding, 0, [('s1', spikes)],
-            find_sources(sources))
+            _config(camera_times=str(camera)).encoding, 0, [('s1', spikes)], find_sources(sources)
+        )
         assert any(words in note for note in session.notes) == bool(surplus)
         np.testing.assert_allclose(session.bins.times, simulated['times'])
 
 
 def test_a_session_does_not_hold_the_patches_of_its_video(
-    simulated: dict[str, np.ndarray], spikes: Path, write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    write_store: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     patches = np.random.default_rng(0).normal(size=(2400, 16, 16))
     store = write_store('p', simulated['features'], simulated['times'], patches=patches)
-    monkeypatch.setattr(align, '_BLOCK_BYTES', 2 ** 16)
-    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2 ** 17)
+    monkeypatch.setattr(align, '_BLOCK_BYTES', 2**16)
+    monkeypatch.setattr(reduce, '_PIECE_BYTES', 2**17)
     config = _config(tokens='both', components=8).encoding
     # 262 features, 2.5 MB of them in all bins
     tracemalloc.start()
@@ -453,7 +528,8 @@ def test_a_session_does_not_hold_the_patches_of_its_video(
 
 
 def test_events_named_by_nothing_make_no_trials(
-    spikes: Path, sources: list[tuple[str, Path]],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
 ) -> None:
     config = _config(trials={'events': ''}).encoding
     (session,) = load_sessions(config, 0, [('s1', spikes)], find_sources(sources))
@@ -461,11 +537,19 @@ def test_events_named_by_nothing_make_no_trials(
     assert len(np.unique(session.unit)) == 30
 
 
-@pytest.mark.parametrize(('name', 'content'), [
-    ('a.npy', b''), ('a.npy', b'PK'), ('a.csv', b''), ('a.npz', None),
-])
+@pytest.mark.parametrize(
+    ('name', 'content'),
+    [
+        ('a.npy', b''),
+        ('a.npy', b'PK'),
+        ('a.csv', b''),
+        ('a.npz', None),
+    ],
+)
 def test_times_that_cannot_be_read_get_a_sentence(
-    tmp_path: Path, name: str, content: bytes | None,
+    tmp_path: Path,
+    name: str,
+    content: bytes | None,
 ) -> None:
     path = tmp_path / name
     if content is None:
@@ -477,7 +561,8 @@ def test_times_that_cannot_be_read_get_a_sentence(
 
 
 def test_a_session_without_features_is_named(
-    simulated: dict[str, np.ndarray], write_store: Callable[..., Path],
+    simulated: dict[str, np.ndarray],
+    write_store: Callable[..., Path],
 ) -> None:
     folder = write_store('some/other', simulated['features'], simulated['times']).parent
     (source,) = find_sources([('some', folder)])

@@ -18,9 +18,16 @@ def make_info(tmp_path: Path) -> MakeInfo:
 
     def make(**changes: Any) -> FeatureInfo:
         values: dict[str, Any] = {
-            'video': str(tmp_path / 'a.mp4'), 'source': 'a backbone', 'source_kind': 'vit',
-            'source_hash': 'abc', 'dim': 4, 'image_size': (32, 48), 'grid': (2, 3),
-            'patch_dim': 5, 'video_key': 'def', 'fps': 25.0,
+            'video': str(tmp_path / 'a.mp4'),
+            'source': 'a backbone',
+            'source_kind': 'vit',
+            'source_hash': 'abc',
+            'dim': 4,
+            'image_size': (32, 48),
+            'grid': (2, 3),
+            'patch_dim': 5,
+            'video_key': 'def',
+            'fps': 25.0,
         }
         return FeatureInfo(**{**values, **changes})
 

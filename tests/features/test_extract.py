@@ -50,8 +50,10 @@ class Interrupted(Averages):
 
 def noise(count: int) -> list[np.ndarray]:
     random = np.random.default_rng(0)
-    return [random.integers(0, 256, (4, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
-            for _ in range(count)]
+    return [
+        random.integers(0, 256, (4, 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+        for _ in range(count)
+    ]
 
 
 def expected(video: Path, stride: int = 1) -> np.ndarray:
@@ -61,7 +63,9 @@ def expected(video: Path, stride: int = 1) -> np.ndarray:
 
 @pytest.mark.parametrize('stride', [1, 4])
 def test_every_frame_gets_its_features(
-    write_video: WriteVideo, tmp_path: Path, stride: int,
+    write_video: WriteVideo,
+    tmp_path: Path,
+    stride: int,
 ) -> None:
     video = write_video('ein Käfig.mp4', noise(50), fps=20)
     settings = ExtractionSettings(batch_size=8, stride=stride, patches=True)
@@ -79,7 +83,8 @@ def test_every_frame_gets_its_features(
 
 
 def test_reduced_patches_are_the_same_components_for_every_video(
-    write_video: WriteVideo, tmp_path: Path,
+    write_video: WriteVideo,
+    tmp_path: Path,
 ) -> None:
     frames = noise(60)
     one, two = write_video('a.mp4', frames[:40]), write_video('b.mp4', frames[40:])
@@ -92,13 +97,20 @@ def test_reduced_patches_are_the_same_components_for_every_video(
     # a grid of 2 along the longer side of 2 x 4 patches
     assert stores[2].patches.shape == (20, 2, 2)
     with pytest.raises(BeastError, match='fitted with other settings'):
-        extract_features(Averages(), [one], tmp_path / 'out',
-                         ExtractionSettings(patches=True, patch_grid=2, patch_dim=1), False)
+        extract_features(
+            Averages(),
+            [one],
+            tmp_path / 'out',
+            ExtractionSettings(patches=True, patch_grid=2, patch_dim=1),
+            False,
+        )
 
 
 @pytest.mark.parametrize('stride', [1, 3])
 def test_an_interrupted_run_continues_and_ends_the_same(
-    write_video: WriteVideo, tmp_path: Path, stride: int,
+    write_video: WriteVideo,
+    tmp_path: Path,
+    stride: int,
 ) -> None:
     video = write_video('a.mp4', noise(70))
     settings = ExtractionSettings(batch_size=5, stride=stride, patches=True)
@@ -140,7 +152,8 @@ def test_a_killed_run_continues(write_video: WriteVideo, tmp_path: Path) -> None
     video = write_video('a.mp4', noise(70))
     process = subprocess.Popen(
         [sys.executable, '-c', KILLED, Path(__file__).parent, video, tmp_path / 'out'],
-        stdout=subprocess.PIPE, env={**os.environ, 'BEAST_LP_DISABLE': '1'},
+        stdout=subprocess.PIPE,
+        env={**os.environ, 'BEAST_LP_DISABLE': '1'},
     )
     assert process.stdout is not None
     assert process.stdout.readline() == b'encoding\n'
@@ -153,7 +166,8 @@ def test_a_killed_run_continues(write_video: WriteVideo, tmp_path: Path) -> None
 
 
 def test_finished_features_are_used_and_never_mixed(
-    write_video: WriteVideo, tmp_path: Path,
+    write_video: WriteVideo,
+    tmp_path: Path,
 ) -> None:
     video = write_video('a.mp4', noise(10))
     extract_features(Averages(), [video], tmp_path / 'out', progress=False)
@@ -166,8 +180,9 @@ def test_finished_features_are_used_and_never_mixed(
     with pytest.raises(BeastError, match='another source, averages, .* than another'):
         extract_features(source, [video], tmp_path / 'out', progress=False)
     with pytest.raises(BeastError, match='stride was 1 and is now 2'):
-        extract_features(Averages(), [video], tmp_path / 'out', ExtractionSettings(stride=2),
-                         False)
+        extract_features(
+            Averages(), [video], tmp_path / 'out', ExtractionSettings(stride=2), False
+        )
     write_video('a.mp4', noise(11))
     with pytest.raises(BeastError, match='another video'):
         extract_features(Averages(), [video], tmp_path / 'out', progress=False)
@@ -179,7 +194,7 @@ def test_one_bad_video_does_not_stop_the_others(write_video: WriteVideo, tmp_pat
     settings = ExtractionSettings(patches=True, patch_dim=2)
     bad = tmp_path / 'bad.mp4'
     bad.write_bytes(b'no video')
-    cut.write_bytes(cut.read_bytes()[:cut.stat().st_size // 2])
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     with pytest.raises(BeastError, match='1 of 3 videos have no features: .*bad.mp4'):
         extract_features(Averages(), [bad, cut, good], tmp_path / 'out', settings, False)
     assert len(FeatureStore.open(tmp_path / 'out' / 'good')) == 30
@@ -190,7 +205,8 @@ def test_one_bad_video_does_not_stop_the_others(write_video: WriteVideo, tmp_pat
 
 
 def test_frames_are_cropped_to_the_boxes_of_the_host(
-    write_video: WriteVideo, tmp_path: Path,
+    write_video: WriteVideo,
+    tmp_path: Path,
 ) -> None:
     frame = np.zeros((32, 64, 3), np.uint8)
     frame[16:, 32:] = 200
@@ -204,7 +220,8 @@ def test_frames_are_cropped_to_the_boxes_of_the_host(
 
 
 def test_components_of_patches_are_fitted_to_the_crops_that_they_project(
-    write_video: WriteVideo, tmp_path: Path,
+    write_video: WriteVideo,
+    tmp_path: Path,
 ) -> None:
     random = np.random.default_rng(0)
     red = np.zeros((30, 4, 8, 3), np.uint8)
@@ -223,8 +240,13 @@ def test_components_of_patches_are_fitted_to_the_crops_that_they_project(
     basis = Basis.load(tmp_path / 'out' / 'patch_basis.npz')
     np.testing.assert_allclose(np.abs(basis.components), [[1, 0, 0]], atol=0.1)
     with pytest.raises(BeastError, match='bounding boxes.* than asked for'):
-        extract_features(Averages(), [video], tmp_path / 'out',
-                         ExtractionSettings(patches=True, patch_dim=1), False)
+        extract_features(
+            Averages(),
+            [video],
+            tmp_path / 'out',
+            ExtractionSettings(patches=True, patch_dim=1),
+            False,
+        )
 
 
 def test_irregular_time_stamps_are_kept(write_video: WriteVideo, tmp_path: Path) -> None:
@@ -245,7 +267,9 @@ def test_irregular_time_stamps_are_kept(write_video: WriteVideo, tmp_path: Path)
 
 
 def test_without_time_stamps_the_frame_rate_serves(
-    write_video: WriteVideo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    write_video: WriteVideo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Stampless:
         """A picture whose file says nothing about its time."""
@@ -259,12 +283,14 @@ def test_without_time_stamps_the_frame_rate_serves(
     from beast_lp.features import extract
 
     monkeypatch.setattr(
-        extract.PictureConverter, '__call__',
+        extract.PictureConverter,
+        '__call__',
         lambda self, picture, size, ordinal: np.zeros((*size, 3), np.uint8),
     )
     original = extract.PictureReader.__iter__
     monkeypatch.setattr(
-        extract.PictureReader, '__iter__',
+        extract.PictureReader,
+        '__iter__',
         lambda self: (p if n < 7 else Stampless(p) for n, p in enumerate(original(self))),
     )
     video = write_video('a.mp4', noise(30), fps=20)
@@ -274,13 +300,17 @@ def test_without_time_stamps_the_frame_rate_serves(
     assert store.info.time_from == 'frame rate'
 
 
-@pytest.mark.parametrize(('settings', 'words'), [
-    ({'stride': 0}, 'stride must be at least 1'),
-    ({'batch_size': -1}, 'batch_size must be at least 1'),
-    ({'patch_grid': 7}, '--patches only'),
-])
+@pytest.mark.parametrize(
+    ('settings', 'words'),
+    [
+        ({'stride': 0}, 'stride must be at least 1'),
+        ({'batch_size': -1}, 'batch_size must be at least 1'),
+        ({'patch_grid': 7}, '--patches only'),
+    ],
+)
 def test_settings_that_make_no_sense_are_refused(
-    settings: dict[str, int], words: str,
+    settings: dict[str, int],
+    words: str,
 ) -> None:
     with pytest.raises(BeastError, match=words):
         ExtractionSettings(**settings)  # type: ignore[arg-type]

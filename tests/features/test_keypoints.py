@@ -40,14 +40,19 @@ def test_velocities_are_steps_from_the_frame_before(predictions: Path) -> None:
         np.testing.assert_allclose(features[frame], expected, rtol=1e-6)
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    ('a,b\n1,2\n', 'keypoints'),
-    ('', 'cannot be read as predicted keypoints'),
-    ('scorer,m,m\nbodyparts,nose,nose\ncoords,x,likelihood\n0,1,1\n', 'holds no keypoints'),
-    ('scorer,m,m\nbodyparts,nose,nose\ncoords,x,y\n0,1,1\n1,,2\n', 'frame 1 is the first'),
-])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        ('a,b\n1,2\n', 'keypoints'),
+        ('', 'cannot be read as predicted keypoints'),
+        ('scorer,m,m\nbodyparts,nose,nose\ncoords,x,likelihood\n0,1,1\n', 'holds no keypoints'),
+        ('scorer,m,m\nbodyparts,nose,nose\ncoords,x,y\n0,1,1\n1,,2\n', 'frame 1 is the first'),
+    ],
+)
 def test_a_file_that_holds_no_keypoints_gets_a_sentence(
-    tmp_path: Path, content: str, words: str,
+    tmp_path: Path,
+    content: str,
+    words: str,
 ) -> None:
     (tmp_path / 'bad.csv').write_text(content)
     with pytest.raises(BeastError, match=words):

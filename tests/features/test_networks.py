@@ -39,16 +39,20 @@ def test_a_vit_gives_what_transformers_gives_patches_in_raster_order(eps: float)
     for row in range(2):
         for column in range(4):
             torch.testing.assert_close(
-                encoded.patches[:, :, row, column], tokens[:, 1 + 4 * row + column],
-                rtol=1e-3, atol=1e-4,
+                encoded.patches[:, :, row, column],
+                tokens[:, 1 + 4 * row + column],
+                rtol=1e-3,
+                atol=1e-4,
             )
     assert source.encode(FRAMES, patches=False).patches is None
 
 
 def test_bf16_stays_near_fp32() -> None:
     _, encoder = reference()
-    exact, fast = (vit_source(encoder, 'x', precision=p).encode(FRAMES[:, :, :32].copy(), False)
-                   for p in ('fp32', 'bf16'))
+    exact, fast = (
+        vit_source(encoder, 'x', precision=p).encode(FRAMES[:, :, :32].copy(), False)
+        for p in ('fp32', 'bf16')
+    )
     error = np.linalg.norm(exact.cls - fast.cls) / np.linalg.norm(exact.cls)
     assert 0 < error < 0.05
 

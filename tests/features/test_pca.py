@@ -34,16 +34,14 @@ def low_rank(rows: int) -> np.ndarray:
 @pytest.mark.parametrize('batch', [7, 100, 1000])
 def test_components_fitted_in_passing_are_those_of_all_data(batch: int) -> None:
     data = low_rank(1000)
-    basis = fit_basis((data[at:at + batch] for at in range(0, 1000, batch)), 3)
+    basis = fit_basis((data[at : at + batch] for at in range(0, 1000, batch)), 3)
     centred = data - data.mean(0)
     _, singular, axes = np.linalg.svd(centred, full_matrices=False)
     np.testing.assert_allclose(basis.mean, data.mean(0), atol=1e-3)
     # the same subspace, and within it the same axes up to their sign
     overlap = np.abs(basis.components @ axes[:3].T)
     np.testing.assert_allclose(overlap, np.eye(3), atol=0.02)
-    np.testing.assert_allclose(
-        basis.explained, (singular ** 2 / (singular ** 2).sum())[:3], rtol=0.02
-    )
+    np.testing.assert_allclose(basis.explained, (singular**2 / (singular**2).sum())[:3], rtol=0.02)
     rebuilt = basis.project(data) @ basis.components + basis.mean
     assert np.abs(rebuilt - data).max() < 0.1
 
@@ -79,7 +77,9 @@ def test_frames_are_sampled_evenly_over_the_videos(write_video: WriteVideo) -> N
 
 
 def test_a_video_that_cannot_be_read_is_left_out_of_a_sample(
-    write_video: WriteVideo, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    write_video: WriteVideo,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     good = write_video('good.mp4', np.zeros((20, 32, 32, 3), np.uint8))
     bad = tmp_path / 'bad.mp4'
@@ -92,11 +92,13 @@ def test_a_video_that_cannot_be_read_is_left_out_of_a_sample(
 
 
 def test_frame_components_are_fitted_once_and_reopened(
-    write_video: WriteVideo, tmp_path: Path,
+    write_video: WriteVideo,
+    tmp_path: Path,
 ) -> None:
     random = np.random.default_rng(0)
-    frames = [random.integers(0, 256, (16, 24, 3), np.uint8).repeat(2, 0).repeat(2, 1)
-              for _ in range(40)]
+    frames = [
+        random.integers(0, 256, (16, 24, 3), np.uint8).repeat(2, 0).repeat(2, 1) for _ in range(40)
+    ]
     video = write_video('a.mp4', frames)
     path = tmp_path / 'out' / 'frame_pca.npz'
     source = frame_pca(path, [video], 5, (16, 24), progress=False)
@@ -122,11 +124,12 @@ def test_patches_are_averaged_in_raster_order_and_projected() -> None:
     for image in range(2):
         for row in range(4):
             for column in range(6):
-                np.testing.assert_array_equal(whole[image, 6 * row + column],
-                                              maps[image, :, row, column])
+                np.testing.assert_array_equal(
+                    whole[image, 6 * row + column], maps[image, :, row, column]
+                )
         for row in range(2):
             for column in range(3):
-                block = maps[image, :, 2 * row:2 * row + 2, 2 * column:2 * column + 2]
+                block = maps[image, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
                 expected = block.mean((1, 2)).numpy()[:2] - [1, 2]
                 np.testing.assert_allclose(small[image, 3 * row + column], expected, rtol=1e-6)
 

@@ -22,7 +22,9 @@ def part(rows: Rows, first: int, last: int) -> Rows:
 
 
 def test_a_store_is_read_back_and_by_numpy_alone(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
 ) -> None:
     info = make_info()
     with FeatureWriter(tmp_path / 'käfig 1', info) as writer:
@@ -42,14 +44,21 @@ def test_a_store_is_read_back_and_by_numpy_alone(
     kinds = {name: getattr(store, name).dtype for name in rows}
     assert kinds == {'cls': 'float32', 'patches': 'float16', 'frame': 'int64', 'time': 'float64'}
     assert sorted(p.name for p in store.directory.iterdir()) == [
-        'cls.npy', 'frame.npy', 'info.json', 'patches.npy', 'time.npy',
+        'cls.npy',
+        'frame.npy',
+        'info.json',
+        'patches.npy',
+        'time.npy',
     ]
     size = sum(array.nbytes for array in (store.cls, store.patches, store.frame, store.time))
     assert size == 10 * info.bytes_per_frame
 
 
 def test_rows_are_read_without_mapping_them(
-    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    save_store: SaveStore,
+    rows: Rows,
 ) -> None:
     save_store(tmp_path / 'a', make_info(), **rows)
     store = FeatureStore.open(tmp_path / 'a')
@@ -62,7 +71,10 @@ def test_rows_are_read_without_mapping_them(
 
 
 def test_a_store_without_patches(
-    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    save_store: SaveStore,
+    rows: Rows,
 ) -> None:
     del rows['patches']
     save_store(tmp_path / 'a', make_info(grid=None, patch_dim=None), **rows)
@@ -72,7 +84,10 @@ def test_a_store_without_patches(
 
 
 def test_what_was_committed_survives_a_kill(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     killed = FeatureWriter(tmp_path / 'a', make_info())
     killed.append(**part(rows, 0, 4))
@@ -91,7 +106,10 @@ def test_what_was_committed_survives_a_kill(
 
 
 def test_progress_is_committed_while_rows_are_written(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(writer_module, 'COMMIT_SECONDS', -1)
     killed = FeatureWriter(tmp_path / 'a', make_info())
@@ -107,15 +125,22 @@ def test_an_exception_keeps_every_row(tmp_path: Path, make_info: MakeInfo, rows:
     assert FeatureWriter(tmp_path / 'a', make_info()).rows == 6
 
 
-@pytest.mark.parametrize(('change', 'words'), [
-    ({'source_hash': 'xyz', 'source': 'another'}, ['another source', 'another']),
-    ({'video_key': 'xyz'}, ['another video']),
-    ({'stride': 2}, ['stride was 1 and is now 2']),
-    ({'image_size': (64, 48)}, ['image_size was (32, 48) and is now (64, 48)']),
-    ({'precision': 'bf16'}, ['precision was fp32 and is now bf16']),
-])
+@pytest.mark.parametrize(
+    ('change', 'words'),
+    [
+        ({'source_hash': 'xyz', 'source': 'another'}, ['another source', 'another']),
+        ({'video_key': 'xyz'}, ['another video']),
+        ({'stride': 2}, ['stride was 1 and is now 2']),
+        ({'image_size': (64, 48)}, ['image_size was (32, 48) and is now (64, 48)']),
+        ({'precision': 'bf16'}, ['precision was fp32 and is now bf16']),
+    ],
+)
 def test_an_unfinished_store_of_other_settings_is_refused_and_kept(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows, change: dict[str, object], words: list[str],
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
+    change: dict[str, object],
+    words: list[str],
 ) -> None:
     with FeatureWriter(tmp_path / 'a', make_info()) as writer:
         writer.append(**rows)
@@ -132,7 +157,10 @@ def test_a_moved_video_or_source_is_no_difference(make_info: MakeInfo) -> None:
 
 
 def test_a_finished_store_is_never_overwritten(
-    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    save_store: SaveStore,
+    rows: Rows,
 ) -> None:
     save_store(tmp_path / 'a', make_info(), **rows)
     with pytest.raises(BeastError, match='already exists'):
@@ -141,7 +169,10 @@ def test_a_finished_store_is_never_overwritten(
 
 @pytest.mark.parametrize('damage', ['cls.npy', 'progress.json'])
 def test_a_damaged_unfinished_store_is_written_anew(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows, damage: str,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
+    damage: str,
 ) -> None:
     with FeatureWriter(tmp_path / 'a', make_info()) as writer:
         writer.append(**rows)
@@ -152,7 +183,9 @@ def test_a_damaged_unfinished_store_is_written_anew(
 
 
 def test_features_that_are_no_numbers_are_refused(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
 ) -> None:
     with FeatureWriter(tmp_path / 'a', make_info()) as writer:
         rows['cls'][3, 1] = np.nan
@@ -166,7 +199,9 @@ def test_features_that_are_no_numbers_are_refused(
 
 
 def test_rows_of_another_shape_are_refused(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
 ) -> None:
     with FeatureWriter(tmp_path / 'a', make_info()) as writer:
         with pytest.raises(ValueError, match='shape'):
@@ -178,7 +213,9 @@ def test_rows_of_another_shape_are_refused(
 
 
 def test_times_can_be_replaced_at_the_end(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
 ) -> None:
     with FeatureWriter(tmp_path / 'a', make_info()) as writer:
         writer.append(**rows)
@@ -190,7 +227,9 @@ def test_times_can_be_replaced_at_the_end(
 
 
 def test_what_is_no_store_gets_a_sentence(
-    tmp_path: Path, make_info: MakeInfo, rows: Rows,
+    tmp_path: Path,
+    make_info: MakeInfo,
+    rows: Rows,
 ) -> None:
     with pytest.raises(BeastError, match='is no folder'):
         FeatureStore.open(tmp_path / 'a')

@@ -32,9 +32,7 @@ def backbone(tmp_path: Path) -> Path:
         image_size=[48, 64], hidden_size=32, num_layers=3, num_heads=2, mlp_size=64
     )
     model = MaskedAutoencoder(config, decoder=False)
-    save_backbone(
-        tmp_path / 'vit', model.architecture, encoder_to_transformers(model)
-    )
+    save_backbone(tmp_path / 'vit', model.architecture, encoder_to_transformers(model))
     return tmp_path / 'vit'
 
 
@@ -63,7 +61,9 @@ def _embed(source: FeatureSource, video: Path, directory: Path) -> FeatureStore:
 
 
 def test_tokens_are_transformers_in_raster_order(
-    backbone: Path, video: Path, tmp_path: Path,
+    backbone: Path,
+    video: Path,
+    tmp_path: Path,
 ) -> None:
     store = _embed(_source(backbone), video, tmp_path / 'store')
     expected = _transformers_tokens(backbone, video)
@@ -80,13 +80,18 @@ def test_a_coarser_grid_is_the_mean_of_neighbours(backbone: Path, video: Path) -
     assert maps is not None
     coarse = PatchReduction((2, 2))(maps)
     # of 3 rows, both cells share the middle one
-    expected = [maps[:, :, rows, columns].mean(dim=(2, 3)).numpy()
-                for rows in (slice(0, 2), slice(1, 3)) for columns in (slice(0, 2), slice(2, 4))]
+    expected = [
+        maps[:, :, rows, columns].mean(dim=(2, 3)).numpy()
+        for rows in (slice(0, 2), slice(1, 3))
+        for columns in (slice(0, 2), slice(2, 4))
+    ]
     np.testing.assert_allclose(coarse, np.stack(expected, axis=1), atol=1e-5)
 
 
 def test_hidden_tokens_and_their_layers_make_the_whole_vit(
-    backbone: Path, video: Path, tmp_path: Path,
+    backbone: Path,
+    video: Path,
+    tmp_path: Path,
 ) -> None:
     source = Trunk(_source(backbone), unfreeze=2)
     store = _embed(source, video, tmp_path / 'store')
@@ -98,7 +103,10 @@ def test_hidden_tokens_and_their_layers_make_the_whole_vit(
 
 
 def test_an_interrupted_store_continues(
-    backbone: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    backbone: Path,
+    video: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     source = _source(backbone)
     whole = _embed(source, video, tmp_path / 'whole')
@@ -122,7 +130,9 @@ def test_an_interrupted_store_continues(
 
 
 def test_features_of_other_weights_are_not_taken(
-    backbone: Path, video: Path, tmp_path: Path,
+    backbone: Path,
+    video: Path,
+    tmp_path: Path,
 ) -> None:
     source = _source(backbone)
     _embed(source, video, tmp_path / 'store')

@@ -52,13 +52,14 @@ def test_features_come_out_in_raster_order(tmp_path: Path, size: tuple[int, int]
             row, column = divmod(index, columns)
             marked = blank.clone()
             top, left = 16 * row, 16 * column
-            marked[:, :, top:top + 16, left:left + 16] = torch.randn(16, 16)
+            marked[:, :, top : top + 16, left : left + 16] = torch.randn(16, 16)
             moved = (backbone(marked) - plain).norm(dim=1).flatten()
             assert int(moved.argmax()) == index
 
 
 def test_all_tensors_are_loaded_and_said(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     with caplog.at_level('INFO', 'lightning_pose'):
         build_backbone(BEAST, backbone_checkpoint=str(_save(tmp_path)))
@@ -82,17 +83,22 @@ def test_other_patch_sizes_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize('factor', [1, 2])
 def test_the_heatmap_head_is_built_for_stride_16(tmp_path: Path, factor: Any) -> None:
     model = HeatmapTracker(
-        num_keypoints=5, backbone=BEAST, downsample_factor=factor,
-        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+        num_keypoints=5,
+        backbone=BEAST,
+        downsample_factor=factor,
+        backbone_checkpoint=str(_save(tmp_path)),
+        image_size=128,
     )
     heatmaps = model(torch.randn(2, 3, 128, 256))
-    assert heatmaps.shape == (2, 5, 128 // 2 ** factor, 256 // 2 ** factor)
+    assert heatmaps.shape == (2, 5, 128 // 2**factor, 256 // 2**factor)
 
 
 def test_the_context_model_is_built(tmp_path: Path) -> None:
     model = HeatmapTrackerMHCRNN(
-        num_keypoints=5, backbone=BEAST,
-        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+        num_keypoints=5,
+        backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)),
+        image_size=128,
     )
     crnn, single = model(torch.randn(2, 5, 3, 128, 128))
     assert crnn.shape == single.shape == (2, 5, 32, 32)
@@ -101,35 +107,50 @@ def test_the_context_model_is_built(tmp_path: Path) -> None:
 @pytest.mark.usefixtures('no_gpu')
 def test_the_multiview_model_is_built(tmp_path: Path) -> None:
     model = HeatmapTrackerMultiviewTransformer(
-        num_keypoints=5, num_views=2, backbone=BEAST,
-        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+        num_keypoints=5,
+        num_views=2,
+        backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)),
+        image_size=128,
     )
     # through the step, since what `forward` takes differs between versions of the host
     batch: Any = {
-        'frames': torch.randn(3, 2, 3, 128, 128), 'is_multiview': True,
+        'frames': torch.randn(3, 2, 3, 128, 128),
+        'is_multiview': True,
         'bbox': torch.tensor([0.0, 0.0, 128.0, 128.0]).repeat(3, 2),
     }
     heatmaps = model.predict_step(batch, 0, return_heatmaps=True)[-1]
     assert heatmaps.shape == (3, 10, 32, 32)
 
 
-@pytest.mark.parametrize(('model_type', 'settings', 'shape'), [
-    ('heatmap', {}, (4, 3, 128, 256)),
-    ('heatmap_mhcrnn', {}, (8, 3, 128, 128)),
-    ('heatmap_multiview_transformer', {'num_views': 2}, (4, 2, 3, 128, 128)),
-])
+@pytest.mark.parametrize(
+    ('model_type', 'settings', 'shape'),
+    [
+        ('heatmap', {}, (4, 3, 128, 256)),
+        ('heatmap_mhcrnn', {}, (8, 3, 128, 128)),
+        ('heatmap_multiview_transformer', {'num_views': 2}, (4, 2, 3, 128, 128)),
+    ],
+)
 @pytest.mark.usefixtures('no_gpu')
 def test_semi_supervised_models_take_unlabelled_frames(
-    tmp_path: Path, model_type: Any, settings: dict[str, Any], shape: tuple[int, ...],
+    tmp_path: Path,
+    model_type: Any,
+    settings: dict[str, Any],
+    shape: tuple[int, ...],
 ) -> None:
     """All but the video reader, which needs a GPU; every weight gets a gradient."""
     model: Any = get_model_class(model_type, semi_supervised=True)(
-        num_keypoints=5, backbone=BEAST, backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+        num_keypoints=5,
+        backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)),
+        image_size=128,
         **settings,
     )
     views = shape[1] if len(shape) == 5 else 1
     batch = {
-        'frames': torch.randn(shape), 'transforms': torch.zeros(1), 'is_multiview': views > 1,
+        'frames': torch.randn(shape),
+        'transforms': torch.zeros(1),
+        'is_multiview': views > 1,
         'bbox': torch.tensor([0.0, 0.0, 128.0, 128.0]).repeat(shape[0], views),
     }
     outputs: Any = model.get_loss_inputs_unlabeled(batch)
@@ -141,8 +162,10 @@ def test_semi_supervised_models_take_unlabelled_frames(
 
 def test_a_pose_checkpoint_names_the_architecture_instead_of_a_path(tmp_path: Path) -> None:
     model = HeatmapTracker(
-        num_keypoints=5, backbone=BEAST,
-        backbone_checkpoint=str(_save(tmp_path)), image_size=128,
+        num_keypoints=5,
+        backbone=BEAST,
+        backbone_checkpoint=str(_save(tmp_path)),
+        image_size=128,
     )
     callbacks()[0].setup(None, model, 'fit')
     stored = model.hparams['backbone_checkpoint']

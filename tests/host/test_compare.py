@@ -19,11 +19,19 @@ from beast_lp.pretraining.probe import LabelledFrames
 def _model(folder: Path, trained: bool = True, views: Any = None, **model: Any) -> Path:
     """Write the config of a model and an empty checkpoint."""
     folder.mkdir(parents=True)
-    OmegaConf.save(OmegaConf.create({
-        'data': {'data_dir': str(folder), 'keypoint_names': ['nose', 'tail'],
-                 'view_names': views},
-        'model': {'model_name': 'm', 'model_type': 'heatmap', **model},
-    }), folder / 'config.yaml')
+    OmegaConf.save(
+        OmegaConf.create(
+            {
+                'data': {
+                    'data_dir': str(folder),
+                    'keypoint_names': ['nose', 'tail'],
+                    'view_names': views,
+                },
+                'model': {'model_name': 'm', 'model_type': 'heatmap', **model},
+            }
+        ),
+        folder / 'config.yaml',
+    )
     if trained:
         checkpoint = folder / 'tb_logs' / 'm' / 'version_0' / 'checkpoints' / 'a-best.ckpt'
         checkpoint.parent.mkdir(parents=True)
@@ -36,8 +44,9 @@ def labels(tmp_path: Path) -> Path:
     """Return a table with one labelled frame beside it."""
     Image.new('RGB', (8, 8)).save(tmp_path / 'img0.png')
     path = tmp_path / 'labels.csv'
-    path.write_text('scorer,a,a,a,a\nbodyparts,nose,nose,tail,tail\ncoords,x,y,x,y\n'
-                    'img0.png,1,2,3,4\n')
+    path.write_text(
+        'scorer,a,a,a,a\nbodyparts,nose,nose,tail,tail\ncoords,x,y,x,y\nimg0.png,1,2,3,4\n'
+    )
     return path
 
 
@@ -48,28 +57,41 @@ def test_a_folder_of_models_stands_for_all_in_it(tmp_path: Path) -> None:
     assert found == {'beast': seeds, 'vit': [other, tmp_path / 'o2']}
 
 
-@pytest.mark.parametrize(('items', 'words'), [
-    (['{a}'], 'does not name a backbone'),
-    (['beast={a}'], 'beast has 1 model, which makes no ensemble'),
-    (['beast={a},{b}', 'beast={a},{b}'], 'beast is given twice'),
-    (['beast={a},{a}'], 'a is given twice; a model counts once'),
-    (['beast={a},nowhere'], 'nowhere is no trained pose model'),
-])
+@pytest.mark.parametrize(
+    ('items', 'words'),
+    [
+        (['{a}'], 'does not name a backbone'),
+        (['beast={a}'], 'beast has 1 model, which makes no ensemble'),
+        (['beast={a},{b}', 'beast={a},{b}'], 'beast is given twice'),
+        (['beast={a},{a}'], 'a is given twice; a model counts once'),
+        (['beast={a},nowhere'], 'nowhere is no trained pose model'),
+    ],
+)
 def test_models_that_make_no_ensemble_are_refused(
-    tmp_path: Path, items: list[str], words: str,
+    tmp_path: Path,
+    items: list[str],
+    words: str,
 ) -> None:
     a, b = _model(tmp_path / 'a'), _model(tmp_path / 'b')
     with pytest.raises(BeastError, match=words):
         find_models([item.format(a=a, b=b) for item in items])
 
 
-@pytest.mark.parametrize(('second', 'words'), [
-    ({'trained': False}, 'b holds no checkpoint'),
-    ({'model_type': 'heatmap_multiview_transformer', 'views': ['left', 'right']},
-     r'b predicts 2 views together \(left, right\), and --labels names 1 file'),
-])
+@pytest.mark.parametrize(
+    ('second', 'words'),
+    [
+        ({'trained': False}, 'b holds no checkpoint'),
+        (
+            {'model_type': 'heatmap_multiview_transformer', 'views': ['left', 'right']},
+            r'b predicts 2 views together \(left, right\), and --labels names 1 file',
+        ),
+    ],
+)
 def test_a_model_that_cannot_predict_is_refused(
-    tmp_path: Path, labels: Path, second: dict[str, Any], words: str,
+    tmp_path: Path,
+    labels: Path,
+    second: dict[str, Any],
+    words: str,
 ) -> None:
     folders = [_model(tmp_path / 'a'), _model(tmp_path / 'b', **second)]
     with pytest.raises(BeastError, match=words):
@@ -102,17 +124,27 @@ def test_labels_that_do_not_fit_are_refused(tmp_path: Path, labels: Path) -> Non
         compare(models, [labels], tmp_path / 'out')
 
 
-@pytest.mark.parametrize(('views', 'words'), [
-    (None, r'a knows no views, and --labels names 2 files; give one'),
-    (['left', 'right', 'top'], r'a predicts 3 views together \(left, right, top\)'),
-    (['right', 'left'], 'b predicts the views left, right, others right, left'),
-    (['left', 'right'], 'the views have different numbers of labelled frames'),
-])
+@pytest.mark.parametrize(
+    ('views', 'words'),
+    [
+        (None, r'a knows no views, and --labels names 2 files; give one'),
+        (['left', 'right', 'top'], r'a predicts 3 views together \(left, right, top\)'),
+        (['right', 'left'], 'b predicts the views left, right, others right, left'),
+        (['left', 'right'], 'the views have different numbers of labelled frames'),
+    ],
+)
 def test_views_that_do_not_fit_are_refused(
-    tmp_path: Path, labels: Path, views: list[str] | None, words: str,
+    tmp_path: Path,
+    labels: Path,
+    views: list[str] | None,
+    words: str,
 ) -> None:
-    models = {'beast': [_model(tmp_path / 'a', views=views),
-                        _model(tmp_path / 'b', views=['left', 'right'])]}
+    models = {
+        'beast': [
+            _model(tmp_path / 'a', views=views),
+            _model(tmp_path / 'b', views=['left', 'right']),
+        ]
+    }
     other = tmp_path / 'other.csv'
     other.write_text(labels.read_text() + 'img0.png,1,2,3,4\n')
     with pytest.raises(BeastError, match=words):
@@ -131,12 +163,18 @@ def test_views_of_two_folders_are_refused(tmp_path: Path, labels: Path) -> None:
 
 
 def test_labels_of_the_training_are_warned_of(
-    tmp_path: Path, labels: Path, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    labels: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     for csv_file, warned in (('other.csv', False), (['other.csv', 'labels.csv'], True)):
-        config = ModelConfig(OmegaConf.create({
-            'data': {'csv_file': csv_file, 'keypoint_names': ['nose', 'tail']},
-        }))
+        config = ModelConfig(
+            OmegaConf.create(
+                {
+                    'data': {'csv_file': csv_file, 'keypoint_names': ['nose', 'tail']},
+                }
+            )
+        )
         with caplog.at_level('WARNING', 'lightning_pose'):
             read_views([labels], {tmp_path: config})
         assert ('was trained on' in caplog.text) == warned
@@ -146,8 +184,9 @@ def _view(name: str, base: Path) -> View:
     images = [base / f'{name}{frame}.png' for frame in range(2)]
     first = 10.0 if name == 'right' else 0.0
     positions = first + np.arange(8.0).reshape(2, 2, 2)
-    return View(name, base / f'{name}.csv', base, LabelledFrames(images, ['nose', 'tail'],
-                                                                 positions))
+    return View(
+        name, base / f'{name}.csv', base, LabelledFrames(images, ['nose', 'tail'], positions)
+    )
 
 
 def test_keypoints_of_all_views_stand_side_by_side(tmp_path: Path) -> None:
@@ -159,21 +198,23 @@ def test_keypoints_of_all_views_stand_side_by_side(tmp_path: Path) -> None:
     table = _keypoint_table(views, {'beast': errors}, {'beast': 100 + errors[0]})
     rows = table[['view', 'image', 'keypoint', 'error_px']].to_numpy().tolist()
     assert rows == [
-        ['left', 'left0.png', 'nose', 0], ['left', 'left0.png', 'tail', 1],
-        ['right', 'right0.png', 'nose', 2], ['right', 'right0.png', 'tail', 3],
-        ['left', 'left1.png', 'nose', 4], ['left', 'left1.png', 'tail', 5],
+        ['left', 'left0.png', 'nose', 0],
+        ['left', 'left0.png', 'tail', 1],
+        ['right', 'right0.png', 'nose', 2],
+        ['right', 'right0.png', 'tail', 3],
+        ['left', 'left1.png', 'nose', 4],
+        ['left', 'left1.png', 'tail', 5],
         ['right', 'right1.png', 'tail', 7],
     ]
     assert (table['ensemble_deviation_px'] == 100 + table['error_px']).all()
-    assert 'view' not in _keypoint_table(views[:1], {'b': errors[..., :2]},
-                                         {'b': errors[0, :, :2]})
+    assert 'view' not in _keypoint_table(
+        views[:1], {'b': errors[..., :2]}, {'b': errors[0, :, :2]}
+    )
 
 
 def test_predictions_follow_the_order_of_the_labels() -> None:
     columns = pd.MultiIndex.from_product([['s'], ['nose', 'tail'], ['x', 'y', 'likelihood']])
-    table = pd.DataFrame(
-        np.arange(12).reshape(2, 6), index=pd.Index(['b', 'a']), columns=columns
-    )
+    table = pd.DataFrame(np.arange(12).reshape(2, 6), index=pd.Index(['b', 'a']), columns=columns)
     table['set'] = 'train'
     positions = _positions(table, ['a', 'b'], ['tail', 'nose'])
     assert positions.tolist() == [[[9, 10], [6, 7]], [[3, 4], [0, 1]]]

@@ -8,10 +8,13 @@ from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
 
 
-@pytest.mark.parametrize('text', [
-    'beast: ${data.nope}\ndata: {video_dir: videos}\n',
-    'beast: {seed: 1}\ndata: {video_dir: "${data.nope}/videos"}\n',
-])
+@pytest.mark.parametrize(
+    'text',
+    [
+        'beast: ${data.nope}\ndata: {video_dir: videos}\n',
+        'beast: {seed: 1}\ndata: {video_dir: "${data.nope}/videos"}\n',
+    ],
+)
 def test_a_name_between_braces_that_leads_nowhere_is_named(text: str, tmp_path: Path) -> None:
     file = tmp_path / 'c.yaml'
     file.write_text(text)

@@ -40,48 +40,99 @@ class Name:
 
 CONTRACT = [
     # what is replaced
-    Name(FACTORY, 'build_backbone', 'builds the backbone by its name',
-         ('backbone_arch', 'pretrained', 'model_type', 'image_size', 'kwargs')),
+    Name(
+        FACTORY,
+        'build_backbone',
+        'builds the backbone by its name',
+        ('backbone_arch', 'pretrained', 'model_type', 'image_size', 'kwargs'),
+    ),
     Name(FACTORY, 'BACKBONE_STRIDES', 'heads are built for the stride 16 entered here', kind=dict),
     Name(FACTORY, 'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW', 'multiview models look names up'),
-    Name(f'{MODELS}.factory', 'get_model', 'checks the config first',
-         ('cfg', 'data_module', 'loss_factories'),
-         # the name holds no `vit`, so that images need not be square
-         source=("if'vit'incfg.model.backbone",)),
+    Name(
+        f'{MODELS}.factory',
+        'get_model',
+        'checks the config first',
+        ('cfg', 'data_module', 'loss_factories'),
+        # the name holds no `vit`, so that images need not be square
+        source=("if'vit'incfg.model.backbone",),
+    ),
     Name('lightning_pose.train', 'train', 'pretrains first', ('cfg', 'model_dir')),
-    Name('lightning_pose.cli.commands', 'COMMANDS', 'gets the package\'s commands', kind=dict),
+    Name('lightning_pose.cli.commands', 'COMMANDS', "gets the package's commands", kind=dict),
     Name('lightning_pose.cli.main', 'main', 'prints errors as one sentence'),
     # what the host does with what is replaced
-    Name(f'{MODELS}.base', 'BaseFeatureExtractor.__init__', 'asks for the backbone',
-         source=('build_backbone(', 'backbone_arch=', 'model_type=',
-                 "backbone_checkpoint=kwargs.get('backbone_checkpoint')")),
-    Name(f'{MODELS}.heads', 'HeatmapHead.__init__', 'looks the stride up when it is built',
-         ('backbone_arch', 'in_channels', 'out_channels', 'downsample_factor'),
-         source=('BACKBONE_STRIDES.get(self.backbone_arch',)),
-    Name(MODELS, 'HeatmapTrackerMHCRNN.__init__', 'looks the stride up when it is built',
-         source=('BACKBONE_STRIDES.get(backbone',)),
-    Name(MODELS, 'HeatmapTrackerMultiviewTransformer.__init__', 'looks the name up when built',
-         source=('ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW.__args__',)),
-    Name(MODELS, 'HeatmapTrackerMultiviewTransformer.forward_vit', 'takes a ViTModel apart',
-         source=('backbone.vision_encoder.embeddings(', 'interpolate_pos_encoding=True',
-                 '.layernorm(')),
-    Name(MODELS, 'HeatmapTracker.get_parameters', 'names the backbone\'s parameter group',
-         source=("'name':'backbone'",)),
+    Name(
+        f'{MODELS}.base',
+        'BaseFeatureExtractor.__init__',
+        'asks for the backbone',
+        source=(
+            'build_backbone(',
+            'backbone_arch=',
+            'model_type=',
+            "backbone_checkpoint=kwargs.get('backbone_checkpoint')",
+        ),
+    ),
+    Name(
+        f'{MODELS}.heads',
+        'HeatmapHead.__init__',
+        'looks the stride up when it is built',
+        ('backbone_arch', 'in_channels', 'out_channels', 'downsample_factor'),
+        source=('BACKBONE_STRIDES.get(self.backbone_arch',),
+    ),
+    Name(
+        MODELS,
+        'HeatmapTrackerMHCRNN.__init__',
+        'looks the stride up when it is built',
+        source=('BACKBONE_STRIDES.get(backbone',),
+    ),
+    Name(
+        MODELS,
+        'HeatmapTrackerMultiviewTransformer.__init__',
+        'looks the name up when built',
+        source=('ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW.__args__',),
+    ),
+    Name(
+        MODELS,
+        'HeatmapTrackerMultiviewTransformer.forward_vit',
+        'takes a ViTModel apart',
+        source=(
+            'backbone.vision_encoder.embeddings(',
+            'interpolate_pos_encoding=True',
+            '.layernorm(',
+        ),
+    ),
+    Name(
+        MODELS,
+        'HeatmapTracker.get_parameters',
+        "names the backbone's parameter group",
+        source=("'name':'backbone'",),
+    ),
     # what is used
-    Name('lightning_pose.callbacks', 'JSONTrainingProgressTracker.__init__', 'progress for the '
-         'GUI', ('filepath',)),
+    Name(
+        'lightning_pose.callbacks',
+        'JSONTrainingProgressTracker.__init__',
+        'progress for the GUI',
+        ('filepath',),
+    ),
     Name('lightning_pose.cli.types', 'config_file', 'type of an argument'),
     Name('lightning_pose.cli.types', 'model_dir', 'type of an argument'),
     Name('lightning_pose.api', 'ModelConfig.validate', 'is asked before pretraining'),
     Name(MODELS, 'check_if_semi_supervised', 'is asked before pretraining', ('losses_to_use',)),
     Name('lightning_pose.api', 'Model.from_dir', 'opens pose models', ('model_dir',)),
     Name('lightning_pose.api', 'Model._load', 'opens their weights'),
-    Name('lightning_pose.api', 'Model.predict_on_video_file', 'keypoints of the demo',
-         ('video_file', 'output_dir', 'compute_metrics')),
+    Name(
+        'lightning_pose.api',
+        'Model.predict_on_video_file',
+        'keypoints of the demo',
+        ('video_file', 'output_dir', 'compute_metrics'),
+    ),
     Name(FACTORY, 'ALLOWED_CONVNET_BACKBONES', 'sources of `litpose embed`'),
     Name(FACTORY, 'ALLOWED_TRANSFORMER_BACKBONES', 'sources of `litpose embed`'),
-    Name(f'{MODELS}.heads.heatmap', 'run_subpixelmaxima', 'is tried on a clear heatmap',
-         ('heatmaps', 'downsample_factor', 'temperature')),
+    Name(
+        f'{MODELS}.heads.heatmap',
+        'run_subpixelmaxima',
+        'is tried on a clear heatmap',
+        ('heatmaps', 'downsample_factor', 'temperature'),
+    ),
 ]
 
 
@@ -109,20 +160,27 @@ def test_all_that_is_replaced_is_accepted() -> None:
     assert patches.BACKBONE in get_args(factory.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW)
     commands = importlib.import_module('lightning_pose.cli.commands').COMMANDS
     assert {'train', 'predict', 'pretrain', 'embed', 'encode', 'segment'} <= set(commands)
-    for module, function in [(FACTORY, 'build_backbone'), ('lightning_pose.train', 'train'),
-                             (f'{MODELS}.base', 'build_backbone'), (MODELS, 'get_model'),
-                             ('lightning_pose.train', 'get_model')]:
+    for module, function in [
+        (FACTORY, 'build_backbone'),
+        ('lightning_pose.train', 'train'),
+        (f'{MODELS}.base', 'build_backbone'),
+        (MODELS, 'get_model'),
+        ('lightning_pose.train', 'get_model'),
+    ]:
         replaced = getattr(importlib.import_module(module), function)
         assert hasattr(replaced, '__wrapped__'), f'{module}.{function} is not the replaced one'
 
 
-@pytest.mark.parametrize(('name', 'words'), [
-    (Name('lightning_pose.gone', 'x', 'y'), 'lightning_pose.gone is missing'),
-    (Name('lightning_pose.train', 'gone', 'y'), 'gone is missing'),
-    (Name('lightning_pose.train', 'train', 'y', ('other',)), r"not \['other'\]"),
-    (Name('lightning_pose.train', 'train', 'y', source=('if nothing',)), 'no longer says'),
-    (Name('lightning_pose.cli.commands', 'COMMANDS', 'y', kind=list), 'is a dict'),
-])
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        (Name('lightning_pose.gone', 'x', 'y'), 'lightning_pose.gone is missing'),
+        (Name('lightning_pose.train', 'gone', 'y'), 'gone is missing'),
+        (Name('lightning_pose.train', 'train', 'y', ('other',)), r"not \['other'\]"),
+        (Name('lightning_pose.train', 'train', 'y', source=('if nothing',)), 'no longer says'),
+        (Name('lightning_pose.cli.commands', 'COMMANDS', 'y', kind=list), 'is a dict'),
+    ],
+)
 def test_a_change_is_named(name: Name, words: str) -> None:
     with pytest.raises(AssertionError, match=f'lightning-pose .*{words}'):
         test_the_host_has_what_this_package_takes_for_granted(name)
@@ -141,8 +199,10 @@ def _find(name: Name) -> Any:
 
 
 def _sentence(name: Name, change: str) -> str:
-    return (f'lightning-pose {patches.host_version()}: {name.module}.{name.path}: {change} '
-            f'(why it matters: {name.why})')
+    return (
+        f'lightning-pose {patches.host_version()}: {name.module}.{name.path}: {change} '
+        f'(why it matters: {name.why})'
+    )
 
 
 def _plain(function: Callable[..., Any]) -> str:

@@ -28,20 +28,33 @@ def _changed(path: Path, spikes: Path, **changes: object) -> Path:
     return path
 
 
-@pytest.mark.parametrize(('change', 'section', 'words'), [
-    # camera times shorter than the video
-    (lambda c: {'frame_times': c['frame_times'][:50]}, {}, '50 camera times for a video of 60'),
-    # spikes outside of the video
-    (lambda c: {'bin_times': c['bin_times'] + 1000}, {}, 'outside the video'),
-    (lambda c: {'spike_counts': c['spike_counts'] * np.nan}, {}, 'are NaN or infinite'),
-    (lambda c: {'spike_counts': c['spike_counts'] * 0}, {}, '5 never fire'),
-    (lambda c: {}, {'split': {'block_s': 60.0}}, 'too few to train, validate and test'),
-    (lambda c: {}, {'trials': {}}, '1 trial is too few'),
-    (lambda c: {}, {'tokens': 'patches', 'lags': 0, 'clock_offset_s': 99.0}, 'outside the video'),
-])
+@pytest.mark.parametrize(
+    ('change', 'section', 'words'),
+    [
+        # camera times shorter than the video
+        (
+            lambda c: {'frame_times': c['frame_times'][:50]},
+            {},
+            '50 camera times for a video of 60',
+        ),
+        # spikes outside of the video
+        (lambda c: {'bin_times': c['bin_times'] + 1000}, {}, 'outside the video'),
+        (lambda c: {'spike_counts': c['spike_counts'] * np.nan}, {}, 'are NaN or infinite'),
+        (lambda c: {'spike_counts': c['spike_counts'] * 0}, {}, '5 never fire'),
+        (lambda c: {}, {'split': {'block_s': 60.0}}, 'too few to train, validate and test'),
+        (lambda c: {}, {'trials': {}}, '1 trial is too few'),
+        (
+            lambda c: {},
+            {'tokens': 'patches', 'lags': 0, 'clock_offset_s': 99.0},
+            'outside the video',
+        ),
+    ],
+)
 def test_bad_input_gets_a_sentence(
-    lab: Path, tmp_path: Path,
-    change: Callable[[dict[str, np.ndarray]], dict[str, object]], section: dict[str, object],
+    lab: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, np.ndarray]], dict[str, object]],
+    section: dict[str, object],
     words: str,
 ) -> None:
     source = lab / 'spikes' / 'session_01.npz'
@@ -50,8 +63,10 @@ def test_bad_input_gets_a_sentence(
     spikes = _changed(tmp_path / 'session_01.npz', source, **changes)
     np.save(tmp_path / 'events.npy', np.array([1.0]))
     if 'trials' in section:
-        section = {**section, 'trials': {'events': str(tmp_path / 'events.npy'),
-                                         'window': [-0.2, 0.4]}}
+        section = {
+            **section,
+            'trials': {'events': str(tmp_path / 'events.npy'), 'window': [-0.2, 0.4]},
+        }
     config = parse_config({'encoding': {**SHORT, **section}})
     features = [('pose', lab / 'truth' / 'session_01_keypoints.csv')]
     with pytest.raises(BeastError, match=words) as error:
@@ -61,7 +76,8 @@ def test_bad_input_gets_a_sentence(
 
 
 def test_a_run_that_was_cut_off_before_its_report_writes_it(
-    lab: Path, tmp_path: Path,
+    lab: Path,
+    tmp_path: Path,
 ) -> None:
     controls = {'shifts': 1, 'permutations': 1, 'least_shift_s': 0.1}
     config = parse_config({'encoding': {**SHORT, 'controls': controls}})

@@ -56,14 +56,18 @@ def test_a_config_gives_its_section_and_its_settings(project: Path, tmp_path: Pa
         'beast: {preset: laptop, output_dir: shared, training: {epochs: 7}}\n'
     )
     cfg = _load(setup_gui(project, config, ['beast.training.batch_size=16']))
-    assert cfg.beast == {'preset': 'laptop', 'output_dir': str(project / 'shared'),
-                         'training': {'epochs': 7, 'batch_size': 16}}
+    assert cfg.beast == {
+        'preset': 'laptop',
+        'output_dir': str(project / 'shared'),
+        'training': {'epochs': 7, 'batch_size': 16},
+    }
     assert cfg.training.optimizer_params.learning_rate == 3e-4
     assert cfg.data.image_resize_dims.height == 128
 
 
 def test_an_existing_file_keeps_every_line(
-    project: Path, caplog: pytest.LogCaptureFixture,
+    project: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     path = project / 'configs' / 'default.yaml'
     path.parent.mkdir()
@@ -82,12 +86,18 @@ def test_an_existing_file_keeps_every_line(
     assert list(path.parent.iterdir()) == [path]
 
 
-@pytest.mark.parametrize(('text', 'overrides', 'words'), [
-    (None, ['beast.trainin=1'], "unknown key beast.trainin; did you mean 'training'"),
-    ('training: [', [], 'default.yaml'),
-])
+@pytest.mark.parametrize(
+    ('text', 'overrides', 'words'),
+    [
+        (None, ['beast.trainin=1'], "unknown key beast.trainin; did you mean 'training'"),
+        ('training: [', [], 'default.yaml'),
+    ],
+)
 def test_what_cannot_be_meant_is_refused_and_nothing_written(
-    project: Path, text: str | None, overrides: list[str], words: str,
+    project: Path,
+    text: str | None,
+    overrides: list[str],
+    words: str,
 ) -> None:
     path = project / 'configs' / 'default.yaml'
     if text is not None:

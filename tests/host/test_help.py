@@ -8,7 +8,9 @@ from beast_lp.host.commands import COMMANDS
 
 
 def _help(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> str:
     monkeypatch.setenv('COLUMNS', '80')
     with pytest.raises(SystemExit) as stopped:
@@ -19,7 +21,9 @@ def _help(
 
 @pytest.mark.parametrize('command', COMMANDS)
 def test_help_ends_with_our_guides_and_can_be_copied(
-    command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    command: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shown = _help(command, monkeypatch, capsys)
     assert shown.rstrip().endswith(str(GUIDES))
@@ -33,7 +37,8 @@ def test_help_ends_with_our_guides_and_can_be_copied(
 
 
 def test_only_commands_that_continue_say_so(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     for command in ('pretrain', 'encode', 'segment'):
         shown = ' '.join(_help(command, monkeypatch, capsys).split())
@@ -43,7 +48,8 @@ def test_only_commands_that_continue_say_so(
 
 
 def test_every_action_of_segment_takes_overrides(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     usage, _, _ = _help('segment', monkeypatch, capsys).partition('\n\n')
     assert usage.count('litpose segment ') == usage.count('[--overrides KEY=VALUE...]') == 3

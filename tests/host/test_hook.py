@@ -13,7 +13,10 @@ SITE = sysconfig.get_paths()['purelib']
 def _run(code: str, *options: str, **env: str) -> str:
     result = subprocess.run(
         [sys.executable, *options, '-c', code],
-        capture_output=True, text=True, env={**os.environ, **env}, check=False,
+        capture_output=True,
+        text=True,
+        env={**os.environ, **env},
+        check=False,
     )
     assert result.returncode == 0, result.stderr
     return result.stdout.strip()
@@ -29,7 +32,9 @@ def test_starting_an_interpreter_imports_next_to_nothing() -> None:
     # empty: where coverage is measured, it would start here too
     names = set(_run('import sys; print(*sys.modules)', COVERAGE_PROCESS_CONFIG='').split())
     assert {n for n in names if n.startswith('beast_lp')} == {
-        'beast_lp', 'beast_lp.host', 'beast_lp.host.hook',
+        'beast_lp',
+        'beast_lp.host',
+        'beast_lp.host.hook',
     }
     # what a bare interpreter has too, but for what other packages' .pth files bring
     bare = set(_run('import sys; print(*sys.modules)', '-S').split()) | {'site', 'sitecustomize'}
@@ -61,7 +66,10 @@ def test_installing_twice_changes_nothing() -> None:
 
 def test_python_m_beast_lp_is_litpose() -> None:
     result = subprocess.run(
-        [sys.executable, '-m', 'beast_lp', '--help'], capture_output=True, text=True, check=True,
+        [sys.executable, '-m', 'beast_lp', '--help'],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert 'pretrain' in result.stdout
     assert 'beast_demo' in result.stdout

@@ -20,8 +20,12 @@ from beast_lp.host.launch import as_overrides, main, run
 ROOT = Path(__file__).parents[2]
 LAUNCH = ROOT / 'configs' / 'launch'
 GUIDES = ROOT / 'beast_lp' / 'guides'
-PAGES = [ROOT / 'README.md', *sorted(LAUNCH.iterdir()), GUIDES / 'cluster.md',
-         GUIDES / 'comparing_backbones.md']
+PAGES = [
+    ROOT / 'README.md',
+    *sorted(LAUNCH.iterdir()),
+    GUIDES / 'cluster.md',
+    GUIDES / 'comparing_backbones.md',
+]
 
 
 def _documented(path: Path) -> list[list[str]]:
@@ -32,7 +36,9 @@ def _documented(path: Path) -> list[list[str]]:
 
 
 @pytest.mark.parametrize(
-    'command', [command for page in PAGES for command in _documented(page)], ids=' '.join,
+    'command',
+    [command for page in PAGES for command in _documented(page)],
+    ids=' '.join,
 )
 def test_a_documented_command_asks_for_gpus(command: list[str]) -> None:
     pytest.importorskip('hydra_plugins.hydra_submitit_launcher')
@@ -59,24 +65,38 @@ def test_every_page_that_names_the_launcher_has_commands() -> None:
 def test_the_launchers_config_composes(launcher: str) -> None:
     pytest.importorskip('hydra_plugins.hydra_submitit_launcher')
     with hydra.initialize_config_dir(version_base='1.3', config_dir=str(LAUNCH)):
-        cfg = hydra.compose('slurm', return_hydra_config=True, overrides=[
-            f'hydra/launcher={launcher}', 'config_file=a.yaml', 'output_dir=b',
-            'hydra.launcher.nodes=4', '+set.beast.loss.temperature=0.5',
-        ])
+        cfg = hydra.compose(
+            'slurm',
+            return_hydra_config=True,
+            overrides=[
+                f'hydra/launcher={launcher}',
+                'config_file=a.yaml',
+                'output_dir=b',
+                'hydra.launcher.nodes=4',
+                '+set.beast.loss.temperature=0.5',
+            ],
+        )
     HydraConfig.instance().set_config(cfg)
     assert launcher.removeprefix('submitit_').capitalize() in cfg.hydra.launcher._target_
     assert cfg.hydra.launcher.gpus_per_node == 8
     assert as_overrides(cfg.set) == [
-        '++training.num_gpus=8', '++beast.num_nodes=4', '++beast.loss.temperature=0.5',
+        '++training.num_gpus=8',
+        '++beast.num_nodes=4',
+        '++beast.loss.temperature=0.5',
     ]
     GlobalHydra.instance().clear()
 
 
 def test_settings_survive_the_way_through_overrides(tmp_path: Path) -> None:
     (tmp_path / 'c.yaml').write_text('data: {video_dir: old}\nbeast: {seed: 3}\n')
-    wanted = {'data': {'video_dir': "it's, a = {folder}"}, 'beast': {
-        'init': 'random', 'model': {'image_size': [32, 64]}, 'anchors': {'total': None},
-    }}
+    wanted = {
+        'data': {'video_dir': "it's, a = {folder}"},
+        'beast': {
+            'init': 'random',
+            'model': {'image_size': [32, 64]},
+            'anchors': {'total': None},
+        },
+    }
     overrides = as_overrides(OmegaConf.create(wanted))
     cfg = compose_config(tmp_path / 'c.yaml', overrides)
     assert cfg.data.video_dir == "it's, a = {folder}"
@@ -110,7 +130,8 @@ def test_the_recipe_gives_each_backbone_what_suits_it() -> None:
     for backbone, overrides in found.items():
         assert f"++model.backbone='{backbone}'" in overrides
         assert overrides[:3] == [
-            '++training.train_frames=100', '++training.rng_seed_data_pt=2',
+            '++training.train_frames=100',
+            '++training.rng_seed_data_pt=2',
             '++training.rng_seed_model_pt=2',
         ]
     assert "++model.backbone_checkpoint='b'" in found['beast']
@@ -118,12 +139,18 @@ def test_the_recipe_gives_each_backbone_what_suits_it() -> None:
 
 
 def test_a_job_runs_inside_hydra_and_leaves_the_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'c.yaml').write_text('data: {data_dir: ., video_dir: nowhere}\nbeast: {}\n')
-    cfg = OmegaConf.create({'config_file': str(tmp_path / 'c.yaml'), 'output_dir': 'o',
-                            'set': {'beast': {'preset': 'laptop'}}})
+    cfg = OmegaConf.create(
+        {
+            'config_file': str(tmp_path / 'c.yaml'),
+            'output_dir': 'o',
+            'set': {'beast': {'preset': 'laptop'}},
+        }
+    )
     monkeypatch.setattr('beast_lp.host.launch.to_absolute_path', lambda path: str(path))
     with hydra.initialize_config_dir(version_base='1.3', config_dir=str(LAUNCH)):
         application = GlobalHydra.instance().hydra
@@ -138,16 +165,24 @@ def test_a_job_runs_inside_hydra_and_leaves_the_directory(
 
 
 def test_an_error_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv('HYDRA_FULL_ERROR', raising=False)
     # Hydra takes the measuring of coverage for a debugger, and shows that all
     monkeypatch.setattr('sys.gettrace', lambda: None)
     # this process keeps its loggers
-    monkeypatch.setattr('sys.argv', [
-        'launch', '+command=predict', f'hydra.run.dir={tmp_path}', 'hydra/job_logging=none',
-        'hydra/hydra_logging=none',
-    ])
+    monkeypatch.setattr(
+        'sys.argv',
+        [
+            'launch',
+            '+command=predict',
+            f'hydra.run.dir={tmp_path}',
+            'hydra/job_logging=none',
+            'hydra/hydra_logging=none',
+        ],
+    )
     with pytest.raises(SystemExit) as stopped:
         hydra.main(version_base='1.3', config_path=None)(main)()
     assert stopped.value.code == 1
@@ -157,11 +192,19 @@ def test_an_error_is_one_sentence(
 
 
 def test_a_finished_model_of_a_sweep_is_kept(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / 'c.yaml').touch()
     (tmp_path / 'train_status.json').write_text('{"status": "COMPLETED"}')
     monkeypatch.setattr('beast_lp.host.launch.to_absolute_path', lambda path: str(path))
     # the config is empty: training would fail
-    run(OmegaConf.create({'command': 'train', 'config_file': str(tmp_path / 'c.yaml'),
-                          'output_dir': str(tmp_path)}))
+    run(
+        OmegaConf.create(
+            {
+                'command': 'train',
+                'config_file': str(tmp_path / 'c.yaml'),
+                'output_dir': str(tmp_path),
+            }
+        )
+    )

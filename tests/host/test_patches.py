@@ -29,7 +29,10 @@ def _host_module(name: str, **names: Any) -> ModuleType:
 
 def _backbones(**changes: Any) -> ModuleType:
     def build_backbone(
-        backbone_arch: str, pretrained: bool = True, model_type: str = 'heatmap', **kwargs: Any,
+        backbone_arch: str,
+        pretrained: bool = True,
+        model_type: str = 'heatmap',
+        **kwargs: Any,
     ) -> tuple[str, Any]:
         return backbone_arch, model_type
 
@@ -63,15 +66,19 @@ def test_the_backbone_is_added_and_others_are_untouched() -> None:
         module.build_backbone('beast')
 
 
-@pytest.mark.parametrize('changes', [
-    {'BACKBONE_STRIDES': None},
-    {'BACKBONE_STRIDES': ['vitb_imagenet']},
-    {'BACKBONE_STRIDES': {}},
-    {'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW': None},
-    {'build_backbone': lambda name: (name, 'new signature')},
-])
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'BACKBONE_STRIDES': None},
+        {'BACKBONE_STRIDES': ['vitb_imagenet']},
+        {'BACKBONE_STRIDES': {}},
+        {'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW': None},
+        {'build_backbone': lambda name: (name, 'new signature')},
+    ],
+)
 def test_a_changed_host_is_left_alone_and_beast_refused(
-    changes: dict[str, Any], caplog: pytest.LogCaptureFixture,
+    changes: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     module = _backbones(**changes)
     before = {k: v for k, v in vars(module).items() if k != 'build_backbone'}
@@ -107,11 +114,17 @@ def test_training_another_backbone_never_touches_the_plugin() -> None:
     assert module.train(cfg, model_dir='x') == (cfg, 'x')
 
 
-@pytest.mark.parametrize(('argv', 'raised'), [
-    (['litpose'], SystemExit), (['litpose', '--debug'], BeastError),
-])
+@pytest.mark.parametrize(
+    ('argv', 'raised'),
+    [
+        (['litpose'], SystemExit),
+        (['litpose', '--debug'], BeastError),
+    ],
+)
 def test_a_user_error_is_one_sentence_without_traceback(
-    argv: list[str], raised: type[BaseException], monkeypatch: pytest.MonkeyPatch,
+    argv: list[str],
+    raised: type[BaseException],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def main() -> None:
         raise BeastError('the sentence')
@@ -128,7 +141,9 @@ def test_a_user_error_is_one_sentence_without_traceback(
 
 @pytest.mark.parametrize('number', [errno.EACCES, errno.EPERM, errno.EROFS])
 def test_a_forbidden_folder_is_one_sentence(
-    number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / 'c.yaml').write_text(f'data: {{video_dir: {tmp_path}}}\nbeast: {{}}\n')
 
@@ -138,7 +153,8 @@ def test_a_forbidden_folder_is_one_sentence(
     monkeypatch.setattr(Path, 'iterdir', refuse)
     cfg = compose_config(tmp_path / 'c.yaml', [])
     module = _host_module(
-        'cli.main', main=lambda: stage.pretrain(cfg, tmp_path / 'out', tmp_path / 'status.json'),
+        'cli.main',
+        main=lambda: stage.pretrain(cfg, tmp_path / 'out', tmp_path / 'status.json'),
     )
     patches.apply('extend_main', module)
     monkeypatch.setattr(sys, 'argv', ['litpose', 'pretrain'])
@@ -153,11 +169,16 @@ def test_a_forbidden_folder_is_one_sentence(
         module.main()
 
 
-@pytest.mark.parametrize('error', [
-    PermissionError(errno.EACCES, 'Permission denied', '/model'), FileNotFoundError('x'),
-])
+@pytest.mark.parametrize(
+    'error',
+    [
+        PermissionError(errno.EACCES, 'Permission denied', '/model'),
+        FileNotFoundError('x'),
+    ],
+)
 def test_errors_of_the_host_stay_as_they_are(
-    error: OSError, monkeypatch: pytest.MonkeyPatch,
+    error: OSError,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def main() -> None:
         raise error

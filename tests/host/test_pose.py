@@ -12,11 +12,13 @@ from beast_lp.host import compose, pose, stage
 
 
 def _cfg(**changes: Any) -> DictConfig:
-    cfg = OmegaConf.create({
-        'data': {'data_dir': 'project', 'image_resize_dims': {'height': 128, 'width': 256}},
-        'model': {'model_type': 'heatmap', 'backbone': 'beast'},
-        'training': {'optimizer': 'AdamW', 'optimizer_params': {'learning_rate': 5e-5}},
-    })
+    cfg = OmegaConf.create(
+        {
+            'data': {'data_dir': 'project', 'image_resize_dims': {'height': 128, 'width': 256}},
+            'model': {'model_type': 'heatmap', 'backbone': 'beast'},
+            'training': {'optimizer': 'AdamW', 'optimizer_params': {'learning_rate': 5e-5}},
+        }
+    )
     for key, value in changes.items():
         OmegaConf.update(cfg, key.replace('__', '.'), value)
     return cfg
@@ -26,13 +28,17 @@ def test_a_good_config_passes() -> None:
     pose.check_pose_config(_cfg())
 
 
-@pytest.mark.parametrize(('changes', 'words'), [
-    ({'model__model_type': 'regression'}, 'regression'),
-    ({'data__downsample_factor': 3}, 'downsample_factor: 3'),
-    ({'model__model_type': 'heatmap_multiview_transformer'}, 'square images.*128 x 256'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'model__model_type': 'regression'}, 'regression'),
+        ({'data__downsample_factor': 3}, 'downsample_factor: 3'),
+        ({'model__model_type': 'heatmap_multiview_transformer'}, 'square images.*128 x 256'),
+    ],
+)
 def test_what_the_host_would_build_wrongly_is_refused(
-    changes: dict[str, Any], words: str,
+    changes: dict[str, Any],
+    words: str,
 ) -> None:
     with pytest.raises(BeastError, match=words):
         pose.check_pose_config(_cfg(**changes))
@@ -43,14 +49,19 @@ def test_without_weights_there_is_a_sentence() -> None:
         pose.prepare_training(_cfg(), None)
 
 
-@pytest.mark.parametrize(('changes', 'words'), [
-    ({'data': {'num_keypoints': None}}, 'num_keypoints must be set'),
-    ({'data': {'image_resize_dims': {'height': 100}}}, 'multiple of 128'),
-    ({'training': {'train_prob': 0.9, 'val_prob': 0.9}}, 'must be <= 1.0'),
-    ({'model': {'losses_to_use': ['temporal']}}, 'temporal.* needs an NVIDIA GPU'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'data': {'num_keypoints': None}}, 'num_keypoints must be set'),
+        ({'data': {'image_resize_dims': {'height': 100}}}, 'multiple of 128'),
+        ({'training': {'train_prob': 0.9, 'val_prob': 0.9}}, 'must be <= 1.0'),
+        ({'model': {'losses_to_use': ['temporal']}}, 'temporal.* needs an NVIDIA GPU'),
+    ],
+)
 def test_what_the_host_refuses_is_refused_before_pretraining(
-    changes: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch,
+    changes: dict[str, Any],
+    words: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
     monkeypatch.setattr(pose, '_pretraining_stage', lambda cfg, model_dir: Path('/out'))
@@ -63,11 +74,19 @@ def test_what_the_host_refuses_is_refused_before_pretraining(
         pose.prepare_training(OmegaConf.merge(cfg, changes), None)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(('wanted', 'expected'), [
-    (None, 'model/beast'), ('~/stage', 'home/stage'), ('stage', 'start/stage'),
-])
+@pytest.mark.parametrize(
+    ('wanted', 'expected'),
+    [
+        (None, 'model/beast'),
+        ('~/stage', 'home/stage'),
+        ('stage', 'start/stage'),
+    ],
+)
 def test_the_stage_is_kept_where_the_config_says(
-    wanted: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    wanted: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv('HOME', str(tmp_path / 'home'))
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path / 'start'))
@@ -90,39 +109,61 @@ def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture
     assert not caplog.records
 
 
-@pytest.mark.parametrize(('config', 'words'), [
-    ('{"hidden_size": 192}', '0.0005 for this one'),
-    ('{"hidden_size": 768}', '5e-05 for this one'),
-    ('{', '5e-5 for ViT-B'), ('[]', '5e-5 for ViT-B'), ('{"hidden_size": null}', '5e-5 for ViT-B'),
-])
+@pytest.mark.parametrize(
+    ('config', 'words'),
+    [
+        ('{"hidden_size": 192}', '0.0005 for this one'),
+        ('{"hidden_size": 768}', '5e-05 for this one'),
+        ('{', '5e-5 for ViT-B'),
+        ('[]', '5e-5 for ViT-B'),
+        ('{"hidden_size": null}', '5e-5 for ViT-B'),
+    ],
+)
 @pytest.mark.parametrize('folder', ['run', 'run/backbone'])
 def test_the_warning_names_the_step_that_suits_the_checkpoint(
-    folder: str, config: str, words: str, tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    folder: str,
+    config: str,
+    words: str,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / folder).mkdir(parents=True)
     (tmp_path / folder / 'config.json').write_text(config)
-    cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3},
-               model__backbone_checkpoint=str(tmp_path / 'run'))
+    cfg = _cfg(
+        training__optimizer='Adam',
+        training__optimizer_params={'learning_rate': 1e-3},
+        model__backbone_checkpoint=str(tmp_path / 'run'),
+    )
     with caplog.at_level('WARNING', 'lightning_pose'):
         pose.warn_of_resnet_settings(cfg)
     assert words in caplog.text
 
 
-@pytest.mark.parametrize(('preset', 'words'), [
-    ('laptop', '0.0005 for this one'), ('vit_base', '5e-05 for this one'),
-])
+@pytest.mark.parametrize(
+    ('preset', 'words'),
+    [
+        ('laptop', '0.0005 for this one'),
+        ('vit_base', '5e-05 for this one'),
+    ],
+)
 def test_the_warning_names_the_step_that_suits_the_pretraining_to_come(
-    preset: str, words: str, caplog: pytest.LogCaptureFixture,
+    preset: str,
+    words: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3},
-               beast={'preset': preset})
+    cfg = _cfg(
+        training__optimizer='Adam',
+        training__optimizer_params={'learning_rate': 1e-3},
+        beast={'preset': preset},
+    )
     with caplog.at_level('WARNING', 'lightning_pose'):
         pose.warn_of_resnet_settings(cfg)
     assert words in caplog.text
 
 
 def test_children_of_a_training_are_told_its_directories(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name in ('BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'):
         monkeypatch.delenv(name, raising=False)
@@ -144,13 +185,20 @@ def test_children_of_a_training_are_told_its_directories(
     assert not {'BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'} & set(os.environ)
 
 
-@pytest.mark.parametrize(('folder', 'given', 'refused'), [
-    ('outputs/2026-11-26/19-22-15', False, True),
-    ('outputs/2026-11-26/19-22-15', True, False),
-    ('mine', False, False),
-])
+@pytest.mark.parametrize(
+    ('folder', 'given', 'refused'),
+    [
+        ('outputs/2026-11-26/19-22-15', False, True),
+        ('outputs/2026-11-26/19-22-15', True, False),
+        ('mine', False, False),
+    ],
+)
 def test_launched_processes_do_not_name_directories_by_the_clock(
-    folder: str, given: bool, refused: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    folder: str,
+    given: bool,
+    refused: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Each has its own: the host would mix, or lose, what they write."""
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
@@ -172,7 +220,8 @@ def test_launched_processes_do_not_name_directories_by_the_clock(
 
 
 def test_relative_checkpoints_become_absolute_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / 'project' / 'inside').mkdir(parents=True)
     (tmp_path / 'beside').mkdir()

@@ -18,7 +18,8 @@ def _arguments(config_file: Path) -> argparse.Namespace:
 
 
 def test_children_write_where_the_main_process_does(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / 'c.yaml').write_text('beast: {}\n')
     monkeypatch.chdir(tmp_path)

@@ -35,19 +35,31 @@ def project(write_video: WriteVideo, tmp_path: Path) -> DictConfig:
         pd.DataFrame({'dark': ~bright, 'bright': bright}).astype(int).to_csv(
             tmp_path / 'labels' / f'{name}.csv'
         )
-    return OmegaConf.create({'beast': {'segmentation': {
-        'source': 'resnet18', 'patch_grid': 2, 'patch_dim': 5, 'labels': str(tmp_path / 'labels'),
-        'videos': [str(tmp_path / f'{name}.mp4') for name in names],
-        'split': {'by': 'folds', 'folds': 3},
-        'head': {'pooled_size': 8, 'hidden_size': 8, 'blocks': 1, 'lags': 1},
-        'fitting': {'epochs': 3, 'learning_rate': 1e-2},
-    }}})
+    return OmegaConf.create(
+        {
+            'beast': {
+                'segmentation': {
+                    'source': 'resnet18',
+                    'patch_grid': 2,
+                    'patch_dim': 5,
+                    'labels': str(tmp_path / 'labels'),
+                    'videos': [str(tmp_path / f'{name}.mp4') for name in names],
+                    'split': {'by': 'folds', 'folds': 3},
+                    'head': {'pooled_size': 8, 'hidden_size': 8, 'blocks': 1, 'lags': 1},
+                    'fitting': {'epochs': 3, 'learning_rate': 1e-2},
+                }
+            }
+        }
+    )
 
 
 def test_a_backbone_of_the_host_is_segmented_over_folds(
-    resnet_cache: dict[str, torch.Tensor], project: DictConfig, write_video: WriteVideo,
+    resnet_cache: dict[str, torch.Tensor],
+    project: DictConfig,
+    write_video: WriteVideo,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     outcome = segment.train(project, tmp_path / 'run')
     # every video is held out once, and of every frame there is a prediction
@@ -121,24 +133,34 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
 
 
 def test_a_backbone_that_moved_is_named_in_the_description_of_the_model(
-    project: DictConfig, tmp_path: Path,
+    project: DictConfig,
+    tmp_path: Path,
 ) -> None:
     torch.manual_seed(0)
     architecture = Architecture(64, 1, 1, 64, 16, (32, 32))
     vit = ViTModel(ViTConfig(**architecture.transformers_config()), add_pooling_layer=False)
     state = {disk_name(name): value for name, value in vit.state_dict().items()}
     save_backbone(tmp_path / 'old' / 'backbone', architecture, state)
-    OmegaConf.update(project, 'beast.segmentation', {
-        'source': str(tmp_path / 'old'), 'features': 'cls', 'split': {'by': 'none'},
-    })
+    OmegaConf.update(
+        project,
+        'beast.segmentation',
+        {
+            'source': str(tmp_path / 'old'),
+            'features': 'cls',
+            'split': {'by': 'none'},
+        },
+    )
     segment.train(project, tmp_path / 'run')
     (tmp_path / 'old').rename(tmp_path / 'new')
     with pytest.raises(BeastError, match='old'):
         segment.predict(project, tmp_path / 'run', tmp_path / 'out')
     described = tmp_path / 'run' / 'segmenter.json'
-    described.write_text(described.read_text().replace(
-        f'"source": "{tmp_path / "old"}"', f'"source": "{tmp_path / "new" / "backbone"}"',
-    ))
+    described.write_text(
+        described.read_text().replace(
+            f'"source": "{tmp_path / "old"}"',
+            f'"source": "{tmp_path / "new" / "backbone"}"',
+        )
+    )
     segment.predict(project, tmp_path / 'run', tmp_path / 'out')
     assert (tmp_path / 'out' / 'a_labels.csv').is_file()
 
@@ -150,10 +172,12 @@ def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:
     (tmp_path / 'test').mkdir()
     for name, target in (('x.mp4', 'videos/b.mp4'), ('y.mp4', 'others/c.mp4')):
         (tmp_path / 'test' / name).symlink_to(tmp_path / target)
-    cfg = OmegaConf.create({
-        'data': {'data_dir': str(tmp_path), 'video_dir': 'videos'},
-        'beast': {'segmentation': {'split': {'test_videos': 'test'}}},
-    })
+    cfg = OmegaConf.create(
+        {
+            'data': {'data_dir': str(tmp_path), 'video_dir': 'videos'},
+            'beast': {'segmentation': {'split': {'test_videos': 'test'}}},
+        }
+    )
     inputs = segment.resolve(cfg, parse_config(cfg.beast).segmentation)
     names = ['videos/a.mp4', 'videos/b.mp4', 'test/y.mp4']
     assert inputs.videos == [tmp_path / name for name in names]
@@ -161,18 +185,27 @@ def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:
 
 
 def test_paths_start_at_the_data_directory_or_at_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv('HOME', str(tmp_path))
     for name in ('videos/a.mp4', 'project/b.mp4'):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    section = {'videos': ['~/videos', 'b.mp4'], 'labels': '~/labels', 'features_dir': '~/features',
-               'keypoints_dir': 'keypoints', 'split': {'test_videos': '~/videos/a.mp4'}}
+    section = {
+        'videos': ['~/videos', 'b.mp4'],
+        'labels': '~/labels',
+        'features_dir': '~/features',
+        'keypoints_dir': 'keypoints',
+        'split': {'test_videos': '~/videos/a.mp4'},
+    }
     project = tmp_path / 'project'
-    cfg = OmegaConf.create({
-        'data': {'data_dir': str(project)}, 'beast': {'segmentation': section},
-    })
+    cfg = OmegaConf.create(
+        {
+            'data': {'data_dir': str(project)},
+            'beast': {'segmentation': section},
+        }
+    )
     inputs = segment.resolve(cfg, parse_config(cfg.beast).segmentation)
     assert inputs.videos == [tmp_path / 'videos' / 'a.mp4', project / 'b.mp4']
     assert inputs.held_out == inputs.videos[:1]
@@ -184,16 +217,38 @@ def test_paths_start_at_the_data_directory_or_at_home(
 
 
 def test_models_are_used_as_the_config_says_and_else_as_in_training() -> None:
-    trained = parse_config({'segmentation': {
-        'features': 'cls', 'subject': 'a', 'ignore': ['odd'], 'labels': 'scored', 'videos': 'old',
-        'decoding': {'stay': 0.9}, 'fitting': {'unfreeze_layers': 0}, 'background': 'class',
-    }}).segmentation
+    trained = parse_config(
+        {
+            'segmentation': {
+                'features': 'cls',
+                'subject': 'a',
+                'ignore': ['odd'],
+                'labels': 'scored',
+                'videos': 'old',
+                'decoding': {'stay': 0.9},
+                'fitting': {'unfreeze_layers': 0},
+                'background': 'class',
+            }
+        }
+    ).segmentation
     used = segment.config_of_use(OmegaConf.create({}), trained)
     assert used == replace(trained, videos=None)
-    cfg = OmegaConf.create({'method': 'viterbi', 'beast': {'segmentation': {
-        'features': 'patches', 'subject': 'b', 'ignore': [], 'background': 'unscored',
-        'features_dir': 'features', 'decoding': {'method': '${method}'}, 'videos': 'new',
-    }}})
+    cfg = OmegaConf.create(
+        {
+            'method': 'viterbi',
+            'beast': {
+                'segmentation': {
+                    'features': 'patches',
+                    'subject': 'b',
+                    'ignore': [],
+                    'background': 'unscored',
+                    'features_dir': 'features',
+                    'decoding': {'method': '${method}'},
+                    'videos': 'new',
+                }
+            },
+        }
+    )
     assert segment.config_of_use(cfg, trained) == replace(
         trained, subject='b', ignore=[], videos='new', decoding=DecodingConfig('viterbi', 0.9)
     )
@@ -202,15 +257,23 @@ def test_models_are_used_as_the_config_says_and_else_as_in_training() -> None:
     assert segment.config_of_use(cfg, stored).features_dir == 'features'
 
 
-@pytest.mark.parametrize(('arguments', 'words'), [
-    (['train', '--videos', 'a.mp4'], '--videos is for `litpose segment predict or evaluate`'),
-    (['train', '--model_dir', 'm'], '--model_dir is for .* found train'),
-    (['evaluate', '--model_dir', 'm', '--nwb'], '--nwb is for `litpose segment predict`, found'),
-    (['evaluate', '--model_dir', 'm', '--clip_seconds', '3'], '--clip_seconds is for'),
-    (['predict'], 'predict needs --model_dir'),
-])
+@pytest.mark.parametrize(
+    ('arguments', 'words'),
+    [
+        (['train', '--videos', 'a.mp4'], '--videos is for `litpose segment predict or evaluate`'),
+        (['train', '--model_dir', 'm'], '--model_dir is for .* found train'),
+        (
+            ['evaluate', '--model_dir', 'm', '--nwb'],
+            '--nwb is for `litpose segment predict`, found',
+        ),
+        (['evaluate', '--model_dir', 'm', '--clip_seconds', '3'], '--clip_seconds is for'),
+        (['predict'], 'predict needs --model_dir'),
+    ],
+)
 def test_an_option_of_another_action_is_refused(
-    tmp_path: Path, arguments: list[str], words: str,
+    tmp_path: Path,
+    arguments: list[str],
+    words: str,
 ) -> None:
     config = tmp_path / 'c.yaml'
     config.touch()
@@ -221,7 +284,9 @@ def test_an_option_of_another_action_is_refused(
 
 @pytest.mark.parametrize('package', ['pynwb', 'ndx_ethogram'])
 def test_a_missing_package_is_named_before_the_work(
-    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    package: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # as if it were not installed
     monkeypatch.setitem(sys.modules, package, None)

@@ -27,8 +27,11 @@ def wrong(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _turn_around(monkeypatch: pytest.MonkeyPatch) -> None:
     original = host.run_subpixelmaxima
-    monkeypatch.setattr(host, 'run_subpixelmaxima', lambda heatmaps, factor, temperature:
-                        original(heatmaps, factor, 1 / temperature))
+    monkeypatch.setattr(
+        host,
+        'run_subpixelmaxima',
+        lambda heatmaps, factor, temperature: original(heatmaps, factor, 1 / temperature),
+    )
 
 
 def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -54,17 +57,23 @@ def test_a_host_that_does_not_is_named_once(caplog: pytest.LogCaptureFixture) ->
 
 
 def test_building_the_backbone_asks_and_draws_no_random_number(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """A model starts from the same weights, whether it is the first of its process or not."""
     asked: list[int] = []
     check = softargmax.warn_of_soft_argmax.__wrapped__
-    monkeypatch.setattr('beast_lp.host.backbone.warn_of_soft_argmax',
-                        lambda: asked.append(1) or check())
+    monkeypatch.setattr(
+        'beast_lp.host.backbone.warn_of_soft_argmax', lambda: asked.append(1) or check()
+    )
     with pytest.raises(Exception, match='no checkpoint'):
         backbone: Any = 'beast'
-        HeatmapTracker(num_keypoints=1, backbone=backbone, torch_seed=0,
-                       backbone_checkpoint=str(tmp_path / 'none'))
+        HeatmapTracker(
+            num_keypoints=1,
+            backbone=backbone,
+            torch_seed=0,
+            backbone_checkpoint=str(tmp_path / 'none'),
+        )
     assert asked
     torch.manual_seed(0)
     state = torch.get_rng_state()

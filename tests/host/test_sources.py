@@ -24,8 +24,9 @@ def test_a_resnet_gives_its_averaged_map_and_the_map(
     source = open_source('resnet18', (64, 96), 'fp32')
     assert isinstance(source, NetworkSource)
     assert (source.kind, source.dim, source.grid) == ('backbone', 512, (2, 3))
-    assert torch.equal(source.network.state_dict()['backbone.0.weight'],
-                       resnet_cache['conv1.weight'])
+    assert torch.equal(
+        source.network.state_dict()['backbone.0.weight'], resnet_cache['conv1.weight']
+    )
     source = open_source('resnet18', (64, 64), 'fp32')
     encoded = source.encode(FRAMES, patches=True)
     network, _ = factory.build_backbone('resnet18')
@@ -62,17 +63,24 @@ def test_the_backbone_of_a_pose_model_is_read_as_a_plain_vit() -> None:
 def test_another_vit_gives_its_cls_token() -> None:
     torch.manual_seed(0)
     backbone = torch.nn.Module()
-    backbone.vision_encoder = Dinov2Model(Dinov2Config(
-        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, image_size=64, patch_size=16,
-    )).eval()
+    backbone.vision_encoder = Dinov2Model(
+        Dinov2Config(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=64,
+            patch_size=16,
+        )
+    ).eval()
     source = _module_source(backbone, 'a dino', 'backbone', (64, 64), 'fp32')
     encoded = source.encode(FRAMES, patches=True)
     with torch.no_grad():
         tokens = backbone.vision_encoder(IMAGES).last_hidden_state
     np.testing.assert_allclose(encoded.cls, tokens[:, 0].numpy(), rtol=1e-3, atol=1e-4)
     assert encoded.patches is not None
-    torch.testing.assert_close(encoded.patches[:, :, 1, 2], tokens[:, 1 + 4 + 2], rtol=1e-3,
-                               atol=1e-4)
+    torch.testing.assert_close(
+        encoded.patches[:, :, 1, 2], tokens[:, 1 + 4 + 2], rtol=1e-3, atol=1e-4
+    )
 
 
 def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:

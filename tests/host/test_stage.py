@@ -26,10 +26,12 @@ def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfi
     (directory / 'labels.csv').write_text(
         'scorer,me,me\nbodyparts,nose,nose\ncoords,x,y\nlabeled-data/a/img0.png,1,2\n'
     )
-    cfg = OmegaConf.create({
-        'data': {'data_dir': str(directory), 'video_dir': 'videos', 'csv_file': 'labels.csv'},
-        'beast': beast,
-    })
+    cfg = OmegaConf.create(
+        {
+            'data': {'data_dir': str(directory), 'video_dir': 'videos', 'csv_file': 'labels.csv'},
+            'beast': beast,
+        }
+    )
     path = directory / 'config.yaml'
     OmegaConf.save(cfg, path)
     return cfg, path
@@ -43,7 +45,8 @@ def test_one_project_has_no_name(tmp_path: Path) -> None:
 
 
 def test_videos_may_be_at_home_and_must_be_somewhere(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
     monkeypatch.setenv('HOME', str(tmp_path / 'a'))
@@ -60,13 +63,17 @@ def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) 
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second), str(third)])
     videos, projects = gather_videos(cfg, parse_config(cfg.beast))
     assert [str(video.relative_to(tmp_path)) for video in videos] == [
-        'a/videos/1.mp4', 'b/videos/1.mp4', 'b/videos/3.mp4', 'c/videos/9.mp4',
+        'a/videos/1.mp4',
+        'b/videos/1.mp4',
+        'b/videos/3.mp4',
+        'c/videos/9.mp4',
     ]
     assert projects == ['this project', str(second), str(second), str(third)]
 
 
 def test_a_finished_run_serves_new_videos_but_no_other_settings(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
     files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
@@ -122,7 +129,9 @@ def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize('reuse', [False, True])
 def test_a_run_that_was_cut_off_before_its_report_writes_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reuse: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reuse: bool,
 ) -> None:
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
     files = RunFiles(tmp_path / 'out')

@@ -13,11 +13,27 @@ SECTION: dict[str, Any] = {
     'init': 'random',
     'anchors': {'per_video': 12},
     'windows': {'longest_side': 48},
-    'model': {'image_size': 32, 'patch_size': 16, 'hidden_size': 32, 'num_layers': 1,
-              'num_heads': 2, 'mlp_size': 64, 'mask_ratio': 0.5, 'decoder_hidden_size': 16,
-              'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32},
-    'training': {'epochs': 4, 'batch_size': 8, 'learning_rate': 1e-2, 'precision': 'fp32',
-                 'num_workers': 0, 'checkpoint_minutes': 1e-9},
+    'model': {
+        'image_size': 32,
+        'patch_size': 16,
+        'hidden_size': 32,
+        'num_layers': 1,
+        'num_heads': 2,
+        'mlp_size': 64,
+        'mask_ratio': 0.5,
+        'decoder_hidden_size': 16,
+        'decoder_num_layers': 1,
+        'decoder_num_heads': 2,
+        'decoder_mlp_size': 32,
+    },
+    'training': {
+        'epochs': 4,
+        'batch_size': 8,
+        'learning_rate': 1e-2,
+        'precision': 'fp32',
+        'num_workers': 0,
+        'checkpoint_minutes': 1e-9,
+    },
 }
 
 
@@ -60,6 +76,6 @@ def jumping_square(write_video: Callable[..., Path], seed: int) -> Path:
     for _ in range(60):
         frame = np.full((48, 64, 3), 90 + 60 * seed % 160, np.uint8)
         y, x = draw.integers(0, 32), draw.integers(0, 48)
-        frame[y:y + 16, x:x + 16] = draw.integers(0, 256, 3)
+        frame[y : y + 16, x : x + 16] = draw.integers(0, 256, 3)
         frames.append(frame)
     return write_video(f'video {seed}.mp4', frames)

@@ -21,7 +21,7 @@ def training_step(section: dict, joined: Frames) -> dict[str, Tensor]:
     """
     torch.manual_seed(0)
     module = BeastModule(parse_config(section)).train()
-    batch = Frames(*(part[global_rank()::world_size()] for part in joined))
+    batch = Frames(*(part[global_rank() :: world_size()] for part in joined))
     images = module._augment(batch.pixels, KEY)
     noise = mask_noise(len(batch.pixels), module.config.model.num_patches, KEY)
     losses, _ = module._losses(images, noise, module._excluded(batch))

@@ -76,8 +76,10 @@ def test_a_rotation_keeps_distances_in_pixels_on_a_wide_image() -> None:
         moved = turn[:, :2] @ point
         distance = float((point * half).norm())
         assert float((moved * half).norm()) == pytest.approx(distance, rel=1e-4)
-    angles = [math.degrees(math.atan2(float(m[1, 0]) / 2, float(m[0, 0])))
-              for m in _maps(500, (32, 64), rotation=30.0)]
+    angles = [
+        math.degrees(math.atan2(float(m[1, 0]) / 2, float(m[0, 0])))
+        for m in _maps(500, (32, 64), rotation=30.0)
+    ]
     assert max(angles) <= 30.01
     assert max(angles) > 25
     assert min(angles) < -25
@@ -90,8 +92,8 @@ def test_a_batch_is_its_images(count: int, rotation: float) -> None:
     maps = _maps(count, flip_vertical=0.5, crop_pad_probability=0.5, rotation=rotation)
     whole = augment(frames, maps, (32, 48))
     for at in range(count):
-        alone = augment(frames[at:at + 1], maps[at:at + 1], (32, 48))
-        torch.testing.assert_close(whole[at:at + 1], alone)
+        alone = augment(frames[at : at + 1], maps[at : at + 1], (32, 48))
+        torch.testing.assert_close(whole[at : at + 1], alone)
 
 
 def test_a_rotated_image_is_sampled_through_its_map() -> None:
@@ -105,21 +107,28 @@ def test_crops_are_cut_padded_scaled_and_mirrored() -> None:
     """The slow way: one image after the other, with numpy and a loop over its pixels."""
     draw = np.random.default_rng(0)
     frames = draw.integers(0, 256, (12, 20, 26, 3)).astype(np.uint8)
-    maps = _maps(12, (16, 24), flip_horizontal=0.5, flip_vertical=0.5,
-                 crop_pad_probability=0.8, crop_pad_fraction=0.3)
+    maps = _maps(
+        12,
+        (16, 24),
+        flip_horizontal=0.5,
+        flip_vertical=0.5,
+        crop_pad_probability=0.8,
+        crop_pad_fraction=0.3,
+    )
     images = denormalise(augment(torch.from_numpy(frames), maps, (16, 24)))
     seen = set()
     for frame, image, turn in zip(frames, images, maps.numpy(), strict=True):
         (xx, _, x), (_, yy, y) = turn
         sides = [
             round((middle + sign * abs(scale) + 1) / 2 * size)
-            for middle, scale, size in ((x, xx, 26), (y, yy, 20)) for sign in (-1, 1)
+            for middle, scale, size in ((x, xx, 26), (y, yy, 20))
+            for sign in (-1, 1)
         ]
         left, right, top, bottom = sides
         black = np.pad(frame, ((20, 20), (26, 26), (0, 0)))
-        part = black[20 + top:20 + bottom, 26 + left:26 + right].astype(float)
+        part = black[20 + top : 20 + bottom, 26 + left : 26 + right].astype(float)
         expected = _scaled_by_loop(part, 16, 24)
-        expected = expected[::-1 if yy < 0 else 1, ::-1 if xx < 0 else 1]
+        expected = expected[:: -1 if yy < 0 else 1, :: -1 if xx < 0 else 1]
         np.testing.assert_allclose(image.permute(1, 2, 0) * 255, expected, atol=1.1)
         seen |= {(xx < 0, 'x'), (yy < 0, 'y'), (left < 0, 'left'), (right > 26, 'right')}
     assert len(seen) == 8
@@ -156,9 +165,9 @@ def test_a_gpu_samples_what_a_cpu_cuts_out() -> None:
     frames = torch.randint(0, 256, (40, 36, 54, 3), dtype=torch.uint8, generator=draw)
     maps = draw_geometry(40, (32, 48), AugmentationConfig(), torch_generator(0))
     boxes, mirrored = source_boxes(maps, 36, 54)
-    sampled = normalise(apply_geometry(
-        to_unit(frames), box_maps(boxes, mirrored, 36, 54), (32, 48)
-    ))
+    sampled = normalise(
+        apply_geometry(to_unit(frames), box_maps(boxes, mirrored, 36, 54), (32, 48))
+    )
     difference = 255 * (denormalise(sampled) - denormalise(augment(frames, maps, (32, 48)))).abs()
     # the outermost pixels see black, or the frame, beyond the crop when they are sampled
     assert float(difference[:, :, 1:-1, 1:-1].max()) < 1.1
@@ -180,8 +189,10 @@ def test_a_gpu_augments_as_a_cpu(rotation: float) -> None:
 
 def test_draws_repeat_for_a_key_and_differ_between_keys() -> None:
     config = AugmentationConfig()
-    a, b, c = (draw_geometry(8, (32, 32), config, torch_generator(0, 'step', step, 0))
-               for step in (1, 1, 2))
+    a, b, c = (
+        draw_geometry(8, (32, 32), config, torch_generator(0, 'step', step, 0))
+        for step in (1, 1, 2)
+    )
     assert torch.equal(a, b)
     assert not torch.equal(a, c)
 
@@ -199,19 +210,24 @@ def test_frames_are_read_a_little_larger_only_if_they_may_be_cropped() -> None:
     assert load_size((224, 112), AugmentationConfig(crop_pad_probability=0)) == (224, 112)
 
 
-@pytest.mark.parametrize(('stored', 'settings', 'expected'), [
-    ([(256, 248)], {}, (256, 248)),
-    ([(96, 128)], {}, (96, 128)),
-    # larger than a bilinear sample looks
-    ([(256, 320)], {}, (258, 258)),
-    ([(256, 320)], {'crop_pad_fraction': 0.0}, (256, 320)),
-    ([(256, 320)], {'crop_pad_probability': 0.0}, (256, 320)),
-    ([(256, 340)], {'crop_pad_probability': 0.0}, (224, 224)),
-    # a batch holds one size
-    ([(256, 248), (248, 256)], {}, (258, 258)),
-])
+@pytest.mark.parametrize(
+    ('stored', 'settings', 'expected'),
+    [
+        ([(256, 248)], {}, (256, 248)),
+        ([(96, 128)], {}, (96, 128)),
+        # larger than a bilinear sample looks
+        ([(256, 320)], {}, (258, 258)),
+        ([(256, 320)], {'crop_pad_fraction': 0.0}, (256, 320)),
+        ([(256, 320)], {'crop_pad_probability': 0.0}, (256, 320)),
+        ([(256, 340)], {'crop_pad_probability': 0.0}, (224, 224)),
+        # a batch holds one size
+        ([(256, 248), (248, 256)], {}, (258, 258)),
+    ],
+)
 def test_frames_are_read_as_stored_where_that_serves(
-    stored: list[tuple[int, int]], settings: dict[str, float], expected: tuple[int, int],
+    stored: list[tuple[int, int]],
+    settings: dict[str, float],
+    expected: tuple[int, int],
 ) -> None:
     config = AugmentationConfig(**settings)  # type: ignore[arg-type]
     assert frame_size(stored, (224, 224), config) == expected

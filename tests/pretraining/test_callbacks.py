@@ -25,16 +25,26 @@ from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
 from beast_lp.pretraining.stage import RunFiles, build_trainer, run_pretraining
 
 
-@pytest.mark.parametrize(('seconds', 'text'), [
-    (0, '0 s'), (99, '99 s'), (119, '2 min'), (3570, '1 h 00 min'), (11100, '3 h 05 min'),
-])
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [
+        (0, '0 s'),
+        (99, '99 s'),
+        (119, '2 min'),
+        (3570, '1 h 00 min'),
+        (11100, '3 h 05 min'),
+    ],
+)
 def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
 def test_the_bar_and_the_table_tell_speed_and_time_left(
-    tiny_config: Callable[..., BeastConfig], videos: list[Path], tmp_path: Path,
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch,
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # wide enough for all of it
     monkeypatch.setenv('COLUMNS', '200')
@@ -52,7 +62,9 @@ def test_the_bar_and_the_table_tell_speed_and_time_left(
 
 @pytest.mark.parametrize(('steps', 'warned'), [(LEAST_STEPS - 1, True), (LEAST_STEPS, False)])
 def test_a_run_too_short_to_help_is_warned_of(
-    steps: int, warned: bool, caplog: pytest.LogCaptureFixture,
+    steps: int,
+    warned: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     trainer: Any = SimpleNamespace(estimated_stepping_batches=float(steps))
     with caplog.at_level('WARNING', 'lightning_pose'):

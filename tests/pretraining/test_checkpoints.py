@@ -26,7 +26,7 @@ TinyConfig = Callable[..., BeastConfig]
 TinySection = Callable[..., dict[str, Any]]
 
 # a run in a process of its own, which waits for the test at one place
-CHILD = '''
+CHILD = """
 import json, sys, time
 from pathlib import Path
 from lightning.pytorch import Callback
@@ -51,18 +51,26 @@ class Wait(Callback):
             self.wait(trainer, batch_idx)
 
 run_pretraining(parse_config(section), [Path(v) for v in videos], out, callbacks=[Wait()])
-'''
+"""
 
 
 def _interrupt(
-    section: dict[str, Any], videos: list[Path], out: Path, number: int, place: str,
-    epoch: int, batch: int,
+    section: dict[str, Any],
+    videos: list[Path],
+    out: Path,
+    number: int,
+    place: str,
+    epoch: int,
+    batch: int,
 ) -> tuple[int, str]:
     """Run in a process of its own, send it a signal at a place, return how it ended."""
     arguments = json.dumps([section, [str(v) for v in videos], str(out), place, epoch, batch])
     with subprocess.Popen(
-        [sys.executable, '-c', CHILD, arguments], stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, text=True, start_new_session=True,
+        [sys.executable, '-c', CHILD, arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
     ) as child:
         while not (out / 'here').exists():
             assert child.poll() is None, child.communicate()[0]
@@ -76,21 +84,35 @@ def _interrupt(
         return child.returncode, output
 
 
-@pytest.mark.parametrize(('number', 'place', 'epoch', 'batch', 'workers'), [
-    (signal.SIGKILL, 'training', 2, 1, 0),
-    (signal.SIGKILL, 'validation', 1, 1, 0),
-    (signal.SIGTERM, 'training', 2, 0, 2),
-    (signal.SIGTERM, 'validation', 1, 0, 0),
-    # Slurm's early warning, in the last step of an epoch
-    (signal.SIGUSR1, 'training', 1, 1, 1),
-])
+@pytest.mark.parametrize(
+    ('number', 'place', 'epoch', 'batch', 'workers'),
+    [
+        (signal.SIGKILL, 'training', 2, 1, 0),
+        (signal.SIGKILL, 'validation', 1, 1, 0),
+        (signal.SIGTERM, 'training', 2, 0, 2),
+        (signal.SIGTERM, 'validation', 1, 0, 0),
+        # Slurm's early warning, in the last step of an epoch
+        (signal.SIGUSR1, 'training', 1, 1, 1),
+    ],
+)
 def test_a_run_that_a_signal_ends_continues_to_the_same_weights(
-    tiny_section: TinySection, tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
-    number: int, place: str, epoch: int, batch: int, workers: int,
+    tiny_section: TinySection,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+    number: int,
+    place: str,
+    epoch: int,
+    batch: int,
+    workers: int,
 ) -> None:
-    changes: dict[str, Any] = {'training': {
-        'validation_fraction': 0.4, 'batch_size': 12, 'num_workers': workers,
-    }}
+    changes: dict[str, Any] = {
+        'training': {
+            'validation_fraction': 0.4,
+            'batch_size': 12,
+            'num_workers': workers,
+        }
+    }
     run_pretraining(tiny_config(**changes), videos, tmp_path / 'whole')
     torn = tmp_path / 'torn'
     if number != signal.SIGKILL:
@@ -121,13 +143,19 @@ def test_a_run_that_a_signal_ends_continues_to_the_same_weights(
 
 
 def test_a_run_is_saved_every_so_many_epochs(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     class Steps(Callback):
         saved: list[int] = []
 
         def on_train_batch_start(
-            self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+            self,
+            trainer: Trainer,
+            pl_module: LightningModule,
+            batch: Any,
+            batch_idx: int,
         ) -> None:
             last = RunFiles(tmp_path / 'out').last
             step = torch.load(last, weights_only=True)['global_step'] if last.exists() else 0
@@ -135,9 +163,13 @@ def test_a_run_is_saved_every_so_many_epochs(
                 self.saved.append(step)
 
     steps = Steps()
-    config = tiny_config(training={
-        'epochs': 5, 'checkpoint_minutes': 1000.0, 'checkpoint_epochs': 2,
-    })
+    config = tiny_config(
+        training={
+            'epochs': 5,
+            'checkpoint_minutes': 1000.0,
+            'checkpoint_epochs': 2,
+        }
+    )
     run_pretraining(config, videos, tmp_path / 'out', callbacks=[steps])
     assert steps.saved == [0, 6, 12]
     # and at the end
@@ -145,13 +177,18 @@ def test_a_run_is_saved_every_so_many_epochs(
 
 
 def test_weights_that_broke_down_never_reach_a_checkpoint(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     """The loss of the step is finite, and the step itself breaks the weights."""
 
     class Break(Callback):
         def on_before_optimizer_step(
-            self, trainer: Trainer, pl_module: LightningModule, optimizer: Any,
+            self,
+            trainer: Trainer,
+            pl_module: LightningModule,
+            optimizer: Any,
         ) -> None:
             if trainer.global_step == 4:
                 gradient = next(p.grad for p in pl_module.parameters() if p.grad is not None)
@@ -169,7 +206,9 @@ def test_weights_that_broke_down_never_reach_a_checkpoint(
 
 
 def test_a_full_disk_is_said_and_the_last_checkpoint_stays(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     files = RunFiles(tmp_path / 'out')
 
@@ -188,7 +227,8 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(
 
 
 def test_a_checkpoint_that_fails_half_way_leaves_the_earlier_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     path = tmp_path / 'last.ckpt'
     first = {'state_dict': {'weight': torch.ones(3)}, 'global_step': 1}

@@ -29,8 +29,12 @@ READERS = ('pyav', 'dali')
 
 def _store(videos: list[Path], directory: Path, codec: str) -> WindowStore:
     return prepare_windows(
-        videos, directory, AnchorConfig(strategy='uniform', per_video=9),
-        WindowConfig(codec=codec, crf=4, processes=1), 0, progress=False,
+        videos,
+        directory,
+        AnchorConfig(strategy='uniform', per_video=9),
+        WindowConfig(codec=codec, crf=4, processes=1),
+        0,
+        progress=False,
     )
 
 
@@ -41,11 +45,13 @@ def store(videos: list[Path], tmp_path: Path, no_gpu: None) -> WindowStore:
 
 
 def config_of(loader: str, positive: str = 'adjacent', **training: Any) -> BeastConfig:
-    return parse_config({
-        'model': {'image_size': list(IMAGE_SIZE)},
-        'pairs': {'positive': positive},
-        'training': {'loader': loader, 'batch_size': 2 * BATCH, 'num_workers': 0, **training},
-    })
+    return parse_config(
+        {
+            'model': {'image_size': list(IMAGE_SIZE)},
+            'pairs': {'positive': positive},
+            'training': {'loader': loader, 'batch_size': 2 * BATCH, 'num_workers': 0, **training},
+        }
+    )
 
 
 def sampler_of(
@@ -56,7 +62,11 @@ def sampler_of(
 
 
 def loader_of(
-    name: str, store: WindowStore, positive: str = 'adjacent', rank: int = 0, world_size: int = 1,
+    name: str,
+    store: WindowStore,
+    positive: str = 'adjacent',
+    rank: int = 0,
+    world_size: int = 1,
     **training: Any,
 ) -> PairLoader:
     if name == 'dali':
@@ -75,7 +85,9 @@ def same_origins(first: list[Frames], second: list[Frames]) -> bool:
 @pytest.mark.parametrize('positive', ['adjacent', 'anywhere'])
 @pytest.mark.parametrize('workers', [0, 1])
 def test_both_readers_give_the_same_batches(
-    store: WindowStore, positive: str, workers: int,
+    store: WindowStore,
+    positive: str,
+    workers: int,
 ) -> None:
     ours, dali = (loader_of(name, store, positive, num_workers=workers) for name in READERS)
     for epoch in range(2):
@@ -112,10 +124,13 @@ def test_a_loader_goes_on_within_an_epoch(name: str, store: WindowStore, taken: 
     rest = list(resumed)
     if taken < 5:
         assert same_origins(rest, batches[taken:])
-        assert all(torch.equal(a.pixels, b.pixels)
-                   for a, b in zip(rest, batches[taken:], strict=True))
+        assert all(
+            torch.equal(a.pixels, b.pixels) for a, b in zip(rest, batches[taken:], strict=True)
+        )
     assert resumed.state_dict() == {
-        'epoch': resumed.sampler.epoch + 1, 'batches': 0, 'processes': 1,
+        'epoch': resumed.sampler.epoch + 1,
+        'batches': 0,
+        'processes': 1,
     }
 
 
@@ -134,9 +149,11 @@ def test_another_number_of_processes_does_not_continue_an_epoch(store: WindowSto
 @pytest.mark.parametrize('name', READERS)
 def test_ranks_read_different_anchors(name: str, store: WindowStore) -> None:
     shares = [
-        {(int(batch.video[at, 0]), int(batch.time[at, 0]))
-         for batch in loader_of(name, store, rank=rank, world_size=2)
-         for at in range(len(batch.time))}
+        {
+            (int(batch.video[at, 0]), int(batch.time[at, 0]))
+            for batch in loader_of(name, store, rank=rank, world_size=2)
+            for at in range(len(batch.time))
+        }
         for rank in range(2)
     ]
     assert not shares[0] & shares[1]
@@ -158,12 +175,16 @@ def test_each_process_needs_an_anchor(store: WindowStore) -> None:
 
 
 def test_the_choice_is_said(
-    store: WindowStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture,
+    store: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, 'lightning_pose')
 
     def choose(
-        setting: str, obstacle: str | None = None, outcome: Trial | None = None,
+        setting: str,
+        obstacle: str | None = None,
+        outcome: Trial | None = None,
     ) -> str:
         caplog.clear()
         monkeypatch.setattr(loaders, 'dali_obstacle', lambda _: obstacle)
@@ -177,9 +198,7 @@ def test_the_choice_is_said(
     assert choose('auto', 'there is none') == f'{pyav} there is none'
     assert choose('auto', outcome=Trial('it fails')) == f'{pyav} it fails'
     slow = Trial(None, 27.3, 1.5)
-    assert choose('auto', outcome=slow) == (
-        f'{pyav} DALI takes 27 ms a pair here and PyAV 1.5 ms'
-    )
+    assert choose('auto', outcome=slow) == (f'{pyav} DALI takes 27 ms a pair here and PyAV 1.5 ms')
     assert choose('pyav') == f'{pyav} beast.training.loader says so'
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert choose('dali') == 'cpu: beast: DALI reads the windows, on the CPU'
@@ -192,7 +211,8 @@ def test_without_a_cuda_device_auto_is_pyav(store: WindowStore) -> None:
 
 
 def test_a_trial_passes_or_says_what_is_wrong(
-    store: WindowStore, monkeypatch: pytest.MonkeyPatch,
+    store: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
     one, eight = (trial(store, IMAGE_SIZE, 'cpu', workers, 18, 4) for workers in (1, 8))

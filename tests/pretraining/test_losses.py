@@ -22,7 +22,10 @@ def _cosine(a: Tensor, b: Tensor) -> float:
 
 
 def _slow_info_nce(
-    anchors: Tensor, positives: Tensor, temperature: float, form: str,
+    anchors: Tensor,
+    positives: Tensor,
+    temperature: float,
+    form: str,
     excluded: Tensor | None = None,
 ) -> float:
     frames = [*anchors, *positives]
@@ -31,9 +34,11 @@ def _slow_info_nce(
     total = 0.0
     for i in queries:
         partner = i + pairs if i < pairs else i - pairs
-        others = [math.exp(_cosine(frames[i], frames[j]) / temperature)
-                  for j in range(2 * pairs)
-                  if j != i and (excluded is None or not excluded[i, j])]
+        others = [
+            math.exp(_cosine(frames[i], frames[j]) / temperature)
+            for j in range(2 * pairs)
+            if j != i and (excluded is None or not excluded[i, j])
+        ]
         own = math.exp(_cosine(frames[i], frames[partner]) / temperature)
         total -= math.log(own / sum(others))
     return total / len(queries)
@@ -44,7 +49,10 @@ def _slow_info_nce(
 @pytest.mark.parametrize('pairs', [1, 2, 7, 16])
 @pytest.mark.parametrize('dim', [1, 3, 8])
 def test_info_nce_equals_a_slow_loop(
-    pairs: int, dim: int, temperature: float, form: str,
+    pairs: int,
+    dim: int,
+    temperature: float,
+    form: str,
 ) -> None:
     torch.manual_seed(pairs)
     anchors, positives = torch.randn(2, pairs, dim, dtype=torch.float64)
@@ -70,12 +78,14 @@ def test_some_pairs_ask_and_the_others_are_candidates(form: str, queries: slice)
     anchors, positives = torch.randn(2, 7, 4, dtype=torch.float64)
     frames, total, count = [*anchors, *positives], 0.0, 0
     for pair in range(queries.start, queries.stop):
-        for i in (pair, pair + 7)[:2 if form == 'symmetric' else 1]:
+        for i in (pair, pair + 7)[: 2 if form == 'symmetric' else 1]:
             partner = (i + 7) % 14
-            candidates = [math.exp(_cosine(frames[i], frames[j]) / 0.3) for j in range(14)
-                          if j != i]
-            total -= math.log(math.exp(_cosine(frames[i], frames[partner]) / 0.3)
-                              / sum(candidates))
+            candidates = [
+                math.exp(_cosine(frames[i], frames[j]) / 0.3) for j in range(14) if j != i
+            ]
+            total -= math.log(
+                math.exp(_cosine(frames[i], frames[partner]) / 0.3) / sum(candidates)
+            )
             count += 1
     fast = info_nce(anchors, positives, 0.3, form, queries=queries)
     assert float(fast) == pytest.approx(total / count, rel=1e-5)
@@ -132,7 +142,10 @@ def test_info_nce_bounds_at_unit_temperature() -> None:
 @pytest.mark.parametrize('norm_pix', [False, True])
 @pytest.mark.parametrize(('images', 'patches', 'size'), [(1, 1, 2), (3, 4, 12), (2, 7, 48)])
 def test_reconstruction_equals_a_slow_loop(
-    images: int, patches: int, size: int, norm_pix: bool,
+    images: int,
+    patches: int,
+    size: int,
+    norm_pix: bool,
 ) -> None:
     torch.manual_seed(0)
     prediction, target = torch.randn(2, images, patches, size)
@@ -153,15 +166,21 @@ def test_reconstruction_equals_a_slow_loop(
 @pytest.mark.parametrize('pairs', [1, 2, 9])
 @pytest.mark.parametrize('queries', [1024, 3])
 def test_nearest_frame_equals_a_slow_loop(
-    pairs: int, queries: int, monkeypatch: pytest.MonkeyPatch,
+    pairs: int,
+    queries: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(losses, '_QUERIES', queries)
     torch.manual_seed(0)
     anchors, positives = torch.randn(2, pairs, 4)
     frames = [*anchors, *positives]
-    slow = [max((j for j in range(2 * pairs) if j != i),
-                key=lambda j, i=i: _cosine(frames[i], frames[j]))
-            for i in range(pairs)]
+    slow = [
+        max(
+            (j for j in range(2 * pairs) if j != i),
+            key=lambda j, i=i: _cosine(frames[i], frames[j]),
+        )
+        for i in range(pairs)
+    ]
     assert nearest_frame(anchors, positives).tolist() == slow
 
 

@@ -20,8 +20,15 @@ from beast_lp.pretraining.model import (
 from beast_lp.pretraining.weights import read_encoder, save_backbone
 
 SIZES = ModelConfig(
-    image_size=[64, 64], hidden_size=64, num_layers=2, num_heads=1, mlp_size=128,
-    decoder_hidden_size=32, decoder_num_layers=2, decoder_num_heads=2, decoder_mlp_size=64,
+    image_size=[64, 64],
+    hidden_size=64,
+    num_layers=2,
+    num_heads=1,
+    mlp_size=128,
+    decoder_hidden_size=32,
+    decoder_num_layers=2,
+    decoder_num_heads=2,
+    decoder_mlp_size=64,
 )
 
 
@@ -29,18 +36,28 @@ SIZES = ModelConfig(
 def reference() -> ViTMAEForPreTraining:
     """Return transformers' ViT-MAE with no weight left at a special value."""
     torch.manual_seed(0)
-    model = ViTMAEForPreTraining(ViTMAEConfig(
-        hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=128,
-        image_size=64, patch_size=16, decoder_hidden_size=32, decoder_num_hidden_layers=2,
-        decoder_num_attention_heads=2, decoder_intermediate_size=64,
-    )).eval()
+    model = ViTMAEForPreTraining(
+        ViTMAEConfig(
+            hidden_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=1,
+            intermediate_size=128,
+            image_size=64,
+            patch_size=16,
+            decoder_hidden_size=32,
+            decoder_num_hidden_layers=2,
+            decoder_num_attention_heads=2,
+            decoder_intermediate_size=64,
+        )
+    ).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     return model
 
 
 def test_masked_pass_equals_transformers(
-    reference: ViTMAEForPreTraining, tmp_path: Path,
+    reference: ViTMAEForPreTraining,
+    tmp_path: Path,
 ) -> None:
     reference.save_pretrained(tmp_path)
     model = MaskedAutoencoder(SIZES).eval()
@@ -64,7 +81,10 @@ def test_saved_backbone_opens_in_transformers(tmp_path: Path) -> None:
     vit = ViTModel.from_pretrained(str(tmp_path / 'backbone'), add_pooling_layer=False).eval()
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(
-        model.encode(images), vit(images).last_hidden_state, rtol=1e-4, atol=1e-5,
+        model.encode(images),
+        vit(images).last_hidden_state,
+        rtol=1e-4,
+        atol=1e-5,
     )
     # and back again without loss
     other = MaskedAutoencoder(SIZES)
@@ -103,7 +123,7 @@ def test_patches_are_in_raster_order_and_can_be_put_back() -> None:
     patches = patchify(images, 16)
     for index in range(6):
         row, column = divmod(index, 3)
-        patch = images[:, :, 16 * row:16 * row + 16, 16 * column:16 * column + 16]
+        patch = images[:, :, 16 * row : 16 * row + 16, 16 * column : 16 * column + 16]
         assert torch.equal(patches[:, index], patch.permute(0, 2, 3, 1).flatten(1))
     assert torch.equal(unpatchify(patches, (2, 3)), images)
 
@@ -139,31 +159,53 @@ def test_every_size_takes_every_patch(preset: str, patch: int, grid: tuple[int, 
         model = MaskedAutoencoder(config.model)
         output = model(torch.empty(2, 3, *size), torch.empty(2, patches))
         assert model.encode(torch.empty(2, 3, *size)).shape == (
-            2, 1 + patches, config.model.hidden_size,
+            2,
+            1 + patches,
+            config.model.hidden_size,
         )
     assert output.cls.shape == (2, config.model.hidden_size)
     assert output.prediction is not None
-    assert output.prediction.shape == output.target.shape == (
-        2, patches - patches // 4, 3 * patch ** 2,
+    assert (
+        output.prediction.shape
+        == output.target.shape
+        == (
+            2,
+            patches - patches // 4,
+            3 * patch**2,
+        )
     )
 
 
 @pytest.mark.parametrize('patch', [8, 14, 16])
 @pytest.mark.parametrize('layers', [1, 2, 3])
 def test_every_patch_and_depth_computes_what_transformers_does(
-    patch: int, layers: int, tmp_path: Path,
+    patch: int,
+    layers: int,
+    tmp_path: Path,
 ) -> None:
     torch.manual_seed(0)
-    config = ModelConfig(**{
-        **vars(SIZES), 'image_size': [4 * patch, 4 * patch], 'patch_size': patch,
-        'decoder_num_layers': layers,
-    })
-    reference = ViTMAEForPreTraining(ViTMAEConfig(
-        hidden_size=64, num_hidden_layers=2, num_attention_heads=1, intermediate_size=128,
-        image_size=4 * patch, patch_size=patch, decoder_hidden_size=32,
-        decoder_num_hidden_layers=layers, decoder_num_attention_heads=2,
-        decoder_intermediate_size=64,
-    )).eval()
+    config = ModelConfig(
+        **{
+            **vars(SIZES),
+            'image_size': [4 * patch, 4 * patch],
+            'patch_size': patch,
+            'decoder_num_layers': layers,
+        }
+    )
+    reference = ViTMAEForPreTraining(
+        ViTMAEConfig(
+            hidden_size=64,
+            num_hidden_layers=2,
+            num_attention_heads=1,
+            intermediate_size=128,
+            image_size=4 * patch,
+            patch_size=patch,
+            decoder_hidden_size=32,
+            decoder_num_hidden_layers=layers,
+            decoder_num_attention_heads=2,
+            decoder_intermediate_size=64,
+        )
+    ).eval()
     reference.save_pretrained(tmp_path)
     model = MaskedAutoencoder(config)
     load_encoder(model, read_encoder(tmp_path))
@@ -180,9 +222,15 @@ def test_every_patch_and_depth_computes_what_transformers_does(
     wanted = reference.vit.embeddings.patch_embeddings.projection.weight.grad
     assert wanted is not None
     torch.testing.assert_close(
-        model.embed.weight.grad, wanted.permute(0, 2, 3, 1).flatten(1), rtol=1e-3, atol=1e-6,
+        model.embed.weight.grad,
+        wanted.permute(0, 2, 3, 1).flatten(1),
+        rtol=1e-3,
+        atol=1e-6,
     )
     assert model.mask_token.grad is not None and reference.decoder.mask_token.grad is not None
     torch.testing.assert_close(
-        model.mask_token.grad, reference.decoder.mask_token.grad, rtol=1e-3, atol=1e-6,
+        model.mask_token.grad,
+        reference.decoder.mask_token.grad,
+        rtol=1e-3,
+        atol=1e-6,
     )

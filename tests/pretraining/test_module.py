@@ -19,9 +19,18 @@ from beast_lp.pretraining.pairs import Frames
 
 TINY = {
     'init': 'random',
-    'model': {'image_size': 32, 'patch_size': 8, 'hidden_size': 32, 'num_layers': 1,
-              'num_heads': 2, 'mlp_size': 64, 'decoder_hidden_size': 16,
-              'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32},
+    'model': {
+        'image_size': 32,
+        'patch_size': 8,
+        'hidden_size': 32,
+        'num_layers': 1,
+        'num_heads': 2,
+        'mlp_size': 64,
+        'decoder_hidden_size': 16,
+        'decoder_num_layers': 1,
+        'decoder_num_heads': 2,
+        'decoder_mlp_size': 32,
+    },
     'training': {'batch_size': 8},
 }
 
@@ -43,12 +52,17 @@ def test_the_total_is_the_weighted_sum() -> None:
     torch.testing.assert_close(losses['loss'], wanted)
 
 
-@pytest.mark.parametrize(('loss', 'kept', 'without'), [
-    ({'contrastive_weight': 0.0}, {'reconstruction'}, 'projection'),
-    ({'reconstruction_weight': 0.0}, {'contrastive'}, 'decoder'),
-])
+@pytest.mark.parametrize(
+    ('loss', 'kept', 'without'),
+    [
+        ({'contrastive_weight': 0.0}, {'reconstruction'}, 'projection'),
+        ({'reconstruction_weight': 0.0}, {'contrastive'}, 'decoder'),
+    ],
+)
 def test_an_ablation_drops_its_term_and_its_parameters(
-    loss: dict[str, float], kept: set[str], without: str,
+    loss: dict[str, float],
+    kept: set[str],
+    without: str,
 ) -> None:
     module = _module(**loss)
     losses = _losses(module)
@@ -58,7 +72,8 @@ def test_an_ablation_drops_its_term_and_its_parameters(
 
 @pytest.mark.parametrize('weight', [0.0, 0.1])
 def test_held_out_positives_are_found_by_cls_with_and_without_a_projection(
-    weight: float, monkeypatch: pytest.MonkeyPatch,
+    weight: float,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     module, logged = _module(contrastive_weight=weight).eval(), {}
     for name in ('log', 'log_dict'):
@@ -80,9 +95,15 @@ def test_held_out_positives_are_found_by_cls_with_and_without_a_projection(
     assert module._held_out == []
 
 
-@pytest.mark.parametrize('loss', [
-    {}, {'contrastive_weight': 0.0}, {'reconstruction_weight': 0.0}, {'learn_temperature': True},
-])
+@pytest.mark.parametrize(
+    'loss',
+    [
+        {},
+        {'contrastive_weight': 0.0},
+        {'reconstruction_weight': 0.0},
+        {'learn_temperature': True},
+    ],
+)
 def test_every_parameter_gets_a_gradient(loss: dict[str, float]) -> None:
     module = _module(**loss)
     _losses(module)['loss'].backward()
@@ -109,7 +130,8 @@ def test_gradient_checkpointing_changes_no_gradient() -> None:
     for module in (kept, recomputed):
         sizes: list[int] = []
         with torch.autograd.graph.saved_tensors_hooks(
-            lambda x, sizes=sizes: sizes.append(x.numel()) or x, lambda x: x,
+            lambda x, sizes=sizes: sizes.append(x.numel()) or x,
+            lambda x: x,
         ):
             loss = _losses(module)['loss']
         saved[module is recomputed] = sum(sizes)
@@ -142,9 +164,16 @@ def test_the_learning_rate_scales_with_the_global_batch() -> None:
     assert peak_learning_rate(5e-5, 8 * 128) == pytest.approx(2e-4)
 
 
-@pytest.mark.parametrize(('total', 'warmup', 'floor'), [
-    (1000, 0.15, 0.1), (7, 0.5, 0.0), (1, 0.15, 0.1), (10, 0.0, 0.1), (10, 1.0, 0.2),
-])
+@pytest.mark.parametrize(
+    ('total', 'warmup', 'floor'),
+    [
+        (1000, 0.15, 0.1),
+        (7, 0.5, 0.0),
+        (1, 0.15, 0.1),
+        (10, 0.0, 0.1),
+        (10, 1.0, 0.2),
+    ],
+)
 def test_the_schedule_equals_a_slow_version(total: int, warmup: float, floor: float) -> None:
     rise = round(total * warmup)
     for step in range(total):

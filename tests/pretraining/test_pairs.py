@@ -60,8 +60,9 @@ def test_batches_mix_the_videos() -> None:
 
 @pytest.mark.parametrize('world_size', [2, 4])
 def test_ranks_share_without_overlap(world_size: int) -> None:
-    shares = [[p.anchor for p in _sampler(rank=r, world_size=world_size)]
-              for r in range(world_size)]
+    shares = [
+        [p.anchor for p in _sampler(rank=r, world_size=world_size)] for r in range(world_size)
+    ]
     assert {len(share) for share in shares} == {23 // world_size}
     everything = [a for share in shares for a in share]
     assert len(set(everything)) == len(everything) > 23 - world_size
@@ -111,9 +112,13 @@ def test_anywhere_needs_two_anchors_of_every_video() -> None:
 class _Store:
     """Frames that say who they are: (window, offset + 1, height)."""
 
-    table = pd.DataFrame({
-        'video_id': ['x'] * 6 + ['y'] * 6, 'frame': range(100, 112), 'step': [1] * 6 + [2] * 6,
-    })
+    table = pd.DataFrame(
+        {
+            'video_id': ['x'] * 6 + ['y'] * 6,
+            'frame': range(100, 112),
+            'step': [1] * 6 + [2] * 6,
+        }
+    )
 
     def read(self, index: int, offsets: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
         frames = np.zeros((len(offsets), *size, 3), np.uint8)
@@ -156,8 +161,9 @@ def _project(pair: Pair) -> str:
 
 
 def test_places_are_rounded_up_to_equal_shares() -> None:
-    sampler = PairSampler(np.arange(31), np.array(['a'] * 31), 'adjacent', 0,
-                          projects=np.append(PROJECTS, 'small'))
+    sampler = PairSampler(
+        np.arange(31), np.array(['a'] * 31), 'adjacent', 0, projects=np.append(PROJECTS, 'small')
+    )
     assert len(sampler) == len(list(sampler)) == 33
 
 
@@ -168,9 +174,9 @@ def test_every_project_has_the_same_share_of_every_stretch(epoch: int) -> None:
     pairs = list(sampler)
     assert len(pairs) == len(sampler) == 30
     for start in range(0, 30, 3):
-        assert len({_project(pair) for pair in pairs[start:start + 3]}) == 3
+        assert len({_project(pair) for pair in pairs[start : start + 3]}) == 3
     # not always in the same order, or two ranks would see different projects
-    assert len({tuple(_project(p) for p in pairs[i:i + 3]) for i in range(0, 30, 3)}) > 2
+    assert len({tuple(_project(p) for p in pairs[i : i + 3]) for i in range(0, 30, 3)}) > 2
 
 
 def test_the_anchors_of_a_project_all_come_before_any_comes_again() -> None:
@@ -184,7 +190,7 @@ def test_the_anchors_of_a_project_all_come_before_any_comes_again() -> None:
         size = PROJECTS.tolist().count(project)
         assert len(anchors) == 140
         for start in range(0, 140 - size + 1, size):
-            assert len(set(anchors[start:start + size])) == size, project
+            assert len(set(anchors[start : start + size])) == size, project
 
 
 def test_a_joint_epoch_repeats_and_can_be_entered_anywhere() -> None:

@@ -19,9 +19,18 @@ from beast_lp.pretraining.pictures import (
 )
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
 
-MODEL = {'image_size': 32, 'patch_size': 8, 'hidden_size': 32, 'num_layers': 1, 'num_heads': 2,
-         'mlp_size': 64, 'decoder_hidden_size': 16, 'decoder_num_layers': 1,
-         'decoder_num_heads': 2, 'decoder_mlp_size': 32}
+MODEL = {
+    'image_size': 32,
+    'patch_size': 8,
+    'hidden_size': 32,
+    'num_layers': 1,
+    'num_heads': 2,
+    'mlp_size': 64,
+    'decoder_hidden_size': 16,
+    'decoder_num_layers': 1,
+    'decoder_num_heads': 2,
+    'decoder_mlp_size': 32,
+}
 
 
 def _module(**loss: object) -> BeastModule:
@@ -70,7 +79,9 @@ def test_snapshots_are_few_and_include_the_first_and_the_last_epoch(epochs: int)
 
 
 def test_a_run_takes_pictures_of_the_same_frames(
-    tiny_config: Callable[..., BeastConfig], videos: list[Path], tmp_path: Path,
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -87,6 +98,4 @@ def test_a_run_takes_pictures_of_the_same_frames(
     events = EventAccumulator(str(tmp_path / 'out' / 'tb_logs'))
     events.Reload()
     assert 'reconstruction' in events.Tags()['images']
-    assert {'images_per_second', 'data_wait_share', 'hours_left'} <= set(
-        events.Tags()['scalars']
-    )
+    assert {'images_per_second', 'data_wait_share', 'hours_left'} <= set(events.Tags()['scalars'])

@@ -29,18 +29,19 @@ def _slow_error(features: np.ndarray, positions: np.ndarray, folds: np.ndarray) 
     distances: dict[str, list[float]] = {'model': [], 'constant': []}
     for point in range(positions.shape[1]):
         for fold in set(folds.tolist()):
-            rows = [i for i in range(len(folds))
-                    if folds[i] != fold and np.isfinite(positions[i, point]).all()]
+            rows = [
+                i
+                for i in range(len(folds))
+                if folds[i] != fold and np.isfinite(positions[i, point]).all()
+            ]
             if len(rows) < 2:
                 continue
             mean, std = features[rows].mean(axis=0), features[rows].std(axis=0)
             std[std == 0] = 1
-            model = RidgeCV(_ALPHAS).fit(
-                (features[rows] - mean) / std, positions[rows][:, point]
-            )
+            model = RidgeCV(_ALPHAS).fit((features[rows] - mean) / std, positions[rows][:, point])
             for i in range(len(folds)):
                 if folds[i] == fold and np.isfinite(positions[i, point]).all():
-                    guess = model.predict((features[i:i + 1] - mean) / std)[0]
+                    guess = model.predict((features[i : i + 1] - mean) / std)[0]
                     distances['model'].append(float(np.hypot(*(guess - positions[i, point]))))
                     guess = positions[rows][:, point].mean(axis=0)
                     distances['constant'].append(float(np.hypot(*(guess - positions[i, point]))))
@@ -54,10 +55,11 @@ def test_the_error_equals_a_slow_version(dim: int) -> None:
     positions = 10 * features[:, None, :2] + draw.normal(size=(24, 3, 2))
     # each keypoint is missing somewhere else, so that each has a fit of its own
     for point in range(3):
-        positions[5 * point:5 * point + 3, point] = np.nan
+        positions[5 * point : 5 * point + 3, point] = np.nan
     folds = np.arange(24) % 4
     np.testing.assert_allclose(
-        probe_error(features, positions, folds), _slow_error(features, positions, folds),
+        probe_error(features, positions, folds),
+        _slow_error(features, positions, folds),
         rtol=1e-6,
     )
 
@@ -76,8 +78,10 @@ def test_features_that_hold_the_answer_beat_the_constant_and_noise_does_not() ->
 def test_folds_keep_videos_whole_where_there_are_enough() -> None:
     videos = [f'v{i}' for i in range(8) for _ in range(i + 1)]
     folds = assign_folds(videos)
-    assert all(len({f for f, v in zip(folds, videos, strict=True) if v == name}) == 1
-               for name in set(videos))
+    assert all(
+        len({f for f, v in zip(folds, videos, strict=True) if v == name}) == 1
+        for name in set(videos)
+    )
     sizes = np.bincount(folds, minlength=5)
     assert sizes.min() >= 5 and sizes.max() <= 9
 
@@ -89,10 +93,22 @@ def test_folds_of_few_videos_are_stretches_of_frames() -> None:
 
 
 def test_features_are_those_of_the_whole_image_in_raster_order() -> None:
-    model = MaskedAutoencoder(parse_config({'init': 'random', 'model': {
-        'image_size': [64, 64], 'patch_size': 16, 'hidden_size': 32, 'num_layers': 1,
-        'num_heads': 2, 'mlp_size': 64,
-    }}).model, decoder=False).eval()
+    model = MaskedAutoencoder(
+        parse_config(
+            {
+                'init': 'random',
+                'model': {
+                    'image_size': [64, 64],
+                    'patch_size': 16,
+                    'hidden_size': 32,
+                    'num_layers': 1,
+                    'num_heads': 2,
+                    'mlp_size': 64,
+                },
+            }
+        ).model,
+        decoder=False,
+    ).eval()
     images = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
     cls = frozen_features(model, images, 'cls')
     patches = frozen_features(model, images, 'patches')
@@ -109,7 +125,7 @@ def project(tmp_path: Path) -> tuple[Path, np.ndarray]:
     folder.mkdir(parents=True)
     for i, (x, y) in enumerate(positions):
         picture = np.full((48, 64, 3), 90, np.uint8)
-        picture[y - 8:y + 8, x - 8:x + 8] = 255
+        picture[y - 8 : y + 8, x - 8 : x + 8] = 255
         Image.fromarray(picture).save(folder / f'img{i:03d}.png')
     columns = pd.MultiIndex.from_product(
         [['me'], ['square', 'never'], ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
@@ -133,7 +149,8 @@ def test_label_files_are_read(project: tuple[Path, np.ndarray]) -> None:
 
 
 def test_missing_images_and_other_tables_get_a_sentence(
-    project: tuple[Path, np.ndarray], tmp_path: Path,
+    project: tuple[Path, np.ndarray],
+    tmp_path: Path,
 ) -> None:
     path, _ = project
     frames = read_labels([path], path.parent)
@@ -157,8 +174,10 @@ def test_a_damaged_image_is_named(project: tuple[Path, np.ndarray], kept: int) -
 
 
 def test_a_run_measures_the_probe_and_survives_a_resume(
-    tiny_config: Callable[..., BeastConfig], videos: list[Path],
-    project: tuple[Path, np.ndarray], tmp_path: Path,
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    project: tuple[Path, np.ndarray],
+    tmp_path: Path,
 ) -> None:
     path, _ = project
     frames = read_labels([path], path.parent)
@@ -174,8 +193,10 @@ def test_a_run_measures_the_probe_and_survives_a_resume(
 
 
 def test_too_few_labels_get_a_sentence(
-    tiny_config: Callable[..., BeastConfig], videos: list[Path],
-    project: tuple[Path, np.ndarray], tmp_path: Path,
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    project: tuple[Path, np.ndarray],
+    tmp_path: Path,
 ) -> None:
     path, _ = project
     frames = read_labels([path], path.parent)

@@ -26,10 +26,17 @@ def stores(draw: DrawFn) -> pd.DataFrame:
     return table
 
 
-@given(stores(), st.sampled_from([0.0, 0.1, 0.3]), st.integers(0, 3),
-       st.sampled_from(['auto', 'blocks', 'videos']))
+@given(
+    stores(),
+    st.sampled_from([0.0, 0.1, 0.3]),
+    st.integers(0, 3),
+    st.sampled_from(['auto', 'blocks', 'videos']),
+)
 def test_held_out_anchors_have_no_neighbour_in_training(
-    table: pd.DataFrame, fraction: float, seed: int, how: str,
+    table: pd.DataFrame,
+    fraction: float,
+    seed: int,
+    how: str,
 ) -> None:
     try:
         train, held_out = split_windows(table, fraction, seed, how)
@@ -42,8 +49,10 @@ def test_held_out_anchors_have_no_neighbour_in_training(
     left_out = set(range(len(table))) - set(both.tolist())
     for _, group in table.groupby('video_id'):
         place = {int(row): at for at, row in enumerate(group.sort_values('frame').index)}
-        mine = [{place[row] for row in map(int, part) if row in place}
-                for part in (train, held_out, sorted(left_out))]
+        mine = [
+            {place[row] for row in map(int, part) if row in place}
+            for part in (train, held_out, sorted(left_out))
+        ]
         trained, tested, gap = mine
         if not tested:
             assert not gap
@@ -66,13 +75,17 @@ def samplers(draw: DrawFn) -> tuple[list[PairSampler], dict[int, str], dict[int,
     positive = draw(st.sampled_from(['adjacent', 'anywhere']))
     ranks, seed = draw(st.integers(1, 4)), draw(st.integers(0, 3))
     epoch = draw(st.integers(0, 5))
-    made = [PairSampler(anchors, videos, positive, seed, rank, ranks, projects)
-            for rank in range(ranks)]
+    made = [
+        PairSampler(anchors, videos, positive, seed, rank, ranks, projects)
+        for rank in range(ranks)
+    ]
     for sampler in made:
         sampler.set_epoch(epoch)
-    return (made, dict(zip(anchors.tolist(), videos.tolist(), strict=True)),
-            None if projects is None else dict(zip(anchors.tolist(), projects.tolist(),
-                                                   strict=True)))
+    return (
+        made,
+        dict(zip(anchors.tolist(), videos.tolist(), strict=True)),
+        None if projects is None else dict(zip(anchors.tolist(), projects.tolist(), strict=True)),
+    )
 
 
 @given(samplers())
@@ -113,7 +126,8 @@ def test_a_positive_is_a_neighbour_or_another_anchor_of_the_same_video(
 
 @given(samplers(), st.integers(0, 70))
 def test_an_epoch_can_be_entered_anywhere_and_then_is_whole_again(
-    drawn: tuple[list[PairSampler], dict[int, str], dict[int, int] | None], skipped: int,
+    drawn: tuple[list[PairSampler], dict[int, str], dict[int, int] | None],
+    skipped: int,
 ) -> None:
     for sampler in drawn[0]:
         whole: list[Pair] = list(sampler)

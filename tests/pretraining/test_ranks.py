@@ -17,8 +17,15 @@ from beast_lp.pretraining.pairs import Frames
 from beast_lp.pretraining.ranks import BatchNorm, check_launch, launched_rank
 
 MODEL = {
-    'image_size': 32, 'patch_size': 8, 'hidden_size': 32, 'num_layers': 1, 'num_heads': 2,
-    'mlp_size': 64, 'decoder_hidden_size': 16, 'decoder_num_layers': 1, 'decoder_num_heads': 2,
+    'image_size': 32,
+    'patch_size': 8,
+    'hidden_size': 32,
+    'num_layers': 1,
+    'num_heads': 2,
+    'mlp_size': 64,
+    'decoder_hidden_size': 16,
+    'decoder_num_layers': 1,
+    'decoder_num_heads': 2,
     'decoder_mlp_size': 32,
 }
 LOSSES: dict[str, dict[str, Any]] = {
@@ -29,7 +36,9 @@ LOSSES: dict[str, dict[str, Any]] = {
 }
 SECTIONS = {
     name: {
-        'init': 'random', 'model': MODEL, 'pairs': {'exclude_within': 4},
+        'init': 'random',
+        'model': MODEL,
+        'pairs': {'exclude_within': 4},
         'loss': {'contrastive_weight': 1.0, 'gather_negatives': True, **loss},
     }
     for name, loss in LOSSES.items()
@@ -64,15 +73,20 @@ def _run(processes: int, joined: Frames, folder: Path) -> Results:
     started = [
         subprocess.Popen(
             [sys.executable, Path(__file__).with_name('one_rank.py'), folder],
-            env={**os.environ, 'RANK': str(rank), 'WORLD_SIZE': str(processes),
-                 'MASTER_ADDR': '127.0.0.1', 'MASTER_PORT': port, 'PYTHONPATH': str(root),
-                 'OMP_NUM_THREADS': '1'},
+            env={
+                **os.environ,
+                'RANK': str(rank),
+                'WORLD_SIZE': str(processes),
+                'MASTER_ADDR': '127.0.0.1',
+                'MASTER_PORT': port,
+                'PYTHONPATH': str(root),
+                'OMP_NUM_THREADS': '1',
+            },
         )
         for rank in range(processes)
     ]
     assert [process.wait(timeout=300) for process in started] == [0] * processes
-    ranks = [torch.load(folder / f'rank{rank}.pt', weights_only=True)
-             for rank in range(processes)]
+    ranks = [torch.load(folder / f'rank{rank}.pt', weights_only=True) for rank in range(processes)]
     return {name: list(all_) for name, *all_ in zip([*SECTIONS, 'apart'], *ranks, strict=True)}
 
 
@@ -90,7 +104,9 @@ def shared(joined: Frames, tmp_path_factory: pytest.TempPathFactory) -> Results:
 
 @pytest.mark.parametrize('name', SECTIONS)
 def test_two_processes_equal_one_on_the_joined_batch(
-    name: str, alone: Results, shared: Results,
+    name: str,
+    alone: Results,
+    shared: Results,
 ) -> None:
     (whole,) = alone[name]
     for result in shared[name]:
@@ -108,7 +124,10 @@ def test_negatives_are_gathered_only_if_asked_for(alone: Results, shared: Result
     # 5 candidates, not 11
     assert float(one['loss contrastive']) < float(whole['loss contrastive']) - 0.1
     torch.testing.assert_close(
-        one['loss reconstruction'], whole['loss reconstruction'], rtol=1e-5, atol=1e-6,
+        one['loss reconstruction'],
+        whole['loss reconstruction'],
+        rtol=1e-5,
+        atol=1e-6,
     )
 
 
@@ -132,18 +151,23 @@ def test_masks_are_seeded_per_image_and_shared_out() -> None:
         assert torch.equal(part, whole.view(2, 6, 16)[:, rank::3])
 
 
-@pytest.mark.parametrize(('variables', 'rank'), [
-    ({}, 0),
-    # torchrun
-    ({'RANK': '3', 'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 3),
-    # a child that Lightning starts, in a Slurm job without srun and outside of one
-    ({'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 1),
-    ({'LOCAL_RANK': '1'}, 1),
-    # srun
-    ({'SLURM_PROCID': '5', 'SLURM_LOCALID': '1'}, 5),
-])
+@pytest.mark.parametrize(
+    ('variables', 'rank'),
+    [
+        ({}, 0),
+        # torchrun
+        ({'RANK': '3', 'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 3),
+        # a child that Lightning starts, in a Slurm job without srun and outside of one
+        ({'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 1),
+        ({'LOCAL_RANK': '1'}, 1),
+        # srun
+        ({'SLURM_PROCID': '5', 'SLURM_LOCALID': '1'}, 5),
+    ],
+)
 def test_the_number_of_a_process_is_its_launchers(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], rank: int,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    rank: int,
 ) -> None:
     for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID'):
         monkeypatch.delenv(name, raising=False)

@@ -37,7 +37,9 @@ def _autocast(precision: str) -> AbstractContextManager[object]:
 @pytest.mark.parametrize('precision', ['fp32', 'bf16'])
 @pytest.mark.parametrize('shape', [(3, 5, 6), (4, 6), (1, 1, 6)])
 def test_values_and_gradients_are_those_of_autograd(
-    layers: tuple[nn.LayerNorm, nn.Linear, nn.Linear], shape: tuple[int, ...], precision: str,
+    layers: tuple[nn.LayerNorm, nn.Linear, nn.Linear],
+    shape: tuple[int, ...],
+    precision: str,
 ) -> None:
     values = torch.randn(shape)
     weights = torch.randn(shape)

@@ -62,8 +62,9 @@ def test_a_video_that_is_just_the_fraction_is_enough() -> None:
 
 def test_the_seed_chooses_the_videos() -> None:
     table = _table(*[10] * 8)
-    chosen = {tuple(sorted(_videos(table, split_windows(table, 0.1, seed)[1])))
-              for seed in range(10)}
+    chosen = {
+        tuple(sorted(_videos(table, split_windows(table, 0.1, seed)[1]))) for seed in range(10)
+    }
     assert len(chosen) > 3
     assert all(len(videos) == 1 for videos in chosen)
 

@@ -44,27 +44,47 @@ def _weights(output_dir: Path) -> dict[str, torch.Tensor]:
 
 
 def test_a_run_writes_all_that_it_promises(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / 'out put'
     backbone = run_pretraining(tiny_config(), videos, out)
     assert backbone == out / 'backbone'
-    for name in ('beast.yaml', 'anchors.csv', 'videos.csv', 'metrics.csv', 'windows/index.csv',
-                 'checkpoints/last.ckpt', 'checkpoints/best.ckpt', 'backbone/config.json'):
+    for name in (
+        'beast.yaml',
+        'anchors.csv',
+        'videos.csv',
+        'metrics.csv',
+        'windows/index.csv',
+        'checkpoints/last.ckpt',
+        'checkpoints/best.ckpt',
+        'backbone/config.json',
+    ):
         assert (out / name).is_file(), name
     assert list((out / 'tb_logs').glob('events.*'))
     assert not list(out.rglob('*.tmp')) + list(out.rglob('*.part'))
     metrics = pd.read_csv(out / 'metrics.csv')
     assert metrics.epoch.tolist() == [0, 1, 2, 3]
-    for name in ('train_loss', 'train_reconstruction', 'train_contrastive', 'val_loss',
-                 'val_retrieval', 'learning_rate', 'images_per_second', 'data_wait_share'):
+    for name in (
+        'train_loss',
+        'train_reconstruction',
+        'train_contrastive',
+        'val_loss',
+        'val_retrieval',
+        'learning_rate',
+        'images_per_second',
+        'data_wait_share',
+    ):
         assert np.isfinite(metrics[name].to_numpy()).all(), name
     vit = ViTModel.from_pretrained(str(backbone), add_pooling_layer=False)
     assert vit.config.hidden_size == 32
 
 
 def test_training_lowers_the_held_out_loss(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     run_pretraining(tiny_config(training={'epochs': 40}), videos, tmp_path / 'out')
     loss = pd.read_csv(tmp_path / 'out' / 'metrics.csv').val_reconstruction
@@ -72,11 +92,15 @@ def test_training_lowers_the_held_out_loss(
 
 
 def test_videos_of_other_sizes_and_grey_ones_mix(
-    tiny_config: TinyConfig, videos: list[Path], write_video: Callable[..., Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    write_video: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     draw = np.random.default_rng(5)
-    frames = [np.repeat(draw.integers(0, 256, (96, 32, 1), np.uint8), 3, axis=2)
-              for _ in range(40)]
+    frames = [
+        np.repeat(draw.integers(0, 256, (96, 32, 1), np.uint8), 3, axis=2) for _ in range(40)
+    ]
     grey = write_video('grey.avi', frames, codec='mjpeg', pixel_format='yuvj420p')
     single = write_video('one channel.mkv', frames, pixel_format='gray')
     run_pretraining(tiny_config(training={'epochs': 1}), [*videos, grey, single], tmp_path / 'out')
@@ -92,7 +116,11 @@ class _Kill(Callback):
         self.at = epoch, batch
 
     def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         if (trainer.current_epoch, batch_idx) == self.at:
             raise RuntimeError('killed')
@@ -101,7 +129,11 @@ class _Kill(Callback):
 @pytest.mark.parametrize('batch', [0, 1, 2])
 @pytest.mark.parametrize('workers', [0, 2])
 def test_a_killed_run_ends_with_the_same_weights(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, batch: int, workers: int,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+    batch: int,
+    workers: int,
 ) -> None:
     config = tiny_config(training={'num_workers': workers})
     run_pretraining(config, videos, tmp_path / 'whole')
@@ -121,7 +153,9 @@ def test_a_killed_run_ends_with_the_same_weights(
 
 
 def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     class KillAtTheEnd(Callback):
         """Ends the run between `LastCheckpoint` and what Lightning calls after it."""
@@ -140,12 +174,15 @@ def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
     assert loss.idxmin() == 2 == last['epoch']
     assert float(state['best_model_score']) == pytest.approx(loss.min())
     assert best['epoch'] == 2
-    assert all(torch.equal(value, last['state_dict'][name])
-               for name, value in best['state_dict'].items())
+    assert all(
+        torch.equal(value, last['state_dict'][name]) for name, value in best['state_dict'].items()
+    )
 
 
 def test_a_run_does_not_continue_on_other_frames(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     out, whole = tmp_path / 'out', tmp_path / 'whole'
     run_pretraining(tiny_config(), videos, whole)
@@ -169,7 +206,9 @@ def test_a_run_does_not_continue_on_other_frames(
 
 
 def test_a_checkpoint_of_an_older_version_continues_on_what_there_is(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(RuntimeError, match='killed'):
         run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
@@ -179,7 +218,9 @@ def test_a_checkpoint_of_an_older_version_continues_on_what_there_is(
 
 
 def test_a_video_that_can_be_used_again_is_named(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     second = videos[1].read_bytes()
     videos[1].write_bytes(b'')
@@ -194,10 +235,18 @@ def test_a_video_that_can_be_used_again_is_named(
 
 
 def test_every_process_reads_on_its_own_gpu(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = prepare_windows(
-        videos, tmp_path, AnchorConfig(per_video=12), WindowConfig(processes=1), 0, False,
+        videos,
+        tmp_path,
+        AnchorConfig(per_video=12),
+        WindowConfig(processes=1),
+        0,
+        False,
     )
     current, seen = [0], []
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -213,7 +262,8 @@ def test_every_process_reads_on_its_own_gpu(
     for device in ('cuda:1', 'cpu'):
         trainer: Any = SimpleNamespace(
             strategy=SimpleNamespace(root_device=torch.device(device)),
-            global_rank=1, world_size=2,
+            global_rank=1,
+            world_size=2,
         )
         stage.build_loaders(config, store, trainer)
     assert seen == [1, 1]
@@ -221,7 +271,10 @@ def test_every_process_reads_on_its_own_gpu(
 
 @pytest.mark.parametrize(('longest', 'warned'), [(31, True), (32, False)])
 def test_clips_smaller_than_the_images_are_warned_of(
-    tiny_config: TinyConfig, caplog: pytest.LogCaptureFixture, longest: int, warned: bool,
+    tiny_config: TinyConfig,
+    caplog: pytest.LogCaptureFixture,
+    longest: int,
+    warned: bool,
 ) -> None:
     with caplog.at_level('WARNING', 'lightning_pose'):
         stage._warn_of_small_clips(tiny_config(windows={'longest_side': longest}))
@@ -229,7 +282,9 @@ def test_clips_smaller_than_the_images_are_warned_of(
 
 
 def test_the_number_of_workers_does_not_change_the_result(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     run_pretraining(tiny_config(), videos, tmp_path / 'a')
     run_pretraining(tiny_config(training={'num_workers': 2}), videos, tmp_path / 'b')
@@ -238,7 +293,10 @@ def test_the_number_of_workers_does_not_change_the_result(
 
 
 def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
     if torch.cuda.is_available():
@@ -252,8 +310,10 @@ def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
     assert 'DALI reads the windows, on the CPU' in caplog.text
     run_pretraining(config('pyav'), videos, tmp_path / 'pyav')
     # the same pairs, masks and geometry in every step, but for a few grey levels
-    losses = [pd.read_csv(tmp_path / name / 'metrics.csv').train_reconstruction.to_numpy()
-              for name in ('whole', 'pyav')]
+    losses = [
+        pd.read_csv(tmp_path / name / 'metrics.csv').train_reconstruction.to_numpy()
+        for name in ('whole', 'pyav')
+    ]
     np.testing.assert_allclose(*losses, rtol=0.05)
 
     for number, (before, after) in enumerate([('dali', 'dali'), ('dali', 'pyav')]):
@@ -267,7 +327,9 @@ def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
 
 
 def test_dali_without_a_gpu_needs_vp9(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
     if torch.cuda.is_available():
@@ -278,7 +340,9 @@ def test_dali_without_a_gpu_needs_vp9(
 
 
 def test_a_finished_run_is_not_overwritten(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'out')
     before = _weights(tmp_path / 'out')
@@ -288,7 +352,9 @@ def test_a_finished_run_is_not_overwritten(
 
 
 def test_a_second_run_in_the_same_directory_is_turned_away(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     class Second(Callback):
         turned_away = 0
@@ -304,7 +370,9 @@ def test_a_second_run_in_the_same_directory_is_turned_away(
 
 
 def test_other_settings_do_not_continue_a_run(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(RuntimeError):
         run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
@@ -313,24 +381,35 @@ def test_other_settings_do_not_continue_a_run(
 
 
 def test_settings_of_speed_and_of_other_stages_may_change_within_a_run(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     with pytest.raises(RuntimeError):
         run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
-    changed = tiny_config(training={'num_workers': 1, 'checkpoint_minutes': 3.0},
-                          windows={'processes': 1}, segmentation={'features': 'cls'})
+    changed = tiny_config(
+        training={'num_workers': 1, 'checkpoint_minutes': 3.0},
+        windows={'processes': 1},
+        segmentation={'features': 'cls'},
+    )
     assert run_pretraining(changed, videos, tmp_path / 'out').is_dir()
 
 
 def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
-    tiny_config: TinyConfig, five_videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    five_videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     class Count(Callback):
         def __init__(self) -> None:
             self.seen: Counter[bool] = Counter()
 
         def on_train_batch_start(
-            self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int,
+            self,
+            trainer: Trainer,
+            pl_module: LightningModule,
+            batch: Any,
+            batch_idx: int,
         ) -> None:
             self.seen.update((batch.video[:, 0] == 0).tolist())
 
@@ -343,8 +422,9 @@ def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
     assert count.seen.total() > 100
 
     with pytest.raises(RuntimeError, match='killed'):
-        run_pretraining(config, five_videos, tmp_path / 'torn', callbacks=[_Kill(2, 1)],
-                        projects=projects)
+        run_pretraining(
+            config, five_videos, tmp_path / 'torn', callbacks=[_Kill(2, 1)], projects=projects
+        )
     with pytest.raises(BeastError, match='projects was .* and is now'):
         run_pretraining(config, five_videos, tmp_path / 'torn')
     run_pretraining(config, five_videos, tmp_path / 'torn', projects=projects)
@@ -355,12 +435,15 @@ def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
 
 
 def test_gradients_accumulate_over_batches(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     loss = {'contrastive_weight': 0.0}
     training = {'epochs': 2, 'batch_size': 4, 'last_batch': 'drop'}
-    run_pretraining(tiny_config(loss=loss, training={**training, 'accumulate': 2}), videos,
-                    tmp_path / 'two')
+    run_pretraining(
+        tiny_config(loss=loss, training={**training, 'accumulate': 2}), videos, tmp_path / 'two'
+    )
     table = pd.read_csv(tmp_path / 'two' / 'metrics.csv')
     run_pretraining(tiny_config(loss=loss, training=training), videos, tmp_path / 'one')
     single = pd.read_csv(tmp_path / 'one' / 'metrics.csv')
@@ -372,22 +455,27 @@ def test_gradients_accumulate_over_batches(
 
 
 def test_a_compiled_model_trains_to_the_same_loss(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     if shutil.which('g++') is None:
         pytest.skip('torch.compile needs a C++ compiler on CPUs, and there is no g++')
     # one shape of batch, and no validation: every other one is compiled once more
     training = {'epochs': 1, 'last_batch': 'drop', 'validation_fraction': 0.0}
     for name, compiled in (('compiled', True), ('plain', False)):
-        run_pretraining(tiny_config(training={**training, 'compile': compiled}), videos,
-                        tmp_path / name)
+        run_pretraining(
+            tiny_config(training={**training, 'compile': compiled}), videos, tmp_path / name
+        )
     a, b = (pd.read_csv(tmp_path / name / 'metrics.csv') for name in ('compiled', 'plain'))
     np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)
     assert _weights(tmp_path / 'compiled').keys() == _weights(tmp_path / 'plain').keys()
 
 
 def test_a_learned_temperature_is_in_the_table(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     config = tiny_config(loss={'learn_temperature': True, 'temperature': 0.5})
     run_pretraining(config, videos, tmp_path / 'out')
@@ -406,7 +494,9 @@ def test_the_products_are_as_before_after_the_run(setting: str) -> None:
 
 
 def test_a_wider_step_reaches_the_pairs(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     config = tiny_config(pairs={'offset_ms': 120.0, 'exclude_within': 5}, training={'epochs': 1})
     run_pretraining(config, videos, tmp_path / 'out')
@@ -416,14 +506,17 @@ def test_a_wider_step_reaches_the_pairs(
 
 
 def test_initial_weights_are_used(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'first')
     assert 'steps from random weights' in caplog.text
     caplog.clear()
-    config = tiny_config(init=str(tmp_path / 'first'),
-                     training={'epochs': 1, 'learning_rate': 1e-12})
+    config = tiny_config(
+        init=str(tmp_path / 'first'), training={'epochs': 1, 'learning_rate': 1e-12}
+    )
     run_pretraining(config, videos, tmp_path / 'second')
     assert 'steps from random weights' not in caplog.text
     first, second = _weights(tmp_path / 'first'), _weights(tmp_path / 'second')
@@ -432,11 +525,14 @@ def test_initial_weights_are_used(
 
 
 def test_the_norms_of_the_initial_weights_stay_also_over_a_resume(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     start = build_module(tiny_config(), resume=False).model
     save_backbone(
-        tmp_path / 'start', replace(start.architecture, layer_norm_eps=1e-3),
+        tmp_path / 'start',
+        replace(start.architecture, layer_norm_eps=1e-3),
         encoder_to_transformers(start),
     )
     config = tiny_config(init=str(tmp_path / 'start'), training={'epochs': 2})
@@ -449,7 +545,9 @@ def test_the_norms_of_the_initial_weights_stay_also_over_a_resume(
 
 
 def test_missing_initial_weights_leave_nothing_behind(
-    videos: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    videos: list[Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import huggingface_hub.constants as constants
 
@@ -461,7 +559,9 @@ def test_missing_initial_weights_leave_nothing_behind(
 
 
 def test_divergence_stops_with_the_step_and_keeps_good_weights(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     class Poison(Callback):
         def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -475,7 +575,9 @@ def test_divergence_stops_with_the_step_and_keeps_good_weights(
 
 
 def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
     config = tiny_config(training={'batch_size': 512, 'last_batch': 'drop'})
     with pytest.raises(BeastError, match='leaves nothing to train on'):
@@ -485,7 +587,10 @@ def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
 @pytest.mark.gpu
 @pytest.mark.parametrize('loader', ['pyav', 'dali'])
 def test_a_run_on_a_gpu(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path, loader: str,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+    loader: str,
 ) -> None:
     config = tiny_config(training={'precision': 'auto', 'loader': loader})
     run_pretraining(config, videos, tmp_path / 'out')
@@ -493,7 +598,8 @@ def test_a_run_on_a_gpu(
 
 
 def test_settings_of_other_stages_do_not_make_another_run(
-    tiny_config: TinyConfig, tmp_path: Path,
+    tiny_config: TinyConfig,
+    tmp_path: Path,
 ) -> None:
     files = RunFiles(tmp_path)
     files.config.write_text(run_settings(tiny_config(), []))

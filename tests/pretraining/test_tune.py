@@ -17,10 +17,15 @@ TinyConfig = Callable[..., BeastConfig]
 
 
 def _table(probe: list[float], retrieval: list[float]) -> pd.DataFrame:
-    return pd.DataFrame({
-        'contrastive_weight': [0.0, 0.03, 0.1], 'epochs': 5, 'probe_px': probe,
-        'val_cls_retrieval': retrieval, 'val_reconstruction': 0.5,
-    })
+    return pd.DataFrame(
+        {
+            'contrastive_weight': [0.0, 0.03, 0.1],
+            'epochs': 5,
+            'probe_px': probe,
+            'val_cls_retrieval': retrieval,
+            'val_reconstruction': 0.5,
+        }
+    )
 
 
 def test_the_probe_decides_where_there_is_one_and_retrieval_elsewhere() -> None:
@@ -31,14 +36,20 @@ def test_the_probe_decides_where_there_is_one_and_retrieval_elsewhere() -> None:
 
 
 def test_a_short_run_is_summarised_by_its_end() -> None:
-    metrics = pd.DataFrame({
-        'val_cls_retrieval': [0.0, 0.1, 0.2, 0.3], 'val_reconstruction': [9.0, 3.0, 2.0, 1.0],
-        'probe_px': [math.nan, math.nan, math.nan, 7.0],
-    })
+    metrics = pd.DataFrame(
+        {
+            'val_cls_retrieval': [0.0, 0.1, 0.2, 0.3],
+            'val_reconstruction': [9.0, 3.0, 2.0, 1.0],
+            'probe_px': [math.nan, math.nan, math.nan, 7.0],
+        }
+    )
     row = summarise(0.03, metrics)
     assert row == {
-        'contrastive_weight': 0.03, 'epochs': 4.0, 'val_cls_retrieval': pytest.approx(0.2),
-        'val_reconstruction': pytest.approx(2.0), 'probe_px': 7.0,
+        'contrastive_weight': 0.03,
+        'epochs': 4.0,
+        'val_cls_retrieval': pytest.approx(0.2),
+        'val_reconstruction': pytest.approx(2.0),
+        'probe_px': 7.0,
     }
     assert math.isnan(summarise(0.0, metrics.drop(columns=['probe_px']))['probe_px'])
 
@@ -64,21 +75,37 @@ def test_finished_short_runs_are_not_repeated(tmp_path: Path) -> None:
     assert len(made) == 4
 
 
-@pytest.mark.parametrize(('epochs', 'given', 'short'), [
-    (800, None, 80), (20, None, 5), (3, None, 3), (800, 7, 7),
-])
+@pytest.mark.parametrize(
+    ('epochs', 'given', 'short'),
+    [
+        (800, None, 80),
+        (20, None, 5),
+        (3, None, 3),
+        (800, 7, 7),
+    ],
+)
 def test_short_runs_are_short(
-    tiny_config: TinyConfig, epochs: int, given: int | None, short: int,
+    tiny_config: TinyConfig,
+    epochs: int,
+    given: int | None,
+    short: int,
 ) -> None:
     assert short_epochs(tiny_config(training={'epochs': epochs}, tune_epochs=given)) == short
 
 
 def test_a_run_tunes_and_goes_on_with_the_best(
-    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path,
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
 ) -> None:
-    config = tiny_config(tune=[0.0, 0.3], tune_epochs=3, training={
-        'epochs': 6, 'validation_fraction': 0.4,
-    })
+    config = tiny_config(
+        tune=[0.0, 0.3],
+        tune_epochs=3,
+        training={
+            'epochs': 6,
+            'validation_fraction': 0.4,
+        },
+    )
     files = RunFiles(tmp_path / 'out')
     run_pretraining(config, videos, files.directory)
     table = pd.read_csv(files.tune / 'tune.csv')
@@ -95,23 +122,34 @@ def test_a_run_tunes_and_goes_on_with_the_best(
     assert ('train_contrastive' in metrics) == (chosen > 0)
 
     # the same as with that weight from the start
-    plain = tiny_config(loss={'contrastive_weight': chosen}, training={
-        'epochs': 6, 'validation_fraction': 0.4,
-    })
+    plain = tiny_config(
+        loss={'contrastive_weight': chosen},
+        training={
+            'epochs': 6,
+            'validation_fraction': 0.4,
+        },
+    )
     run_pretraining(plain, videos, tmp_path / 'plain')
     np.testing.assert_allclose(
-        metrics.val_loss, pd.read_csv(tmp_path / 'plain' / 'metrics.csv').val_loss, rtol=1e-4,
+        metrics.val_loss,
+        pd.read_csv(tmp_path / 'plain' / 'metrics.csv').val_loss,
+        rtol=1e-4,
     )
 
 
-@pytest.mark.parametrize(('changes', 'words'), [
-    ({'tune': [0.1, 0.1]}, 'twice'),
-    ({'tune': [-1.0]}, 'beast.tune must be at least 0'),
-    ({'tune': [0.1], 'training': {'validation_fraction': 0.0}}, 'held-out'),
-    ({'tune': [0.1, 0.0], 'loss': {'reconstruction_weight': 0.0}}, 'would learn nothing'),
-])
+@pytest.mark.parametrize(
+    ('changes', 'words'),
+    [
+        ({'tune': [0.1, 0.1]}, 'twice'),
+        ({'tune': [-1.0]}, 'beast.tune must be at least 0'),
+        ({'tune': [0.1], 'training': {'validation_fraction': 0.0}}, 'held-out'),
+        ({'tune': [0.1, 0.0], 'loss': {'reconstruction_weight': 0.0}}, 'would learn nothing'),
+    ],
+)
 def test_what_cannot_be_tuned_is_refused(
-    tiny_config: TinyConfig, changes: dict, words: str,
+    tiny_config: TinyConfig,
+    changes: dict,
+    words: str,
 ) -> None:
     with pytest.raises(BeastError, match=words):
         tiny_config(**changes)

@@ -19,14 +19,19 @@ class Unknown:
     """A class that no list knows."""
 
 
-@pytest.mark.parametrize('settings', [
-    OmegaConf.create({'lr': 1e-3, 'layers': [1, {'name': None}], 'on': True}),
-    OmegaConf.create(['a', 2]),
-    argparse.Namespace(lr=1e-3, path=Path('data')),
-    {'dir': Path('data'), 'seen': {1, 2}, 'nested': [{'a': (1, 2)}]},
-], ids=['mapping', 'list', 'namespace', 'plain'])
+@pytest.mark.parametrize(
+    'settings',
+    [
+        OmegaConf.create({'lr': 1e-3, 'layers': [1, {'name': None}], 'on': True}),
+        OmegaConf.create(['a', 2]),
+        argparse.Namespace(lr=1e-3, path=Path('data')),
+        {'dir': Path('data'), 'seen': {1, 2}, 'nested': [{'a': (1, 2)}]},
+    ],
+    ids=['mapping', 'list', 'namespace', 'plain'],
+)
 def test_a_lightning_checkpoint_with_pickled_settings_is_read(
-    tmp_path: Path, settings: object,
+    tmp_path: Path,
+    settings: object,
 ) -> None:
     path = tmp_path / 'authors.ckpt'
     before = set(torch.serialization.get_safe_globals())

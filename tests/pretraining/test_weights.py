@@ -37,9 +37,11 @@ def _old_name(name: str) -> str:
     """Return a tensor's name before transformers 5.9, written out independently."""
     name = re.sub(r'^layers\.', 'encoder.layer.', name)
     for new, old in {
-        'attention.q_proj': 'attention.attention.query', 'attention.k_proj':
-        'attention.attention.key', 'attention.v_proj': 'attention.attention.value',
-        'attention.o_proj': 'attention.output.dense', 'mlp.fc1': 'intermediate.dense',
+        'attention.q_proj': 'attention.attention.query',
+        'attention.k_proj': 'attention.attention.key',
+        'attention.v_proj': 'attention.attention.value',
+        'attention.o_proj': 'attention.output.dense',
+        'mlp.fc1': 'intermediate.dense',
         'mlp.fc2': 'output.dense',
     }.items():
         name = name.replace(new, old)
@@ -108,8 +110,11 @@ def test_position_embeddings_are_interpolated(tmp_path: Path, size: list[int]) -
 
 def test_missing_tensors_are_counted_and_refused(tmp_path: Path) -> None:
     state = _old_state(_vit())
-    few = {k: v for k, v in state.items() if k.startswith('embeddings') or 'layernorm' in k
-           or 'layer.0.intermediate' in k}
+    few = {
+        k: v
+        for k, v in state.items()
+        if k.startswith('embeddings') or 'layernorm' in k or 'layer.0.intermediate' in k
+    }
     torch.save(few, tmp_path / 'few.ckpt')
     with pytest.raises(BeastError, match='only .* of the .* tensors'):
         read_encoder(tmp_path / 'few.ckpt')
@@ -128,22 +133,30 @@ def test_another_kind_of_model_is_refused(tmp_path: Path) -> None:
 
 def test_another_width_than_the_model_is_refused(tmp_path: Path) -> None:
     _vit().save_pretrained(tmp_path / 'm')
-    wide = ViTModel(ViTConfig(**Architecture(128, 2, 2, 128, 16, (64, 64)).transformers_config()),
-                    add_pooling_layer=False)
+    wide = ViTModel(
+        ViTConfig(**Architecture(128, 2, 2, 128, 16, (64, 64)).transformers_config()),
+        add_pooling_layer=False,
+    )
     with pytest.raises(BeastError, match='only .* of 38 tensors'):
         load_into_vit(wide, read_encoder(tmp_path / 'm'))
 
 
-@pytest.mark.parametrize(('key', 'value', 'words'), [
-    ('hidden_size', 128, 'cls_token'),
-    ('intermediate_size', 256, 'intermediate'),
-    ('patch_size', 8, 'patch_embeddings'),
-    ('image_size', 96, 'position_embeddings'),
-    ('num_hidden_layers', 1, 'has 2 layers'),
-    ('num_hidden_layers', 3, 'only 38 of the 54 tensors'),
-])
+@pytest.mark.parametrize(
+    ('key', 'value', 'words'),
+    [
+        ('hidden_size', 128, 'cls_token'),
+        ('intermediate_size', 256, 'intermediate'),
+        ('patch_size', 8, 'patch_embeddings'),
+        ('image_size', 96, 'position_embeddings'),
+        ('num_hidden_layers', 1, 'has 2 layers'),
+        ('num_hidden_layers', 3, 'only 38 of the 54 tensors'),
+    ],
+)
 def test_a_config_that_contradicts_the_weights_is_refused(
-    tmp_path: Path, key: str, value: int, words: str,
+    tmp_path: Path,
+    key: str,
+    value: int,
+    words: str,
 ) -> None:
     _vit().save_pretrained(tmp_path)
     config = json.loads((tmp_path / 'config.json').read_text())
@@ -170,7 +183,8 @@ def test_places_without_weights_get_a_sentence(tmp_path: Path) -> None:
 
 
 def test_the_hubs_cache_serves_without_a_network(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import huggingface_hub.constants as constants
 
@@ -190,11 +204,26 @@ def test_the_hubs_cache_serves_without_a_network(
 
 def _own_checkpoint(path: Path, image_size: list[int], heads: int = 2) -> BeastModule:
     """Write a Lightning checkpoint of a pretraining module, as a run does."""
-    module = BeastModule(parse_config({'init': 'random', 'model': {
-        'image_size': image_size, 'patch_size': 16, 'hidden_size': 32, 'num_layers': 2,
-        'num_heads': heads, 'mlp_size': 64, 'mask_ratio': 0.5, 'decoder_hidden_size': 16,
-        'decoder_num_layers': 1, 'decoder_num_heads': 2, 'decoder_mlp_size': 32,
-    }}))
+    module = BeastModule(
+        parse_config(
+            {
+                'init': 'random',
+                'model': {
+                    'image_size': image_size,
+                    'patch_size': 16,
+                    'hidden_size': 32,
+                    'num_layers': 2,
+                    'num_heads': heads,
+                    'mlp_size': 64,
+                    'mask_ratio': 0.5,
+                    'decoder_hidden_size': 16,
+                    'decoder_num_layers': 1,
+                    'decoder_num_heads': 2,
+                    'decoder_mlp_size': 32,
+                },
+            }
+        )
+    )
     checkpoint: dict = {'state_dict': module.state_dict(), 'global_step': 3}
     module.on_save_checkpoint(checkpoint)
     torch.save(checkpoint, path)
@@ -206,8 +235,9 @@ def test_a_checkpoint_of_a_run_serves_as_backbone_and_as_start(tmp_path: Path) -
     encoder = read_encoder(tmp_path / 'best.ckpt')
     # neither heads of this width nor a grid of this shape can be told from the tensors
     assert encoder.architecture == module.model.architecture
-    vit = ViTModel(ViTConfig(**encoder.architecture.transformers_config()),
-                   add_pooling_layer=False)
+    vit = ViTModel(
+        ViTConfig(**encoder.architecture.transformers_config()), add_pooling_layer=False
+    )
     assert load_into_vit(vit, encoder) == len(vit.state_dict())
     images = torch.randn(2, 3, 32, 64)
     with torch.no_grad():

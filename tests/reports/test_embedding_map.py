@@ -53,9 +53,7 @@ def test_embedding_map_shows_the_principal_components(assert_well_drawn: Check) 
 def test_many_videos_leave_the_rarest_grey(assert_well_drawn: Check, long_name: str) -> None:
     rng = np.random.default_rng(0)
     video = [long_name.format(i) for i in range(15) for _ in range(3 if i < 3 else 5)]
-    figure = embedding_map(
-        5000 * rng.normal(size=(len(video), 4)), video, rng.random(len(video))
-    )
+    figure = embedding_map(5000 * rng.normal(size=(len(video), 4)), video, rng.random(len(video)))
     assert_well_drawn(figure)
     groups = figure.axes[0].collections
     assert [len(np.asarray(group.get_offsets())) for group in groups] == [9] + [5] * 12

@@ -22,17 +22,27 @@ def _session(trials: bool, regions: bool = True) -> tuple[Session, np.ndarray]:
     unit = np.repeat(np.arange(30), 20)
     part = np.repeat([TRAIN, TRAIN, VALIDATION, TEST, TEST], 120)
     session = Session(
-        name='s$1$', bins=Bins((np.arange(600) + 0.5) * 0.05, 0.05,
-                               unit if trials else np.zeros(600, int)),
-        part=part, unit=unit, responses=rng.poisson(rates).astype(np.float32), is_counts=True,
-        names=np.arange(8), features={}, digests={}, notes=('2 of 10 neurons were left out',),
+        name='s$1$',
+        bins=Bins((np.arange(600) + 0.5) * 0.05, 0.05, unit if trials else np.zeros(600, int)),
+        part=part,
+        unit=unit,
+        responses=rng.poisson(rates).astype(np.float32),
+        is_counts=True,
+        names=np.arange(8),
+        features={},
+        digests={},
+        notes=('2 of 10 neurons were left out',),
         regions=np.array(['M1', 'S1'] * 4 if regions else [''] * 8),
     )
     return session, rates
 
 
 def _result(
-    folder: Path, session: Session, source: str, rates: np.ndarray, draws: int = 6,
+    folder: Path,
+    session: Session,
+    source: str,
+    rates: np.ndarray,
+    draws: int = 6,
 ) -> Result:
     rng = np.random.default_rng(1)
     parts = session.samples(np.zeros((600, 1)))
@@ -95,12 +105,18 @@ def test_the_scatter_counts_what_is_better() -> None:
 
 
 def test_the_bars_show_bands_and_results() -> None:
-    table = pd.DataFrame({
-        'source': ['a', 'b'], 'encoder': ['rrr', 'tcn'], 'score': [0.2, 0.1],
-        'shift_low': [-0.1, -0.2], 'shift_high': [0.0, 0.01],
-        'permutation_low': [-0.1, np.nan], 'permutation_high': [0.0, np.nan],
-        'drift': [0.05, 0.06],
-    })
+    table = pd.DataFrame(
+        {
+            'source': ['a', 'b'],
+            'encoder': ['rrr', 'tcn'],
+            'score': [0.2, 0.1],
+            'shift_low': [-0.1, -0.2],
+            'shift_high': [0.0, 0.01],
+            'permutation_low': [-0.1, np.nan],
+            'permutation_high': [0.0, np.nan],
+            'drift': [0.05, 0.06],
+        }
+    )
     (axes,) = figures.comparison_bars(table, 'bits per spike').axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ['a · rrr', 'b · tcn']

@@ -34,8 +34,12 @@ def test_the_curve_is_that_of_a_slow_loop(models: int, missing: bool) -> None:
     for i, threshold in enumerate(thresholds):
         means, values = [], []
         for model in range(models):
-            values = [errors[model, f, k] for f in range(7) for k in range(4)
-                      if spread[f, k] >= threshold and np.isfinite(errors[model, f, k])]
+            values = [
+                errors[model, f, k]
+                for f in range(7)
+                for k in range(4)
+                if spread[f, k] >= threshold and np.isfinite(errors[model, f, k])
+            ]
             means.append(np.mean(values) if values else np.nan)
         assert curve.keypoints[i] == len(values)
         np.testing.assert_allclose(curve.mean[i], np.mean(means))

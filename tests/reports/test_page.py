@@ -105,9 +105,7 @@ def test_figure_is_inside_the_page(tmp_path: Path) -> None:
 def test_all_text_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
     evil = '<script>alert("1")</script> & \'co\'.mp4'
-    sections = [
-        Section(evil, evil, figure=line_figure(), table=pd.DataFrame({evil: [evil]}))
-    ]
+    sections = [Section(evil, evil, figure=line_figure(), table=pd.DataFrame({evil: [evil]}))]
     write_page(path, evil, sections)
     reader = read(path)
     assert 'script' not in [tag for tag, _ in reader.tags]

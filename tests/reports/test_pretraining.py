@@ -30,8 +30,10 @@ def pictures() -> PretrainingPictures:
         originals=rng.random((2, 3, 16, 16)),
         masked=rng.random((2, 3, 16, 16)),
         reconstructed=rng.random((2, 3, 16, 16)),
-        snapshots={1: rng.integers(0, 256, (2, 3, 16, 16), np.uint8),
-                   9: rng.integers(0, 256, (2, 3, 16, 16), np.uint8)},
+        snapshots={
+            1: rng.integers(0, 256, (2, 3, 16, 16), np.uint8),
+            9: rng.integers(0, 256, (2, 3, 16, 16), np.uint8),
+        },
         retrieval_anchors=rng.random((3, 3, 16, 16)),
         retrieval_nearest=rng.random((3, 3, 16, 16)),
         retrieval_correct=np.array([True, False, True]),
@@ -244,10 +246,15 @@ def test_missing_column_is_named(run_dir: Path, pictures: PretrainingPictures) -
 def test_the_probe_is_shown_where_it_was_measured(
     run_dir: Path, pictures: PretrainingPictures
 ) -> None:
-    metrics = pd.DataFrame({
-        'epoch': [0, 1, 2], 'train_loss': [3.0, 2.0, 1.0], 'probe_px': [np.nan, 12.5, 9.25],
-        'probe_start_px': [np.nan, 15.0, 15.0], 'probe_constant_px': [np.nan, 40.0, 40.0],
-    })
+    metrics = pd.DataFrame(
+        {
+            'epoch': [0, 1, 2],
+            'train_loss': [3.0, 2.0, 1.0],
+            'probe_px': [np.nan, 12.5, 9.25],
+            'probe_start_px': [np.nan, 15.0, 15.0],
+            'probe_constant_px': [np.nan, 40.0, 40.0],
+        }
+    )
     metrics.to_csv(run_dir / 'metrics.csv', index=False)
     page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
     assert 'Does it help your keypoints?' in page.headings
@@ -256,20 +263,24 @@ def test_the_probe_is_shown_where_it_was_measured(
     assert (run_dir / 'figures' / 'probe.png').is_file()
 
 
-def test_the_choice_of_the_weight_is_shown(
-    run_dir: Path, pictures: PretrainingPictures
-) -> None:
+def test_the_choice_of_the_weight_is_shown(run_dir: Path, pictures: PretrainingPictures) -> None:
     (run_dir / 'tune').mkdir()
-    pd.DataFrame({
-        'contrastive_weight': [0.0, 0.03], 'epochs': [5, 5], 'probe_px': [np.nan, np.nan],
-        'val_cls_retrieval': [0.2, 0.4], 'val_reconstruction': [0.5, 0.6], 'chosen': [False, True],
-    }).to_csv(run_dir / 'tune' / 'tune.csv', index=False)
+    pd.DataFrame(
+        {
+            'contrastive_weight': [0.0, 0.03],
+            'epochs': [5, 5],
+            'probe_px': [np.nan, np.nan],
+            'val_cls_retrieval': [0.2, 0.4],
+            'val_reconstruction': [0.5, 0.6],
+            'chosen': [False, True],
+        }
+    ).to_csv(run_dir / 'tune' / 'tune.csv', index=False)
     page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
     assert 'Choice of the contrastive weight' in page.headings
     assert 'the highest share of held-out positives found' in page.text
-    assert '<tr class="marked"><td class="number">0.03</td>' in (
-        run_dir / 'report.html'
-    ).read_text()
+    assert (
+        '<tr class="marked"><td class="number">0.03</td>' in (run_dir / 'report.html').read_text()
+    )
 
 
 def test_tensorboard_gets_the_figures(run_dir: Path, pictures: PretrainingPictures) -> None:

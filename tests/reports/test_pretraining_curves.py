@@ -155,10 +155,14 @@ def test_wide_ranges_are_logarithmic_and_say_so() -> None:
 
 
 def test_the_probe_stands_beside_what_it_must_beat(assert_well_drawn: Check) -> None:
-    metrics = pd.DataFrame({
-        'epoch': [0, 1, 2], 'probe_px': [np.nan, 12.0, 9.0],
-        'probe_start_px': [np.nan, 15.0, 15.0], 'probe_constant_px': [np.nan, 40.0, 40.0],
-    })
+    metrics = pd.DataFrame(
+        {
+            'epoch': [0, 1, 2],
+            'probe_px': [np.nan, 12.0, 9.0],
+            'probe_start_px': [np.nan, 15.0, 15.0],
+            'probe_constant_px': [np.nan, 40.0, 40.0],
+        }
+    )
     figure = probe_curve(metrics)
     (axes,) = figure.axes
     x, y = line(axes, 'frozen features, ridge regression')
@@ -171,11 +175,15 @@ def test_the_probe_stands_beside_what_it_must_beat(assert_well_drawn: Check) -> 
 def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(
     assert_well_drawn: Check,
 ) -> None:
-    table = pd.DataFrame({
-        'contrastive_weight': [0.1, 0.0, 0.03], 'probe_px': [np.nan] * 3,
-        'val_cls_retrieval': [0.9, 0.1, 0.5], 'val_reconstruction': [0.4, 0.2, 0.3],
-        'chosen': [True, False, False],
-    })
+    table = pd.DataFrame(
+        {
+            'contrastive_weight': [0.1, 0.0, 0.03],
+            'probe_px': [np.nan] * 3,
+            'val_cls_retrieval': [0.9, 0.1, 0.5],
+            'val_reconstruction': [0.4, 0.2, 0.3],
+            'chosen': [True, False, False],
+        }
+    )
     figure = tuning_panels(table)
     assert 'not recorded' in [text.get_text() for text in figure.axes[0].texts]
     retrieval = figure.axes[1]

@@ -57,7 +57,8 @@ def test_contact_sheet_shows_every_image_with_its_aspect(assert_well_drawn: Chec
 
 @pytest.mark.parametrize('size', [(200, 20), (20, 200)])
 def test_contact_sheet_of_one_narrow_image(
-    assert_well_drawn: Check, size: tuple[int, int],
+    assert_well_drawn: Check,
+    size: tuple[int, int],
 ) -> None:
     images = (pictures(1, *size).transpose(0, 2, 3, 1) * 255).astype(np.uint8)
     figure = contact_sheet(images, ['7'])
@@ -167,8 +168,10 @@ def test_retrieval_says_by_colour_and_word_what_was_found(assert_well_drawn: Che
 def test_snapshots_stand_in_the_order_of_training(assert_well_drawn: Check) -> None:
     draw = np.random.default_rng(0)
     originals, masked = draw.random((2, 2, 3, 16, 24))
-    snapshots = {9: draw.integers(0, 256, (2, 3, 16, 24), np.uint8),
-                 1: draw.integers(0, 256, (2, 3, 16, 24), np.uint8)}
+    snapshots = {
+        9: draw.integers(0, 256, (2, 3, 16, 24), np.uint8),
+        1: draw.integers(0, 256, (2, 3, 16, 24), np.uint8),
+    }
     figure = reconstructions_over_epochs(originals, masked, snapshots)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles[::2] == ['original', 'masked input', 'epoch 1', 'epoch 9']

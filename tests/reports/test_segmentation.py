@@ -12,8 +12,13 @@ from beast_lp.segmentation.outputs import Prediction
 def test_seconds_are_those_of_the_frames(tmp_path: Path) -> None:
     labels = np.array([0, 0, 1])
     prediction = Prediction(
-        'a', tmp_path / 'a.mp4', ('rest', 'walk'), np.eye(2, dtype=np.float32)[labels], labels,
-        25.0, np.array([0.0, 1.0, 11.0]),
+        'a',
+        tmp_path / 'a.mp4',
+        ('rest', 'walk'),
+        np.eye(2, dtype=np.float32)[labels],
+        labels,
+        25.0,
+        np.array([0.0, 1.0, 11.0]),
     )
     page = write_prediction_report(tmp_path, [prediction]).read_text(encoding='utf-8')
     rows = [re.findall('<td[^>]*>([^<]*)', row) for row in re.findall('<tr.*?</tr>', page)]

@@ -19,7 +19,9 @@ def test_viterbi_is_the_best_of_all_paths() -> None:
         probabilities = rng.dirichlet(np.ones(3) * 0.7, size=7)
 
         def score(
-            path: tuple[int, ...], stay: float = stay, rows: np.ndarray = probabilities,
+            path: tuple[int, ...],
+            stay: float = stay,
+            rows: np.ndarray = probabilities,
         ) -> float:
             evidence = sum(np.log(rows[frame, label]) for frame, label in enumerate(path))
             return evidence + sum(
@@ -59,7 +61,9 @@ def test_short_bouts_go_in_the_order_of_a_loop_that_starts_anew_each_time() -> N
             bout, frames = bouts[place], slice(bouts[place].start, bouts[place].stop)
             if len(bout) >= least:
                 break
-            around = [b.label for b in (*bouts[max(0, place - 1):place], *bouts[place + 1:][:1])]
+            around = [
+                b.label for b in (*bouts[max(0, place - 1) : place], *bouts[place + 1 :][:1])
+            ]
             expected[frames] = max(around, key=lambda i: probabilities[frames, i].sum())
         assert drop_short_bouts(labels, probabilities, least).tolist() == expected.tolist()
 

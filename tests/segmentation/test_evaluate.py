@@ -29,7 +29,11 @@ def test_members_and_ensemble_are_scored_by_themselves() -> None:
     assert scores.confusion.to_numpy().sum() == 130
     np.testing.assert_allclose(scores.confusion_normalised.sum(axis=1), 1)
     assert set(scores.tables()) == {
-        'scores', 'classes', 'confusion', 'confusion_normalised', 'calibration',
+        'scores',
+        'classes',
+        'confusion',
+        'confusion_normalised',
+        'calibration',
     }
 
 
@@ -55,9 +59,7 @@ def test_a_behaviour_that_was_not_scored_counts_in_no_average() -> None:
 
 def test_smoothing_makes_fewer_switches() -> None:
     target = np.repeat([0, 1, 2, 1], 50)
-    parts = held_out_parts(
-        'a', np.ones(200, dtype=bool), target, _probabilities(target, 1)[None]
-    )
+    parts = held_out_parts('a', np.ones(200, dtype=bool), target, _probabilities(target, 1)[None])
     names = ('rest', 'walk', 'groom')
     plain, smooth = (
         evaluate(parts, names, DecodingConfig(method)).summary.iloc[-1]

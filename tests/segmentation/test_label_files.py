@@ -9,7 +9,8 @@ from beast_lp.segmentation.label_files import find_label_files
 
 
 def test_videos_without_a_label_file_are_left_out(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     (tmp_path / 'a.csv').touch()
     videos = [Path('s1/a.mp4'), Path('s1/b.mp4'), Path('s2/b.mp4')]
@@ -29,7 +30,8 @@ def test_two_videos_of_one_name_do_not_share_their_labels(tmp_path: Path) -> Non
 
 
 def test_of_a_boris_table_the_videos_that_it_names_have_labels(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     table = tmp_path / 'events.csv'
     table.write_text(

@@ -49,8 +49,10 @@ def _write(directory: Path, text: str) -> Path:
 
 
 def test_one_hot_with_frames_that_nobody_scored(tmp_path: Path) -> None:
-    path = _write(tmp_path, ',background,walk,groom\n0,0,1,0\n1,1,0,0\n2,0,0,0\n3,-1,-1,-1\n'
-                            '4,,,\n5,0,0,1.0\n')
+    path = _write(
+        tmp_path,
+        ',background,walk,groom\n0,0,1,0\n1,1,0,0\n2,0,0,0\n3,-1,-1,-1\n4,,,\n5,0,0,1.0\n',
+    )
     labels = read_one_hot(path)
     assert labels.classes == ('background', 'walk', 'groom')
     assert labels.target.tolist() == [1, 0, UNSCORED, UNSCORED, UNSCORED, 2]
@@ -64,17 +66,25 @@ def test_one_hot_with_another_separator(tmp_path: Path, separator: str) -> None:
     assert labels.target.tolist() == [1, 0]
 
 
-@pytest.mark.parametrize(('text', 'words'), [
-    (',background,walk,groom\n0,0,1,1\n1,1,0,0\n', ['frame 0', 'two labels', 'walk and groom']),
-    (',walk,background\n0,0,1\n', ['background must be the first column']),
-    (',background,walk\n0,0,2\n', ['frame 0', 'expected 0 or 1', '2.0']),
-    (',background,walk\n0,0,1\n2,1,0\n', ['count the frames', '[0, 2]']),
-    (',background,walk\n0,0,x\n', ['cannot be read as a one-hot table']),
-    ('\n', ['cannot be read as a one-hot table']),
-    ('a\n0\n', ['index column only']),
-])
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        (
+            ',background,walk,groom\n0,0,1,1\n1,1,0,0\n',
+            ['frame 0', 'two labels', 'walk and groom'],
+        ),
+        (',walk,background\n0,0,1\n', ['background must be the first column']),
+        (',background,walk\n0,0,2\n', ['frame 0', 'expected 0 or 1', '2.0']),
+        (',background,walk\n0,0,1\n2,1,0\n', ['count the frames', '[0, 2]']),
+        (',background,walk\n0,0,x\n', ['cannot be read as a one-hot table']),
+        ('\n', ['cannot be read as a one-hot table']),
+        ('a\n0\n', ['index column only']),
+    ],
+)
 def test_a_bad_one_hot_table_gets_a_sentence(
-    tmp_path: Path, text: str, words: list[str],
+    tmp_path: Path,
+    text: str,
+    words: list[str],
 ) -> None:
     with pytest.raises(BeastError) as error:
         read_one_hot(_write(tmp_path, text))
@@ -109,10 +119,13 @@ def test_events_become_frames(tmp_path: Path) -> None:
     assert labels.target.tolist() == [0, 0, 1, 1, 1, 1, 0, 2, 0, 0]
 
 
-@pytest.mark.parametrize(('events', 'words'), [
-    ([Event('walk', 0, 0.5), Event('groom', 0.4, 0.8)], ['walk', 'groom', 'overlap']),
-    ([Event('walk', 3, 4)], ['starts at 3 s', 'video ends at 0.90 s']),
-])
+@pytest.mark.parametrize(
+    ('events', 'words'),
+    [
+        ([Event('walk', 0, 0.5), Event('groom', 0.4, 0.8)], ['walk', 'groom', 'overlap']),
+        ([Event('walk', 3, 4)], ['starts at 3 s', 'video ends at 0.90 s']),
+    ],
+)
 def test_impossible_events_get_a_sentence(events: list[Event], words: list[str]) -> None:
     with pytest.raises(BeastError) as error:
         events_to_labels(
@@ -121,23 +134,31 @@ def test_impossible_events_get_a_sentence(events: list[Event], words: list[str])
     assert all(word in str(error.value) for word in words), str(error.value)
 
 
-@pytest.mark.parametrize(('text', 'words'), [
-    ('Time,Behavior,Status\n1,walk,START\n', ['walk starts at 1 s and never stops']),
-    ('Time,Behavior,Status\n1,walk,STOP\n', ['walk has a STOP without START']),
-    ('Time,Behavior,Status\n1,walk,START\n2,walk,START\n', ['a second START at 2 s']),
-    ('Time,Behavior,Status\n00:01,walk,START\n', ['Time must hold seconds', "'00:01' for walk"]),
-    ('Time,Behavior,Status\n,walk,START\n', ["must hold seconds, found '' for walk"]),
-    ('Time,Behavior,Status\nNA,walk,POINT\n', ["must hold seconds, found 'NA' for walk"]),
-    ('Time,Behavior,Status\ninf,walk,POINT\n', ["must hold seconds, found 'inf' for walk"]),
-    ('Time,Behavior,Status\n1, ,POINT\n', ['a row without a behaviour']),
-    ('Behavior,Start,Stop\nwalk,1\n', ["Stop must hold seconds, found '' for walk"]),
-    ('Behavior,Start,Stop\nwalk,1,2\nwalk,3,4,5\n', ['3 columns', 'a row of 4 cells']),
-    ('Behavior,Start (s),Stop (s)\nwalk,2,1\n', ['walk stops at 1 s, before it starts']),
-    ('Behavior,Duration\nwalk,2\n', ['neither Start and Stop', 'Duration']),
-    ('a,b\n1,2\n', ['no BORIS event table']),
-])
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        ('Time,Behavior,Status\n1,walk,START\n', ['walk starts at 1 s and never stops']),
+        ('Time,Behavior,Status\n1,walk,STOP\n', ['walk has a STOP without START']),
+        ('Time,Behavior,Status\n1,walk,START\n2,walk,START\n', ['a second START at 2 s']),
+        (
+            'Time,Behavior,Status\n00:01,walk,START\n',
+            ['Time must hold seconds', "'00:01' for walk"],
+        ),
+        ('Time,Behavior,Status\n,walk,START\n', ["must hold seconds, found '' for walk"]),
+        ('Time,Behavior,Status\nNA,walk,POINT\n', ["must hold seconds, found 'NA' for walk"]),
+        ('Time,Behavior,Status\ninf,walk,POINT\n', ["must hold seconds, found 'inf' for walk"]),
+        ('Time,Behavior,Status\n1, ,POINT\n', ['a row without a behaviour']),
+        ('Behavior,Start,Stop\nwalk,1\n', ["Stop must hold seconds, found '' for walk"]),
+        ('Behavior,Start,Stop\nwalk,1,2\nwalk,3,4,5\n', ['3 columns', 'a row of 4 cells']),
+        ('Behavior,Start (s),Stop (s)\nwalk,2,1\n', ['walk stops at 1 s, before it starts']),
+        ('Behavior,Duration\nwalk,2\n', ['neither Start and Stop', 'Duration']),
+        ('a,b\n1,2\n', ['no BORIS event table']),
+    ],
+)
 def test_a_bad_event_table_gets_a_sentence(
-    tmp_path: Path, text: str, words: list[str],
+    tmp_path: Path,
+    text: str,
+    words: list[str],
 ) -> None:
     with pytest.raises(BeastError) as error:
         read_boris(_write(tmp_path, text), 'video')

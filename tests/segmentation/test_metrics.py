@@ -44,9 +44,11 @@ def test_frame_scores_are_scikit_learns(
     np.testing.assert_allclose(table['f1'], f1)
     np.testing.assert_array_equal(table['frames'], support)
     for number, value in enumerate(table['average_precision']):
-        assert value == pytest.approx(reference.average_precision_score(
-            target[chosen] == number, probabilities[chosen, number]
-        ))
+        assert value == pytest.approx(
+            reference.average_precision_score(
+                target[chosen] == number, probabilities[chosen, number]
+            )
+        )
     np.testing.assert_array_equal(
         confusion(target, predicted, 3),
         reference.confusion_matrix(target[chosen], predicted[chosen]),
@@ -151,8 +153,11 @@ def test_bouts_are_those_of_a_loop(drawn: tuple[np.ndarray, np.ndarray, np.ndarr
             for label, _ in bouts:
                 counts[row, label] += 1
         for label, frames in guessed:
-            shares = [(len(frames & other) / len(frames | other), i)
-                      for i, (name, other) in enumerate(scored) if name == label and i not in used]
+            shares = [
+                (len(frames & other) / len(frames | other), i)
+                for i, (name, other) in enumerate(scored)
+                if name == label and i not in used
+            ]
             if shares and max(shares)[0] >= 0.3:
                 used.add(max(shares)[1])
                 right[label] += 1
@@ -173,6 +178,8 @@ def test_switches_are_counted_within_scored_stretches() -> None:
     target = np.array([0, 0, 1, UNSCORED, 2, 2])
     predicted = np.array([0, 1, 1, 0, 2, 2])
     assert switches(target, predicted) == {
-        'scored_switches': 200, 'scored_bout_median': 2.0, 'predicted_switches': 200,
+        'scored_switches': 200,
+        'scored_bout_median': 2.0,
+        'predicted_switches': 200,
         'predicted_bout_median': 2.0,
     }

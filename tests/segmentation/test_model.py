@@ -41,15 +41,16 @@ def test_pooling_is_multi_head_attention() -> None:
     theirs = nn.MultiheadAttention(8, 2, kdim=6, vdim=6, batch_first=True)
     with torch.no_grad():
         for weight, value in (
-            (theirs.q_proj_weight, pool.to_query.weight), (theirs.k_proj_weight,
-             pool.to_key.weight), (theirs.v_proj_weight, pool.to_value.weight),
+            (theirs.q_proj_weight, pool.to_query.weight),
+            (theirs.k_proj_weight, pool.to_key.weight),
+            (theirs.v_proj_weight, pool.to_value.weight),
             (theirs.out_proj.weight, torch.eye(8)),
         ):
             assert weight is not None
             weight.copy_(value)
-        theirs.in_proj_bias.copy_(torch.cat(
-            [pool.to_query.bias, torch.zeros(8), pool.to_value.bias]
-        ))
+        theirs.in_proj_bias.copy_(
+            torch.cat([pool.to_query.bias, torch.zeros(8), pool.to_value.bias])
+        )
         theirs.out_proj.bias.zero_()
     attended, _ = theirs(pool.query.expand(4, 1, 8), tokens, tokens)
     pooled = query + attended[:, 0]
@@ -76,8 +77,8 @@ def test_a_prediction_depends_on_its_context_and_no_further() -> None:
     x = torch.randn(1, 120, 4, 6)
     valid = torch.ones(1, 120, dtype=torch.bool)
     before = model(x, valid)
-    x[:, 60 + model.context:] += 1
-    x[:, :60 - model.context] -= 1
+    x[:, 60 + model.context :] += 1
+    x[:, : 60 - model.context] -= 1
     after = model(x, valid)
     torch.testing.assert_close(after[:, 60], before[:, 60])
     assert not torch.allclose(after[:, 62], before[:, 62])

@@ -85,15 +85,11 @@ def test_a_clip_shows_the_busiest_stretch(prediction: Prediction, tmp_path: Path
 
 def test_lightning_action_gets_its_two_tables(prediction: Prediction, tmp_path: Path) -> None:
     tokens = np.random.default_rng(0).normal(size=(25, 4, 3)).astype(np.float16)
-    write_lightning_action(
-        'a b', tokens, np.arange(0, 50, 2), one_hot(prediction), tmp_path
-    )
+    write_lightning_action('a b', tokens, np.arange(0, 50, 2), one_hot(prediction), tmp_path)
     features = pd.read_csv(tmp_path / 'features' / 'a b.csv', index_col=0)
     labels = pd.read_csv(tmp_path / 'labels' / 'a b.csv', index_col=0)
     np.testing.assert_allclose(
         features.to_numpy(), tokens.astype(np.float32).mean(axis=1), atol=1e-5
     )
     assert list(labels.columns) == ['background', *CLASSES]
-    np.testing.assert_array_equal(
-        labels.to_numpy().argmax(axis=1) - 1, prediction.labels[::2]
-    )
+    np.testing.assert_array_equal(labels.to_numpy().argmax(axis=1) - 1, prediction.labels[::2])

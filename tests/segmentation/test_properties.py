@@ -20,10 +20,17 @@ MASKS = st.lists(
 )
 
 
-@given(st.lists(st.integers(1, 200), min_size=1, max_size=4), st.integers(1, 30),
-       st.integers(2, 5), st.integers(0, 20))
+@given(
+    st.lists(st.integers(1, 200), min_size=1, max_size=4),
+    st.integers(1, 30),
+    st.integers(2, 5),
+    st.integers(0, 20),
+)
 def test_no_frame_near_a_held_out_one_is_trained_on(
-    lengths: list[int], block: int, every: int, gap: int,
+    lengths: list[int],
+    block: int,
+    every: int,
+    gap: int,
 ) -> None:
     named = {str(number): length for number, length in enumerate(lengths)}
     try:
@@ -44,7 +51,9 @@ def test_no_frame_near_a_held_out_one_is_trained_on(
 
 @given(st.integers(2, 12), st.integers(2, 5), st.integers(0, 3))
 def test_every_frame_is_held_out_in_one_fold_and_trained_on_in_the_others(
-    videos: int, folds: int, seed: int,
+    videos: int,
+    folds: int,
+    seed: int,
 ) -> None:
     assume(videos >= folds)
     lengths = {f'v{number}': number + 1 for number in range(videos)}
@@ -59,7 +68,11 @@ def test_every_frame_is_held_out_in_one_fold_and_trained_on_in_the_others(
 
 @given(st.integers(0, 20), st.integers(1, 90), st.integers(1, 25), st.integers(0, 30), st.data())
 def test_each_frame_is_predicted_once_with_all_the_context_there_is(
-    start: int, count: int, length: int, context: int, data: st.DataObject,
+    start: int,
+    count: int,
+    length: int,
+    context: int,
+    data: st.DataObject,
 ) -> None:
     stop = start + count
     windows = cut(0, start, stop, length, context, data.draw(st.integers(0, length - 1)))
@@ -68,18 +81,23 @@ def test_each_frame_is_predicted_once_with_all_the_context_there_is(
     for window in windows:
         assert window.stop - window.start <= length
         assert (window.first, window.last) == (
-            max(start, window.start - context), min(stop, window.stop + context))
+            max(start, window.start - context),
+            min(stop, window.stop + context),
+        )
 
 
 @given(MASKS, st.integers(1, 20), st.integers(0, 10), st.integers(0, 9))
 def test_an_epoch_sees_each_training_frame_once_and_no_other(
-    train: list[np.ndarray], length: int, context: int, seed: int,
+    train: list[np.ndarray],
+    length: int,
+    context: int,
+    seed: int,
 ) -> None:
     windows = training_windows(train, length, context, np.random.default_rng(seed))
     seen = [np.zeros(len(mask), int) for mask in train]
     for window in windows:
-        seen[window.video][window.start:window.stop] += 1
-        assert train[window.video][window.first:window.last].all()
+        seen[window.video][window.start : window.stop] += 1
+        assert train[window.video][window.first : window.last].all()
     assert [count.tolist() for count in seen] == [mask.astype(int).tolist() for mask in train]
     for mask in train:
         again = np.zeros(len(mask), bool)
@@ -91,30 +109,44 @@ def test_an_epoch_sees_each_training_frame_once_and_no_other(
 
 @given(MASKS, st.integers(1, 20), st.integers(0, 10), st.integers(0, 9))
 def test_balanced_windows_stay_inside_what_may_be_seen(
-    train: list[np.ndarray], length: int, context: int, seed: int,
+    train: list[np.ndarray],
+    length: int,
+    context: int,
+    seed: int,
 ) -> None:
     rng = np.random.default_rng(seed)
     targets = [rng.integers(UNSCORED, 3, len(mask)) for mask in train]
-    assume(any((target[mask] != UNSCORED).any()
-               for target, mask in zip(targets, train, strict=True)))
+    assume(
+        any((target[mask] != UNSCORED).any() for target, mask in zip(targets, train, strict=True))
+    )
     for window in balanced_windows(train, targets, length, context, rng):
-        assert train[window.video][window.first:window.last].all()
+        assert train[window.video][window.first : window.last].all()
         assert 0 < window.stop - window.start <= length
         assert window.first <= window.start < window.stop <= window.last
-        assert (targets[window.video][window.start:window.stop] != UNSCORED).any()
+        assert (targets[window.video][window.start : window.stop] != UNSCORED).any()
 
 
-@given(st.integers(1, 60), st.integers(1, 15), st.integers(0, 8), st.integers(0, 5),
-       st.floats(0.5, 2.0))
+@given(
+    st.integers(1, 60),
+    st.integers(1, 15),
+    st.integers(0, 8),
+    st.integers(0, 5),
+    st.floats(0.5, 2.0),
+)
 def test_a_batch_pairs_every_frame_with_its_own_label(
-    count: int, length: int, context: int, seed: int, speed: float,
+    count: int,
+    length: int,
+    context: int,
+    seed: int,
+    speed: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     # a frame's feature is its number, and so is its label
     numbers = np.arange(count)
     windows = training_windows([np.ones(count, bool)], length, context, rng)
-    batch = read_batch(windows, [numbers[:, None].astype(np.float32)], [numbers],
-                       [speed] * len(windows))
+    batch = read_batch(
+        windows, [numbers[:, None].astype(np.float32)], [numbers], [speed] * len(windows)
+    )
     assert (batch.target[~batch.valid] == UNSCORED).all()
     assert (batch.features[~batch.valid] == 0).all()
     for row, window in enumerate(windows):

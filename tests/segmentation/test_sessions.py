@@ -51,15 +51,22 @@ def test_a_source_that_does_not_serve_is_refused() -> None:
 
 
 def test_features_of_two_kinds_are_not_mixed(
-    tmp_path: Path, save_store: Callable[..., None],
+    tmp_path: Path,
+    save_store: Callable[..., None],
 ) -> None:
     for name, basis in (('a', 'one'), ('b', 'two')):
         (tmp_path / f'{name}.mp4').write_bytes(name.encode())
         info = FeatureInfo(
             f'{name}.mp4', 'x', 'vit', 'abc', 2, grid=(1, 1), patch_dim=3, patch_basis=basis
         )
-        save_store(tmp_path / name, info, cls=np.zeros((4, 2)), frame=np.arange(4),
-                   time=np.arange(4.0), patches=np.zeros((4, 1, 3)))
+        save_store(
+            tmp_path / name,
+            info,
+            cls=np.zeros((4, 2)),
+            frame=np.arange(4),
+            time=np.arange(4.0),
+            patches=np.zeros((4, 1, 3)),
+        )
     inputs = Inputs([], [], tmp_path, None, tmp_path, None)
     videos = [tmp_path / 'a.mp4', tmp_path / 'b.mp4']
     with pytest.raises(BeastError, match='of a and b differ in what made them .*basis one; .*two'):
@@ -68,16 +75,22 @@ def test_features_of_two_kinds_are_not_mixed(
     assert [session.name for session in both] == ['a', 'b']
 
 
-@pytest.mark.parametrize(('frame', 'time', 'expected'), [
-    # variable frame rate
-    ([0, 1, 2, 3, 4], [0, 0.1, 0.5, 0.6, 0.7], [0, 0.1, 0.5, 0.6, 0.7]),
-    # every second frame has features
-    ([0, 2], [0, 0.4], [0, 0.2, 0.4, 0.6, 0.8]),
-    # the header's 20 frames per second
-    ([0], [0], [0, 0.05, 0.1, 0.15, 0.2]),
-])
+@pytest.mark.parametrize(
+    ('frame', 'time', 'expected'),
+    [
+        # variable frame rate
+        ([0, 1, 2, 3, 4], [0, 0.1, 0.5, 0.6, 0.7], [0, 0.1, 0.5, 0.6, 0.7]),
+        # every second frame has features
+        ([0, 2], [0, 0.4], [0, 0.2, 0.4, 0.6, 0.8]),
+        # the header's 20 frames per second
+        ([0], [0], [0, 0.05, 0.1, 0.15, 0.2]),
+    ],
+)
 def test_times_are_those_of_the_frames(
-    tmp_path: Path, frame: list[int], time: list[float], expected: list[float],
+    tmp_path: Path,
+    frame: list[int],
+    time: list[float],
+    expected: list[float],
 ) -> None:
     video = tmp_path / 'a.mp4'
     video.write_bytes(b'a')
@@ -92,14 +105,17 @@ def test_times_are_those_of_the_frames(
 
 
 def test_keypoints_have_the_time_stamps_of_their_video(
-    tmp_path: Path, write_video: Callable[..., Path], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    write_video: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     video = write_video('a.mp4', [np.zeros((16, 16, 3), np.uint8)] * 3, fps=20)
     (tmp_path / 'a.csv').write_text('s,n,n\nb,nose,nose\nc,x,y\n0,1,2\n1,1,2\n2,1,2\n')
     inputs = Inputs([], [], tmp_path, None, None, tmp_path)
     config = SegmentationConfig(features='keypoints', keypoints_dir=str(tmp_path))
     for stamps, times in (
-        (np.array([0, 0.1, 0.5]), [0, 0.1, 0.5]), (None, [0, 0.05, 0.1]),
+        (np.array([0, 0.1, 0.5]), [0, 0.1, 0.5]),
+        (None, [0, 0.05, 0.1]),
         (np.arange(2.0), [0, 0.05, 0.1]),
     ):
         monkeypatch.setattr(under_test, 'time_stamps', lambda path, stamps=stamps: stamps)

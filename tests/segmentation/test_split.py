@@ -12,7 +12,7 @@ def test_blocks_with_gaps_are_those_of_a_loop() -> None:
     fold = hold_out_blocks(lengths, block=10, every=4, gap=3)
     for name, frames in lengths.items():
         test = [(frame // 10) % 4 == 3 for frame in range(frames)]
-        train = [not any(test[max(0, frame - 3):frame + 4]) for frame in range(frames)]
+        train = [not any(test[max(0, frame - 3) : frame + 4]) for frame in range(frames)]
         assert fold.test[name].tolist() == test
         assert fold.train[name].tolist() == train
 

@@ -37,8 +37,13 @@ def inputs(tmp_path: Path, save_store: Callable[..., None]) -> Inputs:
         video.write_bytes(video.name.encode())
         info = FeatureInfo(video.name, 'x', 'vit', 'abc', 2, frames=FRAMES, fps=20)
         values = np.random.default_rng(number).normal(size=(FRAMES, 2))
-        save_store(tmp_path / 'features' / video.stem, info, cls=values, frame=np.arange(FRAMES),
-                   time=np.arange(FRAMES) / 20)
+        save_store(
+            tmp_path / 'features' / video.stem,
+            info,
+            cls=values,
+            frame=np.arange(FRAMES),
+            time=np.arange(FRAMES) / 20,
+        )
     for video in videos[:3]:
         _score(tmp_path / 'labels' / f'{video.stem}.csv')
     return Inputs(videos, [], tmp_path / 'labels', None, tmp_path / 'features', None)
@@ -50,10 +55,15 @@ def _score(path: Path, wide: int = FRAMES // 2) -> None:
 
 
 def _config(**changes: object) -> SegmentationConfig:
-    return replace(SegmentationConfig(
-        features='cls', features_dir='features', head=HeadConfig(8, 2, 8, 1, 1),
-        fitting=FittingConfig(epochs=1, ensemble=2),
-    ), **changes)
+    return replace(
+        SegmentationConfig(
+            features='cls',
+            features_dir='features',
+            head=HeadConfig(8, 2, 8, 1, 1),
+            fitting=FittingConfig(epochs=1, ensemble=2),
+        ),
+        **changes,
+    )
 
 
 def _train(inputs: Inputs, output_dir: Path, config: SegmentationConfig) -> under_test.Outcome:
@@ -61,7 +71,9 @@ def _train(inputs: Inputs, output_dir: Path, config: SegmentationConfig) -> unde
 
 
 def test_an_interrupted_ensemble_is_not_gone_on_with_on_other_labels(
-    inputs: Inputs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    inputs: Inputs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     original, labels, out = under_test.train_segmenter, tmp_path / 'labels', tmp_path / 'run'
 
@@ -114,10 +126,16 @@ def test_an_unfinished_run_with_other_settings_is_not_continued(tmp_path: Path) 
     often = FittingConfig(checkpoint_minutes=1)
     check_output_dir(files, replace(config, fitting=often), INPUTS)
     for changed, inputs, words in (
-        (replace(config, fitting=FittingConfig(epochs=3)), INPUTS,
-         'segmentation.fitting.epochs was 200 and is now 3'),
-        (config, replace(INPUTS, videos=[Path('a.mp4'), Path('b.mp4')]),
-         r"videos was .'a.mp4'. and is now .'a.mp4', 'b.mp4'."),
+        (
+            replace(config, fitting=FittingConfig(epochs=3)),
+            INPUTS,
+            'segmentation.fitting.epochs was 200 and is now 3',
+        ),
+        (
+            config,
+            replace(INPUTS, videos=[Path('a.mp4'), Path('b.mp4')]),
+            r"videos was .'a.mp4'. and is now .'a.mp4', 'b.mp4'.",
+        ),
     ):
         with pytest.raises(BeastError, match=words):
             check_output_dir(files, changed, inputs)
@@ -130,8 +148,14 @@ def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Pat
     )
     path.write_text(description.to_json())
     assert Description.read(path) == description
-    for text in ('', '[]', '{}', description.to_json()[:-9], '{"classes": 3}',
-                 description.to_json().replace('"made_by"', '"maker"')):
+    for text in (
+        '',
+        '[]',
+        '{}',
+        description.to_json()[:-9],
+        '{"classes": 3}',
+        description.to_json().replace('"made_by"', '"maker"'),
+    ):
         path.write_text(text)
         with pytest.raises(BeastError, match=r'segmenter.json does not describe .*train again'):
             load_trained(tmp_path, lambda name: pytest.fail('opened a source'))

@@ -52,11 +52,17 @@ def _score(model: Segmenter, data: TrainingData) -> float:
 
 
 @pytest.mark.parametrize('tokens', [4, None])
-@pytest.mark.parametrize('change', [
-    {}, {'loss': 'focal', 'sampling': 'balanced', 'class_weights': 'none', 'time_stretch': 0.1},
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {},
+        {'loss': 'focal', 'sampling': 'balanced', 'class_weights': 'none', 'time_stretch': 0.1},
+    ],
+)
 def test_movement_is_learned_from_tokens_and_from_vectors(
-    tmp_path: Path, tokens: int | None, change: dict,
+    tmp_path: Path,
+    tokens: int | None,
+    change: dict,
 ) -> None:
     settings = replace(SETTINGS, epochs=60, **change)
     model = _train(_data(tokens=tokens), tmp_path, settings)
@@ -93,7 +99,8 @@ def test_features_that_never_change_leave_the_differences_alone() -> None:
 
 
 def test_a_killed_run_ends_with_the_same_weights(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     (tmp_path / 'whole').mkdir()
     (tmp_path / 'killed').mkdir()
@@ -135,7 +142,8 @@ def test_a_model_of_other_labels_is_not_gone_on_with(tmp_path: Path) -> None:
     corrected = np.where(np.arange(100) == 5, (data.target[0] + 1) % 3, data.target[0])
     mask = np.arange(100) < 90
     changed = (
-        replace(data, target=[corrected]), replace(data, train=[mask]),
+        replace(data, target=[corrected]),
+        replace(data, train=[mask]),
         replace(data, origin=['b: weights x']),
         # one more video, all of it held out
         TrainingData([*data.features] * 2, [*data.target] * 2, [data.train[0], ~data.train[0]]),

@@ -35,8 +35,8 @@ def test_an_epoch_visits_every_training_frame_once() -> None:
     windows = training_windows(train, 20, 3, rng)
     seen = [np.zeros(len(mask), dtype=int) for mask in train]
     for window in windows:
-        seen[window.video][window.start:window.stop] += 1
-        assert train[window.video][window.first:window.last].all()
+        seen[window.video][window.start : window.stop] += 1
+        assert train[window.video][window.first : window.last].all()
     for count, mask in zip(seen, train, strict=True):
         np.testing.assert_array_equal(count, mask.astype(int))
     again = training_windows(train, 20, 3, np.random.default_rng(5))
@@ -52,7 +52,7 @@ def test_balanced_windows_show_a_rare_class_as_often() -> None:
     target[1000:1100] = UNSCORED
     drawn = [window for _ in range(60) for window in balanced_windows(train, [target], 50, 5, rng)]
     assert len(drawn) == 60 * 40
-    with_rare = np.mean([(target[w.start:w.stop] == 1).any() for w in drawn])
+    with_rare = np.mean([(target[w.start : w.stop] == 1).any() for w in drawn])
     # half are drawn around it, a few meet it by chance
     assert 0.45 < with_rare < 0.6
     assert all(w.stop - w.start == 50 for w in drawn)
@@ -65,7 +65,7 @@ def test_balanced_windows_lie_around_trained_frames_of_all_videos() -> None:
     targets[2][60:63] = 2
     drawn = [w for _ in range(40) for w in balanced_windows(train, targets, 20, 5, rng)]
     for window in drawn:
-        assert train[window.video][window.first:window.last].all()
+        assert train[window.video][window.first : window.last].all()
         assert window.stop - window.start <= 20
     last = [window for window in drawn if window.video == 2]
     # class 1 is in no frame that is trained on; half are drawn around class 2

@@ -27,18 +27,18 @@ def _counter_frame(ordinal: int, height: int = HEIGHT, width: int = WIDTH) -> np
     block = width // BITS
     for bit in range(BITS):
         value = 255 if ordinal >> bit & 1 else 0
-        frame[:height // 6, bit * block:(bit + 1) * block] = value
+        frame[: height // 6, bit * block : (bit + 1) * block] = value
     top = height // 4 + (ordinal * 5) % (height // 2)
     left = (ordinal * 11) % (width - 24)
-    frame[top:top + 20, left:left + 24] = (230, 200, 40)
+    frame[top : top + 20, left : left + 24] = (230, 200, 40)
     return frame
 
 
 def _read_counter(frame: np.ndarray) -> int:
     height, width = frame.shape[:2]
     block = width // BITS
-    row = frame[height // 24:height // 8].reshape(height // 8 - height // 24, width, -1)
-    levels = row.mean((0, 2)).reshape(BITS, block)[:, block // 4:3 * block // 4].mean(1)
+    row = frame[height // 24 : height // 8].reshape(height // 8 - height // 24, width, -1)
+    levels = row.mean((0, 2)).reshape(BITS, block)[:, block // 4 : 3 * block // 4].mean(1)
     return sum(1 << bit for bit in range(BITS) if levels[bit] > 128)
 
 
@@ -69,14 +69,20 @@ class Source:
 
 SOURCES = (
     Source('bframes.mp4', options={'bf': '3', 'g': '24', 'b_strategy': '0'}),
-    Source('open_gop.mp4', options={
-        'x264-params': 'open-gop=1:keyint=10:min-keyint=5:bframes=3:b-adapt=0',
-    }),
+    Source(
+        'open_gop.mp4',
+        options={
+            'x264-params': 'open-gop=1:keyint=10:min-keyint=5:bframes=3:b-adapt=0',
+        },
+    ),
     Source('irregular.mp4', irregular=True, options={'bf': '2', 'b_strategy': '0'}),
     Source('irregular.mkv', irregular=True),
     Source('mpeg4.avi', codec='mpeg4', options={'b': '4000000'}),
-    Source('vp9.webm', codec='libvpx-vp9',
-           options={'crf': '20', 'b': '0', 'deadline': 'realtime', 'cpu-used': '8'}),
+    Source(
+        'vp9.webm',
+        codec='libvpx-vp9',
+        options={'crf': '20', 'b': '0', 'deadline': 'realtime', 'cpu-used': '8'},
+    ),
     Source('mjpeg.avi', codec='mjpeg', pixel_format='yuvj420p'),
     Source('full_chroma.mp4', pixel_format='yuv444p'),
     Source('ten_bit.mp4', pixel_format='yuv420p10le'),

@@ -148,9 +148,7 @@ def test_pick_spaced_equals_a_loop() -> None:
 
 
 @pytest.mark.parametrize('spacing', [1, 4])
-def test_pick_farthest_equals_a_loop(
-    monkeypatch: pytest.MonkeyPatch, spacing: int
-) -> None:
+def test_pick_farthest_equals_a_loop(monkeypatch: pytest.MonkeyPatch, spacing: int) -> None:
     random = np.random.default_rng(0)
     monkeypatch.setattr(anchors, 'CHUNK', 70)
     points = random.normal(size=(300, 5)).astype(np.float32)
@@ -248,11 +246,15 @@ def test_every_choice_is_complete_spaced_and_repeatable(
 
 
 @pytest.mark.parametrize('strategy', ['distinct', 'farthest'])
-@pytest.mark.parametrize(('noise', 'wanted'), [
-    (0.3, 60), (1.5, 60),
-    # more than the moves can give: copies of the still picture must not fill the rest
-    (0.3, 500),
-])
+@pytest.mark.parametrize(
+    ('noise', 'wanted'),
+    [
+        (0.3, 60),
+        (1.5, 60),
+        # more than the moves can give: copies of the still picture must not fill the rest
+        (0.3, 500),
+    ],
+)
 @pytest.mark.parametrize('bouts', [1, 10])
 def test_a_still_animal_does_not_swallow_the_anchors(
     strategy: str, noise: float, wanted: int, bouts: int
@@ -262,12 +264,12 @@ def test_a_still_animal_does_not_swallow_the_anchors(
     pictures = np.full((count, 32, 32), 90.0) + np.linspace(0, 60, 32)
     moves = np.zeros(count, bool)
     for bout in np.array_split(np.arange(count), bouts):
-        middle = bout[len(bout) * 45 // 100:][:len(bout) // 10]
+        middle = bout[len(bout) * 45 // 100 :][: len(bout) // 10]
         moves[middle] = True
     # the animal is a bright square, which is at the same place whenever it rests
     for frame in range(count):
         top, left = random.integers(0, 26, 2) if moves[frame] else (20, 4)
-        pictures[frame, top:top + 6, left:left + 6] = 230
+        pictures[frame, top : top + 6, left : left + 6] = 230
     pictures += random.normal(0, noise, pictures.shape)
     thumbnails = np.clip(np.round(pictures), 0, 255).astype(np.uint8).reshape(count, -1)
     config = AnchorConfig(strategy=strategy, per_video=wanted)

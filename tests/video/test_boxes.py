@@ -44,16 +44,27 @@ def wandering(
     frames = []
     for ordinal, (left, top, height, width) in enumerate(_wandering(60)):
         frame = random.integers(0, 256, (*CANVAS, 3), np.uint8)
-        part = frame[top:top + height, left:left + width]
-        part[:] = counter_frame(ordinal)[:part.shape[0], :part.shape[1]]
+        part = frame[top : top + height, left : left + width]
+        part[:] = counter_frame(ordinal)[: part.shape[0], : part.shape[1]]
         frames.append(frame)
     return write_video('wandering.mkv', frames, codec='ffv1', pixel_format='bgr0')
 
 
-@pytest.mark.parametrize('box', [
-    (10, 20, 30, 40), (0, 0, 50, 60), (-7, 3, 20, 20), (3, -7, 20, 20), (50, 40, 20, 20),
-    (-5, -6, 100, 100), (60, 0, 5, 5), (-9, 0, 5, 5), (0, 50, 1, 1), (0, -3, 3, 4),
-])
+@pytest.mark.parametrize(
+    'box',
+    [
+        (10, 20, 30, 40),
+        (0, 0, 50, 60),
+        (-7, 3, 20, 20),
+        (3, -7, 20, 20),
+        (50, 40, 20, 20),
+        (-5, -6, 100, 100),
+        (60, 0, 5, 5),
+        (-9, 0, 5, 5),
+        (0, 50, 1, 1),
+        (0, -3, 3, 4),
+    ],
+)
 @pytest.mark.parametrize('channels', [(), (3,)])
 def test_a_crop_equals_a_loop_and_that_of_the_host(
     box: tuple[int, int, int, int], channels: tuple[int, ...]
@@ -83,16 +94,19 @@ def test_rows_count_and_parts_of_pixels_do_not(tmp_path: Path) -> None:
         boxes[2]
 
 
-@pytest.mark.parametrize(('content', 'words'), [
-    (None, 'cannot be read .* or go without bounding boxes'),
-    ('', 'cannot be read'),
-    (',x,y,w\n0,1,2,3\n', 'lack the column h'),
-    (',x,y,h,w\n', 'no rows'),
-    (',x,y,h,w\n0,1,2,3,4\n1,1,,3,4\n', 'no usable box in row 1'),
-    (',x,y,h,w\n0,1,2,3,wide\n', 'no usable box in row 0'),
-    (',x,y,h,w\n0,1,2,0.5,4\n', 'no usable box in row 0'),
-    (',x,y,h,w\n0,1,inf,3,4\n', 'no usable box in row 0'),
-])
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (None, 'cannot be read .* or go without bounding boxes'),
+        ('', 'cannot be read'),
+        (',x,y,w\n0,1,2,3\n', 'lack the column h'),
+        (',x,y,h,w\n', 'no rows'),
+        (',x,y,h,w\n0,1,2,3,4\n1,1,,3,4\n', 'no usable box in row 1'),
+        (',x,y,h,w\n0,1,2,3,wide\n', 'no usable box in row 0'),
+        (',x,y,h,w\n0,1,2,0.5,4\n', 'no usable box in row 0'),
+        (',x,y,h,w\n0,1,inf,3,4\n', 'no usable box in row 0'),
+    ],
+)
 def test_what_are_no_boxes_is_said(tmp_path: Path, content: str | None, words: str) -> None:
     path = tmp_path / 'video_bbox.csv'
     if content is not None:
@@ -118,9 +132,13 @@ def test_windows_show_what_the_boxes_hold(
     rows = _wandering(60)
     _write_boxes(tmp_path / 'boxes' / 'wandering_bbox.csv', rows)
     prepare_windows(
-        [wandering], tmp_path / 'out', AnchorConfig(per_video=8),
-        WindowConfig(codec=codec, processes=1, bbox_dir=str(tmp_path / 'boxes')), 0,
-        progress=False, offset_frames=2,
+        [wandering],
+        tmp_path / 'out',
+        AnchorConfig(per_video=8),
+        WindowConfig(codec=codec, processes=1, bbox_dir=str(tmp_path / 'boxes')),
+        0,
+        progress=False,
+        offset_frames=2,
     )
     store = WindowStore.open(tmp_path / 'out')
     assert len(store) >= 4
@@ -131,8 +149,8 @@ def test_windows_show_what_the_boxes_hold(
             left, top = rows[frame + offset, :2]
             right, bottom = CANVAS[1] - left, CANVAS[0] - top
             # the encoder smears an edge a little
-            assert image[:, right + 4:].max(initial=0) < 40
-            assert image[bottom + 4:].max(initial=0) < 40
+            assert image[:, right + 4 :].max(initial=0) < 40
+            assert image[bottom + 4 :].max(initial=0) < 40
             # elsewhere, a part of the frame's number lies outside
             if right >= SIZE[1]:
                 assert read_counter(image) == frame + offset
@@ -161,16 +179,18 @@ def test_a_scan_sees_what_the_boxes_hold(
     assert np.abs(whole - expected).mean() > 3
 
 
-def test_boxes_of_many_sizes_are_scaled_to_their_median(
-    wandering: Path, tmp_path: Path
-) -> None:
+def test_boxes_of_many_sizes_are_scaled_to_their_median(wandering: Path, tmp_path: Path) -> None:
     rows = _wandering(60)
     rows[:, 2:] = (60, 100)
     rows[::3, 2:] = (30, 50)
     _write_boxes(tmp_path / 'wandering_bbox.csv', rows)
     store = prepare_windows(
-        [wandering], tmp_path / 'out', AnchorConfig(per_video=4),
-        WindowConfig(processes=1, longest_side=50, bbox_dir=str(tmp_path)), 0, progress=False,
+        [wandering],
+        tmp_path / 'out',
+        AnchorConfig(per_video=4),
+        WindowConfig(processes=1, longest_side=50, bbox_dir=str(tmp_path)),
+        0,
+        progress=False,
     )
     assert store.clip_size(0) == (30, 50)
 
@@ -185,8 +205,12 @@ def test_boxes_that_are_missing_or_too_few_stop_the_run(wandering: Path, tmp_pat
 
     def run(*videos: Path) -> WindowStore:
         return prepare_windows(
-            videos, tmp_path / 'out', AnchorConfig(per_video=4),
-            WindowConfig(processes=1, bbox_dir=str(folder)), 0, progress=False,
+            videos,
+            tmp_path / 'out',
+            AnchorConfig(per_video=4),
+            WindowConfig(processes=1, bbox_dir=str(folder)),
+            0,
+            progress=False,
         )
 
     with pytest.raises(BeastError, match='wandering_bbox.csv with the bounding boxes of'):

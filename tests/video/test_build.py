@@ -34,7 +34,11 @@ def own_processes() -> OwnProcesses:
 
 def _prepare(videos: list[Path], output_dir: Path, processes: int | None) -> WindowStore:
     return prepare_windows(
-        videos, output_dir, AnchorConfig(per_video=5), WindowConfig(processes=processes), 0,
+        videos,
+        output_dir,
+        AnchorConfig(per_video=5),
+        WindowConfig(processes=processes),
+        0,
     )
 
 
@@ -54,7 +58,9 @@ def long_video(write_counted: Callable[..., Path], tmp_path: Path) -> Path:
 
 
 def test_processes_change_nothing(
-    write_counted: Callable[..., Path], tmp_path: Path, capfd: pytest.CaptureFixture[str],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     own_processes: OwnProcesses,
 ) -> None:
@@ -93,12 +99,22 @@ def test_one_video_needs_no_process(
     assert len(_prepare([video, tmp_path / 'more.mp4'], tmp_path / 'out', 8)) > 5
 
 
-@pytest.mark.parametrize(('cores', 'worth', 'started'), [
-    (2, 1, 2), (20, 1, 3), (1, 1, 0), (4, 10**9, 0),
-])
+@pytest.mark.parametrize(
+    ('cores', 'worth', 'started'),
+    [
+        (2, 1, 2),
+        (20, 1, 3),
+        (1, 1, 0),
+        (4, 10**9, 0),
+    ],
+)
 def test_the_number_of_processes_fits_the_machine_and_the_work(
-    write_counted: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    cores: int, worth: int, started: int,
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cores: int,
+    worth: int,
+    started: int,
 ) -> None:
     asked = []
 
@@ -123,7 +139,9 @@ def _wait_for(condition: Callable[[], object]) -> None:
 
 
 def test_a_killed_process_is_said_and_what_is_finished_stays(
-    write_counted: Callable[..., Path], long_video: Path, tmp_path: Path,
+    write_counted: Callable[..., Path],
+    long_video: Path,
+    tmp_path: Path,
     own_processes: OwnProcesses,
 ) -> None:
     out = tmp_path / 'out'
@@ -179,7 +197,9 @@ def _runs(pid: int) -> bool:
 
 
 def test_a_problem_of_one_video_stops_the_others(
-    write_counted: Callable[..., Path], long_video: Path, tmp_path: Path,
+    write_counted: Callable[..., Path],
+    long_video: Path,
+    tmp_path: Path,
     own_processes: OwnProcesses,
 ) -> None:
     short = write_counted('short.mp4', 30)
@@ -188,8 +208,12 @@ def test_a_problem_of_one_video_stops_the_others(
         (tmp_path / f'{video.stem}_bbox.csv').write_text(',x,y,h,w\n' + rows)
     with pytest.raises(BeastError, match='20 rows, but the video has more frames'):
         prepare_windows(
-            [short, long_video], tmp_path / 'out', AnchorConfig(),
-            WindowConfig(processes=2, bbox_dir=str(tmp_path)), 0, progress=False,
+            [short, long_video],
+            tmp_path / 'out',
+            AnchorConfig(),
+            WindowConfig(processes=2, bbox_dir=str(tmp_path)),
+            0,
+            progress=False,
         )
     _wait_for(lambda: not own_processes())
     assert not list((tmp_path / 'out/windows').glob('*.json'))

@@ -18,16 +18,19 @@ from beast_lp.video.read import FrameReader, PictureReader, VideoError
 CODECS = ('h264', 'vp9')
 
 
-@pytest.mark.parametrize(('height', 'width', 'longest', 'expected'), [
-    (406, 396, 320, (320, 312)),
-    (1024, 1280, 320, (256, 320)),
-    (1280, 1024, 320, (320, 256)),
-    (96, 128, 320, (96, 128)),
-    (97, 129, 320, (96, 128)),
-    (320, 320, 320, (320, 320)),
-    (50, 3000, 301, (4, 300)),
-    (1, 3000, 300, (2, 300)),
-])
+@pytest.mark.parametrize(
+    ('height', 'width', 'longest', 'expected'),
+    [
+        (406, 396, 320, (320, 312)),
+        (1024, 1280, 320, (256, 320)),
+        (1280, 1024, 320, (320, 256)),
+        (96, 128, 320, (96, 128)),
+        (97, 129, 320, (96, 128)),
+        (320, 320, 320, (320, 320)),
+        (50, 3000, 301, (4, 300)),
+        (1, 3000, 300, (2, 300)),
+    ],
+)
 def test_clip_size_is_even_and_no_larger(
     height: int, width: int, longest: int, expected: tuple[int, int]
 ) -> None:
@@ -36,8 +39,10 @@ def test_clip_size_is_even_and_no_larger(
 
 @pytest.mark.parametrize('codec', CODECS)
 def test_a_clip_is_groups_of_three_in_full_range(
-    write_counted: Callable[..., Path], read_counter: Callable[[np.ndarray], int],
-    tmp_path: Path, codec: str,
+    write_counted: Callable[..., Path],
+    read_counter: Callable[[np.ndarray], int],
+    tmp_path: Path,
+    codec: str,
 ) -> None:
     destination = tmp_path / 'clip.mp4'
     # windows overlap and touch
@@ -71,7 +76,10 @@ def test_decoding_stops_at_the_last_needed_frame(
 
     monkeypatch.setattr(clip, 'PictureReader', Spy)
     build_clip(
-        write_counted('video.mp4'), np.array([5, 20]), tmp_path / 'clip.mp4', WindowConfig(),
+        write_counted('video.mp4'),
+        np.array([5, 20]),
+        tmp_path / 'clip.mp4',
+        WindowConfig(),
         progress=False,
     )
     assert [reader.frames_read for reader in readers] == [22]
@@ -90,7 +98,9 @@ def test_a_video_that_became_shorter_leaves_no_clip(
 
 @pytest.mark.parametrize('problem', [KeyboardInterrupt, OSError(28, 'No space left on device')])
 def test_an_interruption_leaves_no_clip(
-    write_counted: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     problem: BaseException,
 ) -> None:
     class Interrupted(PictureReader):
@@ -117,8 +127,10 @@ def test_an_interruption_leaves_no_clip(
 def test_a_disk_that_is_really_full_is_one_sentence(codec: str) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (30, 192, 192, 3)).astype(np.uint8)
     full = Path('/dev/full')
-    with pytest.raises(BeastError, match='is full; free some space'), \
-            full_disk_sentence(full.parent), \
-            clip._ClipWriter(full, (192, 192), WindowConfig(codec=codec)) as writer:
+    with (
+        pytest.raises(BeastError, match='is full; free some space'),
+        full_disk_sentence(full.parent),
+        clip._ClipWriter(full, (192, 192), WindowConfig(codec=codec)) as writer,
+    ):
         for frame in noise:
             writer.write(frame)

@@ -39,8 +39,12 @@ def store_of(write_counted: Callable[..., Path], tmp_path: Path) -> StoreOf:
     def store(codec: str) -> WindowStore:
         videos = [write_counted(f'a lab/video {i}.mp4', 90, first=1000 * i) for i in range(2)]
         return prepare_windows(
-            videos, tmp_path / 'a lab' / codec, AnchorConfig(strategy='uniform', per_video=14),
-            WindowConfig(codec=codec, processes=1), seed=0, progress=False,
+            videos,
+            tmp_path / 'a lab' / codec,
+            AnchorConfig(strategy='uniform', per_video=14),
+            WindowConfig(codec=codec, processes=1),
+            seed=0,
+            progress=False,
         )
 
     return store
@@ -53,8 +57,12 @@ def vp9(store_of: StoreOf) -> WindowStore:
 
 
 def sampler_of(
-    store: WindowStore, rows: np.ndarray | None = None, positive: str = 'adjacent', seed: int = 0,
-    rank: int = 0, world_size: int = 1,
+    store: WindowStore,
+    rows: np.ndarray | None = None,
+    positive: str = 'adjacent',
+    seed: int = 0,
+    rank: int = 0,
+    world_size: int = 1,
 ) -> PairSampler:
     rows = np.arange(len(store)) if rows is None else rows
     videos = store.table['video_id'].to_numpy()[rows]
@@ -95,7 +103,10 @@ def check_exact(store: WindowStore, batches: list[PairBatch], read_counter: Read
 @pytest.mark.parametrize('positive', ['adjacent', 'anywhere'])
 @pytest.mark.parametrize('workers', [0, 2])
 def test_pairs_are_the_samplers_and_exact(
-    positive: str, workers: int, vp9: WindowStore, read_counter: ReadCounter,
+    positive: str,
+    workers: int,
+    vp9: WindowStore,
+    read_counter: ReadCounter,
 ) -> None:
     rows, held_out = split_windows(vp9.table, 0.2, seed=0)
     assert len(held_out)
@@ -147,9 +158,20 @@ def test_a_resumed_pass_goes_on_where_the_other_stopped(vp9: WindowStore) -> Non
 
 def test_ranks_share_an_epoch(vp9: WindowStore) -> None:
     shares = [
-        [pair[0] for pair in rows_of(list(DaliPairs(
-            vp9, sampler_of(vp9, rank=rank, world_size=2), 4, SIZE, 'cpu',
-        )))]
+        [
+            pair[0]
+            for pair in rows_of(
+                list(
+                    DaliPairs(
+                        vp9,
+                        sampler_of(vp9, rank=rank, world_size=2),
+                        4,
+                        SIZE,
+                        'cpu',
+                    )
+                )
+            )
+        ]
         for rank in range(2)
     ]
     assert len(shares[0]) == len(shares[1])
@@ -165,16 +187,22 @@ def test_last_batch_is_kept_or_dropped(drop_last: bool, vp9: WindowStore) -> Non
 
 
 def test_videos_of_different_sizes_share_a_batch(
-    write_video: Callable[..., Path], counter_frame: Callable[..., np.ndarray],
-    read_counter: ReadCounter, tmp_path: Path,
+    write_video: Callable[..., Path],
+    counter_frame: Callable[..., np.ndarray],
+    read_counter: ReadCounter,
+    tmp_path: Path,
 ) -> None:
     videos = [
         write_video(f'video {i}.mp4', [counter_frame(1000 * i + k, *size) for k in range(30)])
         for i, size in enumerate([(96, 128), (144, 208)])
     ]
     store = prepare_windows(
-        videos, tmp_path / 'out', AnchorConfig(strategy='uniform', per_video=4),
-        WindowConfig(codec='vp9', processes=1), seed=0, progress=False,
+        videos,
+        tmp_path / 'out',
+        AnchorConfig(strategy='uniform', per_video=4),
+        WindowConfig(codec='vp9', processes=1),
+        seed=0,
+        progress=False,
     )
     batches = list(DaliPairs(store, sampler_of(store), len(store), SIZE, 'cpu'))
     assert len(batches) == 1
@@ -200,7 +228,8 @@ def test_missing_damaged_and_short_clips_are_named(vp9: WindowStore) -> None:
 
 
 def test_what_dali_cannot_decode_is_reported(
-    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+    vp9: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(clip: dali._Clip, packets: list[Packet]) -> np.ndarray:
         return np.zeros_like(remux(clip, packets))
@@ -212,7 +241,8 @@ def test_what_dali_cannot_decode_is_reported(
 
 
 def test_a_gpu_without_memory_is_reported(
-    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+    vp9: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: object) -> None:
         raise MemoryError('CUDA allocation failed')
@@ -223,7 +253,8 @@ def test_a_gpu_without_memory_is_reported(
 
 
 def test_frames_that_dali_loses_are_counted(
-    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+    vp9: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     remux = dali._Clip.remux
     monkeypatch.setattr(dali._Clip, 'remux', lambda clip, packets: remux(clip, packets[:-1]))
@@ -275,7 +306,8 @@ def test_datasets_can_be_sent_to_other_processes(vp9: WindowStore) -> None:
 
 
 def test_a_forked_process_opens_clips_by_itself(
-    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+    vp9: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dataset = dali._EncodedPairs(vp9)
     for process in (1, 1, 2):
@@ -300,7 +332,8 @@ def test_gpu_pairs_are_exact(store_of: StoreOf, read_counter: ReadCounter) -> No
 
 
 def test_what_keeps_dali_from_a_gpu_is_named(
-    store_of: StoreOf, monkeypatch: pytest.MonkeyPatch,
+    store_of: StoreOf,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store = store_of('h264')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
@@ -329,7 +362,8 @@ def test_missing_dali_is_named(vp9: WindowStore, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_dali_that_cannot_be_loaded_is_named(
-    vp9: WindowStore, monkeypatch: pytest.MonkeyPatch,
+    vp9: WindowStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     class Finder:
         def find_spec(self, name: str, *_: object) -> None:

@@ -9,16 +9,19 @@ from beast_lp.video.identity import source_key, video_ids
 from beast_lp.video.read import VideoError
 
 
-@pytest.mark.parametrize(('videos', 'expected'), [
-    (['/d/a.mp4', '/d/b.avi'], ['a', 'b']),
-    (['/d/s1/cam.mp4', '/d/s2/cam.mp4', '/d/s2/top.mp4'], ['s1_cam', 's2_cam', 'top']),
-    (['/x/s/cam.mp4', '/y/s/cam.mp4'], ['x_s_cam', 'y_s_cam']),
-    (['/d/cam.mp4', '/d/cam.avi'], ['d_cam', 'd_cam_2']),
-    (['/d/Cam.mp4', '/e/cam.mp4'], ['d_Cam', 'e_cam']),
-    (['/d/a b.mp4', '/e/a_b.mp4'], ['d_a_b', 'e_a_b']),
-    (['/d/ü ñ/día 1%.mp4'], ['día_1_']),
-    (['/d/..mp4.mp4', '/d/007.mp4'], ['mp4', '007']),
-])
+@pytest.mark.parametrize(
+    ('videos', 'expected'),
+    [
+        (['/d/a.mp4', '/d/b.avi'], ['a', 'b']),
+        (['/d/s1/cam.mp4', '/d/s2/cam.mp4', '/d/s2/top.mp4'], ['s1_cam', 's2_cam', 'top']),
+        (['/x/s/cam.mp4', '/y/s/cam.mp4'], ['x_s_cam', 'y_s_cam']),
+        (['/d/cam.mp4', '/d/cam.avi'], ['d_cam', 'd_cam_2']),
+        (['/d/Cam.mp4', '/e/cam.mp4'], ['d_Cam', 'e_cam']),
+        (['/d/a b.mp4', '/e/a_b.mp4'], ['d_a_b', 'e_a_b']),
+        (['/d/ü ñ/día 1%.mp4'], ['día_1_']),
+        (['/d/..mp4.mp4', '/d/007.mp4'], ['mp4', '007']),
+    ],
+)
 def test_video_ids_are_readable_and_different(videos: list[str], expected: list[str]) -> None:
     assert video_ids([Path(video) for video in videos]) == expected
 

@@ -34,12 +34,19 @@ def run(tmp_path: Path) -> Callable[..., WindowStore]:
     """Return `prepare_windows` with small settings, into one output directory."""
 
     def prepare_small(
-        *videos: Path, seed: int = 0, windows: dict[str, Any] | None = None,
-        offset: dict[str, Any] | None = None, **anchors: Any,
+        *videos: Path,
+        seed: int = 0,
+        windows: dict[str, Any] | None = None,
+        offset: dict[str, Any] | None = None,
+        **anchors: Any,
     ) -> WindowStore:
         return prepare_windows(
-            videos, tmp_path / 'out', AnchorConfig(**{'per_video': 5, **anchors}),
-            WindowConfig(**{'processes': 1, **(windows or {})}), seed, progress=False,
+            videos,
+            tmp_path / 'out',
+            AnchorConfig(**{'per_video': 5, **anchors}),
+            WindowConfig(**{'processes': 1, **(windows or {})}),
+            seed,
+            progress=False,
             **(offset or {}),
         )
 
@@ -62,9 +69,7 @@ def builds(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def _state(folder: Path) -> dict[str, tuple[int, int]]:
-    return {
-        path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()
-    }
+    return {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()}
 
 
 def test_tables_agree_with_each_other_and_the_store(
@@ -90,14 +95,20 @@ def test_tables_agree_with_each_other_and_the_store(
     ]
     names = {path.name for path in (tmp_path / 'out/windows').iterdir()}
     assert names == {
-        'index.csv', 'täglich_1.mp4', 'täglich_1.json', 'second.mp4', 'second.json',
+        'index.csv',
+        'täglich_1.mp4',
+        'täglich_1.json',
+        'second.mp4',
+        'second.json',
     }
     record = json.loads((tmp_path / 'out/windows/second.json').read_text())
     assert record['anchors']['frame'] == anchors['frame'][anchors['video_id'] == 'second'].tolist()
 
 
 def test_spaces_and_letters_of_any_kind_work(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
     read_counter: Callable[[np.ndarray], int],
 ) -> None:
     run(write_counted('Maus Ω/каме ра %d #1.mp4'))
@@ -107,7 +118,9 @@ def test_spaces_and_letters_of_any_kind_work(
 
 
 def test_a_second_run_decodes_nothing(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
     builds: list[str],
 ) -> None:
     video = write_counted('video.mp4')
@@ -134,12 +147,22 @@ def test_a_second_run_decodes_nothing(
     assert (tmp_path / 'out/videos.csv').read_bytes() == table
 
 
-@pytest.mark.parametrize('change', [
-    {'seed': 1}, {'windows': {'crf': 12}}, {'per_video': 4}, {'min_spacing': 5},
-    {'strategy': 'uniform'}, {'offset': {'offset_frames': 2}}, {'offset': {'offset_ms': 80}},
-])
+@pytest.mark.parametrize(
+    'change',
+    [
+        {'seed': 1},
+        {'windows': {'crf': 12}},
+        {'per_video': 4},
+        {'min_spacing': 5},
+        {'strategy': 'uniform'},
+        {'offset': {'offset_frames': 2}},
+        {'offset': {'offset_ms': 80}},
+    ],
+)
 def test_a_changed_setting_rebuilds(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], builds: list[str],
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    builds: list[str],
     change: dict[str, Any],
 ) -> None:
     video = write_counted('video.mp4')
@@ -150,8 +173,11 @@ def test_a_changed_setting_rebuilds(
 
 
 def test_a_changed_video_rebuilds_its_clip_alone(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
-    builds: list[str], read_counter: Callable[[np.ndarray], int],
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    builds: list[str],
+    read_counter: Callable[[np.ndarray], int],
 ) -> None:
     videos = [write_counted('one.mp4'), write_counted('two.mp4')]
     run(*videos)
@@ -170,12 +196,24 @@ def test_a_changed_video_rebuilds_its_clip_alone(
         assert read_counter(store.read(index, (0,), SIZE)[0]) == first + frame
 
 
-@pytest.mark.parametrize('damage', [
-    'clip gone', 'clip cut', 'clip wiped', 'clip shorter', 'record gone', 'record cut',
-])
+@pytest.mark.parametrize(
+    'damage',
+    [
+        'clip gone',
+        'clip cut',
+        'clip wiped',
+        'clip shorter',
+        'record gone',
+        'record cut',
+    ],
+)
 def test_a_damaged_store_is_mended(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
-    builds: list[str], damage: str, caplog: pytest.LogCaptureFixture,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    builds: list[str],
+    damage: str,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     video = write_counted('video.mp4')
     frames = run(video).table['frame'].tolist()
@@ -184,7 +222,7 @@ def test_a_damaged_store_is_mended(
     content = path.read_bytes()
     path.unlink()
     if how == 'cut':
-        path.write_bytes(content[:len(content) // 2])
+        path.write_bytes(content[: len(content) // 2])
     elif how == 'wiped':
         path.write_bytes(bytes(len(content)))
     elif how == 'shorter':
@@ -203,8 +241,12 @@ def test_a_damaged_store_is_mended(
 
 @pytest.mark.parametrize('moment', ['encoding', 'recording', 'indexing'])
 def test_a_kill_loses_at_most_one_clip(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch, builds: list[str], moment: str,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    builds: list[str],
+    moment: str,
     read_counter: Callable[[np.ndarray], int],
 ) -> None:
     videos = [write_counted('one.mp4'), write_counted('two.mp4')]
@@ -217,6 +259,7 @@ def test_a_kill_loses_at_most_one_clip(
             if len(calls) == at:
                 raise KeyboardInterrupt
             return original(*args, **kwargs)
+
         return maybe
 
     with monkeypatch.context() as patch:
@@ -246,7 +289,9 @@ def test_a_kill_loses_at_most_one_clip(
 
 
 def test_neither_index_nor_record_describes_another_clip(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     video = write_counted('video.mp4')
@@ -274,15 +319,22 @@ def test_clips_of_videos_that_left_the_list_are_deleted(
     (folder / 'mine.json').write_text('{}')
     store = run(videos[0])
     assert {path.name for path in folder.iterdir()} == {
-        'index.csv', 'one.mp4', 'one.json', 'mine.mp4', 'mine.json',
+        'index.csv',
+        'one.mp4',
+        'one.json',
+        'mine.mp4',
+        'mine.json',
     }
     assert store.table['video_id'].unique().tolist() == ['one']
 
 
 @pytest.mark.parametrize('change', ['replaced', 'truncated'])
 def test_a_video_that_changed_between_runs_is_said(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path],
-    caplog: pytest.LogCaptureFixture, read_counter: Callable[[np.ndarray], int], change: str,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    caplog: pytest.LogCaptureFixture,
+    read_counter: Callable[[np.ndarray], int],
+    change: str,
 ) -> None:
     video = write_counted(AVI)
     run(video)
@@ -291,7 +343,7 @@ def test_a_video_that_changed_between_runs_is_said(
         write_counted(AVI, first=first)
     else:
         content = video.read_bytes()
-        video.write_bytes(content[:len(content) * 2 // 3])
+        video.write_bytes(content[: len(content) * 2 // 3])
     with caplog.at_level(logging.INFO):
         store = run(video)
     assert f'{video}: the video or its bounding boxes have changed' in caplog.text
@@ -301,7 +353,9 @@ def test_a_video_that_changed_between_runs_is_said(
 
 
 def test_an_older_index_is_rebuilt_from_the_records(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
     builds: list[str],
 ) -> None:
     video = write_counted('video.mp4')
@@ -315,8 +369,11 @@ def test_an_older_index_is_rebuilt_from_the_records(
 
 
 def test_an_older_record_is_built_again(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
-    builds: list[str], caplog: pytest.LogCaptureFixture,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    builds: list[str],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     video = write_counted('video.mp4')
     run(video)
@@ -332,19 +389,28 @@ def test_an_older_record_is_built_again(
     assert 'has no usable record beside it' in caplog.text
 
 
-@pytest.mark.parametrize(('offset', 'fps', 'step'), [
-    ({}, 25, 1),
-    ({'offset_frames': 4}, 25, 4),
-    ({'offset_ms': 200.0}, 25, 5),
-    ({'offset_ms': 10.0, 'offset_frames': 7}, 500, 5),
-    # less than a frame
-    ({'offset_ms': 10.0}, 25, 1),
-])
+@pytest.mark.parametrize(
+    ('offset', 'fps', 'step'),
+    [
+        ({}, 25, 1),
+        ({'offset_frames': 4}, 25, 4),
+        ({'offset_ms': 200.0}, 25, 5),
+        ({'offset_ms': 10.0, 'offset_frames': 7}, 500, 5),
+        # less than a frame
+        ({'offset_ms': 10.0}, 25, 1),
+    ],
+)
 @pytest.mark.parametrize('strategy', ['distinct', 'farthest', 'random', 'uniform'])
 def test_windows_reach_as_far_as_asked(
-    run: Callable[..., WindowStore], write_video: Callable[..., Path], tmp_path: Path,
-    counter_frame: Callable[[int], np.ndarray], read_counter: Callable[[np.ndarray], int],
-    offset: dict[str, Any], fps: int, step: int, strategy: str,
+    run: Callable[..., WindowStore],
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+    counter_frame: Callable[[int], np.ndarray],
+    read_counter: Callable[[np.ndarray], int],
+    offset: dict[str, Any],
+    fps: int,
+    step: int,
+    strategy: str,
 ) -> None:
     video = write_video('video.mp4', map(counter_frame, range(70)), fps=fps)
     run(video, strategy=strategy, offset=offset)
@@ -359,7 +425,8 @@ def test_windows_reach_as_far_as_asked(
 
 
 def test_the_step_follows_each_video(
-    run: Callable[..., WindowStore], write_video: Callable[..., Path],
+    run: Callable[..., WindowStore],
+    write_video: Callable[..., Path],
     counter_frame: Callable[[int], np.ndarray],
 ) -> None:
     frames = [counter_frame(ordinal) for ordinal in range(40)]
@@ -371,8 +438,7 @@ def test_the_step_follows_each_video(
 def test_a_video_shorter_than_its_windows_is_left_out(
     run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path
 ) -> None:
-    run(write_counted('short.mp4', 16), write_counted('long.mp4', 60),
-        offset={'offset_frames': 8})
+    run(write_counted('short.mp4', 16), write_counted('long.mp4', 60), offset={'offset_frames': 8})
     table = pd.read_csv(tmp_path / 'out/videos.csv', index_col='video_id')
     assert table['status'].to_dict() == {'short': 'skipped', 'long': 'ok'}
     assert 'found 16 frames' in table['message']['short']
@@ -380,7 +446,8 @@ def test_a_video_shorter_than_its_windows_is_left_out(
 
 
 def test_an_unknown_frame_rate_needs_an_offset_in_frames(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path],
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     video = write_counted('video.mp4')
@@ -391,7 +458,8 @@ def test_an_unknown_frame_rate_needs_an_offset_in_frames(
 
 
 def test_every_view_of_a_session_is_stored(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path],
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
     read_counter: Callable[[np.ndarray], int],
 ) -> None:
     names = ['mouse1_top.mp4', 'mouse1_side.mp4', 'mouse2_top.mp4', 'mouse2_side.mp4']
@@ -445,8 +513,9 @@ def test_a_second_run_in_the_same_folder_is_turned_away(
     assert len(run(video)) > 0
 
 
-def _bad_videos(tmp_path: Path, write_counted: Callable[..., Path],
-                write_video: Callable[..., Path]) -> dict[str, tuple[Path, str]]:
+def _bad_videos(
+    tmp_path: Path, write_counted: Callable[..., Path], write_video: Callable[..., Path]
+) -> dict[str, tuple[Path, str]]:
     grey = np.full((96, 128, 3), 90, np.uint8)
     for name, content in (('empty.mp4', b''), ('garbage.mp4', bytes(range(256)) * 40)):
         (tmp_path / name).write_bytes(content)
@@ -463,8 +532,11 @@ def _bad_videos(tmp_path: Path, write_counted: Callable[..., Path],
 
 
 def test_bad_videos_are_left_out_with_their_reasons(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path],
-    write_video: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     bad = _bad_videos(tmp_path, write_counted, write_video)
     good = write_counted('good.mp4')
@@ -476,15 +548,19 @@ def test_bad_videos_are_left_out_with_their_reasons(
     for name, (path, words) in bad.items():
         assert words in table['message'][name]
         assert any(
-            record.levelno == logging.WARNING and str(path) in record.message
-            and words in record.message for record in caplog.records
+            record.levelno == logging.WARNING
+            and str(path) in record.message
+            and words in record.message
+            for record in caplog.records
         )
     assert table['anchors']['still'] == 0
 
 
 def test_no_usable_video_is_said_with_reasons(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path],
-    write_video: Callable[..., Path], tmp_path: Path,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    write_video: Callable[..., Path],
+    tmp_path: Path,
 ) -> None:
     bad = _bad_videos(tmp_path, write_counted, write_video)
     with pytest.raises(BeastError, match='none of the 6 videos can be used: .*it is empty'):
@@ -494,14 +570,17 @@ def test_no_usable_video_is_said_with_reasons(
 
 
 def test_a_truncated_video_is_used_with_a_warning(
-    run: Callable[..., WindowStore], tmp_path: Path, caplog: pytest.LogCaptureFixture,
-    write_video: Callable[..., Path], counter_frame: Callable[[int], np.ndarray],
+    run: Callable[..., WindowStore],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    write_video: Callable[..., Path],
+    counter_frame: Callable[[int], np.ndarray],
     read_counter: Callable[[np.ndarray], int],
 ) -> None:
     path = write_video(
         'video.avi', map(counter_frame, range(100)), codec='mjpeg', pixel_format='yuvj420p'
     )
-    path.write_bytes(path.read_bytes()[:path.stat().st_size // 2])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
     store = run(path)
     # once when the clip is built, and again when it is reused
     for _ in range(2):
@@ -518,7 +597,9 @@ def test_a_truncated_video_is_used_with_a_warning(
 
 
 def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
-    run: Callable[..., WindowStore], write_counted: Callable[..., Path], tmp_path: Path,
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def full(*_: Any) -> None:

@@ -16,12 +16,22 @@ from beast_lp.video.windows import WindowStore, write_index
 
 
 @given(
-    st.integers(3, 120), st.integers(1, 4), st.integers(1, 6), st.integers(1, 40),
-    st.sampled_from(['distinct', 'farthest', 'random', 'uniform']), st.integers(0, 3),
+    st.integers(3, 120),
+    st.integers(1, 4),
+    st.integers(1, 6),
+    st.integers(1, 40),
+    st.sampled_from(['distinct', 'farthest', 'random', 'uniform']),
+    st.integers(0, 3),
     st.integers(0, 90),
 )
 def test_anchors_are_apart_and_their_windows_inside_the_video(
-    count: int, step: int, spacing: int, wanted: int, strategy: str, seed: int, percentile: int,
+    count: int,
+    step: int,
+    spacing: int,
+    wanted: int,
+    strategy: str,
+    seed: int,
+    percentile: int,
 ) -> None:
     rng = np.random.default_rng(count)
     # steps of a walk, some of which repeat a frame: 16 pixels of one grey, but for a little noise
@@ -29,9 +39,7 @@ def test_anchors_are_apart_and_their_windows_inside_the_video(
     thumbnails = (level[:, None] + rng.integers(0, 40, (1, 16))).astype(np.uint8)
     config = AnchorConfig(strategy, wanted, motion_percentile=percentile, min_spacing=spacing)
     try:
-        anchors = select_anchors(
-            thumbnails, motion_energy(thumbnails, step), config, seed, step
-        )
+        anchors = select_anchors(thumbnails, motion_energy(thumbnails, step), config, seed, step)
     except BeastError:
         assert count < 2 * step + 1 or (np.ptp(thumbnails, axis=0) <= 1).all()
         return
@@ -44,28 +52,48 @@ def test_anchors_are_apart_and_their_windows_inside_the_video(
     if strategy == 'random':
         # no room is left for one more
         room = np.ones(count, bool)
-        room[:step] = room[count - step:] = False
+        room[:step] = room[count - step :] = False
         for frame in frames:
-            room[max(0, frame - spacing * step + 1):frame + spacing * step] = False
+            room[max(0, frame - spacing * step + 1) : frame + spacing * step] = False
         assert len(frames) == wanted or not room.any()
 
 
 @settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(step=st.integers(1, 3), data=st.data(),
-       chosen=st.sets(st.integers(0, 59), min_size=1, max_size=8))
+@given(
+    step=st.integers(1, 3),
+    data=st.data(),
+    chosen=st.sets(st.integers(0, 59), min_size=1, max_size=8),
+)
 def test_windows_are_read_back_whatever_the_order(
-    step: int, chosen: set[int], data: st.DataObject, write_counted: Callable[..., Path],
-    read_counter: Callable[[np.ndarray], int], tmp_path: Path,
+    step: int,
+    chosen: set[int],
+    data: st.DataObject,
+    write_counted: Callable[..., Path],
+    read_counter: Callable[[np.ndarray], int],
+    tmp_path: Path,
 ) -> None:
     anchors = np.unique(np.clip(sorted(chosen), step, 59 - step))
     source = tmp_path / 'video.mp4'
     if not source.exists():
         write_counted('video.mp4', 60)
     build_clip(source, anchors, tmp_path / 'clip.mp4', WindowConfig(), progress=False, step=step)
-    write_index(tmp_path, pd.DataFrame([
-        {'video': str(source), 'video_id': 'v', 'frame': frame, 'clip': 'clip.mp4',
-         'window': window, 'step': step, 'fps': 25.0} for window, frame in enumerate(anchors)
-    ]))
+    write_index(
+        tmp_path,
+        pd.DataFrame(
+            [
+                {
+                    'video': str(source),
+                    'video_id': 'v',
+                    'frame': frame,
+                    'clip': 'clip.mp4',
+                    'window': window,
+                    'step': step,
+                    'fps': 25.0,
+                }
+                for window, frame in enumerate(anchors)
+            ]
+        ),
+    )
     store = WindowStore.open(tmp_path)
     for _ in range(6):
         index = data.draw(st.integers(0, len(anchors) - 1))

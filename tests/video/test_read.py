@@ -62,12 +62,15 @@ def test_a_list_keeps_its_order_and_drops_duplicates(
     assert found == [folder / 'b.mp4', folder / 'a.mkv']
 
 
-@pytest.mark.parametrize(('source', 'words'), [
-    ('missing', 'does not exist'),
-    ('empty', '.webm'),
-    ('notes.txt', '.mp4'),
-    ([], 'no videos were given'),
-])
+@pytest.mark.parametrize(
+    ('source', 'words'),
+    [
+        ('missing', 'does not exist'),
+        ('empty', '.webm'),
+        ('notes.txt', '.mp4'),
+        ([], 'no videos were given'),
+    ],
+)
 def test_nothing_to_read_is_said(tmp_path: Path, source: Any, words: str) -> None:
     (tmp_path / 'empty').mkdir()
     (tmp_path / 'notes.txt').touch()
@@ -91,13 +94,16 @@ def _write_sound(path: Path) -> None:
         container.mux(stream.encode(None))
 
 
-@pytest.mark.parametrize(('name', 'words'), [
-    ('missing.mp4', 'No such file'),
-    ('empty.mp4', 'it is empty'),
-    ('garbage.avi', 'cannot be read as a video'),
-    ('folder.mp4', 'cannot be read as a video'),
-    ('sound.mp4', 'no video stream'),
-])
+@pytest.mark.parametrize(
+    ('name', 'words'),
+    [
+        ('missing.mp4', 'No such file'),
+        ('empty.mp4', 'it is empty'),
+        ('garbage.avi', 'cannot be read as a video'),
+        ('folder.mp4', 'cannot be read as a video'),
+        ('sound.mp4', 'no video stream'),
+    ],
+)
 def test_what_is_no_video_is_said(tmp_path: Path, name: str, words: str) -> None:
     (tmp_path / 'empty.mp4').touch()
     (tmp_path / 'garbage.avi').write_bytes(np.random.default_rng(0).bytes(50_000))
@@ -123,20 +129,28 @@ def _properties(path: Path) -> dict[str, bool]:
         'irregular': len(set(np.diff(times))) > 2,
         'open': any(
             later.pts < packet.pts
-            for at, packet in enumerate(packets) if packet.is_keyframe
-            for later in packets[at + 1:]
+            for at, packet in enumerate(packets)
+            if packet.is_keyframe
+            for later in packets[at + 1 :]
             if later.pts is not None and packet.pts is not None
         ),
     }
 
 
-@pytest.mark.parametrize(('name', 'options', 'irregular', 'expected'), [
-    ('plain.mp4', {'bf': '0'}, False, set()),
-    ('bframes.mp4', {'bf': '3', 'g': '24', 'b_strategy': '0'}, False, {'reordered'}),
-])
+@pytest.mark.parametrize(
+    ('name', 'options', 'irregular', 'expected'),
+    [
+        ('plain.mp4', {'bf': '0'}, False, set()),
+        ('bframes.mp4', {'bf': '3', 'g': '24', 'b_strategy': '0'}, False, {'reordered'}),
+    ],
+)
 def test_the_property_check_tells_videos_apart(
-    write_video: Callable[..., Path], counter_frame: Callable[[int], np.ndarray],
-    name: str, options: dict[str, str], irregular: bool, expected: set[str],
+    write_video: Callable[..., Path],
+    counter_frame: Callable[[int], np.ndarray],
+    name: str,
+    options: dict[str, str],
+    irregular: bool,
+    expected: set[str],
 ) -> None:
     path = write_video(name, map(counter_frame, range(40)), options=options)
     assert {key for key, value in _properties(path).items() if value} == expected
@@ -164,7 +178,8 @@ def test_every_frame_comes_in_order(
 
 
 def test_time_stamps_are_had_without_decoding(
-    source: Any, write_counted: Callable[..., Path],
+    source: Any,
+    write_counted: Callable[..., Path],
 ) -> None:
     path = write_counted(source)
     stamps = time_stamps(path)
@@ -189,7 +204,7 @@ def test_down_scaling_averages_areas(write_video: Callable[..., Path]) -> None:
     assert small.shape == (16, 32)
     for row in range(16):
         for column in range(32):
-            block = noise[row * 4:row * 4 + 4, column * 3:column * 3 + 3, 0]
+            block = noise[row * 4 : row * 4 + 4, column * 3 : column * 3 + 3, 0]
             assert small[row, column] == pytest.approx(block.mean(), abs=1.5)
 
 
@@ -206,20 +221,27 @@ def _ramp() -> np.ndarray:
     return np.stack([columns * 2, rows * 2 + 30, 255 - columns * 2], -1).astype(np.uint8)
 
 
-@pytest.mark.parametrize(('codec', 'pixel_format', 'color_range'), [
-    ('libx264', 'yuv420p', ColorRange.MPEG),
-    ('libx264', 'yuv420p', ColorRange.JPEG),
-    ('libx264', 'yuvj420p', ColorRange.JPEG),
-    ('libx264', 'yuv444p', ColorRange.MPEG),
-    ('libx264', 'yuv420p10le', ColorRange.MPEG),
-    ('libvpx-vp9', 'yuv420p', ColorRange.JPEG),
-    ('mjpeg', 'yuvj420p', ColorRange.JPEG),
-    ('ffv1', 'bgr0', ColorRange.UNSPECIFIED),
-])
+@pytest.mark.parametrize(
+    ('codec', 'pixel_format', 'color_range'),
+    [
+        ('libx264', 'yuv420p', ColorRange.MPEG),
+        ('libx264', 'yuv420p', ColorRange.JPEG),
+        ('libx264', 'yuvj420p', ColorRange.JPEG),
+        ('libx264', 'yuv444p', ColorRange.MPEG),
+        ('libx264', 'yuv420p10le', ColorRange.MPEG),
+        ('libvpx-vp9', 'yuv420p', ColorRange.JPEG),
+        ('mjpeg', 'yuvj420p', ColorRange.JPEG),
+        ('ffv1', 'bgr0', ColorRange.UNSPECIFIED),
+    ],
+)
 @pytest.mark.parametrize('size', [SIZE, (48, 64)])
 def test_every_colour_range_becomes_full_range(
-    tmp_path: Path, add_stream: Callable[..., VideoStream], codec: str, pixel_format: str,
-    color_range: ColorRange, size: tuple[int, int],
+    tmp_path: Path,
+    add_stream: Callable[..., VideoStream],
+    codec: str,
+    pixel_format: str,
+    color_range: ColorRange,
+    size: tuple[int, int],
 ) -> None:
     ramp = _ramp()
     path = tmp_path / 'ramp.mkv'
@@ -243,8 +265,10 @@ def test_every_colour_range_becomes_full_range(
 
 
 def test_a_size_change_mid_stream_is_resized(
-    tmp_path: Path, add_stream: Callable[..., VideoStream],
-    counter_frame: Callable[..., np.ndarray], read_counter: Callable[[np.ndarray], int],
+    tmp_path: Path,
+    add_stream: Callable[..., VideoStream],
+    counter_frame: Callable[..., np.ndarray],
+    read_counter: Callable[[np.ndarray], int],
 ) -> None:
     path = tmp_path / 'changing.mkv'
     with av.open(str(path), 'w') as container:
@@ -268,20 +292,29 @@ def test_a_size_change_mid_stream_is_resized(
 def _cut(path: Path, share: float) -> Path:
     content = path.read_bytes()
     cut = path.with_name(f'cut_{path.name}')
-    cut.write_bytes(content[:int(len(content) * share)])
+    cut.write_bytes(content[: int(len(content) * share)])
     return cut
 
 
-@pytest.mark.parametrize(('name', 'codec', 'pixel_format', 'options', 'words'), [
-    # its header is at the start, so that the rest of the file is enough to open it
-    ('video.mp4', 'libx264', 'yuv420p', {'movflags': 'faststart'}, 'of 120 declared frames'),
-    ('video.avi', 'mjpeg', 'yuvj420p', {}, 'of 120 declared frames'),
-    ('video.mkv', 'libx264', 'yuv420p', {}, 's of 4.8 s'),
-])
+@pytest.mark.parametrize(
+    ('name', 'codec', 'pixel_format', 'options', 'words'),
+    [
+        # its header is at the start, so that the rest of the file is enough to open it
+        ('video.mp4', 'libx264', 'yuv420p', {'movflags': 'faststart'}, 'of 120 declared frames'),
+        ('video.avi', 'mjpeg', 'yuvj420p', {}, 'of 120 declared frames'),
+        ('video.mkv', 'libx264', 'yuv420p', {}, 's of 4.8 s'),
+    ],
+)
 def test_a_truncated_video_gives_what_decodes(
-    tmp_path: Path, counter_frame: Callable[[int], np.ndarray],
-    add_stream: Callable[..., VideoStream], read_counter: Callable[[np.ndarray], int],
-    name: str, codec: str, pixel_format: str, options: dict[str, str], words: str,
+    tmp_path: Path,
+    counter_frame: Callable[[int], np.ndarray],
+    add_stream: Callable[..., VideoStream],
+    read_counter: Callable[[np.ndarray], int],
+    name: str,
+    codec: str,
+    pixel_format: str,
+    options: dict[str, str],
+    words: str,
 ) -> None:
     path = tmp_path / name
     with av.open(str(path), 'w', options=options) as container:
@@ -302,7 +335,8 @@ def test_a_truncated_video_gives_what_decodes(
 
 
 def test_damage_in_the_middle_loses_only_the_damaged_part(
-    write_counted: Callable[..., Path], read_counter: Callable[[np.ndarray], int],
+    write_counted: Callable[..., Path],
+    read_counter: Callable[[np.ndarray], int],
     tmp_path: Path,
 ) -> None:
     path = write_counted('video.mp4', 100)
@@ -312,7 +346,7 @@ def test_damage_in_the_middle_loses_only_the_damaged_part(
         # wipe whole packets, so that nothing of them can be concealed
         for packet in packets[40:50]:
             assert packet.pos is not None
-            content[packet.pos:packet.pos + packet.size] = bytes(packet.size)
+            content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
     damaged = tmp_path / 'damaged.mp4'
     damaged.write_bytes(content)
     reader = FrameReader(damaged, SIZE)

@@ -35,7 +35,9 @@ def test_a_scan_equals_reading_and_choosing(
 
 @pytest.mark.parametrize('strategy', ['distinct', 'farthest'])
 def test_all_that_is_spooled_goes_to_the_given_folder(
-    write_counted: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     strategy: str,
 ) -> None:
     folders, temporary_file = [], tempfile.TemporaryFile
@@ -66,9 +68,14 @@ def test_too_short_a_video_is_named(write_counted: Callable[..., Path], count: i
         scan_video(write_counted('short.mp4', count), AnchorConfig(), 0, progress=False)
 
 
-@pytest.mark.parametrize(('name', 'codec'), [
-    ('still.mp4', 'libx264'), ('still.avi', 'mpeg4'), ('still.webm', 'libvpx-vp9'),
-])
+@pytest.mark.parametrize(
+    ('name', 'codec'),
+    [
+        ('still.mp4', 'libx264'),
+        ('still.avi', 'mpeg4'),
+        ('still.webm', 'libvpx-vp9'),
+    ],
+)
 def test_a_still_picture_is_named_whatever_its_coding_noise(
     write_video: Callable[..., Path], name: str, codec: str
 ) -> None:
@@ -83,7 +90,9 @@ def test_a_full_disk_is_one_sentence(
 ) -> None:
     # every write to this device fails as on a full disk
     monkeypatch.setattr(
-        scan.tempfile, 'TemporaryFile', lambda dir=None: open('/dev/full', 'wb')  # noqa: SIM115
+        scan.tempfile,
+        'TemporaryFile',
+        lambda dir=None: open('/dev/full', 'wb'),  # noqa: SIM115
     )
     with pytest.raises(BeastError, match='is full') as caught:
         scan_video(write_counted('video.mp4', 20), AnchorConfig(), 0, progress=False)

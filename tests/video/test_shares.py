@@ -11,18 +11,21 @@ from beast_lp.errors import BeastError
 from beast_lp.video.shares import anchors_per_video, share_out
 
 
-@pytest.mark.parametrize(('total', 'lengths', 'expected'), [
-    (10, [100], [10]),
-    (10, [100, 300], [3, 7]),
-    (10, [100, 100, 100], [4, 3, 3]),
-    (10, [1000, 1, 1], [8, 1, 1]),
-    (3, [1000, 1, 1], [1, 1, 1]),
-    # the third video's part is above 1 at first, but not of what the second leaves
-    (10, [900, 1, 101], [8, 1, 1]),
-    (10, [50, 0, 50], [5, 1, 4]),
-    (5, [0, 0], [1, 1]),
-    (5, [], []),
-])
+@pytest.mark.parametrize(
+    ('total', 'lengths', 'expected'),
+    [
+        (10, [100], [10]),
+        (10, [100, 300], [3, 7]),
+        (10, [100, 100, 100], [4, 3, 3]),
+        (10, [1000, 1, 1], [8, 1, 1]),
+        (3, [1000, 1, 1], [1, 1, 1]),
+        # the third video's part is above 1 at first, but not of what the second leaves
+        (10, [900, 1, 101], [8, 1, 1]),
+        (10, [50, 0, 50], [5, 1, 4]),
+        (5, [0, 0], [1, 1]),
+        (5, [], []),
+    ],
+)
 def test_shares_of_known_videos(total: int, lengths: list[int], expected: list[int]) -> None:
     assert share_out(total, lengths) == expected
 
@@ -48,8 +51,10 @@ def test_lengths_come_from_headers_or_from_reading_through(
 ) -> None:
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
     videos = [
-        write_counted('long.mp4', 60), write_counted('short.webm.mkv', 20),
-        tmp_path / 'broken.mp4', tmp_path / 'gone.mp4',
+        write_counted('long.mp4', 60),
+        write_counted('short.webm.mkv', 20),
+        tmp_path / 'broken.mp4',
+        tmp_path / 'gone.mp4',
     ]
     assert anchors_per_video(videos, AnchorConfig(total=10)) == [6, 2, 1, 1]
     assert anchors_per_video(videos, AnchorConfig(per_video=7)) == [7, 7, 7, 7]

@@ -35,12 +35,22 @@ def build_store(write_counted: Callable[..., Path], tmp_path: Path) -> BuildStor
             source = write_counted(f'video{video}.mp4', 60, first=100 * video)
             clip = f'video{video}-clip.mp4'
             build_clip(
-                source, np.array(anchors), tmp_path / clip, WindowConfig(codec=codec),
+                source,
+                np.array(anchors),
+                tmp_path / clip,
+                WindowConfig(codec=codec),
                 progress=False,
             )
             rows += [
-                {'video': str(source), 'video_id': f'00{video}', 'frame': frame, 'clip': clip,
-                 'window': window, 'step': 1, 'fps': 25.0}
+                {
+                    'video': str(source),
+                    'video_id': f'00{video}',
+                    'frame': frame,
+                    'clip': clip,
+                    'window': window,
+                    'step': 1,
+                    'fps': 25.0,
+                }
                 for window, frame in enumerate(anchors)
             ]
         write_index(tmp_path, pd.DataFrame(rows))
@@ -51,12 +61,19 @@ def build_store(write_counted: Callable[..., Path], tmp_path: Path) -> BuildStor
 
 @pytest.mark.parametrize('codec', ['h264', 'vp9'])
 def test_every_source_gives_exactly_its_frames(
-    source: Any, codec: str, write_counted: Callable[..., Path],
-    read_counter: Callable[[np.ndarray], int], tmp_path: Path,
+    source: Any,
+    codec: str,
+    write_counted: Callable[..., Path],
+    read_counter: Callable[[np.ndarray], int],
+    tmp_path: Path,
 ) -> None:
     store = prepare_windows(
-        [write_counted(source)], tmp_path / 'out', AnchorConfig(per_video=8),
-        WindowConfig(codec=codec), seed=0, progress=False,
+        [write_counted(source)],
+        tmp_path / 'out',
+        AnchorConfig(per_video=8),
+        WindowConfig(codec=codec),
+        seed=0,
+        progress=False,
     )
     assert len(store) > 4
     # not in the order in which they lie in the clip
@@ -87,14 +104,20 @@ def test_the_stored_size_is_that_of_the_clip(build_store: BuildStore) -> None:
 
 
 def test_every_size_among_the_clips_is_listed(
-    write_video: Callable[..., Path], counter_frame: Callable[..., np.ndarray], tmp_path: Path,
+    write_video: Callable[..., Path],
+    counter_frame: Callable[..., np.ndarray],
+    tmp_path: Path,
 ) -> None:
     videos = [
         write_video(f'{at}.mp4', [counter_frame(k, *size) for k in range(20)])
         for at, size in enumerate([(96, 128), (96, 128), (144, 208)])
     ]
     store = prepare_windows(
-        videos, tmp_path / 'out', AnchorConfig(per_video=3), WindowConfig(processes=1), seed=0,
+        videos,
+        tmp_path / 'out',
+        AnchorConfig(per_video=3),
+        WindowConfig(processes=1),
+        seed=0,
         progress=False,
     )
     assert store.clip_sizes() == {(96, 128), (144, 208)}
@@ -116,33 +139,49 @@ def test_overlapping_windows_are_complete(
 
 
 @pytest.mark.parametrize('codec', ['h264', 'vp9'])
-def test_colours_come_back(
-    write_video: Callable[..., Path], tmp_path: Path, codec: str
-) -> None:
+def test_colours_come_back(write_video: Callable[..., Path], tmp_path: Path, codec: str) -> None:
     rows, columns = np.mgrid[0:240, 0:320]
     frames = [
-        np.stack([
-            columns * 255 // 319, rows * 255 // 239, 128 + 127 * np.sin((columns + step * 9) / 50)
-        ], -1).astype(np.uint8)
+        np.stack(
+            [
+                columns * 255 // 319,
+                rows * 255 // 239,
+                128 + 127 * np.sin((columns + step * 9) / 50),
+            ],
+            -1,
+        ).astype(np.uint8)
         for step in range(20)
     ]
-    source = write_video(
-        'smooth.mp4', frames, options={'crf': '4'}, pixel_format='yuv444p'
-    )
+    source = write_video('smooth.mp4', frames, options={'crf': '4'}, pixel_format='yuv444p')
     build_clip(
-        source, np.array([4, 10]), tmp_path / 'clip.mp4',
-        WindowConfig(codec=codec, longest_side=320), progress=False,
+        source,
+        np.array([4, 10]),
+        tmp_path / 'clip.mp4',
+        WindowConfig(codec=codec, longest_side=320),
+        progress=False,
     )
-    write_index(tmp_path, pd.DataFrame([
-        {'video': str(source), 'video_id': 'a', 'frame': frame, 'clip': 'clip.mp4', 'window': at,
-         'step': 1, 'fps': 25.0}
-        for at, frame in enumerate([4, 10])
-    ]))
+    write_index(
+        tmp_path,
+        pd.DataFrame(
+            [
+                {
+                    'video': str(source),
+                    'video_id': 'a',
+                    'frame': frame,
+                    'clip': 'clip.mp4',
+                    'window': at,
+                    'step': 1,
+                    'fps': 25.0,
+                }
+                for at, frame in enumerate([4, 10])
+            ]
+        ),
+    )
     store = WindowStore.open(tmp_path)
     decoded = list(FrameReader(source, (240, 320)))
     for index, frame in enumerate([4, 10]):
         for image, expected in zip(
-            store.read(index, (-1, 0, 1), (240, 320)), decoded[frame - 1:frame + 2], strict=True
+            store.read(index, (-1, 0, 1), (240, 320)), decoded[frame - 1 : frame + 2], strict=True
         ):
             difference = image.astype(int) - expected
             assert np.abs(difference).mean() < 2
@@ -201,8 +240,12 @@ def test_loader_workers_read_the_right_frames(
     # the parent has clips open, whose positions a forked worker must not share
     store.read(0, (0,), SIZE)
     loader = DataLoader(
-        _Numbers(store), batch_size=3, num_workers=2, shuffle=True,
-        multiprocessing_context='fork', collate_fn=list,
+        _Numbers(store),
+        batch_size=3,
+        num_workers=2,
+        shuffle=True,
+        multiprocessing_context='fork',
+        collate_fn=list,
     )
     videos, frames = store.table['video_id'].tolist(), store.table['frame'].tolist()
     seen = []
@@ -239,13 +282,14 @@ def test_a_damaged_clip_is_named(
     elif damage == 'other':
         clip.write_bytes(write_counted('irregular_other.mp4', 8).read_bytes())
     else:
-        clip.write_bytes(content[:0 if damage == 'empty' else len(content) // 2])
+        clip.write_bytes(content[: 0 if damage == 'empty' else len(content) // 2])
     with pytest.raises(BeastError, match='video0-clip.mp4 .* is missing or damaged'):
         store.read(4, (-1, 0, 1), SIZE)
 
 
 def test_few_clips_stay_open(
-    build_store: BuildStore, monkeypatch: pytest.MonkeyPatch,
+    build_store: BuildStore,
+    monkeypatch: pytest.MonkeyPatch,
     read_counter: Callable[[np.ndarray], int],
 ) -> None:
     monkeypatch.setattr(windows, 'OPEN_CLIPS', 2)

@@ -18,11 +18,14 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         usage='litpose beast_demo [--output_dir OUTPUT_DIR] [--tiny]',
     )
     parser.add_argument(
-        '--output_dir', type=Path, default=Path('beast_demo'),
+        '--output_dir',
+        type=Path,
+        default=Path('beast_demo'),
         help='directory of the demo (default: ./beast_demo)',
     )
     parser.add_argument(
-        '--tiny', action='store_true',
+        '--tiny',
+        action='store_true',
         help='a demo of a minute, too small to learn anything: checks an installation',
     )
     name_guides(parser)

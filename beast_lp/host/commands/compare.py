@@ -26,17 +26,23 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '                      [--output_dir OUTPUT_DIR] [--own_ensemble]',
     )
     parser.add_argument(
-        'models', nargs='+', metavar='NAME=DIR,DIR',
+        'models',
+        nargs='+',
+        metavar='NAME=DIR,DIR',
         help='a backbone and the output directories of `litpose train` that used it, at least two '
         'that differ by their seed; a folder of such directories stands for all in it',
     )
     parser.add_argument(
-        '--labels', type=Path, required=True, nargs='+',
+        '--labels',
+        type=Path,
+        required=True,
+        nargs='+',
         help='labelled frames that no model was trained on, in the layout of CollectedData.csv; '
         'for a multi-view project one file for each view, in the order of data.view_names',
     )
     parser.add_argument(
-        '--own_ensemble', action='store_true',
+        '--own_ensemble',
+        action='store_true',
         help='sort keypoints by the disagreement among the models of each backbone; by default it '
         'is that of all models, so that all backbones are compared on the same keypoints',
     )

@@ -32,43 +32,62 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     parser.add_argument('videos', nargs='+', type=Path, help='files, or folders of them')
     parser.add_argument(
-        '--output_dir', type=Path,
+        '--output_dir',
+        type=Path,
         help='gets one folder per video; default: ./features/{name of the source}',
     )
     parser.add_argument(
-        '--batch_size', type=int, default=32, help='frames encoded at once (default: %(default)s)',
+        '--batch_size',
+        type=int,
+        default=32,
+        help='frames encoded at once (default: %(default)s)',
     )
     parser.add_argument(
-        '--stride', type=int, default=1,
+        '--stride',
+        type=int,
+        default=1,
         help='take every N-th frame of a video (default: %(default)s)',
     )
     parser.add_argument(
-        '--patches', action='store_true',
+        '--patches',
+        action='store_true',
         help='store the patch features too, in raster order, as float16',
     )
     parser.add_argument(
-        '--patch_grid', type=int, metavar='N',
+        '--patch_grid',
+        type=int,
+        metavar='N',
         help='average the patches to N along the longer side, for example 7',
     )
     parser.add_argument(
-        '--patch_dim', type=int, metavar='D',
+        '--patch_dim',
+        type=int,
+        metavar='D',
         help='keep the first D principal components of the patches',
     )
     parser.add_argument(
-        '--image_size', type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'),
+        '--image_size',
+        type=int,
+        nargs=2,
+        metavar=('HEIGHT', 'WIDTH'),
         help='px to which frames are scaled; default: what the source was trained at, and of '
         '`pca` 64 64',
     )
     parser.add_argument(
-        '--precision', choices=('auto', 'fp32', 'bf16'), default='auto',
+        '--precision',
+        choices=('auto', 'fp32', 'bf16'),
+        default='auto',
         help='auto: bf16 where the hardware computes in it (default)',
     )
     parser.add_argument(
-        '--pca_components', type=int, metavar='N',
+        '--pca_components',
+        type=int,
+        metavar='N',
         help=f'features of the source `pca` (default: {PCA_COMPONENTS})',
     )
     parser.add_argument(
-        '--bbox_dir', type=Path,
+        '--bbox_dir',
+        type=Path,
         help='folder of <video>_bbox.csv files, as `litpose predict` takes it; frames are cropped '
         'to the boxes first',
     )
@@ -92,8 +111,12 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.video.read import find_videos
 
     settings = ExtractionSettings(
-        batch_size=args.batch_size, stride=args.stride, patches=args.patches,
-        patch_grid=args.patch_grid, patch_dim=args.patch_dim, bbox_dir=args.bbox_dir,
+        batch_size=args.batch_size,
+        stride=args.stride,
+        patches=args.patches,
+        patch_grid=args.patch_grid,
+        patch_dim=args.patch_dim,
+        bbox_dir=args.bbox_dir,
     )
     if args.image_size and min(args.image_size) < 1:
         raise BeastError(f'--image_size must be at least 1, found {min(args.image_size)}')

@@ -28,18 +28,23 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
-        'config_file', type=types.config_file,
-        help='path to the project\'s pose config; an optional `beast:` section in it holds the '
+        'config_file',
+        type=types.config_file,
+        help="path to the project's pose config; an optional `beast:` section in it holds the "
         'settings of this command under `encoding:`',
     )
     parser.add_argument(
-        '--features', nargs='+', metavar='[NAME=]PATH[,PATH]',
+        '--features',
+        nargs='+',
+        metavar='[NAME=]PATH[,PATH]',
         help='one or more sources to compare: the output of `litpose embed` (for one video, or '
         'the folder of all), or predictions of `litpose predict` (.csv, or a folder of them); '
         'NAME=PATH,PATH puts several views side by side',
     )
     parser.add_argument(
-        '--spikes', nargs='+', metavar='[SESSION=]PATH',
+        '--spikes',
+        nargs='+',
+        metavar='[SESSION=]PATH',
         help='one recording per session: an ALF folder, an .nwb file, or an .npz that holds '
         'spike_counts or traces (bins, neurons) and bin_width in s; a session is called like its '
         'video',

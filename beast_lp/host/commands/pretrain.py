@@ -30,14 +30,20 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
-        'config_file', type=types.config_file, nargs='*',
-        help='path to the project\'s pose config; an optional `beast:` section in it holds the '
+        'config_file',
+        type=types.config_file,
+        nargs='*',
+        help="path to the project's pose config; an optional `beast:` section in it holds the "
         'settings of this command. With several configs, the videos of all projects are trained '
         'on together, each project in equal share, by the settings of the first',
     )
     add_output_dir(parser)
     parser.add_argument(
-        '--setup_gui', type=Path, nargs='?', const=True, metavar='PROJECT',
+        '--setup_gui',
+        type=Path,
+        nargs='?',
+        const=True,
+        metavar='PROJECT',
         help='instead of pretraining now, make the GUI (`litpose run_app`) do so for models with '
         'the backbone beast: write the `beast:` section into configs/default.yaml of this project '
         'folder (default: data.data_dir of the config)',

@@ -19,8 +19,11 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # the options that not every action has
 _ACTIONS_WITH = {
-    'model_dir': ('predict', 'evaluate'), 'videos': ('predict', 'evaluate'),
-    'clip_seconds': ('predict',), 'nwb': ('predict',), 'lightning_action': ('predict',),
+    'model_dir': ('predict', 'evaluate'),
+    'videos': ('predict', 'evaluate'),
+    'clip_seconds': ('predict',),
+    'nwb': ('predict',),
+    'lightning_action': ('predict',),
 }
 
 
@@ -43,35 +46,48 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '                      [--overrides KEY=VALUE...]',
     )
     parser.add_argument(
-        'action', choices=('train', 'predict', 'evaluate'),
+        'action',
+        choices=('train', 'predict', 'evaluate'),
         help='train: on scored videos, with scores of what is held out; predict: any videos; '
         'evaluate: on scored videos that were not trained on',
     )
     parser.add_argument(
-        'config_file', type=types.config_file, help='path to the project\'s pose config',
+        'config_file',
+        type=types.config_file,
+        help="path to the project's pose config",
     )
     add_output_dir(parser)
     parser.add_argument(
-        '--model_dir', type=Path,
+        '--model_dir',
+        type=Path,
         help='predict, evaluate: output directory of `litpose segment train`',
     )
     parser.add_argument(
-        '--videos', nargs='*', type=Path, default=[],
+        '--videos',
+        nargs='*',
+        type=Path,
+        default=[],
         help='predict, evaluate: video files or folders; without them, the videos of the config',
     )
     parser.add_argument(
-        '--clip_seconds', type=float, default=0.0,
+        '--clip_seconds',
+        type=float,
+        default=0.0,
         help='predict: also write the busiest piece of each video, so long, with labels in it',
     )
     parser.add_argument(
-        '--nwb', action='store_true', help='predict: also write bouts as NWB (ndx-ethogram)',
+        '--nwb',
+        action='store_true',
+        help='predict: also write bouts as NWB (ndx-ethogram)',
     )
     parser.add_argument(
-        '--lightning_action', action='store_true',
+        '--lightning_action',
+        action='store_true',
         help='predict: also write features and labels as lightning-action reads them',
     )
     add_overrides(
-        parser, 'beast.segmentation.fitting.epochs=100 (train) or '
+        parser,
+        'beast.segmentation.fitting.epochs=100 (train) or '
         'beast.segmentation.decoding.method=viterbi (all three)',
     )
     name_guides(parser)
@@ -105,7 +121,12 @@ def handle(args: argparse.Namespace) -> None:
     output_dir = choose_output_dir(args)
     if args.action == 'predict':
         segment.predict(
-            cfg, args.model_dir.absolute(), output_dir, args.videos, args.clip_seconds, args.nwb,
+            cfg,
+            args.model_dir.absolute(),
+            output_dir,
+            args.videos,
+            args.clip_seconds,
+            args.nwb,
             args.lightning_action,
         )
     elif args.action == 'evaluate':
@@ -123,5 +144,7 @@ def handle(args: argparse.Namespace) -> None:
 
 def _log_scores(outcome: Any) -> None:
     if outcome.scores is not None:
-        logger.info('beast: scores of what was held out\n'
-                    + outcome.scores.summary.round(3).to_string(index=False))
+        logger.info(
+            'beast: scores of what was held out\n'
+            + outcome.scores.summary.round(3).to_string(index=False)
+        )
