@@ -11,8 +11,8 @@ from transformers import ViTModel
 from warm_litpose import Litpose
 
 from beast_lp.features.store import FeatureStore
-from beast_lp.pretraining.augmentation import normalise
 from beast_lp.video.read import FrameReader
+from beast_lp.vit.pixels import normalise
 
 
 @pytest.fixture

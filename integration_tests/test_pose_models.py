@@ -19,8 +19,8 @@ from measures import NO_GPU
 from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
+from beast_lp.host.jobs.pretrain import pretrain
 from beast_lp.host.pose import check_pose_config, warn_of_resnet_settings
-from beast_lp.host.stage import pretrain
 
 VIEWS = ('left', 'right')
 FRAMES = 60

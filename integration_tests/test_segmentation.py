@@ -10,7 +10,7 @@ from warm_litpose import Litpose
 from beast_lp.errors import BeastError
 from beast_lp.features.pca import frame_pca
 from beast_lp.host.compose import compose_config
-from beast_lp.host.segment import train
+from beast_lp.host.jobs.segment import train
 from beast_lp.segmentation.labels import read_one_hot
 from beast_lp.video.read import count_frames, find_videos
 

@@ -63,6 +63,11 @@ def test_a_resnet_ends_with_the_same_weights(tiny_project: Path, tmp_path: Path)
         'beast_lp',
         'beast_lp.host',
         'beast_lp.host.hook',
+        'beast_lp.host.start',
         'beast_lp.host.checkpoint',
     }
-    assert set(loaded) - set(nothing) == {'beast_lp.errors', 'beast_lp.host.patches'}
+    assert set(loaded) - set(nothing) == {
+        'beast_lp.errors',
+        'beast_lp.host.names',
+        'beast_lp.host.patches',
+    }

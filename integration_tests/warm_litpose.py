@@ -21,8 +21,8 @@ LATE = (
     'lightning_pose.api',
     'lightning_pose.train',
     'lightning_pose.migrations.migrations',
-    'beast_lp.host.compare',
-    'beast_lp.host.demo',
+    'beast_lp.host.jobs.compare',
+    'beast_lp.host.jobs.beast_demo',
 )
 
 

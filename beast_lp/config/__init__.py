@@ -5,6 +5,7 @@ boundary nothing sees a dict.
 """
 
 from beast_lp.config.encoding import EncodingConfig
+from beast_lp.config.parse import BeastConfig, config_yaml, parse_config
 from beast_lp.config.presets import PRESETS
 from beast_lp.config.pretraining import (
     AnchorConfig,
@@ -16,7 +17,6 @@ from beast_lp.config.pretraining import (
     TrainingConfig,
     WindowConfig,
 )
-from beast_lp.config.section import BeastConfig, config_yaml, parse_config
 from beast_lp.config.segmentation import SegmentationConfig
 
 __all__ = [

@@ -6,6 +6,6 @@ this package work on it. Nothing in it was recorded from an animal.
 """
 
 from beast_lp.demo.project import write_project
-from beast_lp.demo.size import FULL, TINY, DemoSize
+from beast_lp.demo.settings import FULL, TINY, DemoSize
 
 __all__ = ['FULL', 'TINY', 'DemoSize', 'write_project']

@@ -18,7 +18,7 @@ from tqdm import tqdm
 from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
 from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
 from beast_lp.demo.neurons import Neurons, bits_per_spike_ceiling, make_neurons
-from beast_lp.demo.size import FULL, DemoSize, share_out
+from beast_lp.demo.settings import FULL, DemoSize, share_out
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
 from beast_lp.errors import BeastError

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from beast_lp.demo.size import DemoSize
+from beast_lp.demo.settings import DemoSize
 
 TEMPLATE = """\
 # A complete Lightning Pose config for the synthetic lab, with BEAST as its backbone.

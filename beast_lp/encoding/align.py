@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Int
 from beast_lp.encoding.spikes import Activity, Binned
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
-from beast_lp.video.identity import digest
+from beast_lp.runs.keys import digest
 
 # of features that are read at a time
 _BLOCK_BYTES = 2**26

@@ -16,7 +16,7 @@ from beast_lp.encoding.samples import Samples
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import TEST, TRAIN, VALIDATION
 from beast_lp.errors import BeastError
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 
 @dataclass(frozen=True)
@@ -225,8 +225,8 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
         f'{path} was computed from other spikes, times or features than those that are there now '
         'under the same names; restore them to continue the run, or give another --output_dir'
         if known
-        else f'{path} was written by an older beast-lp and does not tell which data it was computed '
-        'from; give another --output_dir'
+        else f'{path} was written by an older beast-lp and does not tell which data it was '
+        'computed from; give another --output_dir'
     )
 
 

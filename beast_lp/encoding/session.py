@@ -35,7 +35,7 @@ from beast_lp.encoding.split import (
     split_trials,
 )
 from beast_lp.errors import BeastError
-from beast_lp.video.identity import digest
+from beast_lp.runs.keys import digest
 
 
 @dataclass(frozen=True)

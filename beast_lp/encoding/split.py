@@ -37,7 +37,8 @@ def split_trials(
             f'{len(trials)} trial is too few to train, validate and test on; give at least 3 '
             '(better 50), or leave beast.encoding.trials.events out to split by time'
             if len(trials) == 1
-            else f'{len(trials)} trials are too few to train, validate and test on; give at least 3'
+            else f'{len(trials)} trials are too few to train, validate and test on; give at '
+            'least 3'
         )
     parts = _assign(len(trials), shares)
     return np.random.default_rng(seed).permutation(parts)[at]

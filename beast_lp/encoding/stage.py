@@ -14,7 +14,6 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from beast_lp.config import BeastConfig, config_yaml
-from beast_lp.config.difference import check_same_run
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.build import build_encoder, choose_encoders
 from beast_lp.encoding.controls import drift
@@ -37,7 +36,8 @@ from beast_lp.encoding.sources import (
 from beast_lp.encoding.spikes import read_activity
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table, neuron_table
 from beast_lp.errors import BeastError
-from beast_lp.video.files import finished_file, only_writer
+from beast_lp.runs.files import finished_file, only_writer
+from beast_lp.runs.settings import check_same_run
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

@@ -12,14 +12,14 @@ from jaxtyping import Float, Int, UInt8
 from tqdm import tqdm
 
 from beast_lp.errors import BeastError
+from beast_lp.features.frame_sample import open_boxes
 from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
 from beast_lp.features.prefetch import Prefetch
-from beast_lp.features.sample import open_boxes
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, difference
+from beast_lp.runs.files import only_writer
 from beast_lp.video.boxes import Boxes
-from beast_lp.video.files import only_writer
 from beast_lp.video.identity import source_key
 from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
 

@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, FeatureSource, hash_tensors
-from beast_lp.pretraining.augmentation import network_input
-from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
-from beast_lp.pretraining.precision import choose_precision
-from beast_lp.pretraining.weights import EncoderWeights
+from beast_lp.vit.model import MaskedAutoencoder, load_encoder
+from beast_lp.vit.pixels import network_input
+from beast_lp.vit.precision import choose_precision
+from beast_lp.vit.weights import EncoderWeights
 
 
 class LeanViT(nn.Module):

@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from beast_lp.errors import BeastError
+from beast_lp.features.frame_sample import sample_frames
 from beast_lp.features.pca import Basis, fit_basis
-from beast_lp.features.sample import sample_frames
 from beast_lp.features.source import FeatureSource
 
 BASIS_NAME = 'patch_basis.npz'

@@ -11,10 +11,10 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from beast_lp.errors import BeastError
-from beast_lp.features.sample import sample_frames
+from beast_lp.features.frame_sample import sample_frames
 from beast_lp.features.source import Encoded, FeatureSource
-from beast_lp.video.files import finished_file
-from beast_lp.video.identity import digest
+from beast_lp.runs.files import finished_file
+from beast_lp.runs.keys import digest
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

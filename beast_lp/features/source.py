@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from beast_lp.video.identity import digest
+from beast_lp.runs.keys import digest
 
 
 class Encoded(NamedTuple):

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
-from beast_lp.video.files import PART_SUFFIX
+from beast_lp.runs.files import PART_SUFFIX
 from beast_lp.video.identity import video_ids
 
 # raise it when the files of a store change their meaning

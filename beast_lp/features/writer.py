@@ -17,7 +17,7 @@ from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
 from beast_lp.features.store import ARRAYS, INFO_NAME, FeatureInfo
-from beast_lp.video.files import PART_SUFFIX, finished_file, full_disk_sentence
+from beast_lp.runs.files import PART_SUFFIX, finished_file, full_disk_sentence
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

@@ -6,9 +6,9 @@ from transformers import ViTConfig, ViTModel
 
 from beast_lp.errors import BeastError
 from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
-from beast_lp.host.patches import STRIDE
+from beast_lp.host.names import STRIDE
 from beast_lp.host.softargmax import warn_of_soft_argmax
-from beast_lp.pretraining.weights import Architecture, load_into_vit, read_encoder
+from beast_lp.vit.weights import Architecture, load_into_vit, read_encoder
 
 # A pose checkpoint holds the backbone's weights itself; in place of the path that they came from,
 # it names the architecture, so that it opens wherever it is moved.

@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from beast_lp.errors import BeastError
-from beast_lp.host.hook import START_DIR
+from beast_lp.host.start import START_DIR
 
 
 def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
@@ -88,3 +88,17 @@ def pose_image_size(cfg: DictConfig) -> tuple[int, int] | None:
         OmegaConf.select(cfg, f'data.image_resize_dims.{side}') for side in ('height', 'width')
     )
     return (int(height), int(width)) if height and width else None
+
+
+def absolute_path(path: str, cfg: DictConfig) -> str:
+    """Return a path of the config made absolute; what exists nowhere stays as it is (hub names).
+
+    A relative path may start where the command was started, in the current directory or in
+    `data.data_dir`; `~` is the user's home.
+    """
+    path = str(Path(path).expanduser()) if path.startswith('~') else path
+    if not Path(path).is_absolute():
+        for base in (START_DIR, Path.cwd(), data_dir(cfg)):
+            if Path(base, path).exists():
+                return str(Path(base, path).absolute())
+    return path

@@ -21,7 +21,7 @@ from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
 from beast_lp.host.pose import has_resnet_optimizer, suitable_learning_rate
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

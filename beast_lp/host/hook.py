@@ -9,26 +9,15 @@ from __future__ import annotations
 import os
 import sys
 
+# imported for its side effect: it must read the directory before anything changes it
+import beast_lp.host.start  # noqa: F401
+
 # `typing` alone would double the cost
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
-
-
-def _start_dir() -> str:
-    try:
-        return os.getcwd()
-    except OSError:
-        # the directory was deleted under us; nothing relative can be meant
-        return os.sep
-
-
-# Where the person started the command: `litpose train` changes into the model directory before
-# any code of ours runs. Children of a distributed run inherit it.
-START_DIR_VARIABLE = 'BEAST_LP_START_DIR'
-START_DIR = os.environ.get(START_DIR_VARIABLE) or _start_dir()
 
 # host module -> function of beast_lp.host.patches that extends it
 TARGETS = {

@@ -93,7 +93,7 @@ def _as_if_alone() -> Iterator[None]:
 
 def _is_trained(output_dir: Path) -> bool:
     """Say whether a job's model is there already, so that a sweep goes on where it stopped."""
-    from beast_lp.host.demo_results import is_completed
+    from beast_lp.host.jobs.demo_results import is_completed
 
     finished = is_completed(output_dir)
     if finished:

@@ -11,20 +11,16 @@ import logging
 import os
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
 from traceback import walk_tb
 from types import ModuleType
 from typing import Any, Literal, get_args
 
 from beast_lp.errors import BeastError, sentence_of
-from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
+from beast_lp.host.names import BACKBONE, OLDEST_HOST, STRIDE, host_version
+from beast_lp.host.start import START_DIR, START_DIR_VARIABLE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-BACKBONE = 'beast'
-STRIDE = 16
-# the oldest host that this package was run with; newer ones are judged by their names alone
-OLDEST_HOST = (2, 3, 0)
 
 # why `backbone: beast` is refused, once something did not fit
 _refusal = ''
@@ -166,15 +162,6 @@ def extend_app(module: ModuleType) -> None:
 # ---------------------------------------------------------------------------------------------
 # checking and replacing
 # ---------------------------------------------------------------------------------------------
-
-
-def host_version() -> str:
-    """Return the version of the installed host, `unknown` where none is recorded."""
-    try:
-        return version('lightning-pose')
-    except PackageNotFoundError:
-        # run from a source tree; its names decide
-        return 'unknown'
 
 
 def _check_version() -> None:

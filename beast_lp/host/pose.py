@@ -13,9 +13,9 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
-from beast_lp.host.compose import data_dir, path_from
-from beast_lp.host.hook import START_DIR, START_DIR_VARIABLE
+from beast_lp.host.compose import absolute_path, path_from
 from beast_lp.host.messages import NO_REGRESSION, NO_SHARED_DIRECTORY, NO_WEIGHTS
+from beast_lp.host.start import START_DIR, START_DIR_VARIABLE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -109,7 +109,7 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
         BeastError: for anything that the user can mend.
     """
     # late: it brings Lightning with it
-    from beast_lp.pretraining.ranks import launched_processes
+    from beast_lp.pretraining.distributed import launched_processes
 
     own = Path(model_dir or Path.cwd()).absolute()
     if model_dir is None and launched_processes() > 1 and _is_dated(own):
@@ -190,23 +190,9 @@ def _learning_rate(cfg: DictConfig) -> float:
     return float(OmegaConf.select(cfg, key, default=RESNET_RATE))
 
 
-def absolute_path(path: str, cfg: DictConfig) -> str:
-    """Return a path of the config made absolute; what exists nowhere stays as it is (hub names).
-
-    A relative path may start where the command was started, in the current directory or in
-    `data.data_dir`; `~` is the user's home.
-    """
-    path = str(Path(path).expanduser()) if path.startswith('~') else path
-    if not Path(path).is_absolute():
-        for base in (START_DIR, Path.cwd(), data_dir(cfg)):
-            if Path(base, path).exists():
-                return str(Path(base, path).absolute())
-    return path
-
-
 def _pretraining_stage(cfg: DictConfig, model_dir: Path) -> Path:
     # late: the stage brings Lightning and the video room with it
-    from beast_lp.host.stage import pretrain
+    from beast_lp.host.jobs.pretrain import pretrain
 
     wanted = parse_config(cfg.beast).output_dir
     output_dir = path_from(Path(START_DIR), wanted) if wanted else model_dir / 'beast'

@@ -11,7 +11,7 @@ import kornia
 import torch
 from lightning_pose.models.heads import heatmap as host
 
-from beast_lp.host.patches import host_version
+from beast_lp.host.names import host_version
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

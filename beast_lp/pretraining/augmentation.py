@@ -16,18 +16,10 @@ from torch import Generator, Tensor
 from torch.nn import functional
 
 from beast_lp.config import AugmentationConfig
-
-# of the RGB channels in 0..1, as published ViT-MAE and ResNet weights expect
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from beast_lp.vit.pixels import BYTES_TO_INPUT, normalise, to_unit
 
 # images that are sampled at once
 _CPU_CHUNK = 4
-# what is subtracted from a byte, and what it is multiplied with then
-_BYTES_TO_INPUT = (
-    [255 * value for value in IMAGENET_MEAN],
-    [1 / (255 * value) for value in IMAGENET_STD],
-)
 # pixels may be this many times as dense as what is sampled: a bilinear sample still averages most
 _DENSEST = 1.5
 
@@ -185,7 +177,7 @@ def _resize(
     # numpy asks the system for large pages: touching a new batch page by page takes twice as long
     # as all that follows
     images = torch.from_numpy(np.empty((len(frames), 3, *image_size), np.float32))
-    mean, factor = (torch.tensor(values).view(3, 1, 1) for values in _BYTES_TO_INPUT)
+    mean, factor = (torch.tensor(values).view(3, 1, 1) for values in BYTES_TO_INPUT)
     for image, frame, box, flips in zip(
         images, frames.movedim(-1, 1), boxes.tolist(), mirrored.tolist(), strict=True
     ):
@@ -226,39 +218,3 @@ def apply_geometry(
     """Resample images through affine maps; outside an image is black."""
     grid = functional.affine_grid(maps, [len(images), 3, *image_size], align_corners=False)
     return functional.grid_sample(images, grid, padding_mode='zeros', align_corners=False)
-
-
-def to_unit(frames: UInt8[Tensor, '... height width 3']) -> Float[Tensor, '... 3 height width']:
-    """Turn stored frames into channels-first pixels in 0..1."""
-    return frames.movedim(-1, -3).float() / 255
-
-
-def network_input(
-    frames: UInt8[Tensor, '... height width 3'],
-) -> Float[Tensor, '... 3 height width']:
-    """Turn stored frames into what a network takes, as `normalise` of `to_unit` does.
-
-    In whole rows: on a CPU, three channels next to each other would keep it from vectorising.
-    """
-    rows = frames.flatten(-2).float()
-    mean, factor = (
-        torch.tensor(values, device=frames.device).repeat(frames.shape[-2])
-        for values in _BYTES_TO_INPUT
-    )
-    return rows.sub_(mean).mul_(factor).unflatten(-1, (-1, 3)).movedim(-1, -3)
-
-
-def normalise(images: Float[Tensor, '... 3 h w']) -> Float[Tensor, '... 3 h w']:
-    """Subtract ImageNet's mean and divide by its standard deviation, per channel."""
-    mean, std = (
-        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return (images - mean) / std
-
-
-def denormalise(images: Float[Tensor, '... 3 h w']) -> Float[Tensor, '... 3 h w']:
-    """Undo `normalise` and clip to 0..1, for pictures."""
-    mean, std = (
-        torch.tensor(v, device=images.device).view(3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return (images * std + mean).clamp(0, 1)

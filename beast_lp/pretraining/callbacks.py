@@ -13,7 +13,8 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
+from beast_lp.runs.words import duration
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -160,14 +161,6 @@ class ProgressBar(TQDMProgressBar):
             'wait': f'{speed.data_wait_share:.0%}',
             'left': duration(speed.seconds_left),
         }
-
-
-def duration(seconds: float) -> str:
-    """Write a time as people say it: `45 s`, `12 min`, `3 h 05 min`."""
-    if seconds < 100:
-        return f'{seconds:.0f} s'
-    minutes = round(seconds / 60)
-    return f'{minutes} min' if minutes < 60 else f'{minutes // 60} h {minutes % 60:02d} min'
 
 
 class MetricsTable(Callback):

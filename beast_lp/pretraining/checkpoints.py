@@ -16,7 +16,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from beast_lp.errors import BeastError
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

@@ -28,7 +28,7 @@ from beast_lp.pretraining.pairs import (
     WindowPairs,
 )
 from beast_lp.video.dali import DaliPairs, Device, dali_obstacle
-from beast_lp.video.windows import WindowStore
+from beast_lp.video.window_store import WindowStore
 from beast_lp.video.workers import outlast_signals, usable_cores
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

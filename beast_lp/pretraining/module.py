@@ -1,6 +1,5 @@
 """The Lightning module: one training step is a function of (weights, batch, step) alone."""
 
-import math
 from typing import Any
 
 import torch
@@ -9,8 +8,15 @@ from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
 from beast_lp.config import BeastConfig
-from beast_lp.pretraining.augmentation import augment, draw_geometry, network_input
+from beast_lp.pretraining.augmentation import augment, draw_geometry
 from beast_lp.pretraining.checkpoints import diverged
+from beast_lp.pretraining.distributed import (
+    BatchNorm,
+    gather_over_ranks,
+    global_rank,
+    sum_over_ranks,
+    world_size,
+)
 from beast_lp.pretraining.losses import (
     info_nce,
     nearest_frame,
@@ -18,18 +24,13 @@ from beast_lp.pretraining.losses import (
     retrieval_accuracy,
     temporal_neighbours,
 )
-from beast_lp.pretraining.model import MaskedAutoencoder
 from beast_lp.pretraining.pairs import Frames
-from beast_lp.pretraining.ranks import (
-    BatchNorm,
-    gather_over_ranks,
-    global_rank,
-    sum_over_ranks,
-    world_size,
-)
-from beast_lp.pretraining.seeds import torch_generator
-from beast_lp.pretraining.untrusted import ARCHITECTURE_KEY
-from beast_lp.pretraining.weights import Architecture
+from beast_lp.runs.seeds import torch_generator
+from beast_lp.vit.model import MaskedAutoencoder
+from beast_lp.vit.optimiser import parameter_groups, peak_learning_rate, schedule_factor
+from beast_lp.vit.pixels import network_input
+from beast_lp.vit.safe_load import ARCHITECTURE_KEY
+from beast_lp.vit.weights import Architecture
 
 # a learned temperature stays above this (CLIP, Radford et al. 2021, section 2.5)
 _LEAST_TEMPERATURE = 0.01
@@ -273,30 +274,3 @@ def projection_head(width: int, layers: int) -> nn.Sequential:
     for _ in range(layers - 1):
         modules += [nn.Linear(width, width), BatchNorm(width), nn.ReLU()]
     return nn.Sequential(*modules, nn.Linear(width, width))
-
-
-def peak_learning_rate(base: float, global_batch: int) -> float:
-    """Scale the learning rate linearly with the global batch, in frames (Goyal et al. 2017)."""
-    return base * global_batch / 256
-
-
-def schedule_factor(step: int, total: int, warmup_fraction: float, floor: float) -> float:
-    """Return the share of the peak learning rate at a step.
-
-    Linear warm-up from the floor to 1, then a cosine back to the floor.
-    """
-    warmup = round(total * warmup_fraction)
-    if step < warmup:
-        return floor + (1 - floor) * step / warmup
-    progress = min(1.0, (step - warmup) / max(1, total - 1 - warmup))
-    return floor + (1 - floor) * (1 + math.cos(math.pi * progress)) / 2
-
-
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split parameters: matrices decay; biases, norms and tokens do not."""
-    decayed = [p for p in module.parameters() if p.requires_grad and p.ndim == 2]
-    others = [p for p in module.parameters() if p.requires_grad and p.ndim != 2]
-    return [
-        {'params': decayed, 'weight_decay': weight_decay},
-        {'params': others, 'weight_decay': 0.0},
-    ]

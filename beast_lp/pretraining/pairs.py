@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.seeds import numpy_generator
-from beast_lp.video.windows import WindowStore
+from beast_lp.runs.seeds import numpy_generator
+from beast_lp.video.window_store import WindowStore
 
 
 class Pair(NamedTuple):

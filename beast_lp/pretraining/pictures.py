@@ -12,15 +12,15 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from torch import Tensor
 
 from beast_lp.config import BeastConfig
-from beast_lp.pretraining.augmentation import denormalise, network_input
 from beast_lp.pretraining.losses import patch_statistics
-from beast_lp.pretraining.model import patchify, unpatchify
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import Pair, WindowPairs, validation_pairs
-from beast_lp.pretraining.seeds import torch_generator
 from beast_lp.pretraining.split import split_windows
-from beast_lp.video.files import finished_file
-from beast_lp.video.windows import WindowStore
+from beast_lp.runs.files import finished_file
+from beast_lp.runs.seeds import torch_generator
+from beast_lp.video.window_store import WindowStore
+from beast_lp.vit.model import patchify, unpatchify
+from beast_lp.vit.pixels import denormalise, network_input
 
 # frames that are reconstructed, and pairs that are looked up
 EXAMPLES = 6

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.seeds import numpy_generator
+from beast_lp.runs.seeds import numpy_generator
 
 # from so many videos on, `auto` holds whole videos out: one of them is then a fifth of the data at
 # most. With fewer, training would lose more than validation gains.

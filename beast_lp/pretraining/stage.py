@@ -22,7 +22,6 @@ from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, config_yaml, parse_config
-from beast_lp.config.difference import check_same_run, difference
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.callbacks import (
     MetricsTable,
@@ -31,8 +30,8 @@ from beast_lp.pretraining.callbacks import (
     Throughput,
 )
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
+from beast_lp.pretraining.distributed import check_launch, first_process_first
 from beast_lp.pretraining.loaders import loader_workers, training_loader, worker_options
-from beast_lp.pretraining.model import encoder_to_transformers, load_encoder
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import (
     PairLoader,
@@ -41,16 +40,18 @@ from beast_lp.pretraining.pairs import (
     validation_pairs,
 )
 from beast_lp.pretraining.pictures import Snapshots
-from beast_lp.pretraining.precision import choose_precision, matmul_precision
-from beast_lp.pretraining.probe import LabelledFrames, Probe
-from beast_lp.pretraining.ranks import check_launch, first_process_first
-from beast_lp.pretraining.same_windows import check_same_windows, keep_identity
+from beast_lp.pretraining.probe import Probe
 from beast_lp.pretraining.split import split_windows
+from beast_lp.pretraining.training_frames import check_same_windows, keep_identity
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
-from beast_lp.pretraining.weights import read_encoder, save_backbone
-from beast_lp.video.files import finished_file, full_disk_sentence, only_writer
-from beast_lp.video.prepare import prepare_windows
-from beast_lp.video.windows import WindowStore
+from beast_lp.runs.files import finished_file, full_disk_sentence, only_writer
+from beast_lp.runs.settings import check_same_run, difference
+from beast_lp.video.labelled import LabelledFrames
+from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.video.window_store import WindowStore
+from beast_lp.vit.model import encoder_to_transformers, load_encoder
+from beast_lp.vit.precision import choose_precision, matmul_precision
+from beast_lp.vit.weights import read_encoder, save_backbone
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from beast_lp.config import BeastConfig
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

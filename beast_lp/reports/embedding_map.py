@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 from sklearn.decomposition import PCA
 
-from beast_lp.reports.look import (
+from beast_lp.reports.style import (
     DPI,
     LIGHT,
     PALETTE,

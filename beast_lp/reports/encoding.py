@@ -188,8 +188,8 @@ def _example_sections(results: Sequence[Result], best: tuple[str, str]) -> dict[
         'rasters': Section(
             'Activity, recorded and predicted',
             f'{about} Neurons in the order of their scores, best first; each is scaled by its own '
-            'recorded mean and deviation. Predictions of Poisson noise are smooth by nature. Breaks '
-            'between trials or blocks are not drawn.',
+            'recorded mean and deviation. Predictions of Poisson noise are smooth by nature. '
+            'Breaks between trials or blocks are not drawn.',
             figures.rasters(recorded[shown][:, order], rates[shown][:, order], width),
         )
     }

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from beast_lp.encoding.samples import slices
-from beast_lp.reports.look import (
+from beast_lp.reports.style import (
     BLUE,
     DPI,
     GREY,

@@ -13,9 +13,9 @@ import pandas as pd
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from beast_lp.reports.look import DPI, PALETTE, SMALL, keep_verbatim, label_axes
 from beast_lp.reports.page import Section, save_figure, write_page
-from beast_lp.video.files import finished_file
+from beast_lp.reports.style import DPI, PALETTE, SMALL, keep_verbatim, label_axes
+from beast_lp.runs.files import finished_file
 
 THRESHOLDS = 101
 # share of the keypoints, those on which the models disagree most, that the summary calls hard
@@ -206,14 +206,14 @@ def write_comparison(
             Section('What was compared', '\n\n'.join(compared)),
             Section(
                 'All keypoints, and the hardest',
-                f'Hard are the {HARD:.0%} on which the models disagree most. The deviations are '
-                'those of the means of single models: differences that are not larger say nothing.',
+                f'Hard are the {HARD:.0%} on which the models disagree most. The deviations '
+                'are those of the means of single models: differences that are not larger say nothing.',
                 table=summary,
             ),
             Section(
                 'Error of what is hard',
-                'The further to the right, the harder the keypoints that a mean is taken over; at 0 '
-                'it is over all of them. Lower is better. Bands are one standard deviation of the '
+                'The further to the right, the harder the keypoints that a mean is taken over; at '
+                '0 it is over all of them. Lower is better. Bands are one standard deviation of the '
                 f'single models; lines end where fewer than {LEAST_KEYPOINTS} keypoints are left.',
                 figure=figure,
             ),

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 MAX_TABLE_ROWS = 200
 

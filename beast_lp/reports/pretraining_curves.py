@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from beast_lp.reports.look import (
+from beast_lp.reports.style import (
     BLUE,
     DPI,
     GREY,

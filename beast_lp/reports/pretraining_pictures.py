@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, UInt8
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from beast_lp.reports.look import (
+from beast_lp.reports.style import (
     BLUE,
     DPI,
     SMALL,

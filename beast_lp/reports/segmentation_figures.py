@@ -9,7 +9,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from beast_lp.reports.look import BLUE, DPI, GREY, LONG_PALETTE, SMALL
+from beast_lp.reports.style import BLUE, DPI, GREY, LONG_PALETTE, SMALL
 
 _UNSCORED = '#E8E8E8'
 # a longer video is drawn in lines below each other, up to so many

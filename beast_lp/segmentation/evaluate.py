@@ -19,7 +19,7 @@ from beast_lp.segmentation.metrics import (
     per_class,
     switches,
 )
-from beast_lp.segmentation.windows import stretches
+from beast_lp.segmentation.sequences import stretches
 
 ENSEMBLE = 'ensemble'
 

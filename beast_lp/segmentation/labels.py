@@ -45,7 +45,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Event:
-    """One bout of a BORIS table, seconds from the start of its video; a point event has no length."""
+    """One bout of a BORIS table, in seconds of its video; a point event has no length."""
 
     behavior: str
     start: float

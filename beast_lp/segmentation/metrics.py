@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score
 
 from beast_lp.segmentation.bouts import Bout, find_bouts
 from beast_lp.segmentation.labels import UNSCORED
-from beast_lp.segmentation.windows import stretches
+from beast_lp.segmentation.sequences import stretches
 
 # a predicted bout is right if it shares this much of its union with a scored bout
 OVERLAPS = (0.1, 0.25, 0.5)

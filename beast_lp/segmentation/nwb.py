@@ -6,9 +6,9 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.outputs import Prediction
-from beast_lp.video.files import finished_file
 
 
 def check_nwb_packages() -> None:

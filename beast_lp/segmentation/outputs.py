@@ -9,10 +9,10 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from beast_lp.features.store import read_rows
+from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.labels import BACKGROUND
-from beast_lp.segmentation.windows import Features
-from beast_lp.video.files import finished_file
+from beast_lp.segmentation.sequences import Features
 
 # frames whose vectors are written at a time
 _PIECE_FRAMES = 256

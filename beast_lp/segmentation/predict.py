@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 
 from beast_lp.segmentation.model import Segmenter
-from beast_lp.segmentation.windows import Features, cut, read_batch, stretches
+from beast_lp.segmentation.sequences import Features, cut, read_batch, stretches
 
 # frames that are predicted at once; with their context they bound the memory
 WINDOW_FRAMES = 500

@@ -17,8 +17,9 @@ from beast_lp.features.patches import BASIS_NAME
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureStore, store_directories, store_names
 from beast_lp.features.trunk import Trunk
-from beast_lp.segmentation.windows import Features
-from beast_lp.video.identity import digest, source_key
+from beast_lp.runs.keys import digest
+from beast_lp.segmentation.sequences import Features
+from beast_lp.video.identity import source_key
 from beast_lp.video.read import count_frames, probe, time_stamps
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.seeds import numpy_generator
+from beast_lp.runs.seeds import numpy_generator
 
 Masks = Mapping[str, Bool[np.ndarray, ' frames']]
 

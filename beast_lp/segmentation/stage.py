@@ -16,12 +16,13 @@ import torch
 from omegaconf import OmegaConf
 
 from beast_lp.config import SegmentationConfig
-from beast_lp.config.difference import check_same_run
 from beast_lp.errors import BeastError
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_names
 from beast_lp.features.trunk import Trunk
-from beast_lp.pretraining.seeds import numpy_generator
+from beast_lp.runs.files import finished_file, only_writer
+from beast_lp.runs.seeds import numpy_generator
+from beast_lp.runs.settings import check_same_run
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import HeldOut, Scores, evaluate, held_out_parts
 from beast_lp.segmentation.label_files import find_label_files, load_labels
@@ -29,6 +30,7 @@ from beast_lp.segmentation.labels import UNSCORED, Labels
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.outputs import Prediction, write_table
 from beast_lp.segmentation.predict import predict, to_all_frames
+from beast_lp.segmentation.sequences import Features
 from beast_lp.segmentation.sessions import (
     Inputs,
     OpenSource,
@@ -49,8 +51,6 @@ from beast_lp.segmentation.train import (
     check_training_labels,
     train_segmenter,
 )
-from beast_lp.segmentation.windows import Features
-from beast_lp.video.files import finished_file, only_writer
 from beast_lp.video.identity import source_key
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -586,8 +586,8 @@ def run_evaluation(
             'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
             **(
                 {
-                    'trained on': f'frames of {", ".join(seen)}, so that the scores there say little '
-                    'about new videos'
+                    'trained on': f'frames of {", ".join(seen)}, so that the scores there say '
+                    'little about new videos'
                 }
                 if seen
                 else {}

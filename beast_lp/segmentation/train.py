@@ -17,12 +17,13 @@ from tqdm import tqdm
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
-from beast_lp.pretraining.module import parameter_groups, schedule_factor
-from beast_lp.pretraining.seeds import derive_seed, numpy_generator
+from beast_lp.runs.files import finished_file
+from beast_lp.runs.keys import digest
+from beast_lp.runs.seeds import derive_seed, numpy_generator
 from beast_lp.segmentation.labels import UNSCORED
 from beast_lp.segmentation.losses import class_weights, frame_loss
 from beast_lp.segmentation.model import Segmenter
-from beast_lp.segmentation.windows import (
+from beast_lp.segmentation.sequences import (
     Batch,
     Features,
     Window,
@@ -32,8 +33,7 @@ from beast_lp.segmentation.windows import (
     stretches,
     training_windows,
 )
-from beast_lp.video.files import finished_file
-from beast_lp.video.identity import digest
+from beast_lp.vit.optimiser import parameter_groups, schedule_factor
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

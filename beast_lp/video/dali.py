@@ -33,8 +33,8 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from beast_lp.errors import BeastError
-from beast_lp.video.clip import OFFSETS, WINDOW
-from beast_lp.video.windows import OPEN_CLIPS, OpenClip, WindowStore
+from beast_lp.video.window_clip import OFFSETS, WINDOW
+from beast_lp.video.window_store import OPEN_CLIPS, OpenClip, WindowStore
 from beast_lp.video.workers import outlast_signals
 
 if TYPE_CHECKING:

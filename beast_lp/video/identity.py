@@ -1,6 +1,5 @@
 """Which video this is: its name among others, and the key of its content."""
 
-import hashlib
 import re
 import unicodedata
 from collections import Counter
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.keys import digest
 from beast_lp.video.read import VideoError
 
 # characters of a video's name that are kept
@@ -98,8 +98,3 @@ def source_key(video: Path, boxes: Path | None) -> str:
             f'{video} cannot be read ({error.strerror}); check that it is there and readable'
         ) from error
     return content.hexdigest()
-
-
-def digest(content: bytes) -> 'hashlib.blake2b':
-    """Begin the digest that all keys are made by."""
-    return hashlib.blake2b(content, digest_size=16)

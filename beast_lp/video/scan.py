@@ -9,9 +9,9 @@ from tqdm import tqdm
 
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
+from beast_lp.runs.files import full_disk_sentence
 from beast_lp.video.anchors import THUMBNAIL_SIZE, Anchors, motion_energy, select_anchors
 from beast_lp.video.boxes import Boxes
-from beast_lp.video.files import full_disk_sentence
 from beast_lp.video.read import FrameReader, VideoError, VideoInfo
 
 

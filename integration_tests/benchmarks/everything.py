@@ -17,7 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from measures import note
 
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 HERE = Path(__file__).parent
 # what each takes to write its values beside its page; `startup` has nothing to compare with, and

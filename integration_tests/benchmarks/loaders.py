@@ -20,8 +20,8 @@ import torch
 from beast_lp.config import AnchorConfig, WindowConfig, parse_config
 from beast_lp.pretraining.loaders import training_loader
 from beast_lp.pretraining.pairs import PairSampler
-from beast_lp.video.prepare import prepare_windows
-from beast_lp.video.windows import WindowStore
+from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.video.window_store import WindowStore
 
 
 def measure(

@@ -9,9 +9,10 @@ import torch
 from step_loop import serve
 
 from beast_lp.config import parse_config
-from beast_lp.pretraining.model import load_encoder
-from beast_lp.pretraining.module import BeastModule, parameter_groups
-from beast_lp.pretraining.weights import read_encoder
+from beast_lp.pretraining.module import BeastModule
+from beast_lp.vit.model import load_encoder
+from beast_lp.vit.optimiser import parameter_groups
+from beast_lp.vit.weights import read_encoder
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 def extract(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scan videos, choose anchors, write the window store."""
     from beast_lp.config import AnchorConfig, WindowConfig
-    from beast_lp.video.prepare import prepare_windows
+    from beast_lp.video.window_prepare import prepare_windows
 
     if arguments.start_only:
         return {}
@@ -36,7 +36,7 @@ def deliver(arguments: argparse.Namespace) -> dict[str, Any]:
 
     from beast_lp.config import AugmentationConfig
     from beast_lp.pretraining.augmentation import augment, draw_geometry, frame_size
-    from beast_lp.video.windows import WindowStore
+    from beast_lp.video.window_store import WindowStore
 
     torch.set_num_threads(1)
     # the authors' default flips left to right alone; a flip costs us nothing
@@ -138,8 +138,8 @@ def repeat(arguments: argparse.Namespace) -> dict[str, Any]:
 def weights(arguments: argparse.Namespace) -> dict[str, Any]:
     """Save a random backbone of a preset's size."""
     from beast_lp.config import parse_config
-    from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
-    from beast_lp.pretraining.weights import save_backbone
+    from beast_lp.vit.model import MaskedAutoencoder, encoder_to_transformers
+    from beast_lp.vit.weights import save_backbone
 
     config = parse_config({'preset': arguments.preset}).model
     model = MaskedAutoencoder(config, decoder=False)

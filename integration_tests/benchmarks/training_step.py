@@ -8,7 +8,7 @@ Both sides start from the same weights and take the same images and masks; the f
 agree. Steps alternate between the two processes, so that other load on the machine hits both, and
 medians are compared: of CPU seconds on one thread, or of a GPU's time at `--batches` times the
 batch. The authors' package gets an environment of its own. The last command compares the two ways
-to attend that `beast_lp.pretraining.attention` chooses from.
+to attend that `beast_lp.vit.attention` chooses from.
 """
 
 import argparse
@@ -202,7 +202,7 @@ def measure_attention(repeats: int) -> pd.DataFrame:
     """Time both ways to attend, forward and backward, on the shapes of ViT-B and its decoder."""
     import torch
 
-    from beast_lp.pretraining.attention import chunked, fused
+    from beast_lp.vit.attention import chunked, fused
 
     torch.set_num_threads(1)
     rows = []

@@ -27,7 +27,7 @@ from figures import task_figure
 from intervals import summarise
 from tasks import LABELS, TASKS, compute
 
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 
 def plan(

@@ -11,11 +11,11 @@ from recordings import RECORDINGS
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.features.extract import ExtractionSettings, extract_features
-from beast_lp.host.sources import open_source
-from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
-from beast_lp.pretraining.seeds import derive_seed
+from beast_lp.host.jobs.sources import open_source
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
-from beast_lp.pretraining.weights import save_backbone
+from beast_lp.runs.seeds import derive_seed
+from beast_lp.vit.model import MaskedAutoencoder, encoder_to_transformers
+from beast_lp.vit.weights import save_backbone
 
 VARIANTS = Path(__file__).parents[2] / 'configs' / 'variants'
 RANDOM = 'random'

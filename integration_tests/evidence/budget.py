@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from beast_lp.video.files import finished_file
+from beast_lp.runs.files import finished_file
 
 
 class BusyError(Exception):

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from beast_lp.reports.look import DPI, GREY, LONG_PALETTE, SMALL
+from beast_lp.reports.style import DPI, GREY, LONG_PALETTE, SMALL
 
 # the first is what the others are compared with
 _COLOURS = (GREY, *LONG_PALETTE)

@@ -12,9 +12,10 @@ from backbones import settings
 from budget import Budget
 from pose import constant_error
 
-from beast_lp.pretraining.model import MaskedAutoencoder, load_encoder
-from beast_lp.pretraining.probe import frozen_features, linear_reading, read_images, read_labels
-from beast_lp.pretraining.weights import read_encoder
+from beast_lp.pretraining.probe import frozen_features, linear_reading
+from beast_lp.video.labelled import read_images, read_labels
+from beast_lp.vit.model import MaskedAutoencoder, load_encoder
+from beast_lp.vit.weights import read_encoder
 
 # of the labelled frames; the mean over them is the score
 DRAWS = 10

@@ -196,13 +196,13 @@ MUTANTS = [
         ('sum(lengths) + len(packets) + packet', 'len(packets) + packet'),
         ('count = 1 + max(', 'count = 2 + max('),
         (
-            "self.format = (context.name, context.width, context.height, context.extradata or b'')",
-            'self.format = (context.name,)',
+            '= (context.name, context.width, context.height, context.extradata or',
+            '= (context.name, context.extradata or',
         ),
         ('if lengths != batch.lengths:', 'if False:'),
     ),
     *_mutants(
-        'beast_lp/pretraining/attention.py',
+        'beast_lp/vit/attention.py',
         ('tests/pretraining/test_attention.py',),
         ("== 'medium'", "== 'highest'"),
         ('return medium or', 'return'),

@@ -7,8 +7,8 @@ from transformers import ViTConfig, ViTModel
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.source import hash_tensors
-from beast_lp.pretraining.augmentation import normalise
-from beast_lp.pretraining.weights import Architecture, EncoderWeights, disk_name
+from beast_lp.vit.pixels import normalise
+from beast_lp.vit.weights import Architecture, EncoderWeights, disk_name
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
 

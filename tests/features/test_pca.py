@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from beast_lp.errors import BeastError
+from beast_lp.features.frame_sample import sample_frames
 from beast_lp.features.patches import PatchReduction, stored_grid
 from beast_lp.features.pca import Basis, fit_basis, frame_pca, open_frame_pca
-from beast_lp.features.sample import sample_frames
 from beast_lp.features.source import Encoded, FeatureSource
 
 WriteVideo = Callable[..., Path]

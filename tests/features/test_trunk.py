@@ -16,10 +16,10 @@ from beast_lp.features.patches import PatchReduction
 from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureStore
 from beast_lp.features.trunk import Trunk
-from beast_lp.pretraining.augmentation import normalise, to_unit
-from beast_lp.pretraining.model import MaskedAutoencoder, encoder_to_transformers
-from beast_lp.pretraining.weights import read_encoder, save_backbone
 from beast_lp.video.read import FrameReader
+from beast_lp.vit.model import MaskedAutoencoder, encoder_to_transformers
+from beast_lp.vit.pixels import normalise, to_unit
+from beast_lp.vit.weights import read_encoder, save_backbone
 
 WriteVideo = Callable[..., Path]
 

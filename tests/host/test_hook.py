@@ -35,6 +35,7 @@ def test_starting_an_interpreter_imports_next_to_nothing() -> None:
         'beast_lp',
         'beast_lp.host',
         'beast_lp.host.hook',
+        'beast_lp.host.start',
     }
     # what a bare interpreter has too, but for what other packages' .pth files bring
     bare = set(_run('import sys; print(*sys.modules)', '-S').split()) | {'site', 'sitecustomize'}

@@ -12,8 +12,9 @@ from typing import Any, Literal, get_args
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.host import hook, patches, stage
+from beast_lp.host import hook, patches
 from beast_lp.host.compose import compose_config
+from beast_lp.host.jobs import pretrain
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +96,7 @@ def test_a_changed_host_is_left_alone_and_beast_refused(
 
 
 def test_an_old_host_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patches, 'version', lambda name: '2.2.0')
+    monkeypatch.setattr('beast_lp.host.names.version', lambda name: '2.2.0')
     module = _host_module('train', train=lambda cfg, model_dir=None: 'trained')
     patches.apply('extend_train', module)
     assert module.train(_cfg('resnet50')) == 'trained'
@@ -154,7 +155,7 @@ def test_a_forbidden_folder_is_one_sentence(
     cfg = compose_config(tmp_path / 'c.yaml', [])
     module = _host_module(
         'cli.main',
-        main=lambda: stage.pretrain(cfg, tmp_path / 'out', tmp_path / 'status.json'),
+        main=lambda: pretrain.pretrain(cfg, tmp_path / 'out', tmp_path / 'status.json'),
     )
     patches.apply('extend_main', module)
     monkeypatch.setattr(sys, 'argv', ['litpose', 'pretrain'])

@@ -8,7 +8,8 @@ import pytest
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError
-from beast_lp.host import compose, pose, stage
+from beast_lp.host import compose, pose
+from beast_lp.host.jobs import pretrain
 
 
 def _cfg(**changes: Any) -> DictConfig:
@@ -91,7 +92,7 @@ def test_the_stage_is_kept_where_the_config_says(
     monkeypatch.setenv('HOME', str(tmp_path / 'home'))
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path / 'start'))
     monkeypatch.setattr(pose, 'check_before_pretraining', lambda cfg: None)
-    monkeypatch.setattr(stage, 'pretrain', lambda cfg, output_dir, *args, **kwargs: output_dir)
+    monkeypatch.setattr(pretrain, 'pretrain', lambda cfg, output_dir, *args, **kwargs: output_dir)
     cfg = _cfg(beast={'output_dir': wanted})
     pose.prepare_training(cfg, tmp_path / 'model')
     assert cfg.model.backbone_checkpoint == str(tmp_path / expected)
@@ -203,7 +204,7 @@ def test_launched_processes_do_not_name_directories_by_the_clock(
     """Each has its own: the host would mix, or lose, what they write."""
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
     monkeypatch.setattr(pose, 'prepare_training', lambda cfg, model_dir: None)
-    monkeypatch.setattr('beast_lp.pretraining.ranks.launched_processes', lambda: 2)
+    monkeypatch.setattr('beast_lp.pretraining.distributed.launched_processes', lambda: 2)
     own = tmp_path / folder
     own.mkdir(parents=True)
     monkeypatch.chdir(own)

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor, distributed
 
 from beast_lp.config import parse_config
+from beast_lp.pretraining.distributed import global_rank, world_size
 from beast_lp.pretraining.module import BeastModule, mask_noise
 from beast_lp.pretraining.pairs import Frames
-from beast_lp.pretraining.ranks import global_rank, world_size
 
 KEY = (3, 'step', 1, 2)
 

@@ -12,16 +12,13 @@ from beast_lp.pretraining.augmentation import (
     apply_geometry,
     augment,
     box_maps,
-    denormalise,
     draw_geometry,
     frame_size,
     load_size,
-    network_input,
-    normalise,
     source_boxes,
-    to_unit,
 )
-from beast_lp.pretraining.seeds import torch_generator
+from beast_lp.runs.seeds import torch_generator
+from beast_lp.vit.pixels import denormalise, network_input, normalise, to_unit
 
 NONE = {'flip_horizontal': 0.0, 'flip_vertical': 0.0, 'crop_pad_probability': 0.0}
 

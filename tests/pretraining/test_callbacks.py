@@ -19,10 +19,10 @@ from beast_lp.pretraining.callbacks import (
     ProgressBar,
     ShortRunWarning,
     Throughput,
-    duration,
 )
 from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
 from beast_lp.pretraining.stage import RunFiles, build_trainer, run_pretraining
+from beast_lp.runs.words import duration
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from beast_lp.pretraining.loaders import (
     trial,
 )
 from beast_lp.pretraining.pairs import Frames, PairLoader, PairSampler
-from beast_lp.video.prepare import prepare_windows
-from beast_lp.video.windows import WindowStore
+from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.video.window_store import WindowStore
 
 IMAGE_SIZE = (48, 64)
 BATCH = 4

@@ -7,15 +7,9 @@ import torch
 
 from beast_lp.config import parse_config
 from beast_lp.pretraining.losses import nearest_frame, retrieval_accuracy
-from beast_lp.pretraining.module import (
-    BeastModule,
-    mask_noise,
-    parameter_groups,
-    peak_learning_rate,
-    projection_head,
-    schedule_factor,
-)
+from beast_lp.pretraining.module import BeastModule, mask_noise, projection_head
 from beast_lp.pretraining.pairs import Frames
+from beast_lp.vit.optimiser import parameter_groups, peak_learning_rate, schedule_factor
 
 TINY = {
     'init': 'random',

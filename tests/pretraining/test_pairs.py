@@ -15,7 +15,7 @@ from beast_lp.pretraining.pairs import (
     WindowPairs,
     validation_pairs,
 )
-from beast_lp.pretraining.seeds import numpy_generator
+from beast_lp.runs.seeds import numpy_generator
 
 ANCHORS = np.arange(10, 33)
 VIDEOS = np.array(['a'] * 12 + ['b'] * 11)

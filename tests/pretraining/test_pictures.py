@@ -8,8 +8,6 @@ import pytest
 import torch
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.pretraining.augmentation import denormalise, normalise
-from beast_lp.pretraining.model import patchify
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pictures import (
     read_snapshots,
@@ -18,6 +16,8 @@ from beast_lp.pretraining.pictures import (
     spread,
 )
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
+from beast_lp.vit.model import patchify
+from beast_lp.vit.pixels import denormalise, normalise
 
 MODEL = {
     'image_size': 32,

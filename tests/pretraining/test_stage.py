@@ -21,8 +21,6 @@ from transformers import ViTModel
 from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining import stage
-from beast_lp.pretraining.model import encoder_to_transformers
-from beast_lp.pretraining.precision import matmul_precision
 from beast_lp.pretraining.stage import (
     RunFiles,
     build_module,
@@ -31,10 +29,12 @@ from beast_lp.pretraining.stage import (
     run_pretraining,
     run_settings,
 )
-from beast_lp.pretraining.weights import save_backbone
-from beast_lp.reports.collect import load_module
+from beast_lp.reports.pretraining_run import load_module
 from beast_lp.video import dali
-from beast_lp.video.prepare import prepare_windows
+from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.vit.model import encoder_to_transformers
+from beast_lp.vit.precision import matmul_precision
+from beast_lp.vit.weights import save_backbone
 
 TinyConfig = Callable[..., BeastConfig]
 

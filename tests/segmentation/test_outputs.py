@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from beast_lp.segmentation.clip import busiest_stretch, write_clip
+from beast_lp.segmentation.excerpt import busiest_stretch, write_clip
 from beast_lp.segmentation.labels import read_one_hot
 from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.outputs import (

@@ -6,14 +6,14 @@ from hypothesis import strategies as st
 
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.labels import UNSCORED
-from beast_lp.segmentation.split import fold_videos, hold_out_blocks
-from beast_lp.segmentation.windows import (
+from beast_lp.segmentation.sequences import (
     balanced_windows,
     cut,
     read_batch,
     stretches,
     training_windows,
 )
+from beast_lp.segmentation.split import fold_videos, hold_out_blocks
 
 MASKS = st.lists(
     st.lists(st.booleans(), min_size=1, max_size=80).map(np.array), min_size=1, max_size=3

@@ -11,10 +11,10 @@ from PIL import Image
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Box, Boxes, boxes_file, crop
-from beast_lp.video.prepare import prepare_windows
 from beast_lp.video.read import FrameReader, VideoError
 from beast_lp.video.scan import scan_video
-from beast_lp.video.windows import WindowStore
+from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.video.window_store import WindowStore
 
 SIZE = (96, 128)
 CANVAS = (150, 220)

@@ -19,8 +19,8 @@ from beast_lp.pretraining.pairs import PairSampler
 from beast_lp.pretraining.split import split_windows
 from beast_lp.video import dali
 from beast_lp.video.dali import DaliPairs, PairBatch, build_pipeline, dali_obstacle
-from beast_lp.video.prepare import prepare_windows
-from beast_lp.video.windows import WindowStore
+from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.video.window_store import WindowStore
 
 pytest.importorskip('nvidia.dali', reason='DALI is an optional dependency')
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video.anchors import motion_energy, select_anchors
-from beast_lp.video.clip import build_clip
-from beast_lp.video.windows import WindowStore, write_index
+from beast_lp.video.window_clip import build_clip
+from beast_lp.video.window_store import WindowStore, write_index
 
 
 @given(

@@ -42,6 +42,6 @@ def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     # late: these take seconds, and the command line imports every command
     from beast_lp.demo import FULL, TINY
-    from beast_lp.host.demo import run_demo
+    from beast_lp.host.jobs.beast_demo import run_demo
 
     run_demo(args.output_dir.absolute(), TINY if args.tiny else FULL)

@@ -60,8 +60,8 @@ def get_parser() -> argparse.ArgumentParser:
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     # late: these take seconds, and the command line imports every command
-    from beast_lp.host.compare import compare
-    from beast_lp.host.compared import find_models
+    from beast_lp.host.jobs.compare import compare
+    from beast_lp.host.jobs.compared_models import find_models
 
     models = find_models(args.models)
     page = compare(models, args.labels, choose_output_dir(args), pooled=not args.own_ensemble)

@@ -107,7 +107,7 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.errors import BeastError
     from beast_lp.features.extract import ExtractionSettings, extract_features
     from beast_lp.features.pca import FRAME_PCA_NAME, FramePCA, frame_pca
-    from beast_lp.host.sources import open_source
+    from beast_lp.host.jobs.sources import open_source
     from beast_lp.video.read import find_videos
 
     settings = ExtractionSettings(

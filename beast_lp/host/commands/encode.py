@@ -67,7 +67,7 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.config import parse_config
     from beast_lp.encoding.sources import parse_named
     from beast_lp.host.compose import compose_config
-    from beast_lp.host.encode import encode
+    from beast_lp.host.jobs.encode import encode
 
     cfg = compose_config(args.config_file, args.overrides or [])
     config = parse_config(cfg.get('beast'))

@@ -67,9 +67,9 @@ def handle(args: argparse.Namespace) -> None:
     from beast_lp.errors import BeastError
     from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
     from beast_lp.host.compose import compose_config
+    from beast_lp.host.jobs.pretrain import mark_completed, pretrain
     from beast_lp.host.messages import NO_SHARED_DIRECTORY
-    from beast_lp.host.stage import mark_completed, pretrain
-    from beast_lp.pretraining.ranks import launched_processes
+    from beast_lp.pretraining.distributed import launched_processes
 
     if args.setup_gui is not None:
         _setup_gui(args)

@@ -103,8 +103,8 @@ def get_parser() -> argparse.ArgumentParser:
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     # late: these take seconds, and the command line imports every command
-    from beast_lp.host import segment
     from beast_lp.host.compose import compose_config
+    from beast_lp.host.jobs import segment
 
     for name, actions in _ACTIONS_WITH.items():
         if getattr(args, name) and args.action not in actions:

@@ -1,0 +1,118 @@
+"""The stages of `litpose beast_demo`, each skipped where its result is there already."""
+
+import logging
+import os
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import lightning_pose.train
+from lightning_pose.api import Model
+from omegaconf import DictConfig, open_dict
+
+from beast_lp.config import parse_config
+from beast_lp.demo import DemoSize, write_project
+from beast_lp.demo.project import CONFIG_NAME
+from beast_lp.encoding.stage import EncodingFiles
+from beast_lp.features.extract import extract_features
+from beast_lp.features.pca import FRAME_PCA_NAME, frame_pca
+from beast_lp.host.compose import compose_config
+from beast_lp.host.jobs import segment
+from beast_lp.host.jobs.demo_results import DemoFiles, is_completed, write_results
+from beast_lp.host.jobs.encode import encode
+from beast_lp.host.jobs.pretrain import mark_completed, pretrain
+from beast_lp.host.jobs.sources import open_source
+from beast_lp.pretraining.stage import RunFiles
+from beast_lp.segmentation.stage import SegmentationFiles
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# of the frames themselves, the baseline of the encoding stage
+_PCA_COMPONENTS = 30
+
+
+def run_demo(directory: Path, size: DemoSize) -> None:
+    """Write a project, pretrain, and train and evaluate all three kinds of head.
+
+    Args:
+        directory: of the demo; what is finished in it is kept.
+        size: of the synthetic lab.
+    """
+    files = DemoFiles(directory)
+    config_file = files.project / CONFIG_NAME
+    seconds: dict[str, float] = {}
+    with _stage('1/5', 'the project', seconds):
+        if not config_file.exists():
+            write_project(files.project, size)
+    cfg = compose_config(config_file, [f'beast.segmentation.source="{files.pretraining}"'])
+    with _stage('2/5', 'pretraining', seconds):
+        _pretrain(cfg, files)
+    with _stage('3/5', 'pose', seconds):
+        _train_pose(cfg, files)
+    with _stage('4/5', 'neural encoding', seconds):
+        _encode(cfg, files)
+    with _stage('5/5', 'behaviour', seconds):
+        if not SegmentationFiles(files.segmentation).is_finished:
+            segment.train(cfg, files.segmentation)
+    page = write_results(files, seconds)
+    logger.info(
+        f'\nWhere to look:\n'
+        f'  {page}   the results, with links to the report of every stage\n'
+        f'  {config_file}   the pose config, with its beast: section\n'
+        f"  {files.pretraining / 'backbone'}   the backbone, in transformers' format\n"
+        f'  {files.pose / "video_preds"}   predictions and labelled video of the held-out one\n'
+        f'  {files.project / "truth"}   what they should be\n'
+    )
+
+
+def _pretrain(cfg: DictConfig, files: DemoFiles) -> None:
+    if RunFiles(files.pretraining).is_finished:
+        return
+    status_file = files.pretraining / 'train_status.json'
+    pretrain(cfg, files.pretraining, status_file)
+    mark_completed(status_file)
+
+
+def _train_pose(cfg: DictConfig, files: DemoFiles) -> None:
+    if is_completed(files.pose):
+        return
+    cfg = cfg.copy()
+    with open_dict(cfg):
+        cfg.model.backbone_checkpoint = str(files.pretraining)
+    lightning_pose.train.train(cfg, model_dir=files.pose)
+
+
+def _encode(cfg: DictConfig, files: DemoFiles) -> None:
+    if EncodingFiles(files.encoding).is_finished:
+        return
+    sources = {name: files.features / name for name in ('beast', 'frame_pca', 'pose')}
+    recorded = [file.stem for file in files.spikes]
+    videos = [video for video in files.videos if video.stem in recorded]
+    backbone = open_source(str(files.pretraining))
+    extract_features(backbone, videos, sources['beast'])
+    components = frame_pca(sources['frame_pca'] / FRAME_PCA_NAME, videos, _PCA_COMPONENTS)
+    extract_features(components, videos, sources['frame_pca'])
+    _predict_keypoints(files, videos, sources['pose'])
+    spikes = list(zip(recorded, files.spikes, strict=True))
+    encode(parse_config(cfg.beast), spikes, list(sources.items()), files.encoding)
+
+
+def _predict_keypoints(files: DemoFiles, videos: Sequence[Path], folder: Path) -> None:
+    """Write the pose model's keypoints of videos; the folder appears once it is complete."""
+    if folder.exists():
+        return
+    part = folder.with_name(f'{folder.name}.part')
+    model = Model.from_dir(files.pose)
+    for video in videos:
+        model.predict_on_video_file(video, output_dir=part, compute_metrics=False)
+    os.replace(part, folder)
+
+
+@contextmanager
+def _stage(number: str, name: str, seconds: dict[str, float]) -> Iterator[None]:
+    """Say that a stage begins, and measure it."""
+    logger.info(f'\n=== {number} {name} ===')
+    start = time.perf_counter()
+    yield
+    seconds[name] = time.perf_counter() - start

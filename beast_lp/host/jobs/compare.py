@@ -1,0 +1,204 @@
+"""Compare trained pose models on labelled frames: seeds make ensembles, backbones are compared."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Float
+from lightning_pose.api import Model
+from lightning_pose.api.model_config import ModelConfig
+from tqdm import tqdm
+
+from beast_lp.errors import BeastError
+from beast_lp.host.jobs.compared_models import View, check_model, joined_positions, read_views
+from beast_lp.reports.ensemble import (
+    curve_table,
+    ensemble_spread,
+    summary_table,
+    write_comparison,
+)
+from beast_lp.runs.files import finished_file
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+class _Predictor(Model):
+    """A trained model that leaves its own folder as it is."""
+
+    predictions: Path
+
+    def image_preds_dir(self) -> Path:
+        return self.predictions
+
+
+def compare(
+    models: Mapping[str, Sequence[Path]],
+    labels_files: Sequence[Path],
+    output_dir: Path,
+    pooled: bool = True,
+) -> Path:
+    """Draw the pixel error of several backbones against the disagreement of their models.
+
+    Args:
+        models: the folders of the trained models of each backbone, as `find_models` returns them.
+        labels_files: labelled frames that no model was trained on; of a multi-view project one
+            table for each view.
+        output_dir: gets the predictions, `keypoints.csv`, the curves, a summary and a page.
+        pooled: one ensemble of all models sorts the keypoints, so that all backbones are compared
+            on the same ones; otherwise each backbone's own ensemble.
+
+    Returns:
+        the path of the page.
+
+    Raises:
+        BeastError: for anything that the user can mend; before the first prediction.
+    """
+    # the last file that is written
+    if (output_dir / 'report.html').exists():
+        raise BeastError(
+            f'{output_dir} already holds a comparison; look at its report.html, or give another '
+            '--output_dir'
+        )
+    configs = {
+        folder: check_model(folder, labels_files)
+        for folders in models.values()
+        for folder in folders
+    }
+    views = read_views(labels_files, configs)
+    predictions = _predict_all(models, configs, views, output_dir / 'predictions')
+    truth = joined_positions(views)
+    errors = {
+        name: np.linalg.norm(values - truth, axis=-1) for name, values in predictions.items()
+    }
+    spreads = _spreads(predictions, pooled)
+    with finished_file(output_dir / 'keypoints.csv') as part:
+        _keypoint_table(views, errors, spreads).to_csv(part, index=False)
+    summary = summary_table(errors, spreads)
+    page = write_comparison(
+        output_dir,
+        curve_table(errors, spreads),
+        summary,
+        _sentences(models, views, pooled),
+    )
+    logger.info('beast: mean pixel errors\n' + summary.round(3).to_string(index=False))
+    return page
+
+
+def _predict_all(
+    models: Mapping[str, Sequence[Path]],
+    configs: Mapping[Path, ModelConfig],
+    views: Sequence[View],
+    output_dir: Path,
+) -> dict[str, Float[np.ndarray, 'models frames keypoints 2']]:
+    """Predict the labelled frames with every model of each backbone."""
+    predictions = {}
+    with tqdm(total=len(configs), desc='predicting', unit='model') as bar:
+        for name, folders in models.items():
+            rows = []
+            for number, folder in enumerate(folders):
+                predictor = _Predictor(folder, configs[folder])
+                predictor.predictions = output_dir / f'{name}_{number}'
+                rows.append(_predict(predictor, views))
+                bar.update()
+            predictions[name] = np.stack(rows)
+    return predictions
+
+
+def _predict(
+    predictor: _Predictor,
+    views: Sequence[View],
+) -> Float[np.ndarray, 'frames keypoints 2']:
+    """Predict all views, their keypoints side by side."""
+    if len(views) == 1:
+        tables = [
+            predictor.predict_on_label_csv(
+                views[0].file, views[0].base, compute_metrics=False
+            ).predictions
+        ]
+    else:
+        by_view = predictor.predict_on_label_csv_multiview(
+            [view.file for view in views], data_dir=views[0].base, compute_metrics=False
+        ).predictions
+        tables = [by_view[view.name] for view in views]
+    return np.concatenate(
+        [
+            _positions(table, view.images, view.labels.keypoints)
+            for table, view in zip(tables, views, strict=True)
+        ],
+        axis=1,
+    )
+
+
+def _positions(
+    table: pd.DataFrame,
+    images: Sequence[str],
+    keypoints: Sequence[str],
+) -> Float[np.ndarray, 'frames keypoints 2']:
+    """Return the keypoints of a table of predictions, frames in the order of the labels."""
+    table = table.copy()
+    table.columns = pd.MultiIndex.from_tuples([column[1:] for column in table.columns])
+    columns = pd.MultiIndex.from_product([keypoints, ['x', 'y']])
+    values = table.loc[list(images), columns].to_numpy(np.float64)
+    return values.reshape(len(images), len(keypoints), 2)
+
+
+def _spreads(
+    predictions: Mapping[str, Float[np.ndarray, 'models frames keypoints 2']],
+    pooled: bool,
+) -> dict[str, Float[np.ndarray, 'frames keypoints']]:
+    if not pooled:
+        return {name: ensemble_spread(values) for name, values in predictions.items()}
+    return dict.fromkeys(predictions, ensemble_spread(np.concatenate([*predictions.values()])))
+
+
+def _keypoint_table(
+    views: Sequence[View],
+    errors: Mapping[str, Float[np.ndarray, 'models frames keypoints']],
+    spreads: Mapping[str, Float[np.ndarray, 'frames keypoints']],
+) -> pd.DataFrame:
+    """Return a row for every labelled keypoint and backbone, for analyses of one's own."""
+    # frames are the rows of the arrays, and the keypoints of all views their columns
+    places = {
+        'image': np.stack(
+            [np.array(view.images) for view in views for _ in view.labels.keypoints], axis=1
+        ),
+        'keypoint': np.array([[key for view in views for key in view.labels.keypoints]]),
+    }
+    if len(views) > 1:
+        places['view'] = np.array([[view.name for view in views for _ in view.labels.keypoints]])
+    tables = []
+    for name, values in errors.items():
+        shape = values.shape[1:]
+        table = pd.DataFrame(
+            {
+                'backbone': name,
+                **{
+                    column: np.broadcast_to(cells, shape).ravel()
+                    for column, cells in places.items()
+                },
+                'ensemble_deviation_px': spreads[name].ravel(),
+                'error_px': values.mean(axis=0).ravel(),
+            }
+        )
+        tables.append(table[np.isfinite(table['error_px'])])
+    return pd.concat(tables, ignore_index=True)
+
+
+def _sentences(
+    models: Mapping[str, Sequence[Path]],
+    views: Sequence[View],
+    pooled: bool,
+) -> list[str]:
+    """Say what was compared, for the page."""
+    count = int(np.isfinite(joined_positions(views)).all(axis=-1).sum())
+    ensemble = 'all models together' if pooled else 'the models of the same backbone'
+    listed = [f'{name}: {", ".join(map(str, folders))}' for name, folders in models.items()]
+    files = ', '.join(f'{view.name} {view.file.absolute()}'.strip() for view in views)
+    return [
+        f'{count} labelled keypoints in {len(views[0].labels.images)} frames of {files}.',
+        *listed,
+        f'The ensemble is {ensemble}. Its standard deviation is the root of the summed variances '
+        'of x and y. An error is the distance from the label, in px of the original images.',
+    ]

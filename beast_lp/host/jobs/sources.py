@@ -1,0 +1,195 @@
+"""Sources of features that a person names on the command line, the host's models among them.
+
+The host's models take seconds to import, so they are where a source is one of them.
+"""
+
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from jaxtyping import Float
+from omegaconf import DictConfig, OmegaConf
+from torch import Tensor, nn
+
+from beast_lp.errors import BeastError
+from beast_lp.features.networks import NetworkSource, vit_source
+from beast_lp.features.pca import open_frame_pca
+from beast_lp.features.source import FeatureSource
+from beast_lp.host.compose import pose_image_size
+from beast_lp.vit.weights import Architecture, EncoderWeights, disk_name, read_encoder
+
+# px; what the backbones of the host were trained at
+BACKBONE_IMAGE_SIZE = (224, 224)
+
+
+class PooledMap(nn.Module):
+    """A convolutional backbone: the vector is the average of the map."""
+
+    def __init__(self, backbone: nn.Module) -> None:
+        """Wrap a module that returns a feature map."""
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(
+        self,
+        images: Float[Tensor, 'images 3 height width'],
+    ) -> tuple[Float[Tensor, 'images dim'], Float[Tensor, 'images dim rows columns']]:
+        """Return the averages and the maps."""
+        maps = self.backbone(images)
+        return maps.float().mean(dim=(2, 3)), maps
+
+
+class TransformerTokens(nn.Module):
+    """A ViT of transformers that is none of the plain ones, such as DINOv2 and DINOv3."""
+
+    def __init__(self, encoder: nn.Module, patch_size: int, prefix: int) -> None:
+        """Wrap a model whose tokens are CLS, `prefix - 1` registers, and patches."""
+        super().__init__()
+        self.encoder, self.patch_size, self.prefix = encoder, patch_size, prefix
+
+    def forward(
+        self,
+        images: Float[Tensor, 'images 3 height width'],
+    ) -> tuple[Float[Tensor, 'images dim'], Float[Tensor, 'images dim rows columns']]:
+        """Return the CLS tokens and the patch tokens as a map."""
+        grid = tuple(side // self.patch_size for side in images.shape[-2:])
+        tokens = self.encoder(images).last_hidden_state
+        return tokens[:, 0], tokens[:, self.prefix :].transpose(1, 2).unflatten(2, grid)
+
+
+def open_source(
+    name: str,
+    image_size: tuple[int, int] | None = None,
+    precision: str = 'auto',
+) -> FeatureSource:
+    """Open what a person names as the source of features.
+
+    Args:
+        name: the output directory of a pretraining or its `backbone/`, a weight file, a trained
+            pose model's directory, a file of frame components, the name of a backbone that the
+            host can build, or a ViT's name on a model hub.
+        image_size: px, (height, width); None for the source's own.
+        precision: `auto`, `fp32` or `bf16`.
+
+    Raises:
+        BeastError: if there is no such source, or its weights cannot be had.
+    """
+    path = Path(name).expanduser()
+    if path.suffix == '.npz' and path.is_file():
+        source = open_frame_pca(path.absolute())
+        if image_size not in (None, source.image_size):
+            raise BeastError(
+                f'{path} was fitted to frames of {source.image_size[0]} x {source.image_size[1]} '
+                'px; leave out --image_size'
+            )
+        return source
+    if (path / 'config.yaml').is_file() and not (path / 'beast.yaml').is_file():
+        return pose_source(path.absolute(), image_size, precision)
+    if not path.exists() and name in backbone_names():
+        return backbone_source(name, image_size, precision)
+    if not path.exists() and '/' not in name:
+        raise BeastError(
+            f'{name!r} is no source of features: there is no such path, and the host has no '
+            f'backbone of that name; give a pretraining output, a backbone directory, a weight '
+            f'file, a pose model, `pca`, or one of {", ".join(backbone_names())}'
+        )
+    encoder = read_encoder(name)
+    kept = str(path.absolute()) if path.exists() else name
+    return vit_source(encoder, kept, 'vit', image_size, precision)
+
+
+def backbone_names() -> list[str]:
+    """Return the names of the backbones that the host can build by itself."""
+    from lightning_pose.models.backbones import factory
+
+    return [
+        str(name)
+        for group in (
+            factory.ALLOWED_CONVNET_BACKBONES,
+            factory.ALLOWED_TRANSFORMER_BACKBONES,
+        )
+        for name in get_args(group)
+    ]
+
+
+def backbone_source(
+    name: str,
+    image_size: tuple[int, int] | None,
+    precision: str,
+) -> NetworkSource:
+    """Build one of the host's backbones with its published weights.
+
+    Raises:
+        BeastError: if the weights are neither in the local cache nor within reach.
+    """
+    from lightning_pose.models.backbones import factory
+
+    size = image_size or BACKBONE_IMAGE_SIZE
+    try:
+        backbone, _ = factory.build_backbone(name, image_size=size[0])  # type: ignore[arg-type]
+    except Exception as error:  # each library says in its own way that it has no network
+        raise BeastError(
+            f'the weights of {name!r} are neither in the local cache nor could they be downloaded '
+            f'({type(error).__name__}); on a machine with a network run `litpose embed {name} '
+            'video.mp4` and copy the caches of torch and Hugging Face from there '
+            '(~/.cache/torch, ~/.cache/huggingface)'
+        ) from error
+    return _module_source(backbone, name, 'backbone', size, precision)
+
+
+def pose_source(
+    model_dir: Path,
+    image_size: tuple[int, int] | None,
+    precision: str,
+) -> NetworkSource:
+    """Take the fine-tuned backbone out of a trained pose model of the host.
+
+    Args:
+        model_dir: of the pose model.
+        image_size: px, (height, width); None for the one that the model was trained at.
+        precision: `auto`, `fp32` or `bf16`.
+
+    Raises:
+        BeastError: if the directory holds no trained pose model.
+    """
+    cfg = OmegaConf.load(model_dir / 'config.yaml')
+    if OmegaConf.select(cfg, 'model.model_type') is None:
+        raise BeastError(
+            f'{model_dir} has a config.yaml that is not that of a pose model; give the output '
+            'directory of `litpose train` or of `litpose pretrain`'
+        )
+    from lightning_pose.api import Model
+
+    try:
+        model = Model.from_dir(model_dir)
+        model._load()
+    except FileNotFoundError as error:
+        raise BeastError(
+            f'{model_dir} holds no checkpoint of a pose model; finish its training with '
+            '`litpose train`'
+        ) from error
+    assert model.model is not None
+    size = image_size or pose_image_size(cast(DictConfig, cfg))
+    if size is None:
+        raise BeastError(f'{model_dir} does not say its image size; give --image_size')
+    return _module_source(model.model.backbone, str(model_dir), 'pose model', size, precision)
+
+
+def _module_source(
+    backbone: nn.Module,
+    name: str,
+    kind: str,
+    size: tuple[int, int],
+    precision: str,
+) -> NetworkSource:
+    encoder: Any = getattr(backbone, 'vision_encoder', None)
+    config = getattr(encoder, 'config', None)
+    if config is not None and getattr(config, 'model_type', '') == 'vit':
+        state = {disk_name(key): value.detach() for key, value in encoder.state_dict().items()}
+        architecture = Architecture.from_transformers_config(config.to_dict(), Path(name))
+        plain = EncoderWeights(architecture, state, Path(name), {})
+        return vit_source(plain, name, kind, size, precision)
+    network: nn.Module = PooledMap(backbone)
+    if config is not None and hasattr(encoder, 'embeddings') and hasattr(config, 'patch_size'):
+        prefix = 1 + getattr(config, 'num_register_tokens', 0)
+        network = TransformerTokens(encoder, config.patch_size, prefix)
+    return NetworkSource(network, name, kind, size, precision=precision)

@@ -1,0 +1,79 @@
+"""Whether a run that continues goes on with the frames that it was begun with.
+
+Its settings name the videos by their paths alone, and a file may change.
+"""
+
+import json
+from pathlib import Path
+
+from beast_lp.errors import BeastError
+from beast_lp.pretraining.distributed import launched_rank
+from beast_lp.runs.files import finished_file
+from beast_lp.runs.keys import digest
+from beast_lp.video.window_records import SIDECAR_SUFFIX, read_record
+from beast_lp.video.window_store import WindowStore
+
+# beside the checkpoint that it belongs to
+_NAME = 'windows.json'
+
+
+def identity(store: WindowStore) -> dict[str, str]:
+    """Return, for each video of a store, a key of its content and of the frames taken from it."""
+    return {
+        str(name): _key(
+            store.directory / f'{name}{SIDECAR_SUFFIX}',
+            rows['frame'].tolist(),
+            rows['step'].tolist(),
+        )
+        for name, rows in store.table.groupby('video_id', sort=False)
+    }
+
+
+def _key(sidecar: Path, frames: list[int], steps: list[int]) -> str:
+    record = read_record(sidecar)
+    content = [record.source_key if record else None, frames, steps]
+    return digest(json.dumps(content).encode()).hexdigest()
+
+
+def check_same_windows(last: Path, store: WindowStore) -> None:
+    """Make sure that a checkpoint, if there is one, was trained on the frames of a store.
+
+    One of an older version does not tell, and continues.
+
+    Args:
+        last: the checkpoint that the run would continue from.
+        store: the frames that it would go on with.
+
+    Raises:
+        BeastError: if they are others; it names the first video that changed, and how.
+    """
+    file = last.with_name(_NAME)
+    if not (last.exists() and file.exists()):
+        return
+    before, now = json.loads(file.read_text(encoding='utf-8')), identity(store)
+    changed = [
+        name
+        for name in [*before, *(now.keys() - before.keys())]
+        if before.get(name) != now.get(name)
+    ]
+    if not changed:
+        return
+    first = min(changed)
+    if first not in now:
+        how = 'cannot be used any more (videos.csv says why)'
+    elif first not in before:
+        how = 'could not be used then and can be now'
+    else:
+        how = 'or what is taken from it has changed'
+    others = f', and {len(changed) - 1} more' if len(changed) > 1 else ''
+    raise BeastError(
+        f'{last} was trained on other frames: the video {first} {how}{others}; restore what '
+        'changed to continue that run, or give another --output_dir'
+    )
+
+
+def keep_identity(last: Path, store: WindowStore) -> None:
+    """Write beside a checkpoint, which may come later, what frames it is trained on."""
+    if launched_rank() == 0:
+        with finished_file(last.with_name(_NAME)) as part:
+            part.write_text(json.dumps(identity(store), indent=1), encoding='utf-8')

@@ -1,0 +1,180 @@
+"""Draws the report of a pretraining run from nothing but the run's directory."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from beast_lp.pretraining.losses import nearest_frame
+from beast_lp.pretraining.module import BeastModule
+from beast_lp.pretraining.pairs import Pair
+from beast_lp.pretraining.pictures import (
+    EXAMPLES,
+    example_pairs,
+    read_pairs,
+    read_snapshots,
+    reconstruct,
+    spread,
+)
+from beast_lp.pretraining.stage import RunFiles, open_store, read_run_config
+from beast_lp.reports.pretraining import (
+    MAX_SHEET_IMAGES,
+    MAX_SHEETS,
+    PretrainingPictures,
+    write_pretraining_report,
+)
+from beast_lp.runs.seeds import numpy_generator
+from beast_lp.runs.words import duration
+from beast_lp.video.window_store import WindowStore
+from beast_lp.vit.pixels import denormalise, network_input
+
+RETRIEVALS = 12
+# points of the map: more would only hide each other
+MAP_FRAMES = 1000
+_BATCH = 32
+
+
+def write_report(output_dir: Path) -> Path:
+    """Write `report.html` and `figures/` of a pretraining run, finished or not.
+
+    Args:
+        output_dir: of the run; it has at least one checkpoint.
+
+    Returns:
+        the path of the page.
+    """
+    files = RunFiles(output_dir)
+    module = load_module(files)
+    store = open_store(files)
+    return write_pretraining_report(
+        output_dir, _summary(module, files, store), _collect(module, store, files)
+    )
+
+
+def load_module(files: RunFiles) -> BeastModule:
+    """Return the module of a run with the weights of its last checkpoint, for inference."""
+    module = BeastModule(read_run_config(files))
+    checkpoint = torch.load(files.last, map_location='cpu', weights_only=True)
+    module.load_state_dict(checkpoint['state_dict'])
+    module.on_load_checkpoint(checkpoint)
+    return module.eval()
+
+
+def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[str, str]:
+    config = module.config
+    metrics = pd.read_csv(files.metrics)
+    frames = config.training.batch_size
+    seconds = (len(store) * 2 / metrics['images_per_second']).sum()
+    last, finished = metrics.iloc[-1], len(metrics) == config.training.epochs
+    left = {} if finished else {'time left': f'about {duration(last["seconds_left"])}'}
+    projects = store.table['project'].nunique() if 'project' in store.table else 1
+    return {
+        'preset': config.preset,
+        'initial weights': config.init,
+        'encoder': f'{config.model.hidden_size} wide, {config.model.num_layers} layers, '
+        f'patches of {config.model.patch_size} px',
+        'image size': f'{config.model.image_size[0]} x {config.model.image_size[1]} px',
+        **({'projects': f'{projects}, in equal shares'} if projects > 1 else {}),
+        'videos': str(store.table['video_id'].nunique()),
+        'anchors': str(len(store)),
+        'epochs': f'{len(metrics)} of {config.training.epochs}',
+        'batch': f'{frames} frames ({frames // 2} anchors, {frames // 2} positives) per device',
+        'contrastive weight': f'{config.loss.contrastive_weight:g} '
+        f'at temperature {config.loss.temperature:g}',
+        'training time': f'about {duration(seconds)}',
+        **left,
+        'throughput': f'{metrics["images_per_second"].median():.3g} images/s, '
+        f'{metrics["data_wait_share"].median():.0%} of the time waiting for data',
+        'versions': ', '.join(
+            f'{name} {version(name)}'
+            for name in ('beast-lp', 'torch', 'transformers', 'lightning')
+        ),
+    }
+
+
+@torch.inference_mode()
+def _collect(
+    module: BeastModule,
+    store: WindowStore,
+    files: RunFiles,
+) -> PretrainingPictures:
+    config = module.config
+    size = (config.model.image_size[0], config.model.image_size[1])
+    pairs = example_pairs(config, store)
+    images = read_pairs(config, store, pairs)
+    originals, masked, reconstructed = reconstruct(module, images[:EXAMPLES, 0])
+    nearest, captions = _retrieve(module, images, pairs, store)
+    every = images.transpose(0, 1).flatten(0, 1)
+    cls, rows = _embed(module, store, size)
+    table = store.table.iloc[rows]
+    return PretrainingPictures(
+        anchor_sheets=_sheets(store),
+        originals=originals.numpy(),
+        masked=masked.numpy(),
+        reconstructed=reconstructed.numpy(),
+        snapshots=read_snapshots(files.snapshots) if len(originals) else {},
+        retrieval_anchors=denormalise(images[:RETRIEVALS, 0]).numpy(),
+        retrieval_nearest=denormalise(every[nearest[:RETRIEVALS]]).numpy(),
+        retrieval_correct=(nearest == torch.arange(len(pairs)) + len(pairs))[:RETRIEVALS].numpy(),
+        retrieval_captions=captions[:RETRIEVALS],
+        embeddings=cls.numpy(),
+        embedding_video=table['video_id'].tolist(),
+        embedding_time=(
+            table['frame'] / store.table.groupby('video_id')['frame'].transform('max').iloc[rows]
+        ).to_numpy(),
+    )
+
+
+def _retrieve(
+    module: BeastModule,
+    images: Float[Tensor, 'pairs 2 3 h w'],
+    pairs: Sequence[Pair],
+    store: WindowStore,
+) -> tuple[Tensor, list[str]]:
+    """Return each anchor's nearest frame among all shown, and captions that name both."""
+    vectors = module.model.encode(images.flatten(0, 1))[:, 0]
+    if module.projection is not None:
+        vectors = module.projection(vectors)
+    anchors, positives = vectors.unflatten(0, (-1, 2)).unbind(1)
+    nearest = nearest_frame(anchors, positives)
+    names = [_name(store, pair.anchor, 0) for pair in pairs]
+    names += [_name(store, pair.anchor, pair.offset) for pair in pairs]
+    return nearest, [f'{names[i]}\n→ {names[int(j)]}' for i, j in enumerate(nearest)]
+
+
+def _name(store: WindowStore, window: int, offset: int) -> str:
+    row = store.table.iloc[window]
+    return f'{row["video_id"]} {row["frame"] + offset * row["step"]}'
+
+
+def _embed(
+    module: BeastModule,
+    store: WindowStore,
+    size: tuple[int, int],
+) -> tuple[Float[Tensor, 'frames dim'], np.ndarray]:
+    """Return the CLS tokens of a random subset of the anchors, and which anchors they are."""
+    draw = numpy_generator(module.config.seed, 'map')
+    rows = np.sort(draw.permutation(len(store))[:MAP_FRAMES])
+    tokens = []
+    for start in range(0, len(rows), _BATCH):
+        frames = np.concatenate(
+            [store.read(int(i), (0,), size) for i in rows[start : start + _BATCH]]
+        )
+        tokens.append(module.model.encode(network_input(torch.from_numpy(frames)))[:, 0])
+    return torch.cat(tokens), rows
+
+
+def _sheets(store: WindowStore) -> dict[str, tuple[np.ndarray, list[str]]]:
+    """Return evenly spread anchors of the first videos, at the videos' own aspect."""
+    sheets: dict[str, tuple[np.ndarray, list[str]]] = {}
+    for video, group in list(store.table.groupby('video', sort=True))[:MAX_SHEETS]:
+        rows = spread(group.index.tolist(), MAX_SHEET_IMAGES)
+        size = store.clip_size(rows[0])
+        images = np.concatenate([store.read(row, (0,), size) for row in rows])
+        sheets[str(video)] = images, [f'frame {store.table.frame[row]}' for row in rows]
+    return sheets

@@ -1,0 +1,113 @@
+"""What is known of each finished clip, and how a clip is recognised as still valid."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from av.error import FFmpegError
+
+from beast_lp.config import AnchorConfig, WindowConfig
+from beast_lp.runs.files import finished_file
+from beast_lp.runs.keys import digest
+from beast_lp.video.anchors import Anchors
+from beast_lp.video.window_clip import WINDOW
+
+# part of every key: raise it when the same settings give other anchors or other clips
+STORE_VERSION = 3
+SIDECAR_SUFFIX = '.json'
+
+_ANCHOR_TYPES = {
+    'frame': np.int64,
+    'motion_energy': np.float32,
+    'cluster': np.int64,
+    'distance': np.float32,
+}
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """A finished clip, written beside it as JSON.
+
+    Attributes:
+        source_key: of the content of the video and its boxes.
+        settings_key: of every setting that shaped the clip.
+        video_id: the clip's name without its suffix.
+        clip: file name.
+        clip_bytes: size of the file.
+        header: width, height, fps, codec and declared frames of the video.
+        frames_read: frames of the video that could be decoded.
+        error: why not all of them, or None.
+        step: frames, k of the windows (t-k, t, t+k).
+        anchors: the chosen frames, in the order of the windows.
+    """
+
+    source_key: str
+    settings_key: str
+    video_id: str
+    clip: str
+    clip_bytes: int
+    header: dict[str, Any]
+    frames_read: int
+    error: str | None
+    step: int
+    anchors: Anchors
+
+
+def settings_key(anchors: AnchorConfig, windows: WindowConfig, step: int, seed: int) -> str:
+    """Compute the key of what shapes a clip beside its video."""
+    shape = asdict(windows)
+    # how many processes do the work changes nothing, and of the boxes the content counts
+    del shape['processes'], shape['bbox_dir']
+    settings = [STORE_VERSION, asdict(anchors), shape, step, seed]
+    return digest(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
+def write_record(directory: Path, record: ClipRecord) -> None:
+    """Write a clip's record beside it."""
+    content = asdict(record)
+    content['anchors'] = {name: values.tolist() for name, values in content['anchors'].items()}
+    with finished_file(directory / f'{record.video_id}{SIDECAR_SUFFIX}') as part:
+        part.write_text(json.dumps(content), encoding='utf-8')
+
+
+def read_record(sidecar: Path) -> ClipRecord | None:
+    """Read a clip's record.
+
+    Returns:
+        the record, or None if the file is absent or not a record, which means that the clip has
+        to be built.
+    """
+    try:
+        content = json.loads(sidecar.read_text(encoding='utf-8'))
+        anchors = content.pop('anchors')
+        arrays = {name: np.array(anchors[name], kind) for name, kind in _ANCHOR_TYPES.items()}
+        return ClipRecord(**content, anchors=Anchors(**arrays))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return None
+
+
+def changed_since(record: ClipRecord, source: str, settings: str) -> str | None:
+    """Say what has changed since a clip was built, or None."""
+    if record.source_key != source:
+        return 'the video or its bounding boxes have changed'
+    if record.settings_key != settings:
+        return 'the settings of anchors or windows have changed'
+    return None
+
+
+def damage(record: ClipRecord, directory: Path) -> str | None:
+    """Say what is wrong with a record's clip, or None; its header is read and no frame decoded."""
+    clip = directory / record.clip
+    try:
+        size = clip.stat().st_size
+        if size != record.clip_bytes:
+            return f'it has {size} bytes instead of {record.clip_bytes}'
+        with av.open(str(clip)) as container:
+            frames = container.streams.video[0].frames if container.streams.video else 0
+    except (FFmpegError, OSError) as error:
+        return error.strerror or 'it cannot be opened'
+    expected = WINDOW * len(record.anchors)
+    return f'it has {frames} frames instead of {expected}' if frames != expected else None

@@ -1,0 +1,194 @@
+"""The typed `beast:` section."""
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import OmegaConf
+
+from beast_lp.config import PRESETS, BeastConfig, config_yaml, parse_config
+from beast_lp.errors import BeastError
+from beast_lp.host.compose import compose_config
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_absent_section_means_the_papers_defaults() -> None:
+    config = parse_config(None)
+    assert config == BeastConfig()
+    assert config.model.num_patches == 196
+    assert config.model.num_visible == 49
+    assert config.loss.contrastive_weight == 0.03
+    assert config.training.epochs == 800
+
+
+def test_user_keys_go_before_the_preset() -> None:
+    config = parse_config({'preset': 'laptop', 'training': {'epochs': 3}})
+    assert config.training.epochs == 3
+    assert config.training.batch_size == PRESETS['laptop']['training']['batch_size']
+    assert config.init == 'random'
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_every_preset_is_valid(preset: str) -> None:
+    assert parse_config({'preset': preset}).preset == preset
+
+
+def test_one_number_is_a_square_image() -> None:
+    assert parse_config({'model': {'image_size': 96}}).model.image_size == [96, 96]
+
+
+def test_yaml_round_trip() -> None:
+    section = {'preset': 'vit_tiny', 'videos': ['a b.mp4'], 'loss': {'temperature': 2}}
+    config = parse_config(section)
+    assert parse_config(OmegaConf.create(config_yaml(config)).beast) == config
+
+
+@pytest.mark.parametrize(
+    ('section', 'words'),
+    [
+        ({'modle': {}}, ['beast.modle', "'model'"]),
+        ({'training': {'epoch': 3}}, ['beast.training.epoch', "'epochs'"]),
+        ({'training': {'epochs': 'many'}}, ['beast.training.epochs', "'many'"]),
+        ({'training': {'epochs': 2.5}}, ['beast.training.epochs', "'2.5'"]),
+        ({'training': {'epochs': 0}}, ['beast.training.epochs', 'at least 1', 'found 0']),
+        ({'training': 3}, ['beast.training', 'mapping', '3']),
+        ({'training': {'batch_size': 7}}, ['even', '7']),
+        ({'preset': 'vit_bas'}, ['vit_bas', "'vit_base'"]),
+        ({'anchors': {'strategy': 'best'}}, ['beast.anchors.strategy', 'distinct', "'best'"]),
+        ({'model': {'image_size': 100}}, ['image_size', 'multiples', '16']),
+        ({'model': {'image_size': [32, 32, 3]}}, ['image_size', '[height, width]']),
+        ({'model': {'hidden_size': 100}}, ['hidden_size (100)', 'num_heads (12)']),
+        ({'model': {'image_size': 16}}, ['mask_ratio', 'hides none']),
+        ({'loss': {'reconstruction_weight': 0, 'contrastive_weight': 0}}, ['both 0']),
+        ({'loss': {'temperature': 0}}, ['temperature', 'greater than 0']),
+        ({'model': {'patch_size': 0}}, ['beast.model.patch_size', 'at least 1', 'found 0']),
+        ({'model': {'image_size': 224, 'patch_size': -16}}, ['patch_size', 'found -16']),
+        ({'model': {'mlp_size': 0}}, ['beast.model.mlp_size', 'found 0']),
+        ({'model': {'decoder_mlp_size': 0}}, ['beast.model.decoder_mlp_size', 'found 0']),
+        ({'model': {'hidden_size': 0}}, ['beast.model.hidden_size', 'found 0']),
+        (
+            {'model': {'decoder_hidden_size': -16}},
+            ['beast.model.decoder_hidden_size', 'found -16'],
+        ),
+        ({'seed': -1}, ['beast.seed', 'between 0 and', 'found -1']),
+        ({'seed': 2**32}, ['beast.seed', '4294967295', 'found 4294967296']),
+        ({'segmentation': {'seed': -1}}, ['beast.segmentation.seed', 'found -1']),
+        (
+            {'segmentation': {'split': {'by': 'folds', 'test_videos': 'test'}}},
+            ['split.test_videos is for', 'by=folds', 'set beast.segmentation.split.by=video'],
+        ),
+        (
+            OmegaConf.create({'beast': {'seed': '${data.nope}'}}).beast,
+            ['beast.seed', 'data.nope', 'cannot be resolved'],
+        ),
+        ({'init': None}, ['beast.init']),
+        ('random', ['mapping', "'random'"]),
+    ],
+)
+def test_bad_values_get_a_sentence(section: Any, words: list[str]) -> None:
+    with pytest.raises(BeastError) as error:
+        parse_config(section)
+    assert all(word in str(error.value) for word in words), str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_the_documented_file_holds_every_key_with_its_default() -> None:
+    text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
+    documented = OmegaConf.to_container(OmegaConf.create(text))
+    defaults = OmegaConf.to_container(OmegaConf.create(config_yaml(BeastConfig())))
+    assert documented == defaults
+
+
+def test_the_documented_file_explains_every_key() -> None:
+    lines = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8').splitlines()
+    for name in _leaf_names(BeastConfig):
+        at = next(i for i, line in enumerate(lines) if line.strip().startswith(f'{name}:'))
+        assert '#' in lines[at - 1] or '#' in lines[at], name
+
+
+def test_the_documented_file_says_what_every_preset_changes() -> None:
+    text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
+    _, listed = text.split('What each changes:\n')
+    listed, _ = listed.split('  preset: ')
+    presets = OmegaConf.create(
+        ''.join(line.removeprefix('  #') for line in listed.splitlines(keepends=True))
+    )
+    assert OmegaConf.to_container(presets) == PRESETS
+
+
+def _leaf_names(schema: Any) -> list[str]:
+    names: list[str] = []
+    for item in fields(schema):
+        factory: Any = item.default_factory
+        inner = isinstance(factory, type) and is_dataclass(factory)
+        names += _leaf_names(factory) if inner else [item.name]
+    return names
+
+
+VARIANTS = {
+    'beast': {},
+    'vit_m': {'loss.contrastive_weight': 0.0},
+    'vit_c': {'loss.reconstruction_weight': 0.0, 'loss.contrastive_weight': 1.0},
+    'vic_mae': {'pairs.positive': 'anywhere'},
+    'random_anchors': {'anchors.strategy': 'random'},
+    'paper_loss': {'loss.contrastive_form': 'anchors'},
+    'shared_geometry': {'augmentation.shared_geometry': True},
+    'linear_projection': {'loss.projection_layers': 1},
+    'learned_temperature': {'loss.learn_temperature': True},
+    'strong_contrast': {'loss.contrastive_weight': 1.0},
+    'norm_pix': {'loss.norm_pix_loss': True},
+}
+
+
+def test_every_variant_has_a_file() -> None:
+    assert {path.stem for path in (ROOT / 'configs' / 'variants').glob('*')} == VARIANTS.keys()
+
+
+@pytest.mark.parametrize('name', VARIANTS)
+def test_a_variant_differs_from_the_default_in_what_it_says(name: str) -> None:
+    path = ROOT / 'configs' / 'variants' / f'{name}.yaml'
+    cfg = compose_config(path, ['data.video_dir=/videos'])
+    assert cfg.data.video_dir == '/videos'
+    wanted = BeastConfig()
+    for key, value in VARIANTS[name].items():
+        group, setting = key.split('.')
+        assert hasattr(getattr(wanted, group), setting)
+        setattr(getattr(wanted, group), setting, value)
+    assert parse_config(cfg.beast) == wanted
+    # and by one override each, from the default
+    plain = compose_config(
+        ROOT / 'configs' / 'variants' / 'beast.yaml',
+        [f'beast.{key}={value}' for key, value in VARIANTS[name].items()],
+    )
+    assert parse_config(plain.beast) == wanted
+
+
+def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() -> None:
+    assert parse_config({}).model.image_size == [224, 224]
+    config = parse_config({'model': {'patch_size': 16}}, (128, 384))
+    assert (config.model.image_size, config.windows.longest_side) == ([128, 384], 384)
+    for section in ({'preset': 'laptop'}, {'model': {'image_size': 128}}):
+        config = parse_config(section, (128, 384))
+        assert config.model.image_size == [128, 128]
+        assert config.windows.longest_side == parse_config(section).windows.longest_side
+
+
+@pytest.mark.parametrize(
+    ('section', 'longest'),
+    [
+        ({}, 256),
+        ({'model': {'image_size': 448}}, 448),
+        ({'model': {'image_size': [128, 384]}}, 384),
+        ({'preset': 'laptop'}, 192),
+        ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
+        # what the user asks for is theirs
+        ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),
+        ({'model': {'image_size': 448}, 'windows': {'crf': 12}}, 448),
+    ],
+)
+def test_clips_are_no_smaller_than_the_images(section: dict[str, Any], longest: int) -> None:
+    config = parse_config(section)
+    assert config.windows.longest_side == longest
+    assert parse_config(OmegaConf.create(config_yaml(config)).beast) == config

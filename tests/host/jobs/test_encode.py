@@ -1,0 +1,94 @@
+"""`encode` on input that cannot be used: a sentence each, and nothing written."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from beast_lp.config import parse_config
+from beast_lp.demo import TINY, write_project
+from beast_lp.errors import BeastError
+from beast_lp.host.jobs.encode import encode
+
+SHORT = {'split': {'block_s': 0.16, 'gap_s': 0.0}, 'min_rate_hz': 0.1, 'encoders': ['ridge']}
+
+
+@pytest.fixture(scope='module')
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of a synthetic project."""
+    return write_project(tmp_path_factory.mktemp('lab') / 'project', TINY).parent
+
+
+def _changed(path: Path, spikes: Path, **changes: object) -> Path:
+    with np.load(spikes) as data:
+        content = {**{name: data[name] for name in data.files}, **changes}
+    np.savez(path, **content)  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(
+    ('change', 'section', 'words'),
+    [
+        # camera times shorter than the video
+        (
+            lambda c: {'frame_times': c['frame_times'][:50]},
+            {},
+            '50 camera times for a video of 60',
+        ),
+        # spikes outside of the video
+        (lambda c: {'bin_times': c['bin_times'] + 1000}, {}, 'outside the video'),
+        (lambda c: {'spike_counts': c['spike_counts'] * np.nan}, {}, 'are NaN or infinite'),
+        (lambda c: {'spike_counts': c['spike_counts'] * 0}, {}, '5 never fire'),
+        (lambda c: {}, {'split': {'block_s': 60.0}}, 'too few to train, validate and test'),
+        (lambda c: {}, {'trials': {}}, '1 trial is too few'),
+        (
+            lambda c: {},
+            {'tokens': 'patches', 'lags': 0, 'clock_offset_s': 99.0},
+            'outside the video',
+        ),
+    ],
+)
+def test_bad_input_gets_a_sentence(
+    lab: Path,
+    tmp_path: Path,
+    change: Callable[[dict[str, np.ndarray]], dict[str, object]],
+    section: dict[str, object],
+    words: str,
+) -> None:
+    source = lab / 'spikes' / 'session_01.npz'
+    with np.load(source) as data:
+        changes = change({name: data[name] for name in data.files})
+    spikes = _changed(tmp_path / 'session_01.npz', source, **changes)
+    np.save(tmp_path / 'events.npy', np.array([1.0]))
+    if 'trials' in section:
+        section = {
+            **section,
+            'trials': {'events': str(tmp_path / 'events.npy'), 'window': [-0.2, 0.4]},
+        }
+    config = parse_config({'encoding': {**SHORT, **section}})
+    features = [('pose', lab / 'truth' / 'session_01_keypoints.csv')]
+    with pytest.raises(BeastError, match=words) as error:
+        encode(config, [('session_01', spikes)], features, tmp_path / 'out')
+    assert '\n' not in str(error.value)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_run_that_was_cut_off_before_its_report_writes_it(
+    lab: Path,
+    tmp_path: Path,
+) -> None:
+    controls = {'shifts': 1, 'permutations': 1, 'least_shift_s': 0.1}
+    config = parse_config({'encoding': {**SHORT, 'controls': controls}})
+    spikes = [('session_01', lab / 'spikes' / 'session_01.npz')]
+    features = [('pose', lab / 'truth' / 'session_01_keypoints.csv')]
+    out = tmp_path / 'out'
+    table = encode(config, spikes, features, out)
+    fits = {path: path.stat().st_mtime_ns for path in out.glob('rates/*/*.npz')}
+    (out / 'report.html').unlink()
+    pd.testing.assert_frame_equal(encode(config, spikes, features, out), table)
+    assert (out / 'report.html').exists()
+    assert {path: path.stat().st_mtime_ns for path in out.glob('rates/*/*.npz')} == fits
+    with pytest.raises(BeastError, match='already holds a finished encoding run'):
+        encode(config, spikes, features, out)

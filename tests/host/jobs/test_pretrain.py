@@ -1,0 +1,158 @@
+"""From pose configs to videos, projects and labels."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+from beast_lp.config import parse_config
+from beast_lp.errors import BeastError
+from beast_lp.host.jobs import pretrain as job
+from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain
+from beast_lp.pretraining.stage import RunFiles, run_settings
+
+
+def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
+    """Write a project with empty videos and one labelled frame, and its config."""
+    for name in names:
+        path = directory / 'videos' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    picture = directory / 'labeled-data' / 'a' / 'img0.png'
+    picture.parent.mkdir(parents=True)
+    Image.new('RGB', (8, 8)).save(picture)
+    (directory / 'labels.csv').write_text(
+        'scorer,me,me\nbodyparts,nose,nose\ncoords,x,y\nlabeled-data/a/img0.png,1,2\n'
+    )
+    cfg = OmegaConf.create(
+        {
+            'data': {'data_dir': str(directory), 'video_dir': 'videos', 'csv_file': 'labels.csv'},
+            'beast': beast,
+        }
+    )
+    path = directory / 'config.yaml'
+    OmegaConf.save(cfg, path)
+    return cfg, path
+
+
+def test_one_project_has_no_name(tmp_path: Path) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4', '2.mp4'])
+    videos, projects = gather_videos(cfg, parse_config(cfg.beast))
+    assert [video.name for video in videos] == ['1.mp4', '2.mp4']
+    assert projects == []
+
+
+def test_videos_may_be_at_home_and_must_be_somewhere(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    monkeypatch.setenv('HOME', str(tmp_path / 'a'))
+    cfg.data.video_dir = '~/videos'
+    assert gather_videos(cfg, parse_config(cfg.beast))[0] == [tmp_path / 'a' / 'videos' / '1.mp4']
+    cfg.data.video_dir = None
+    with pytest.raises(BeastError, match='does not say where the videos are.* beast.videos'):
+        gather_videos(cfg, parse_config(cfg.beast))
+
+
+def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) -> None:
+    _, second = _project(tmp_path / 'b', ['1.mp4', '3.mp4'])
+    _, third = _project(tmp_path / 'c', ['9.mp4'], videos='videos/9.mp4')
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second), str(third)])
+    videos, projects = gather_videos(cfg, parse_config(cfg.beast))
+    assert [str(video.relative_to(tmp_path)) for video in videos] == [
+        'a/videos/1.mp4',
+        'b/videos/1.mp4',
+        'b/videos/3.mp4',
+        'c/videos/9.mp4',
+    ]
+    assert projects == ['this project', str(second), str(second), str(third)]
+
+
+def test_a_finished_run_serves_new_videos_but_no_other_settings(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
+    files.backbone.mkdir(parents=True)
+    config = parse_config(cfg.beast)
+    files.config.write_text(run_settings(config, gather_videos(cfg, config)[0]))
+    files.report.touch()
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+        assert 'other videos' not in caplog.text
+        (tmp_path / 'a' / 'videos' / '2.mp4').touch()
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+        assert 'saw other videos than the project has now' in caplog.text
+    cfg.beast.seed = 1
+    with pytest.raises(BeastError, match='beast.seed was 0 and is now 1.* to pretrain anew'):
+        pretrain(cfg, tmp_path / 'out', status, reuse=True)
+
+
+def test_projects_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('HOME', str(tmp_path))
+    _, second = _project(tmp_path / 'b', ['1.mp4'])
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=['~/b/config.yaml'])
+    assert gather_videos(cfg, parse_config(cfg.beast))[1] == ['this project', str(second)]
+
+
+def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
+    _, second = _project(tmp_path / 'b', ['1.mp4'], videos=str(tmp_path / 'a' / 'videos'))
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second)])
+    with pytest.raises(BeastError, match='1.mp4 belongs to .*b/config.yaml'):
+        gather_videos(cfg, parse_config(cfg.beast))
+    cfg.beast.projects = ['nowhere.yaml']
+    with pytest.raises(BeastError, match='nowhere.yaml, where there is no config'):
+        gather_videos(cfg, parse_config(cfg.beast))
+
+
+def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    assert labelled_frames(cfg, parse_config({})) is None
+    asked = parse_config({'probe': {'every_epochs': 5}})
+    frames = labelled_frames(cfg, asked)
+    assert frames is not None
+    assert frames.keypoints == ['nose'] and frames.positions.tolist() == [[[1.0, 2.0]]]
+    # for the choice of the weight too few labels are no error, but no labels either
+    assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
+    cfg.data.csv_file = 'none.csv'
+    assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
+    with pytest.raises(BeastError, match='none.csv cannot be read'):
+        labelled_frames(cfg, asked)
+    cfg.data.csv_file = None
+    with pytest.raises(BeastError, match='no data.csv_file'):
+        labelled_frames(cfg, asked)
+
+
+@pytest.mark.parametrize('reuse', [False, True])
+def test_a_run_that_was_cut_off_before_its_report_writes_it(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    reuse: bool,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files = RunFiles(tmp_path / 'out')
+    files.backbone.mkdir(parents=True)
+    videos = [tmp_path / 'a' / 'videos' / '1.mp4']
+    files.config.write_text(run_settings(parse_config({}), videos))
+    monkeypatch.setattr(job, 'write_report', lambda out: RunFiles(out).report.touch())
+
+    def run() -> Path:
+        return pretrain(cfg, files.directory, tmp_path / 'status.json', reuse)
+
+    assert run() == files.backbone
+    assert files.is_finished
+    if reuse:
+        assert run() == files.backbone
+    else:
+        with pytest.raises(BeastError, match='already holds a finished pretraining run'):
+            run()
+    # the report of another run is not written
+    files.report.unlink()
+    cfg.beast.seed = 7
+    with pytest.raises(BeastError, match='seed was 0 and is now 7.; restore that setting'):
+        run()
+    assert not files.report.exists()

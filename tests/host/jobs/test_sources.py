@@ -1,0 +1,101 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from lightning_pose.models.backbones import factory
+from transformers import Dinov2Config, Dinov2Model
+
+from beast_lp.errors import BeastError
+from beast_lp.features.networks import LeanViT, NetworkSource
+from beast_lp.host.backbone import BeastBackbone
+from beast_lp.host.jobs.sources import _module_source, backbone_names, backbone_source, open_source
+from beast_lp.vit.pixels import normalise
+from beast_lp.vit.weights import Architecture
+
+FRAMES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
+pytestmark = pytest.mark.usefixtures('no_gpu')
+IMAGES = normalise(torch.from_numpy(FRAMES).permute(0, 3, 1, 2) / 255)
+
+
+def test_a_resnet_gives_its_averaged_map_and_the_map(
+    resnet_cache: dict[str, torch.Tensor],
+) -> None:
+    source = open_source('resnet18', (64, 96), 'fp32')
+    assert isinstance(source, NetworkSource)
+    assert (source.kind, source.dim, source.grid) == ('backbone', 512, (2, 3))
+    assert torch.equal(
+        source.network.state_dict()['backbone.0.weight'], resnet_cache['conv1.weight']
+    )
+    source = open_source('resnet18', (64, 64), 'fp32')
+    encoded = source.encode(FRAMES, patches=True)
+    network, _ = factory.build_backbone('resnet18')
+    with torch.no_grad():
+        maps = network.eval()(IMAGES)
+    assert encoded.patches is not None
+    torch.testing.assert_close(encoded.patches, maps, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(encoded.cls, maps.mean((2, 3)).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_weights_that_cannot_be_had_get_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    def offline(*args: object, **kwargs: object) -> None:
+        raise OSError('no network')
+
+    monkeypatch.setattr(factory, 'build_backbone', offline)
+    with pytest.raises(BeastError, match="weights of 'vits_dino' are neither"):
+        backbone_source('vits_dino', None, 'fp32')
+
+
+def test_the_backbone_of_a_pose_model_is_read_as_a_plain_vit() -> None:
+    torch.manual_seed(0)
+    backbone = BeastBackbone(Architecture(64, 2, 2, 128, 16, (64, 64))).eval()
+    source = _module_source(backbone, 'a model', 'pose model', (64, 64), 'fp32')
+    assert isinstance(source.network, LeanViT)
+    encoded = source.encode(FRAMES, patches=True)
+    with torch.no_grad():
+        maps = backbone(IMAGES)
+        tokens = backbone.vision_encoder(IMAGES).last_hidden_state
+    assert encoded.patches is not None
+    torch.testing.assert_close(encoded.patches, maps, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose(encoded.cls, tokens[:, 0].numpy(), rtol=1e-3, atol=1e-4)
+
+
+def test_another_vit_gives_its_cls_token() -> None:
+    torch.manual_seed(0)
+    backbone = torch.nn.Module()
+    backbone.vision_encoder = Dinov2Model(
+        Dinov2Config(
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            image_size=64,
+            patch_size=16,
+        )
+    ).eval()
+    source = _module_source(backbone, 'a dino', 'backbone', (64, 64), 'fp32')
+    encoded = source.encode(FRAMES, patches=True)
+    with torch.no_grad():
+        tokens = backbone.vision_encoder(IMAGES).last_hidden_state
+    np.testing.assert_allclose(encoded.cls, tokens[:, 0].numpy(), rtol=1e-3, atol=1e-4)
+    assert encoded.patches is not None
+    torch.testing.assert_close(
+        encoded.patches[:, :, 1, 2], tokens[:, 1 + 4 + 2], rtol=1e-3, atol=1e-4
+    )
+
+
+def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:
+    assert {'resnet50', 'vits_dino'} <= set(backbone_names())
+    with pytest.raises(BeastError, match=r"'resnet5' is no source .*resnet50"):
+        open_source('resnet5')
+
+
+def test_a_folder_with_another_config_is_no_pose_model(tmp_path: Path) -> None:
+    (tmp_path / 'config.yaml').write_text('a: 1\n')
+    with pytest.raises(BeastError, match='not that of a pose model'):
+        open_source(str(tmp_path))
+    (tmp_path / 'config.yaml').write_text(
+        'model: {model_type: heatmap, model_name: test}\n'
+        'data: {image_resize_dims: {height: 64, width: 64}}\n'
+    )
+    with pytest.raises(BeastError, match='no checkpoint of a pose model'):
+        open_source(str(tmp_path))
