@@ -207,14 +207,16 @@ def write_comparison(
             Section(
                 'All keypoints, and the hardest',
                 f'Hard are the {HARD:.0%} on which the models disagree most. The deviations '
-                'are those of the means of single models: differences that are not larger say nothing.',
+                'are those of the means of single models: differences that are not '
+                'larger say nothing.',
                 table=summary,
             ),
             Section(
                 'Error of what is hard',
-                'The further to the right, the harder the keypoints that a mean is taken over; at '
-                '0 it is over all of them. Lower is better. Bands are one standard deviation of the '
-                f'single models; lines end where fewer than {LEAST_KEYPOINTS} keypoints are left.',
+                'The further to the right, the harder the keypoints that a mean is taken over; '
+                'at 0 it is over all of them. Lower is better. Bands are one standard '
+                'deviation of the single models; lines end where fewer than '
+                f'{LEAST_KEYPOINTS} keypoints are left.',
                 figure=figure,
             ),
         ],
