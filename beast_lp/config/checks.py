@@ -1,4 +1,4 @@
-"""What the schema refuses, each as one sentence that says what was found."""
+"""Checks of single settings; each refusal is one sentence that says what was found."""
 
 import difflib
 import math
@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from beast_lp.errors import BeastError
 
 # numpy's and Lightning's generators take 32 bits
-_MOST_SEED = 2**32 - 1
+MOST_SEED = 2**32 - 1
 
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:
     """Refuse a value that is none of the choices.
 
     Args:
-        key: of the setting, in full.
-        value: found there.
-        choices: what it may be.
+        key: name of the setting in full, such as `beast.training.epochs`.
+        value: value of the setting.
+        choices: allowed values.
 
     Raises:
         BeastError: if it is another; the message names the nearest.
@@ -31,39 +31,29 @@ def check_range(key: str, value: float, low: float, high: float = math.inf) -> N
     """Refuse a number outside a range, or no number (NaN).
 
     Args:
-        key: of the setting, in full.
-        value: found there.
-        low: the least that is allowed.
-        high: the most that is allowed.
+        key: name of the setting in full, such as `beast.training.epochs`.
+        value: value of the setting.
+        low: least allowed value.
+        high: greatest allowed value.
 
     Raises:
         BeastError: if it lies outside.
     """
     if not low <= value <= high:
-        limits = f'at least {low:g}' if high == math.inf else f'between {low:g} and {high:g}'
-        raise BeastError(f'{key} must be {limits}, found {value:g}')
-
-
-def check_seed(key: str, value: int) -> None:
-    """Refuse a seed that numpy's and Lightning's generators do not take.
-
-    Args:
-        key: of the setting, in full.
-        value: found there.
-
-    Raises:
-        BeastError: if it is below 0 or needs more than 32 bits.
-    """
-    if not 0 <= value <= _MOST_SEED:
-        raise BeastError(f'{key} must be between 0 and {_MOST_SEED}, found {value}')
+        limits = (
+            f'at least {_spelt(low)}'
+            if high == math.inf
+            else f'between {_spelt(low)} and {_spelt(high)}'
+        )
+        raise BeastError(f'{key} must be {limits}, found {_spelt(value)}')
 
 
 def check_positive(key: str, value: float) -> None:
     """Refuse a number that is not greater than 0.
 
     Args:
-        key: of the setting, in full.
-        value: found there.
+        key: name of the setting in full, such as `beast.training.epochs`.
+        value: value of the setting.
 
     Raises:
         BeastError: if it is not.
@@ -76,8 +66,12 @@ def nearest(name: str, known: Sequence[str]) -> str:
     """Return the end of a message that names what was probably meant; empty if nothing is known.
 
     Args:
-        name: found.
-        known: what it could have been.
+        name: name that is not known.
+        known: names that are.
     """
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
     return f'; did you mean {close[0]!r}?' if close else ''
+
+
+def _spelt(number: float) -> str:
+    return str(number) if isinstance(number, int) else f'{number:g}'

@@ -1,15 +1,15 @@
 """The `beast:` section as a whole: from YAML to the typed schema, and back."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
-from typing import Any, Optional, cast, get_type_hints
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any, ClassVar, Optional, cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from beast_lp.config.checks import check_choice, check_range, check_seed, nearest
+from beast_lp.config.checks import MOST_SEED, check_choice, nearest
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.config.presets import PRESETS
+from beast_lp.config.presets import PRESET_HELP, PRESETS
 from beast_lp.config.pretraining import (
     AnchorConfig,
     AugmentationConfig,
@@ -20,7 +20,9 @@ from beast_lp.config.pretraining import (
     TrainingConfig,
     WindowConfig,
 )
+from beast_lp.config.retired import RETIRED, check_retired
 from beast_lp.config.segmentation import SegmentationConfig
+from beast_lp.config.setting import Section, group, setting
 from beast_lp.errors import BeastError
 
 # omegaconf's structured configs read these annotations, and it knows `Optional`, not `X | None`
@@ -29,44 +31,99 @@ from beast_lp.errors import BeastError
 
 
 @dataclass
-class BeastConfig:
+class BeastConfig(Section):
     """The whole `beast:` section."""
 
-    preset: str = 'vit_base'
-    # a model hub name, a local directory or weight file, or `random`
-    init: str = 'facebook/vit-mae-base'
-    # a folder, a file or a list that replaces the config's data.video_dir for pretraining
-    videos: Any = None
-    # pose configs of further projects that are trained on together with this one, in equal shares
-    projects: list[str] = field(default_factory=list)
-    # where `litpose train` keeps its pretraining stage; null: `beast/` in the model directory
-    output_dir: Optional[str] = None
-    seed: int = 0
-    # machines; the host's training.num_gpus is the number of devices of each
-    num_nodes: int = 1
-    # contrastive weights to try in short runs; the best is used in place of
-    # loss.contrastive_weight. Empty: that one is used as it is
-    tune: list[float] = field(default_factory=list)
-    # epochs of a short run; null: a tenth of the whole run, at least 5
-    tune_epochs: Optional[int] = None
-    anchors: AnchorConfig = field(default_factory=AnchorConfig)
-    windows: WindowConfig = field(default_factory=WindowConfig)
-    pairs: PairConfig = field(default_factory=PairConfig)
-    augmentation: AugmentationConfig = field(default_factory=AugmentationConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    training: TrainingConfig = field(default_factory=TrainingConfig)
-    probe: ProbeConfig = field(default_factory=ProbeConfig)
-    segmentation: SegmentationConfig = field(default_factory=SegmentationConfig)
-    encoding: EncodingConfig = field(default_factory=EncodingConfig)
+    path: ClassVar[str] = 'beast'
+
+    preset: str = setting(
+        'vit_base',
+        'a set of values for what is below (beast_lp/config/presets.py)',
+        choices=PRESET_HELP,
+    )
+    init: str = setting(
+        'facebook/vit-mae-base',
+        'initial weights: a model hub name, a local directory or weight file, or `random` (paper: '
+        'facebook/vit-mae-base, trained on ImageNet). A relative path starts where the command is '
+        'started, else at data.data_dir',
+    )
+    videos: Any = setting(
+        None,
+        'a folder (its own files, not those of folders in it), a file or a list of them to '
+        "pretrain on; null: the config's data.video_dir. Relative to data.data_dir, as all videos",
+    )
+    projects: list[str] = setting(
+        [],
+        'pose configs of further projects to train on together with this one, each project with '
+        'the same share of every epoch, however many videos it has; `litpose pretrain a.yaml '
+        'b.yaml` does the same. Their data.video_dir (or beast.videos) is used, their other '
+        'settings are not. Relative paths start as that of init',
+    )
+    output_dir: Optional[str] = setting(
+        None,
+        'where `litpose train` keeps its pretraining stage, relative to where the command is '
+        'started; null: beast/ in the model directory. A finished run with the same settings '
+        'there is used again, even if videos were added since',
+    )
+    seed: int = setting(0, 'seed of all random draws', low=0, high=MOST_SEED)
+    num_nodes: int = setting(
+        1,
+        "machines, each with the host's training.num_gpus devices; above 1, start the command "
+        'with torchrun or srun on each (guide: cluster)',
+        low=1,
+    )
+    tune: list[float] = setting(
+        [],
+        'lambdas to try, such as [0, 0.01, 0.03, 0.1]: one short run each, and the best takes the '
+        'place of loss.contrastive_weight. Best is the lowest error of the probe (see there) on '
+        "the project's labelled frames where there are 10 or more, else the share of held-out "
+        'positives found by CLS',
+        low=0,
+    )
+    # RETIRE (null: a tenth of the run, at least 5)
+    tune_epochs: Optional[int] = setting(None, 'epochs of a short run', low=1)
+    anchors: AnchorConfig = group(AnchorConfig, 'which frames become anchors')
+    windows: WindowConfig = group(
+        WindowConfig,
+        'how the frames t-k, t and t+k of each anchor t (see pairs) are cut out and stored',
+    )
+    pairs: PairConfig = group(PairConfig, "which frame is an anchor's positive")
+    augmentation: AugmentationConfig = group(
+        AugmentationConfig, 'random geometry of the training images'
+    )
+    model: ModelConfig = group(ModelConfig, 'the masked autoencoder')
+    loss: LossConfig = group(
+        LossConfig, 'L = reconstruction_weight * L_MSE + contrastive_weight * L_InfoNCE'
+    )
+    training: TrainingConfig = group(TrainingConfig, 'the optimiser, its schedule and the run')
+    probe: ProbeConfig = group(
+        ProbeConfig,
+        'does pretraining help this project? Its labelled keypoints (data.csv_file) are predicted '
+        'from the frozen features by ridge regression, cross-validated over videos (with fewer '
+        'than five, over stretches of the labelled frames); errors in px of the original images',
+    )
+    segmentation: SegmentationConfig = group(
+        SegmentationConfig,
+        'action segmentation (`litpose segment`): behaviour of every frame from a few scored '
+        'videos. Relative paths start at data.data_dir; that of source may also start where the '
+        'command is started, which takes precedence. `~` is your home directory',
+    )
+    encoding: EncodingConfig = group(
+        EncodingConfig,
+        '`litpose encode`: how well features of video predict neural activity. Relative paths '
+        'start where the command is started, not at data.data_dir: recordings are rarely in the '
+        'pose project',
+    )
 
     def __post_init__(self) -> None:
-        for weight in self.tune:
-            check_range('beast.tune', weight, 0)
+        """Check how the settings fit together.
+
+        Raises:
+            BeastError: if they do not.
+        """
+        super().__post_init__()
         if len(set(self.tune)) != len(self.tune):
             raise BeastError(f'beast.tune names a weight twice, found {list(self.tune)}')
-        if self.tune_epochs is not None:
-            check_range('beast.tune_epochs', self.tune_epochs, 1)
         if self.tune and self.training.validation_fraction == 0:
             raise BeastError(
                 'beast.tune chooses by held-out frames, so beast.training.validation_fraction '
@@ -77,8 +134,6 @@ class BeastConfig:
                 'beast.tune names 0, but beast.loss.reconstruction_weight is 0 too, so that short '
                 'run would learn nothing; leave the 0 out or set the other above 0'
             )
-        check_range('beast.num_nodes', self.num_nodes, 1)
-        check_seed('beast.seed', self.seed)
 
 
 def parse_config(
@@ -102,6 +157,7 @@ def parse_config(
             type or lies outside its range.
     """
     user = _normalise(_resolved(section))
+    retired = _take_retired(user, 'beast')
     _check_keys(BeastConfig, user, 'beast')
     preset = user.get('preset', BeastConfig.preset)
     check_choice('beast.preset', str(preset), tuple(PRESETS))
@@ -117,7 +173,24 @@ def parse_config(
     if 'longest_side' not in user.get('windows', {}):
         # clips no smaller than the images, which would be enlarged from them
         merged.windows.longest_side = max([merged.windows.longest_side, *merged.model.image_size])
-    return cast(BeastConfig, OmegaConf.to_object(merged))
+    config = cast(BeastConfig, OmegaConf.to_object(merged))
+    check_retired(retired, config)
+    return config
+
+
+def _take_retired(section: dict[str, Any], path: str) -> dict[str, Any]:
+    """Take the settings that are no longer any out of a section; return them by their names."""
+    taken: dict[str, Any] = {}
+    for key, value in list(section.items()):
+        name = f'{path}.{key}'
+        if name in RETIRED:
+            taken[name] = section.pop(key)
+        elif isinstance(value, dict):
+            taken |= _take_retired(value, name)
+            if not value and taken and any(old.startswith(f'{name}.') for old in RETIRED):
+                # a group whose settings are all retired
+                del section[key]
+    return taken
 
 
 def _resolved(section: object) -> Mapping[str, Any]:
@@ -141,14 +214,18 @@ def config_yaml(config: BeastConfig) -> str:
 
 
 def _normalise(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Spell shorthand in full: a square image may be given by one number."""
-    user = {
-        key: dict(value) if isinstance(value, Mapping) else value for key, value in section.items()
-    }
+    """Copy a section, and spell shorthand in full: a square image may be given by one number."""
+    user = cast(dict[str, Any], _copied(section))
     model = user.get('model')
     if isinstance(model, dict) and isinstance(model.get('image_size'), int):
         model['image_size'] = [model['image_size']] * 2
     return user
+
+
+def _copied(value: object) -> object:
+    if isinstance(value, Mapping):
+        return {key: _copied(item) for key, item in value.items()}
+    return value
 
 
 def _check_keys(schema: type, section: Mapping[str, Any], path: str) -> None:

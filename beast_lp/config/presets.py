@@ -2,6 +2,14 @@
 
 from typing import Any
 
+PRESET_HELP = {
+    'vit_base': 'ViT-B/16 from ImageNet weights, as in the paper; a GPU',
+    'vit_large': 'ViT-L/16 from ImageNet weights; a GPU with much memory',
+    'vit_small': 'ViT-S/16 from random weights; a GPU',
+    'vit_tiny': 'a smaller ViT from random weights; two CPU cores and a night',
+    'laptop': 'the smallest, from random weights; minutes, to see how it works',
+}
+
 # What each preset changes. There are no public MAE weights below ViT-B, so the smaller presets
 # start at random, and they scale the decoder with the encoder: the paper's 512 x 8 decoder would
 # be most of their work.

@@ -1,14 +1,14 @@
 """Schema of the pretraining stage, one class per group of settings.
 
 Every default is the paper's or the authors' value (Wang, Yu et al., ICLR 2026, arXiv 2507.09513)
-unless its comment says otherwise.
+unless its help says otherwise.
 """
 
 import math
-from dataclasses import dataclass, field
-from typing import Optional
+from dataclasses import dataclass
+from typing import ClassVar, Optional
 
-from beast_lp.config.checks import check_choice, check_positive, check_range
+from beast_lp.config.setting import Section, setting
 from beast_lp.errors import BeastError
 
 # omegaconf's structured configs read these annotations, and it knows `Optional`, not `X | None`
@@ -17,127 +17,168 @@ from beast_lp.errors import BeastError
 
 
 @dataclass
-class AnchorConfig:
-    """Which frames become anchors."""
+class AnchorConfig(Section):
+    """Settings that choose the anchor frames."""
 
-    strategy: str = 'distinct'
-    # frames asked for per video; fewer come back where the video has fewer distinct ones. A round
-    # number near the paper's, which is about 533
-    per_video: int = 500
-    # frames asked for over all videos, shared in proportion to their lengths, at least one each;
-    # goes before per_video
-    total: Optional[int] = None
-    # keep frames whose motion energy is above this percentile; null is the authors' rule: 50, and
-    # 75 from 100,000 frames on
-    motion_percentile: Optional[float] = None
-    # least distance of two anchors of a video, counted in steps of the windows' k; from 2 on no
-    # anchor is another anchor's positive, and 3 keeps the windows (t-k, t, t+k) apart
-    min_spacing: int = 3
+    path: ClassVar[str] = 'beast.anchors'
 
-    def __post_init__(self) -> None:
-        check_choice(
-            'beast.anchors.strategy', self.strategy, ('distinct', 'farthest', 'random', 'uniform')
-        )
-        check_range('beast.anchors.per_video', self.per_video, 1)
-        if self.total is not None:
-            check_range('beast.anchors.total', self.total, 1)
-        check_range('beast.anchors.min_spacing', self.min_spacing, 1)
-        if self.motion_percentile is not None:
-            check_range('beast.anchors.motion_percentile', self.motion_percentile, 0, 99)
-
-
-@dataclass
-class WindowConfig:
-    """How the windows (t-k, t, t+k) are cut out and stored."""
-
-    codec: str = 'h264'
-    # constant rate factor: 8 is visually lossless, 12 kB a frame on mirror_mouse
-    crf: int = 8
-    # px; a little above the 224 px that are used. Larger clips cost more to read and to keep than
-    # the tightest crops (70 % of the image) gain from them.
-    longest_side: int = 256
-    # videos that are prepared at once, each in a process of its own; null: one per core of this
-    # process, at most 8, fewer where the videos are small
-    processes: Optional[int] = None
-    # a folder of <video_stem>_bbox.csv files, as for `litpose predict --bbox_dir`
-    bbox_dir: Optional[str] = None
-
-    def __post_init__(self) -> None:
-        check_choice('beast.windows.codec', self.codec, ('h264', 'vp9'))
-        check_range('beast.windows.crf', self.crf, 0, 51)
-        check_range('beast.windows.longest_side', self.longest_side, 16)
-        if self.processes is not None:
-            check_range('beast.windows.processes', self.processes, 1)
+    strategy: str = setting(
+        'distinct',
+        'how anchors are chosen',
+        choices={
+            'distinct': 'one frame of each visual cluster (authors)',
+            'farthest': 'each frame as unlike those before it as can be (the words of the paper)',
+            'random': 'at random',
+            'uniform': 'evenly spaced',
+        },
+    )
+    per_video: int = setting(
+        500,
+        'anchors per video, at most (paper: about 533); a video with fewer distinct frames gives '
+        'fewer',
+        low=1,
+    )
+    # RETIRE
+    total: Optional[int] = setting(None, 'anchors over all videos', low=1)
+    # RETIRE
+    motion_percentile: Optional[float] = setting(None, 'least motion energy', low=0, high=99)
+    # RETIRE
+    min_spacing: int = setting(3, 'least distance of two anchors in steps of k', low=1)
 
 
 @dataclass
-class PairConfig:
-    """Which frame is an anchor's positive."""
+class WindowConfig(Section):
+    """Settings of the window store, which holds the frames t-k, t and t+k of each anchor t."""
 
-    # adjacent: t-k or t+k (BEAST); anywhere: any other anchor of the video (the VIC-MAE rule)
-    positive: str = 'adjacent'
-    # k, in frames
-    offset_frames: int = 1
-    # k in milliseconds, by each video's own frame rate; goes before offset_frames
-    offset_ms: Optional[float] = None
-    # frames of one video this close are not each other's negatives; 0: all are
-    exclude_within: int = 0
+    path: ClassVar[str] = 'beast.windows'
 
-    def __post_init__(self) -> None:
-        check_choice('beast.pairs.positive', self.positive, ('adjacent', 'anywhere'))
-        check_range('beast.pairs.offset_frames', self.offset_frames, 1)
-        if self.offset_ms is not None:
-            check_positive('beast.pairs.offset_ms', self.offset_ms)
-        check_range('beast.pairs.exclude_within', self.exclude_within, 0)
-
-
-@dataclass
-class AugmentationConfig:
-    """Random geometry of the training images, drawn on the device that trains."""
-
-    flip_horizontal: float = 0.5
-    flip_vertical: float = 0.5
-    crop_pad_probability: float = 0.4
-    # each side moves in or out by up to this share of the image
-    crop_pad_fraction: float = 0.15
-    # degrees either way; the authors' `top-down` pipeline is 180
-    rotation: float = 0.0
-    # true draws one geometry for an anchor and its positive
-    shared_geometry: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ('flip_horizontal', 'flip_vertical', 'crop_pad_probability'):
-            check_range(f'beast.augmentation.{name}', getattr(self, name), 0, 1)
-        check_range('beast.augmentation.crop_pad_fraction', self.crop_pad_fraction, 0, 0.45)
-        check_range('beast.augmentation.rotation', self.rotation, 0, 180)
+    # RETIRE
+    codec: str = setting('h264', 'codec', choices={'h264': 'small', 'vp9': 'for DALI on a CPU'})
+    # RETIRE
+    crf: int = setting(8, 'constant rate factor', low=0, high=51)
+    longest_side: int = setting(
+        256,
+        'px; frames are stored no larger than this. Where it is left out, it is at least the '
+        'longer side of model.image_size',
+        low=16,
+    )
+    processes: Optional[int] = setting(
+        None,
+        'videos prepared at once, one process each; null: one per CPU core, at most 8, fewer '
+        'where the videos are small',
+        low=1,
+    )
+    bbox_dir: Optional[str] = setting(
+        None,
+        'a folder of <video_stem>_bbox.csv files, as `litpose create_bbox` writes them and '
+        '`litpose predict --bbox_dir` takes them: every frame is cropped to its box; null: whole '
+        'frames. A relative path starts as that of init',
+    )
 
 
 @dataclass
-class ModelConfig:
-    """The masked autoencoder. Defaults are ViT-B/16 with the decoder of ViT-MAE."""
+class PairConfig(Section):
+    """Settings that choose the positive of an anchor."""
 
-    # px, [height, width]; one number means a square
-    image_size: list[int] = field(default_factory=lambda: [224, 224])
-    patch_size: int = 16
-    hidden_size: int = 768
-    num_layers: int = 12
-    num_heads: int = 12
-    mlp_size: int = 3072
-    decoder_hidden_size: int = 512
-    decoder_num_layers: int = 8
-    decoder_num_heads: int = 16
-    decoder_mlp_size: int = 2048
-    # share of the patches that is hidden from the encoder
-    mask_ratio: float = 0.75
+    path: ClassVar[str] = 'beast.pairs'
+
+    positive: str = setting(
+        'adjacent',
+        'the positive of an anchor t',
+        choices={
+            'adjacent': 't-k or t+k (paper)',
+            'anywhere': 'another anchor of the same video (the VIC-MAE rule)',
+        },
+    )
+    offset_frames: int = setting(1, 'k in frames (paper: 1)', low=1)
+    offset_ms: Optional[float] = setting(
+        None,
+        "k in milliseconds, by each video's own frame rate; takes precedence over offset_frames. "
+        'At 1000 Hz nothing moves in one frame',
+        positive=True,
+    )
+    # RETIRE
+    exclude_within: int = setting(0, 'frames so close are not negatives', low=0)
+
+
+@dataclass
+class AugmentationConfig(Section):
+    """Settings of the random geometry of training images, drawn on the device that trains."""
+
+    path: ClassVar[str] = 'beast.augmentation'
+
+    flip_horizontal: float = setting(
+        0.5,
+        'probability of mirroring left and right (authors: 0.5); 0 where left and right must '
+        'differ',
+        low=0,
+        high=1,
+    )
+    # RETIRE
+    flip_vertical: float = setting(0.5, 'mirroring top and bottom', low=0, high=1)
+    # RETIRE: rename to crop_pad? no: keep the name, retire crop_pad_fraction (0.15)
+    crop_pad_probability: float = setting(
+        0.4,
+        'probability of moving each side of the image in or out by up to 15 % of its length '
+        '(authors: 0.4)',
+        low=0,
+        high=1,
+    )
+    # RETIRE
+    crop_pad_fraction: float = setting(0.15, 'share', low=0, high=0.45)
+    rotation: float = setting(
+        0.0,
+        "rotation by up to so many degrees either way (authors' `top-down` pipeline: 180)",
+        low=0,
+        high=180,
+    )
+    shared_geometry: bool = setting(
+        False, 'true: an anchor and its positive get the same geometry (paper: drawn separately)'
+    )
+
+
+@dataclass
+class ModelConfig(Section):
+    """Sizes of the masked autoencoder. Defaults are ViT-B/16 with the decoder of ViT-MAE."""
+
+    path: ClassVar[str] = 'beast.model'
+
+    image_size: list[int] = setting(
+        [224, 224],
+        'px, [height, width] or one number; multiples of patch_size (paper: 224). Where neither '
+        "you nor the preset give it (laptop does), it is the pose config's data.image_resize_dims",
+    )
+    patch_size: int = setting(16, 'px; pose models need 16', low=1)
+    hidden_size: int = setting(768, 'width of the encoder (paper: ViT-B)', low=1)
+    num_layers: int = setting(12, 'layers of the encoder', low=1)
+    # RETIRE -> hidden_size // 64, at least 1
+    num_heads: int = setting(12, 'attention heads of the encoder')
+    # RETIRE -> 4 * hidden_size
+    mlp_size: int = setting(3072, 'width of the MLPs of the encoder', low=1)
+    decoder_hidden_size: int = setting(
+        512, 'width of the decoder, which is thrown away after pretraining (paper: 512)', low=1
+    )
+    decoder_num_layers: int = setting(8, 'layers of the decoder (paper: 8)', low=1)
+    # RETIRE -> decoder_hidden_size // 32, at least 1
+    decoder_num_heads: int = setting(16, 'attention heads of the decoder')
+    # RETIRE -> 4 * decoder_hidden_size
+    decoder_mlp_size: int = setting(2048, 'width of the MLPs of the decoder', low=1)
+    mask_ratio: float = setting(
+        0.75, 'share of the patches that the encoder does not see (paper: 0.75)', low=0, high=0.95
+    )
 
     def __post_init__(self) -> None:
+        """Check how the sizes fit together.
+
+        Raises:
+            BeastError: if they do not.
+        """
+        super().__post_init__()
         if len(self.image_size) != 2:
             raise BeastError(
                 'beast.model.image_size must be one number or [height, width], '
                 f'found {list(self.image_size)}'
             )
-        for name in ('patch_size', 'mlp_size', 'decoder_mlp_size'):
-            check_range(f'beast.model.{name}', getattr(self, name), 1)
         for side in self.image_size:
             if side <= 0 or side % self.patch_size:
                 raise BeastError(
@@ -147,15 +188,11 @@ class ModelConfig:
         for prefix in ('', 'decoder_'):
             width = getattr(self, f'{prefix}hidden_size')
             heads = getattr(self, f'{prefix}num_heads')
-            layers = getattr(self, f'{prefix}num_layers')
-            check_range(f'beast.model.{prefix}num_layers', layers, 1)
-            check_range(f'beast.model.{prefix}hidden_size', width, 1)
             if heads < 1 or width % heads or width % 4:
                 raise BeastError(
                     f'beast.model.{prefix}hidden_size ({width}) must be a multiple of 4 and of '
                     f'beast.model.{prefix}num_heads ({heads})'
                 )
-        check_range('beast.model.mask_ratio', self.mask_ratio, 0.0, 0.95)
         if self.num_visible == self.num_patches:
             raise BeastError(
                 f'beast.model.mask_ratio {self.mask_ratio:g} hides none of the '
@@ -164,128 +201,174 @@ class ModelConfig:
 
     @property
     def num_patches(self) -> int:
-        """Patches of one image."""
+        """Number of patches of one image."""
         return math.prod(side // self.patch_size for side in self.image_size)
 
     @property
     def num_visible(self) -> int:
-        """Patches of one image that the encoder sees in training, at least one."""
+        """Number of patches of one image that the encoder sees in training, at least one."""
         return max(1, int(self.num_patches * (1 - self.mask_ratio)))
 
 
 @dataclass
-class LossConfig:
-    """L = reconstruction_weight * L_MSE + contrastive_weight * L_InfoNCE."""
+class LossConfig(Section):
+    """Settings of L = reconstruction_weight * L_MSE + contrastive_weight * L_InfoNCE."""
 
-    # 0 leaves the reconstruction out (ViT-C)
-    reconstruction_weight: float = 1.0
-    # compare with pixels that are normalised per patch (He et al. 2022, section 4)
-    norm_pix_loss: bool = False
-    # lambda; 0 leaves the contrastive term out (ViT-M)
-    contrastive_weight: float = 0.03
-    # symmetric: every frame is a query (NT-Xent, the authors' package); anchors: the paper's sum
-    contrastive_form: str = 'symmetric'
-    # with unit-length projections lambda and the temperature are tied: change them together
-    temperature: float = 1.0
-    # train the temperature too, from the value above
-    learn_temperature: bool = False
-    # the frames of all processes are candidates, not those of the own process alone
-    gather_negatives: bool = False
-    # linear layers of the projection on the CLS token, BatchNorm and ReLU between them
-    projection_layers: int = 3
+    path: ClassVar[str] = 'beast.loss'
+
+    reconstruction_weight: float = setting(
+        1.0, "0 leaves the reconstruction out (the paper's ViT-C)", low=0
+    )
+    norm_pix_loss: bool = setting(
+        False, 'compare with pixels normalised per patch (He et al. 2022; authors: off)'
+    )
+    contrastive_weight: float = setting(
+        0.03,
+        "lambda (authors: 0.03); 0 leaves the contrastive term out (the paper's ViT-M). It is "
+        'tied to the temperature: at temperature 1 the contrastive term moves by about 1 nat only',
+        low=0,
+    )
+    contrastive_form: str = setting(
+        'symmetric',
+        'queries of the contrastive term',
+        choices={
+            'symmetric': "every frame (NT-Xent, the authors' package)",
+            'anchors': "the anchors alone (the paper's sum)",
+        },
+    )
+    temperature: float = setting(
+        1.0, 'divides the cosine similarities (authors: 1)', positive=True
+    )
+    learn_temperature: bool = setting(
+        False, "train the temperature too, from the value above (the authors' `temp_scale`)"
+    )
+    gather_negatives: bool = setting(
+        False, 'in several processes: contrast with the frames of all, not of the own rank alone'
+    )
+    projection_layers: int = setting(
+        3,
+        'linear layers of the projection on the CLS token, BatchNorm and ReLU between them '
+        '(authors: 3)',
+        low=1,
+    )
 
     def __post_init__(self) -> None:
-        check_range('beast.loss.reconstruction_weight', self.reconstruction_weight, 0)
-        check_range('beast.loss.contrastive_weight', self.contrastive_weight, 0)
+        """Check that something is learned.
+
+        Raises:
+            BeastError: if both terms are left out.
+        """
+        super().__post_init__()
         if self.reconstruction_weight == 0 and self.contrastive_weight == 0:
             raise BeastError(
                 'beast.loss.reconstruction_weight and beast.loss.contrastive_weight are both 0, '
                 'so nothing would be learned; set at least one above 0'
             )
-        check_choice(
-            'beast.loss.contrastive_form', self.contrastive_form, ('symmetric', 'anchors')
-        )
-        check_positive('beast.loss.temperature', self.temperature)
-        check_range('beast.loss.projection_layers', self.projection_layers, 1)
 
 
 @dataclass
-class TrainingConfig:
-    """The optimiser, its schedule and the run."""
+class TrainingConfig(Section):
+    """Settings of the optimiser, its schedule and the run."""
 
-    epochs: int = 800
-    # frames per device and step, half of them anchors and half positives
-    batch_size: int = 128
-    # batches whose gradients add up to one step
-    accumulate: int = 1
-    # keep: the last, smaller batch of an epoch is used; drop: it is left out
-    last_batch: str = 'keep'
-    # per 256 frames of a step over all devices: peak = learning_rate * frames a step / 256
-    learning_rate: float = 5e-5
-    weight_decay: float = 0.05
-    # share of all steps
-    warmup_fraction: float = 0.15
-    # the schedule starts and ends at this share of the peak
-    floor_fraction: float = 0.1
-    # auto: bf16 where the hardware computes in it, fp32 elsewhere; medium: fp32 whose products
-    # may round their factors to bf16 (torch.set_float32_matmul_precision)
-    precision: str = 'auto'
-    # auto: DALI on a machine with a CUDA device where a trial succeeds, else PyAV | pyav | dali,
-    # which without a CUDA device decodes on the CPU and needs windows.codec vp9
-    loader: str = 'auto'
-    # torch.compile of the masked autoencoder
-    compile: bool = False
-    # recompute activations in the backward pass instead of keeping them
-    gradient_checkpointing: bool = False
-    # processes that read the window store; null: one per two cores of this process, at most 8
-    num_workers: Optional[int] = None
-    # share of the anchors that is held out
-    validation_fraction: float = 0.1
-    # videos: whole videos are held out; blocks: a contiguous block of each; auto: videos from five
-    # on, else blocks
-    validation: str = 'auto'
-    # last.ckpt, which a killed run resumes from, is written every so many minutes
-    checkpoint_minutes: float = 5.0
-    # and after every so many epochs; null: by the clock alone
-    checkpoint_epochs: Optional[int] = None
+    path: ClassVar[str] = 'beast.training'
+
+    epochs: int = setting(800, 'passes over all anchors (paper: 800)', low=1)
+    batch_size: int = setting(
+        128, 'frames per device and step, half anchors and half positives (authors: 128)', low=4
+    )
+    accumulate: int = setting(
+        1, 'batches whose gradients add up to one step; negatives come from one batch', low=1
+    )
+    # RETIRE
+    last_batch: str = setting('keep', 'last batch', choices={'keep': 'retired', 'drop': 'retired'})
+    learning_rate: float = setting(
+        5e-5,
+        'peak per 256 frames of a step, over all devices and accumulated batches (authors: 5e-5)',
+        positive=True,
+    )
+    weight_decay: float = setting(
+        0.05,
+        'decay of the weight matrices; biases, norms and tokens do not decay (authors: 0.05)',
+        low=0,
+    )
+    # RETIRE
+    warmup_fraction: float = setting(0.15, 'warm-up', low=0, high=1)
+    # RETIRE
+    floor_fraction: float = setting(0.1, 'floor', low=0, high=1)
+    precision: str = setting(
+        'auto',
+        'number format of the products',
+        choices={
+            'auto': 'bf16 where the hardware computes in it, else fp32',
+            'fp32': 'exact',
+            'bf16': 'fp32 weights, products in bf16',
+            'medium': 'fp32 whose products may round their factors to bf16 '
+            '(torch.set_float32_matmul_precision)',
+        },
+    )
+    loader: str = setting(
+        'auto',
+        'decoder of the windows',
+        choices={
+            'auto': 'DALI on a GPU where a trial finds it right and no slower, else PyAV',
+            'pyav': 'on the CPU',
+            'dali': 'on the GPU',
+        },
+    )
+    # RETIRE
+    compile: bool = setting(False, 'torch.compile')
+    gradient_checkpointing: bool = setting(
+        False,
+        'recompute activations in the backward pass: a third more work, much less memory',
+    )
+    num_workers: Optional[int] = setting(
+        None, 'processes that read frames; null: one per two CPU cores, at most 8', low=0
+    )
+    validation_fraction: float = setting(
+        0.1,
+        'share of the anchors that is held out: whole videos where there are five or more, else '
+        'one block in time of every video, with a gap to the training frames',
+        low=0,
+        high=0.5,
+    )
+    # RETIRE
+    validation: str = setting(
+        'auto',
+        'what is held out',
+        choices={'auto': 'retired', 'videos': 'retired', 'blocks': 'retired'},
+    )
+    checkpoint_minutes: float = setting(
+        5.0, 'minutes between two checkpoints, from which a killed run resumes', positive=True
+    )
+    # RETIRE
+    checkpoint_epochs: Optional[int] = setting(None, 'epochs between checkpoints', low=1)
 
     def __post_init__(self) -> None:
-        check_range('beast.training.epochs', self.epochs, 1)
-        check_range('beast.training.batch_size', self.batch_size, 4)
+        """Check that a batch holds pairs.
+
+        Raises:
+            BeastError: if its size is odd.
+        """
+        super().__post_init__()
         if self.batch_size % 2:
             raise BeastError(
                 'beast.training.batch_size counts anchors and positives together, so it must be '
                 f'even, found {self.batch_size}'
             )
-        check_choice('beast.training.last_batch', self.last_batch, ('keep', 'drop'))
-        check_choice('beast.training.loader', self.loader, ('auto', 'pyav', 'dali'))
-        check_range('beast.training.accumulate', self.accumulate, 1)
-        check_choice(
-            'beast.training.precision', self.precision, ('auto', 'fp32', 'bf16', 'medium')
-        )
-        for name in ('learning_rate', 'checkpoint_minutes'):
-            check_positive(f'beast.training.{name}', getattr(self, name))
-        check_range('beast.training.weight_decay', self.weight_decay, 0)
-        for name in ('warmup_fraction', 'floor_fraction'):
-            check_range(f'beast.training.{name}', getattr(self, name), 0, 1)
-        check_choice('beast.training.validation', self.validation, ('auto', 'videos', 'blocks'))
-        check_range('beast.training.validation_fraction', self.validation_fraction, 0, 0.5)
-        if self.num_workers is not None:
-            check_range('beast.training.num_workers', self.num_workers, 0)
-        if self.checkpoint_epochs is not None:
-            check_range('beast.training.checkpoint_epochs', self.checkpoint_epochs, 1)
 
 
 @dataclass
-class ProbeConfig:
-    """A linear read-out of the project's labelled keypoints during pretraining."""
+class ProbeConfig(Section):
+    """Settings of the linear read-out of labelled keypoints during pretraining."""
 
-    # the last epoch is always measured; null: no probe
-    every_epochs: Optional[int] = None
-    # patches: CLS and the patch tokens averaged over a coarse grid; cls: CLS alone
-    features: str = 'patches'
+    path: ClassVar[str] = 'beast.probe'
 
-    def __post_init__(self) -> None:
-        if self.every_epochs is not None:
-            check_range('beast.probe.every_epochs', self.every_epochs, 1)
-        check_choice('beast.probe.features', self.features, ('patches', 'cls'))
+    every_epochs: Optional[int] = setting(
+        None,
+        'epochs between two measurements, also before the first and after the last; null: none',
+        low=1,
+    )
+    # RETIRE
+    features: str = setting(
+        'patches', 'features', choices={'patches': 'retired', 'cls': 'retired'}
+    )

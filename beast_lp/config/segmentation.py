@@ -4,168 +4,260 @@ Defaults are those of Wang, Yu et al., ICLR 2026 (arXiv 2507.09513) and of the a
 where they say anything.
 """
 
-from dataclasses import dataclass, field
-from typing import Any, Optional
+from dataclasses import dataclass
+from typing import Any, ClassVar, Optional
 
-from beast_lp.config.checks import check_choice, check_positive, check_range, check_seed
+from beast_lp.config.setting import Section, group, setting
 from beast_lp.errors import BeastError
 
 # omegaconf's structured configs read these annotations, and it knows `Optional`, not `X | None`
 # on every Python that the host supports.
 # ruff: noqa: UP045
 
-_SECTION = 'beast.segmentation'
-
 
 @dataclass
-class SegmentationSplitConfig:
-    """What is held out, to be scored on."""
+class SegmentationSplitConfig(Section):
+    """Settings that choose what is held out, to be scored on."""
 
-    by: str = 'video'
-    # a folder, a file or a list of them; null: a share of the videos, drawn by the seed
-    test_videos: Any = None
-    test_fraction: float = 0.25
-    block_frames: int = 150
-    test_every: int = 4
-    gap_frames: int = 15
-    folds: int = 4
+    path: ClassVar[str] = 'beast.segmentation.split'
+
+    by: str = setting(
+        'video',
+        'what is held out',
+        choices={
+            'video': 'whole videos',
+            'block': 'one block of frames in every test_every of each video',
+            'folds': 'each video once, in as many trainings as folds',
+            'none': 'nothing',
+        },
+    )
+    test_videos: Any = setting(
+        None,
+        'with by: video, a folder, a file or a list of them; null: a share, drawn by the seed',
+    )
+    test_fraction: float = setting(
+        0.25, 'share of the videos that is held out', positive=True, low=0, high=0.9
+    )
+    # RETIRE (150)
+    block_frames: int = setting(150, 'frames of a block', low=1)
+    # RETIRE -> folds serves by: block too
+    test_every: int = setting(4, 'one block in so many', low=2)
+    # RETIRE (15)
+    gap_frames: int = setting(15, 'frames beside a held-out block', low=0)
+    folds: int = setting(4, 'groups of videos, for by: folds', low=2)
 
     def __post_init__(self) -> None:
-        path = f'{_SECTION}.split'
-        check_choice(f'{path}.by', self.by, ('video', 'block', 'folds', 'none'))
-        check_positive(f'{path}.test_fraction', self.test_fraction)
-        check_range(f'{path}.test_fraction', self.test_fraction, 0, 0.9)
-        check_range(f'{path}.block_frames', self.block_frames, 1)
-        check_range(f'{path}.test_every', self.test_every, 2)
-        check_range(f'{path}.gap_frames', self.gap_frames, 0)
-        check_range(f'{path}.folds', self.folds, 2)
+        """Check that test videos are held out.
+
+        Raises:
+            BeastError: if they would be trained on.
+        """
+        super().__post_init__()
         if self.test_videos and self.by != 'video':
             raise BeastError(
-                f'{path}.test_videos is for {path}.by=video, found {path}.by={self.by}, which '
-                f'would train on these videos; set {path}.by=video to hold them out, or '
-                f'{path}.test_videos=null'
+                f'{self.path}.test_videos is for {self.path}.by=video, found '
+                f'{self.path}.by={self.by}, which would train on these videos; set '
+                f'{self.path}.by=video to hold them out, or {self.path}.test_videos=null'
             )
 
 
 @dataclass
-class HeadConfig:
-    """The network between features and classes."""
+class HeadConfig(Section):
+    """Settings of the network between features and classes."""
 
-    pooled_size: int = 64
-    heads: int = 8
-    hidden_size: int = 64
-    blocks: int = 4
-    lags: int = 2
-    dropout: float = 0.1
+    path: ClassVar[str] = 'beast.segmentation.head'
+
+    # RETIRE (64)
+    pooled_size: int = setting(64, 'size of a pooled vector', low=1)
+    # RETIRE (8)
+    heads: int = setting(8, 'attention heads of the pooling', low=1)
+    hidden_size: int = setting(64, 'channels of the temporal network (paper: 32 to 64)', low=1)
+    blocks: int = setting(
+        4,
+        'blocks of two convolutions, each dilated twice as much as the one before '
+        '(paper: 4 blocks x 2 lags or 2 x 4)',
+        low=1,
+    )
+    lags: int = setting(
+        2,
+        'a kernel spans 2 * lags + 1 frames; 4 blocks x 2 lags see 60 frames either way, 2 x 4 '
+        'see 24',
+        low=1,
+    )
+    # RETIRE (0.1)
+    dropout: float = setting(0.1, 'of whole channels', low=0, high=0.9)
 
     def __post_init__(self) -> None:
-        path = f'{_SECTION}.head'
-        for name in ('heads', 'hidden_size', 'blocks', 'lags'):
-            check_range(f'{path}.{name}', getattr(self, name), 1)
-        check_range(f'{path}.dropout', self.dropout, 0, 0.9)
-        if self.pooled_size < 1 or self.pooled_size % self.heads:
+        """Check how the sizes fit together.
+
+        Raises:
+            BeastError: if they do not.
+        """
+        super().__post_init__()
+        if self.pooled_size % self.heads:
             raise BeastError(
-                f'{path}.pooled_size ({self.pooled_size}) must be a multiple of {path}.heads '
-                f'({self.heads})'
+                f'{self.path}.pooled_size ({self.pooled_size}) must be a multiple of '
+                f'{self.path}.heads ({self.heads})'
             )
 
 
 @dataclass
-class FittingConfig:
-    """How the network is trained."""
+class FittingConfig(Section):
+    """Settings of the training of the head."""
 
-    epochs: int = 200
-    batch_size: int = 8
-    sequence_frames: int = 1000
-    learning_rate: float = 1e-4
-    weight_decay: float = 0.01
-    loss: str = 'cross_entropy'
-    focal_gamma: float = 2.0
-    class_weights: str = 'balanced'
-    sampling: str = 'sequential'
-    time_stretch: float = 0.0
-    unfreeze_layers: int = 0
-    unfrozen_rate: float = 0.1
-    ensemble: int = 1
-    checkpoint_minutes: float = 2.0
+    path: ClassVar[str] = 'beast.segmentation.fitting'
 
-    def __post_init__(self) -> None:
-        path = f'{_SECTION}.fitting'
-        for name in ('epochs', 'batch_size', 'sequence_frames', 'ensemble'):
-            check_range(f'{path}.{name}', getattr(self, name), 1)
-        for name in ('learning_rate', 'focal_gamma', 'unfrozen_rate', 'checkpoint_minutes'):
-            check_positive(f'{path}.{name}', getattr(self, name))
-        check_range(f'{path}.weight_decay', self.weight_decay, 0)
-        check_range(f'{path}.unfreeze_layers', self.unfreeze_layers, 0)
-        check_range(f'{path}.time_stretch', self.time_stretch, 0, 0.9)
-        check_choice(f'{path}.loss', self.loss, ('cross_entropy', 'focal'))
-        check_choice(f'{path}.class_weights', self.class_weights, ('balanced', 'none'))
-        check_choice(f'{path}.sampling', self.sampling, ('sequential', 'balanced'))
-
-
-@dataclass
-class DecodingConfig:
-    """From probabilities to labels."""
-
-    method: str = 'none'
-    stay: float = 0.95
-    min_bout_frames: int = 1
-
-    def __post_init__(self) -> None:
-        path = f'{_SECTION}.decoding'
-        check_choice(f'{path}.method', self.method, ('none', 'viterbi'))
-        check_range(f'{path}.stay', self.stay, 0.01, 0.9999)
-        check_range(f'{path}.min_bout_frames', self.min_bout_frames, 1)
+    epochs: int = setting(200, 'passes over the scored videos (authors: 200)', low=1)
+    batch_size: int = setting(8, 'sequences per step (authors: 8)', low=1)
+    sequence_frames: int = setting(1000, 'frames of a sequence (authors: 1000)', low=1)
+    learning_rate: float = setting(
+        1e-4, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True
+    )
+    # RETIRE (0.01)
+    weight_decay: float = setting(0.01, 'of the weight matrices', low=0)
+    # RETIRE ('cross_entropy')
+    loss: str = setting(
+        'cross_entropy', 'loss', choices={'cross_entropy': 'retired', 'focal': 'retired'}
+    )
+    # RETIRE (2.0)
+    focal_gamma: float = setting(2.0, 'of the focal loss', positive=True)
+    # RETIRE ('balanced')
+    class_weights: str = setting(
+        'balanced', 'weights', choices={'balanced': 'retired', 'none': 'retired'}
+    )
+    # RETIRE ('sequential')
+    sampling: str = setting(
+        'sequential', 'order', choices={'sequential': 'retired', 'balanced': 'retired'}
+    )
+    # RETIRE (0.0)
+    time_stretch: float = setting(0.0, 'of sequences', low=0, high=0.9)
+    # RETIRE (0)
+    unfreeze_layers: int = setting(0, 'last layers of the ViT', low=0)
+    # RETIRE (0.1)
+    unfrozen_rate: float = setting(0.1, 'of those layers', positive=True)
+    ensemble: int = setting(
+        1, 'models from different seeds, whose probabilities are averaged', low=1
+    )
+    checkpoint_minutes: float = setting(
+        2.0, 'minutes between two checkpoints, from which a killed run resumes', positive=True
+    )
 
 
 @dataclass
-class SegmentationConfig:
+class DecodingConfig(Section):
+    """Settings of the way from probabilities to labels."""
+
+    path: ClassVar[str] = 'beast.segmentation.decoding'
+
+    method: str = setting(
+        'none',
+        'how labels are chosen',
+        choices={
+            'none': 'the most probable class of each frame',
+            'viterbi': 'the most probable path',
+        },
+    )
+    # RETIRE (0.95)
+    stay: float = setting(0.95, 'probability to stay', low=0.01, high=0.9999)
+    min_bout_frames: int = setting(1, 'shorter bouts are given to their neighbours', low=1)
+
+
+@dataclass
+class SegmentationConfig(Section):
     """The `beast.segmentation` section."""
 
-    # a folder of <video_stem>.csv files (or .tsv), or one BORIS table, of the videos that it names
-    labels: str = 'behavior'
-    label_format: str = 'auto'
-    classes: Optional[list[str]] = None
-    ignore: list[str] = field(default_factory=list)
-    background: str = 'unscored'
-    subject: Optional[str] = None
-    # a folder, a file or a list of them; null: the config's data.video_dir
-    videos: Any = None
-    # any source that `litpose embed` takes; null: model.backbone_checkpoint
-    source: Optional[str] = None
-    features: str = 'patches'
-    # output directory of `litpose embed`, in place of source
-    features_dir: Optional[str] = None
-    # folder of <video_stem>.csv predictions, for features: keypoints
-    keypoints_dir: Optional[str] = None
-    # patches along the longer side that are stored per frame; null: all
-    patch_grid: Optional[int] = 7
-    # leading principal components of a patch that are stored; null: all channels
-    patch_dim: Optional[int] = None
-    split: SegmentationSplitConfig = field(default_factory=SegmentationSplitConfig)
-    head: HeadConfig = field(default_factory=HeadConfig)
-    fitting: FittingConfig = field(default_factory=FittingConfig)
-    decoding: DecodingConfig = field(default_factory=DecodingConfig)
-    seed: int = 0
+    path: ClassVar[str] = 'beast.segmentation'
+
+    labels: str = setting(
+        'behavior',
+        'a folder of <video_stem>.csv (or .tsv) files with a row per frame (DeepEthogram, daart, '
+        'lightning-action), or one BORIS table of the videos that it names (tabular or aggregated '
+        'events)',
+    )
+    # RETIRE ('auto')
+    label_format: str = setting(
+        'auto', 'format', choices={'auto': 'retired', 'one_hot': 'retired', 'boris': 'retired'}
+    )
+    classes: Optional[list[str]] = setting(
+        None, 'the behaviours to tell apart; null: all that the label files name'
+    )
+    ignore: list[str] = setting([], 'behaviours whose frames count as not scored')
+    background: str = setting(
+        'unscored',
+        'meaning of frames labelled background',
+        choices={
+            'unscored': 'nobody looked',
+            'class': 'none of the behaviours; it is learned, and macro-F1 leaves it out',
+        },
+    )
+    subject: Optional[str] = setting(
+        None, 'the animal of a BORIS table whose events count; null: all'
+    )
+    videos: Any = setting(
+        None, "a folder, a file or a list of them; null: the config's data.video_dir"
+    )
+    source: Optional[str] = setting(
+        None,
+        'where the features come from: all that `litpose embed` takes (a pretraining output, a '
+        'weight file, a pose model, a backbone of the host such as resnet50, a frame_pca.npz that '
+        'it wrote); null: model.backbone_checkpoint',
+    )
+    features: str = setting(
+        'patches',
+        'features of a frame',
+        choices={
+            'patches': 'pooled by learned attention (paper)',
+            'cls': 'one vector per frame',
+            'keypoints': 'positions and velocities from prediction files',
+        },
+    )
+    features_dir: Optional[str] = setting(
+        None,
+        'output directory of `litpose embed` (with --patches, for features: patches), whose '
+        'stores are used in place of source and as they are: patch_grid does not change them',
+    )
+    keypoints_dir: Optional[str] = setting(
+        None,
+        'folder of <video_stem>.csv files as `litpose predict` writes them, for features: '
+        'keypoints',
+    )
+    patch_grid: Optional[int] = setting(
+        7,
+        'patches are averaged to so many along the longer side, if there are more; null: all are '
+        'stored',
+        low=1,
+    )
+    # RETIRE (null)
+    patch_dim: Optional[int] = setting(None, 'components of a patch', low=1)
+    split: SegmentationSplitConfig = group(
+        SegmentationSplitConfig, 'what is held out, to be scored on'
+    )
+    head: HeadConfig = group(HeadConfig, 'the network between features and classes')
+    fitting: FittingConfig = group(FittingConfig, 'the optimiser and the run')
+    decoding: DecodingConfig = group(
+        DecodingConfig,
+        'from probabilities to labels; `predict` and `evaluate` can have another than `train` had',
+    )
+    # RETIRE -> beast.seed
+    seed: int = setting(0, 'of the split and of training', low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
-        check_choice(f'{_SECTION}.label_format', self.label_format, ('auto', 'one_hot', 'boris'))
-        check_choice(f'{_SECTION}.background', self.background, ('unscored', 'class'))
-        check_choice(f'{_SECTION}.features', self.features, ('patches', 'cls', 'keypoints'))
-        check_seed(f'{_SECTION}.seed', self.seed)
-        for name in ('patch_grid', 'patch_dim'):
-            if getattr(self, name) is not None:
-                check_range(f'{_SECTION}.{name}', getattr(self, name), 1)
+        """Check that the features can be had.
+
+        Raises:
+            BeastError: if they cannot.
+        """
+        super().__post_init__()
         if self.features == 'keypoints' and self.keypoints_dir is None:
             raise BeastError(
-                f'{_SECTION}.features=keypoints needs {_SECTION}.keypoints_dir, the folder of '
+                f'{self.path}.features=keypoints needs {self.path}.keypoints_dir, the folder of '
                 'prediction files <video_stem>.csv'
             )
         if self.fitting.unfreeze_layers and (
             self.features != 'patches' or self.features_dir or self.patch_dim
         ):
             raise BeastError(
-                f'{_SECTION}.fitting.unfreeze_layers trains layers of a ViT, so it needs '
-                f'{_SECTION}.features=patches and neither {_SECTION}.features_dir nor '
-                f'{_SECTION}.patch_dim'
+                f'{self.path}.fitting.unfreeze_layers trains layers of a ViT, so it needs '
+                f'{self.path}.features=patches and neither {self.path}.features_dir nor '
+                f'{self.path}.patch_dim'
             )

@@ -1,6 +1,5 @@
 """The typed `beast:` section."""
 
-from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +7,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from beast_lp.config import PRESETS, BeastConfig, config_yaml, parse_config
+from beast_lp.config.presets import PRESET_HELP
+from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
 
@@ -23,7 +24,7 @@ def test_absent_section_means_the_papers_defaults() -> None:
     assert config.training.epochs == 800
 
 
-def test_user_keys_go_before_the_preset() -> None:
+def test_user_keys_take_precedence_over_the_preset() -> None:
     config = parse_config({'preset': 'laptop', 'training': {'epochs': 3}})
     assert config.training.epochs == 3
     assert config.training.batch_size == PRESETS['laptop']['training']['batch_size']
@@ -33,6 +34,10 @@ def test_user_keys_go_before_the_preset() -> None:
 @pytest.mark.parametrize('preset', PRESETS)
 def test_every_preset_is_valid(preset: str) -> None:
     assert parse_config({'preset': preset}).preset == preset
+
+
+def test_every_preset_has_its_line_of_help() -> None:
+    assert PRESET_HELP.keys() == PRESETS.keys()
 
 
 def test_one_number_is_a_square_image() -> None:
@@ -94,37 +99,19 @@ def test_bad_values_get_a_sentence(section: Any, words: list[str]) -> None:
     assert '\n' not in str(error.value)
 
 
-def test_the_documented_file_holds_every_key_with_its_default() -> None:
-    text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
-    documented = OmegaConf.to_container(OmegaConf.create(text))
-    defaults = OmegaConf.to_container(OmegaConf.create(config_yaml(BeastConfig())))
-    assert documented == defaults
-
-
-def test_the_documented_file_explains_every_key() -> None:
-    lines = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8').splitlines()
-    for name in _leaf_names(BeastConfig):
-        at = next(i for i, line in enumerate(lines) if line.strip().startswith(f'{name}:'))
-        assert '#' in lines[at - 1] or '#' in lines[at], name
-
-
-def test_the_documented_file_says_what_every_preset_changes() -> None:
-    text = (ROOT / 'configs' / 'beast.yaml').read_text(encoding='utf-8')
-    _, listed = text.split('What each changes:\n')
-    listed, _ = listed.split('  preset: ')
-    presets = OmegaConf.create(
-        ''.join(line.removeprefix('  #') for line in listed.splitlines(keepends=True))
-    )
-    assert OmegaConf.to_container(presets) == PRESETS
-
-
-def _leaf_names(schema: Any) -> list[str]:
-    names: list[str] = []
-    for item in fields(schema):
-        factory: Any = item.default_factory
-        inner = isinstance(factory, type) and is_dataclass(factory)
-        names += _leaf_names(factory) if inner else [item.name]
-    return names
+def test_a_retired_setting_is_accepted_with_the_value_in_use_and_refused_with_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(RETIRED, 'beast.training.old', 3)
+    monkeypatch.setitem(RETIRED, 'beast.gone.size', lambda config: 2 * config.model.patch_size)
+    section = {'training': {'old': 3, 'epochs': 2}, 'gone': {'size': 32}}
+    assert parse_config(section) == parse_config({'training': {'epochs': 2}})
+    with pytest.raises(BeastError, match=r'beast.training.old is no longer .* 3, found 4'):
+        parse_config({'training': {'old': 4}})
+    with pytest.raises(BeastError, match=r'beast.gone.size .* uses 32, found 8'):
+        parse_config({'gone': {'size': 8}})
+    with pytest.raises(BeastError, match=r'unknown key beast.gone'):
+        parse_config({'gone': {'other': 8}})
 
 
 VARIANTS = {

@@ -1,0 +1,46 @@
+"""Settings that older versions had, and the values that the code uses in their place.
+
+A config that names one with that very value still works, and a run that was made with it is still
+the same run. Any other value is refused with a sentence.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from beast_lp.errors import BeastError
+
+if TYPE_CHECKING:
+    from beast_lp.config.parse import BeastConfig
+
+# name in a config -> value, or a function from the configuration to it
+RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {}
+
+
+def value_of(key: str, config: 'BeastConfig') -> Any:
+    """Return the value that the code uses in place of a retired setting.
+
+    Args:
+        key: name of the setting in full, such as `beast.training.last_batch`.
+        config: configuration that the value may depend on.
+    """
+    value = RETIRED[key]
+    return value(config) if callable(value) else value
+
+
+def check_retired(given: Mapping[str, Any], config: 'BeastConfig') -> None:
+    """Refuse retired settings whose values are not those that the code uses.
+
+    Args:
+        given: values of retired settings by their names in full.
+        config: configuration that they were given beside.
+
+    Raises:
+        BeastError: if one has another value.
+    """
+    for key, value in given.items():
+        used = value_of(key, config)
+        if value != used:
+            raise BeastError(
+                f'{key} is no longer a setting: beast_lp always uses {used!r}, found {value!r}; '
+                'leave it out, or use the version of beast_lp that the config was written for'
+            )
