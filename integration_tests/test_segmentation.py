@@ -11,7 +11,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.pca import frame_pca
 from beast_lp.host.compose import compose_config
 from beast_lp.host.jobs.segment import train
-from beast_lp.segmentation.labels import read_one_hot
+from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.video.read import count_frames, find_videos
 
 SECTION = 'beast.segmentation'

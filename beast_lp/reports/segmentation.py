@@ -13,8 +13,7 @@ from beast_lp.reports.page import Section, save_figure, write_page
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import Scores
 from beast_lp.segmentation.metrics import expected_calibration_error
-from beast_lp.segmentation.outputs import Prediction
-from beast_lp.segmentation.stage import Outcome
+from beast_lp.segmentation.outputs import Outcome, Prediction
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

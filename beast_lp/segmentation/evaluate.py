@@ -8,8 +8,8 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from beast_lp.config.segmentation import DecodingConfig
+from beast_lp.segmentation.classes import BACKGROUND, UNSCORED
 from beast_lp.segmentation.decode import decode
-from beast_lp.segmentation.labels import BACKGROUND, UNSCORED
 from beast_lp.segmentation.metrics import (
     bout_scores,
     calibration,

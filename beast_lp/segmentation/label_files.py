@@ -6,17 +6,9 @@ from pathlib import Path
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.labels import (
-    BACKGROUND,
-    Labels,
-    check_length,
-    class_list,
-    coded_videos,
-    events_to_labels,
-    read_boris,
-    read_one_hot,
-    scored,
-)
+from beast_lp.segmentation.boris import coded_videos, events_to_labels, read_boris
+from beast_lp.segmentation.classes import BACKGROUND, Labels, class_list, scored
+from beast_lp.segmentation.one_hot import check_length, read_one_hot
 from beast_lp.segmentation.sessions import Session, check_stems
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

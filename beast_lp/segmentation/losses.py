@@ -5,7 +5,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 
 
 def class_weights(counts: Int[Tensor, ' classes']) -> Float[Tensor, ' classes']:

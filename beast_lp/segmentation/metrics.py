@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from sklearn.metrics import average_precision_score
 
 from beast_lp.segmentation.bouts import Bout, find_bouts
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.sequences import stretches
 
 # a predicted bout is right if it shares this much of its union with a scored bout

@@ -1,6 +1,6 @@
 """Predictions as files: tables per frame and per bout, and other programs' layouts."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,8 @@ from jaxtyping import Float, Int
 from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import find_bouts
-from beast_lp.segmentation.labels import BACKGROUND
+from beast_lp.segmentation.classes import BACKGROUND
+from beast_lp.segmentation.evaluate import HeldOut, Scores
 from beast_lp.segmentation.sequences import Features
 
 # frames whose vectors are written at a time
@@ -45,6 +46,25 @@ class Prediction:
         """Seconds at which every frame begins and, after them, at which the last one ends."""
         step = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / self.fps
         return np.append(self.times, self.times[-1:] + step)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run has to show.
+
+    Attributes:
+        classes: names.
+        scores: None where nothing was held out.
+        held_out: stretches that were scored.
+        history: one row per model and epoch; empty for an evaluation.
+        summary: what was run, in words.
+    """
+
+    classes: tuple[str, ...]
+    scores: Scores | None
+    held_out: list[HeldOut]
+    history: pd.DataFrame
+    summary: Mapping[str, str]
 
 
 def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
@@ -105,6 +125,22 @@ def write_prediction(prediction: Prediction, directory: Path) -> None:
     probabilities = pd.DataFrame(prediction.probabilities, columns=pd.Index(prediction.classes))
     write_table(probabilities, directory / f'{prediction.name}_probabilities.csv', index=True)
     write_table(one_hot(prediction), directory / f'{prediction.name}_labels.csv', index=True)
+
+
+def write_outcome(outcome: Outcome, directory: Path) -> None:
+    """Write the scores as tables, and the probabilities of what was held out."""
+    for name, table in (outcome.scores.tables() if outcome.scores else {}).items():
+        write_table(table, directory / f'{name}.csv')
+    for part in outcome.held_out:
+        name = f'{part.video}_{part.frame[0]}-{part.frame[-1]}.csv'
+        table = pd.DataFrame(
+            part.probabilities.mean(axis=0),
+            columns=pd.Index(outcome.classes),
+        )
+        names = np.array([*outcome.classes, 'unscored'])
+        table.insert(0, 'scored', names[part.target])
+        table.insert(0, 'frame', part.frame)
+        write_table(table, directory / 'held_out' / name)
 
 
 def write_lightning_action(

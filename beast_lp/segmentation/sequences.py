@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from beast_lp.features.store import read_rows
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 
 Features = Float[np.ndarray, 'frames *tokens channels']
 

@@ -7,11 +7,12 @@ from budget import Budget
 
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.features.store import FeatureStore
-from beast_lp.segmentation.labels import class_list, read_one_hot, scored
+from beast_lp.segmentation.classes import class_list, scored
+from beast_lp.segmentation.fit import TrainingData, build_segmenter, train_segmenter
 from beast_lp.segmentation.metrics import macro_f1_of
-from beast_lp.segmentation.predict import predict
+from beast_lp.segmentation.one_hot import read_one_hot
+from beast_lp.segmentation.probabilities import predict
 from beast_lp.segmentation.split import hold_out_blocks
-from beast_lp.segmentation.train import TrainingData, build_segmenter, train_segmenter
 
 BLOCK, EVERY, GAP = 150, 4, 15
 HEAD = HeadConfig(pooled_size=64, hidden_size=32, blocks=2, lags=4, dropout=0.2)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.losses import class_weights, frame_loss
 
 

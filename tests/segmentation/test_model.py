@@ -14,7 +14,7 @@ from beast_lp.segmentation.model import (
     frame_differences,
     reach,
 )
-from beast_lp.segmentation.predict import predict, to_all_frames
+from beast_lp.segmentation.probabilities import predict, to_all_frames
 
 
 def _model(pooled: int | None = 8, channels: int = 6, seed: int = 0) -> Segmenter:

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from beast_lp.segmentation.excerpt import busiest_stretch, write_clip
-from beast_lp.segmentation.labels import read_one_hot
 from beast_lp.segmentation.nwb import write_nwb
+from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.segmentation.outputs import (
     Prediction,
     bout_table,

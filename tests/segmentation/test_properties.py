@@ -5,7 +5,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.sequences import (
     balanced_windows,
     cut,

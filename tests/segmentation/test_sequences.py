@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.sequences import (
     Window,
     balanced_windows,

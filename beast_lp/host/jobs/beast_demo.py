@@ -24,7 +24,7 @@ from beast_lp.host.jobs.encode import encode
 from beast_lp.host.jobs.pretrain import mark_completed, pretrain
 from beast_lp.host.jobs.sources import open_source
 from beast_lp.pretraining.stage import RunFiles
-from beast_lp.segmentation.stage import SegmentationFiles
+from beast_lp.segmentation.run_files import SegmentationFiles
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

@@ -23,23 +23,22 @@ from beast_lp.segmentation.excerpt import write_clip
 from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.nwb import check_nwb_packages, write_nwb
 from beast_lp.segmentation.outputs import (
+    Outcome,
     bout_table,
     one_hot,
     write_bouts,
     write_lightning_action,
     write_prediction,
 )
-from beast_lp.segmentation.sessions import Inputs, Session, open_sessions
-from beast_lp.segmentation.stage import (
-    Outcome,
-    SegmentationFiles,
+from beast_lp.segmentation.prediction import (
     Trained,
-    claimed,
     load_trained,
     predict_video,
     run_evaluation,
-    run_training,
 )
+from beast_lp.segmentation.run_files import SegmentationFiles, claimed
+from beast_lp.segmentation.sessions import Inputs, Session, open_sessions
+from beast_lp.segmentation.training import run_training
 from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-import beast_lp.segmentation.train as under_test
+import beast_lp.segmentation.fit as under_test
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.labels import UNSCORED
-from beast_lp.segmentation.metrics import macro_f1_of
-from beast_lp.segmentation.model import Segmenter
-from beast_lp.segmentation.predict import predict
-from beast_lp.segmentation.train import (
+from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.fit import (
     TrainingData,
     build_segmenter,
     fit_statistics,
     train_segmenter,
 )
+from beast_lp.segmentation.metrics import macro_f1_of
+from beast_lp.segmentation.model import Segmenter
+from beast_lp.segmentation.probabilities import predict
 
 CLASSES = ('still', 'move', 'turn')
 HEAD = HeadConfig(pooled_size=16, heads=2, hidden_size=16, blocks=2, lags=2, dropout=0.0)

@@ -9,20 +9,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import beast_lp.segmentation.stage as under_test
+import beast_lp.segmentation.training as under_test
 from beast_lp.config import SegmentationConfig
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.store import INFO_NAME, FeatureInfo
-from beast_lp.segmentation.sessions import Inputs
-from beast_lp.segmentation.stage import (
+from beast_lp.segmentation.outputs import Outcome
+from beast_lp.segmentation.prediction import load_trained
+from beast_lp.segmentation.run_files import (
     Description,
     SegmentationFiles,
     check_output_dir,
-    load_trained,
-    run_training,
     settings_yaml,
 )
+from beast_lp.segmentation.sessions import Inputs
+from beast_lp.segmentation.training import run_training
 
 INPUTS = Inputs([Path('a.mp4')], [], Path('behavior'), None, None, None)
 FRAMES = 12
@@ -66,7 +67,7 @@ def _config(**changes: object) -> SegmentationConfig:
     )
 
 
-def _train(inputs: Inputs, output_dir: Path, config: SegmentationConfig) -> under_test.Outcome:
+def _train(inputs: Inputs, output_dir: Path, config: SegmentationConfig) -> Outcome:
     return run_training(config, inputs, output_dir, lambda name: pytest.fail('opened a source'))
 
 

@@ -20,7 +20,7 @@ from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import digest
 from beast_lp.runs.seeds import derive_seed, numpy_generator
-from beast_lp.segmentation.labels import UNSCORED
+from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.losses import class_weights, frame_loss
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.sequences import (

@@ -1,4 +1,4 @@
-"""Label files, and what is refused of them."""
+"""Event tables of BORIS, and what is refused of them."""
 
 from pathlib import Path
 
@@ -6,17 +6,7 @@ import numpy as np
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.labels import (
-    UNSCORED,
-    Event,
-    Labels,
-    check_length,
-    class_list,
-    events_to_labels,
-    read_boris,
-    read_one_hot,
-    scored,
-)
+from beast_lp.segmentation.boris import Event, events_to_labels, read_boris
 
 TABULAR = """\
 Observation id\tObservation date\tMedia file name\tSubject\tBehavior\tBehavior type\tTime
@@ -46,49 +36,6 @@ def _write(directory: Path, text: str) -> Path:
     path = directory / 'labels.csv'
     path.write_text(text, encoding='utf-8')
     return path
-
-
-def test_one_hot_with_frames_that_nobody_scored(tmp_path: Path) -> None:
-    path = _write(
-        tmp_path,
-        ',background,walk,groom\n0,0,1,0\n1,1,0,0\n2,0,0,0\n3,-1,-1,-1\n4,,,\n5,0,0,1.0\n',
-    )
-    labels = read_one_hot(path)
-    assert labels.classes == ('background', 'walk', 'groom')
-    assert labels.target.tolist() == [1, 0, UNSCORED, UNSCORED, UNSCORED, 2]
-
-
-@pytest.mark.parametrize('separator', ['\t', ';'])
-def test_one_hot_with_another_separator(tmp_path: Path, separator: str) -> None:
-    text = '\ufeff,background,walk,groom\n0,0,1,0\n1,1,0,0\n'
-    labels = read_one_hot(_write(tmp_path, text.replace(',', separator)))
-    assert labels.classes == ('background', 'walk', 'groom')
-    assert labels.target.tolist() == [1, 0]
-
-
-@pytest.mark.parametrize(
-    ('text', 'words'),
-    [
-        (
-            ',background,walk,groom\n0,0,1,1\n1,1,0,0\n',
-            ['frame 0', 'two labels', 'walk and groom'],
-        ),
-        (',walk,background\n0,0,1\n', ['background must be the first column']),
-        (',background,walk\n0,0,2\n', ['frame 0', 'expected 0 or 1', '2.0']),
-        (',background,walk\n0,0,1\n2,1,0\n', ['count the frames', '[0, 2]']),
-        (',background,walk\n0,0,x\n', ['cannot be read as a one-hot table']),
-        ('\n', ['cannot be read as a one-hot table']),
-        ('a\n0\n', ['index column only']),
-    ],
-)
-def test_a_bad_one_hot_table_gets_a_sentence(
-    tmp_path: Path,
-    text: str,
-    words: list[str],
-) -> None:
-    with pytest.raises(BeastError) as error:
-        read_one_hot(_write(tmp_path, text))
-    assert all(word in str(error.value) for word in words), str(error.value)
 
 
 @pytest.mark.parametrize('text', [TABULAR, OLD, AGGREGATED])
@@ -163,35 +110,3 @@ def test_a_bad_event_table_gets_a_sentence(
     with pytest.raises(BeastError) as error:
         read_boris(_write(tmp_path, text), 'video')
     assert all(word in str(error.value) for word in words), str(error.value)
-
-
-def test_background_is_unscored_or_a_class() -> None:
-    labels = Labels(('background', 'walk', 'groom', 'odd'), np.array([0, 1, 2, 3, UNSCORED]))
-    classes = class_list([labels.classes], None, ['odd'], False)
-    assert classes == ('walk', 'groom')
-    path = Path('a.csv')
-    assert scored(labels, classes, ['odd'], False, path).target.tolist() == [-1, 0, 1, -1, -1]
-    classes = class_list([labels.classes], ['groom', 'walk'], ['odd'], True)
-    assert classes == ('background', 'groom', 'walk')
-    assert scored(labels, classes, ['odd'], True, path).target.tolist() == [0, 2, 1, -1, -1]
-
-
-def test_an_unknown_class_gets_a_sentence() -> None:
-    labels = Labels(('background', 'walk', 'grom'), np.array([2, 1]))
-    with pytest.raises(BeastError, match=r"'grom'.*did you mean 'groom'"):
-        scored(labels, ('walk', 'groom'), [], False, Path('a.csv'))
-    with pytest.raises(BeastError, match=r"classes names 'wlk'.*did you mean 'walk'"):
-        class_list([labels.classes], ['wlk', 'grom'], [], False)
-
-
-def test_a_project_of_one_class_gets_a_sentence() -> None:
-    with pytest.raises(BeastError, match=r'1 class to learn \(walk\)'):
-        class_list([('background', 'walk')], None, [], False)
-    assert class_list([('background', 'walk')], None, [], True) == ('background', 'walk')
-
-
-@pytest.mark.parametrize(('rows', 'word'), [(9, 'shorter'), (11, 'longer')])
-def test_labels_of_another_length_get_a_sentence(rows: int, word: str) -> None:
-    with pytest.raises(BeastError, match=f'{word} than its video: {rows} rows, but'):
-        check_length(rows, 10, Path('a.csv'), Path('a.mp4'))
-    check_length(10, 10, Path('a.csv'), Path('a.mp4'))

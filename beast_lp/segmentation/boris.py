@@ -1,22 +1,19 @@
-"""What a person scored, frame by frame: one-hot tables and BORIS event tables."""
+"""Event tables that BORIS exports: bouts in seconds, and the labels of frames from them."""
 
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from beast_lp.config.checks import nearest
 from beast_lp.errors import BeastError
-
-BACKGROUND = 'background'
-# in place of a class, on frames that nobody scored
-UNSCORED = -1
+from beast_lp.segmentation.classes import Labels
+from beast_lp.segmentation.one_hot import column_separator
 
 # BORIS names its columns differently from version to version
 _START = ('Start (s)', 'Start')
@@ -27,100 +24,12 @@ _MEDIA = ('Media file name', 'Media file path', 'Media file')
 
 
 @dataclass(frozen=True)
-class Labels:
-    """What was scored in one video.
-
-    Attributes:
-        classes: names, in the order of the class numbers.
-        target: the class of every frame, `UNSCORED` where there is none.
-    """
-
-    classes: tuple[str, ...]
-    target: Int[np.ndarray, ' frames']
-
-    def __len__(self) -> int:
-        """Return the number of frames."""
-        return len(self.target)
-
-
-@dataclass(frozen=True)
 class Event:
     """One bout of a BORIS table, in seconds of its video; a point event has no length."""
 
     behavior: str
     start: float
     stop: float
-
-
-# ---------------------------------------------------------------------------------------------
-# one-hot tables
-# ---------------------------------------------------------------------------------------------
-
-
-def read_one_hot(path: Path) -> Labels:
-    """Read a table with one row per frame and one column per class.
-
-    The layout of DeepEthogram, daart and lightning-action: an index column, `background` first
-    where there is one. A row without any 1, or with -1 in all columns, was not scored.
-
-    Raises:
-        BeastError: if it is not such a table, or a frame has two labels.
-    """
-    try:
-        table = pd.read_csv(path, sep=_one_hot_separator(path), index_col=0)
-        values = table.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise BeastError(
-            f'{path} cannot be read as a one-hot table ({" ".join(str(error).split())}); it needs '
-            f'an index column, then {BACKGROUND} and one column of 0 and 1 per class'
-        ) from error
-    classes = tuple(str(name).strip() for name in table.columns)
-    _check_header(path, classes)
-    if not np.array_equal(table.index.to_numpy(), np.arange(len(table))):
-        raise BeastError(
-            f'the first column of {path} does not count the frames 0, 1, 2, ... '
-            f'(it starts with {table.index[:3].tolist()}); write one row per frame, in order'
-        )
-    unscored = (np.isnan(values) | (values == 0)).all(axis=1) | (values == -1).all(axis=1)
-    wrong = ~np.isin(values, (0, 1)).all(axis=1) & ~unscored
-    if wrong.any():
-        frame = int(np.flatnonzero(wrong)[0])
-        raise BeastError(
-            f'{path}, frame {frame}: expected 0 or 1 in every column, found '
-            f'{values[frame].tolist()}'
-        )
-    twice = np.flatnonzero((values == 1).sum(axis=1) > 1)
-    if len(twice):
-        names = [classes[i] for i in np.flatnonzero(values[twice[0]] == 1)]
-        raise BeastError(
-            f'{path}, frame {twice[0]}: two labels on one frame ({" and ".join(names[:2])}; '
-            f'{len(twice)} such frames in all); a frame has one behaviour, so keep one of them'
-        )
-    target = np.where(unscored, UNSCORED, np.argmax(values == 1, axis=1))
-    return Labels(classes, target.astype(np.int64))
-
-
-def _one_hot_separator(path: Path) -> str:
-    with path.open(encoding='utf-8-sig') as file:
-        return _separator(file.readline())
-
-
-def _check_header(path: Path, classes: tuple[str, ...]) -> None:
-    if not classes:
-        raise BeastError(f'{path} has an index column only; add one column of 0 and 1 per class')
-    if BACKGROUND in classes[1:]:
-        raise BeastError(
-            f'{path}: {BACKGROUND} must be the first column after the index, found the columns '
-            f'{", ".join(classes)}'
-        )
-    repeated = sorted({name for name in classes if classes.count(name) > 1})
-    if repeated:
-        raise BeastError(f'{path} has two columns named {repeated[0]}; keep one of them')
-
-
-# ---------------------------------------------------------------------------------------------
-# BORIS
-# ---------------------------------------------------------------------------------------------
 
 
 def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event]:
@@ -233,7 +142,7 @@ def _event_table(path: Path) -> pd.DataFrame:
         raise BeastError(f'{path} cannot be read as text ({error}); export it again') from error
     lines = text.splitlines()
     for number, line in enumerate(lines):
-        separator = _separator(line)
+        separator = column_separator(line)
         names = [name.strip() for name in next(csv.reader([line], delimiter=separator), [])]
         if 'Behavior' in names:
             rows = csv.reader(io.StringIO('\n'.join(lines[number + 1 :])), delimiter=separator)
@@ -251,10 +160,6 @@ def _media_stems(table: pd.DataFrame) -> list[str] | None:
     if media is None:
         return None
     return [Path(name.replace('\\', '/')).stem for name in table[media].astype(str)]
-
-
-def _separator(line: str) -> str:
-    return max(',;\t', key=line.count)
 
 
 def _event_row(path: Path, row: list[str], names: Sequence[str]) -> list[str]:
@@ -330,94 +235,3 @@ def _seconds(path: Path, table: pd.DataFrame, name: str) -> list[float]:
                 'choose seconds as the time format in BORIS, or fill the cell'
             )
     return seconds
-
-
-# ---------------------------------------------------------------------------------------------
-# a project
-# ---------------------------------------------------------------------------------------------
-
-
-def scored(
-    labels: Labels,
-    classes: Sequence[str],
-    ignored: Sequence[str],
-    background_is_class: bool,
-    source: Path,
-) -> Labels:
-    """Return labels in terms of the project's classes; frames of the others become unscored.
-
-    Args:
-        labels: of one video.
-        classes: of the project, from `class_list`.
-        ignored: names of classes whose frames are not scored.
-        background_is_class: false: `background` means that nobody scored the frame.
-        source: of the labels, for the message.
-
-    Raises:
-        BeastError: if the labels hold a class that the project does not know.
-    """
-    numbers: Mapping[str, int] = {name: number for number, name in enumerate(classes)}
-    dropped = {*ignored, *(() if background_is_class else (BACKGROUND,))}
-    lookup = np.full(len(labels.classes) + 1, UNSCORED, dtype=np.int64)
-    for number, name in enumerate(labels.classes):
-        if name in numbers:
-            lookup[number] = numbers[name]
-        elif name not in dropped and np.any(labels.target == number):
-            raise BeastError(
-                f"{source} has the class {name!r}, which is not one of the project's classes "
-                f'{", ".join(classes)}{nearest(name, list(classes))} (add it to '
-                'beast.segmentation.classes, or to beast.segmentation.ignore)'
-            )
-    # UNSCORED is -1, the last entry
-    return Labels(tuple(classes), lookup[labels.target])
-
-
-def class_list(
-    found: Iterable[Sequence[str]],
-    wanted: Sequence[str] | None,
-    ignored: Sequence[str],
-    background_is_class: bool,
-) -> tuple[str, ...]:
-    """Return the classes of a project, `background` first where it is one.
-
-    Args:
-        found: the classes of each label file.
-        wanted: the classes that the config names, None for all that were found.
-        ignored: classes to leave out.
-        background_is_class: whether `background` is learned as a class of its own.
-
-    Raises:
-        BeastError: if fewer than two classes are left, or a name was found nowhere.
-    """
-    names = list(dict.fromkeys(name for classes in found for name in classes))
-    for key, values in (('classes', wanted or ()), ('ignore', ignored)):
-        unknown = next((name for name in values if name not in names), None)
-        if unknown is not None:
-            raise BeastError(
-                f'beast.segmentation.{key} names {unknown!r}, which no label file has'
-                f'{nearest(unknown, names)}'
-            )
-    chosen = [name for name in (wanted or names) if name not in ignored and name != BACKGROUND]
-    if background_is_class:
-        chosen = [BACKGROUND, *chosen]
-    if len(chosen) < 2:
-        raise BeastError(
-            f'the project has {len(chosen)} class to learn ({", ".join(chosen) or "none"}), and '
-            'telling behaviours apart needs two; score another behaviour, or set '
-            'beast.segmentation.background=class to tell it from background'
-        )
-    return tuple(chosen)
-
-
-def check_length(labels: int, frames: int, source: Path, video: Path) -> None:
-    """Refuse labels that are longer or shorter than their video.
-
-    Raises:
-        BeastError: if the two numbers differ.
-    """
-    if labels != frames:
-        how = 'longer' if labels > frames else 'shorter'
-        raise BeastError(
-            f'{source} is {how} than its video: {labels} rows, but {video} has {frames} frames; '
-            'give one row per frame (frames that were not scored are rows without a 1)'
-        )

@@ -1,0 +1,104 @@
+"""The classes of a project, and the labels of a video in terms of them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Int
+
+from beast_lp.config.checks import nearest
+from beast_lp.errors import BeastError
+
+BACKGROUND = 'background'
+# in place of a class, on frames that nobody scored
+UNSCORED = -1
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What was scored in one video.
+
+    Attributes:
+        classes: names, in the order of the class numbers.
+        target: the class of every frame, `UNSCORED` where there is none.
+    """
+
+    classes: tuple[str, ...]
+    target: Int[np.ndarray, ' frames']
+
+    def __len__(self) -> int:
+        """Return the number of frames."""
+        return len(self.target)
+
+
+def class_list(
+    found: Iterable[Sequence[str]],
+    wanted: Sequence[str] | None,
+    ignored: Sequence[str],
+    background_is_class: bool,
+) -> tuple[str, ...]:
+    """Return the classes of a project, `background` first where it is one.
+
+    Args:
+        found: the classes of each label file.
+        wanted: the classes that the config names, None for all that were found.
+        ignored: classes to leave out.
+        background_is_class: whether `background` is learned as a class of its own.
+
+    Raises:
+        BeastError: if fewer than two classes are left, or a name was found nowhere.
+    """
+    names = list(dict.fromkeys(name for classes in found for name in classes))
+    for key, values in (('classes', wanted or ()), ('ignore', ignored)):
+        unknown = next((name for name in values if name not in names), None)
+        if unknown is not None:
+            raise BeastError(
+                f'beast.segmentation.{key} names {unknown!r}, which no label file has'
+                f'{nearest(unknown, names)}'
+            )
+    chosen = [name for name in (wanted or names) if name not in ignored and name != BACKGROUND]
+    if background_is_class:
+        chosen = [BACKGROUND, *chosen]
+    if len(chosen) < 2:
+        raise BeastError(
+            f'the project has {len(chosen)} class to learn ({", ".join(chosen) or "none"}), and '
+            'telling behaviours apart needs two; score another behaviour, or set '
+            'beast.segmentation.background=class to tell it from background'
+        )
+    return tuple(chosen)
+
+
+def scored(
+    labels: Labels,
+    classes: Sequence[str],
+    ignored: Sequence[str],
+    background_is_class: bool,
+    source: Path,
+) -> Labels:
+    """Return labels in terms of the project's classes; frames of the others become unscored.
+
+    Args:
+        labels: of one video.
+        classes: of the project, from `class_list`.
+        ignored: names of classes whose frames are not scored.
+        background_is_class: false: `background` means that nobody scored the frame.
+        source: of the labels, for the message.
+
+    Raises:
+        BeastError: if the labels hold a class that the project does not know.
+    """
+    numbers: Mapping[str, int] = {name: number for number, name in enumerate(classes)}
+    dropped = {*ignored, *(() if background_is_class else (BACKGROUND,))}
+    lookup = np.full(len(labels.classes) + 1, UNSCORED, dtype=np.int64)
+    for number, name in enumerate(labels.classes):
+        if name in numbers:
+            lookup[number] = numbers[name]
+        elif name not in dropped and np.any(labels.target == number):
+            raise BeastError(
+                f"{source} has the class {name!r}, which is not one of the project's classes "
+                f'{", ".join(classes)}{nearest(name, list(classes))} (add it to '
+                'beast.segmentation.classes, or to beast.segmentation.ignore)'
+            )
+    # UNSCORED is -1, the last entry
+    return Labels(tuple(classes), lookup[labels.target])

@@ -1,0 +1,34 @@
+"""The classes of a project, and labels in terms of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beast_lp.errors import BeastError
+from beast_lp.segmentation.classes import UNSCORED, Labels, class_list, scored
+
+
+def test_background_is_unscored_or_a_class() -> None:
+    labels = Labels(('background', 'walk', 'groom', 'odd'), np.array([0, 1, 2, 3, UNSCORED]))
+    classes = class_list([labels.classes], None, ['odd'], False)
+    assert classes == ('walk', 'groom')
+    path = Path('a.csv')
+    assert scored(labels, classes, ['odd'], False, path).target.tolist() == [-1, 0, 1, -1, -1]
+    classes = class_list([labels.classes], ['groom', 'walk'], ['odd'], True)
+    assert classes == ('background', 'groom', 'walk')
+    assert scored(labels, classes, ['odd'], True, path).target.tolist() == [0, 2, 1, -1, -1]
+
+
+def test_an_unknown_class_gets_a_sentence() -> None:
+    labels = Labels(('background', 'walk', 'grom'), np.array([2, 1]))
+    with pytest.raises(BeastError, match=r"'grom'.*did you mean 'groom'"):
+        scored(labels, ('walk', 'groom'), [], False, Path('a.csv'))
+    with pytest.raises(BeastError, match=r"classes names 'wlk'.*did you mean 'walk'"):
+        class_list([labels.classes], ['wlk', 'grom'], [], False)
+
+
+def test_a_project_of_one_class_gets_a_sentence() -> None:
+    with pytest.raises(BeastError, match=r'1 class to learn \(walk\)'):
+        class_list([('background', 'walk')], None, [], False)
+    assert class_list([('background', 'walk')], None, [], True) == ('background', 'walk')

@@ -1,0 +1,65 @@
+"""One-hot tables, and what is refused of them."""
+
+from pathlib import Path
+
+import pytest
+
+from beast_lp.errors import BeastError
+from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.one_hot import check_length, read_one_hot
+
+
+def _write(directory: Path, text: str) -> Path:
+    path = directory / 'labels.csv'
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def test_one_hot_with_frames_that_nobody_scored(tmp_path: Path) -> None:
+    path = _write(
+        tmp_path,
+        ',background,walk,groom\n0,0,1,0\n1,1,0,0\n2,0,0,0\n3,-1,-1,-1\n4,,,\n5,0,0,1.0\n',
+    )
+    labels = read_one_hot(path)
+    assert labels.classes == ('background', 'walk', 'groom')
+    assert labels.target.tolist() == [1, 0, UNSCORED, UNSCORED, UNSCORED, 2]
+
+
+@pytest.mark.parametrize('separator', ['\t', ';'])
+def test_one_hot_with_another_separator(tmp_path: Path, separator: str) -> None:
+    text = '\ufeff,background,walk,groom\n0,0,1,0\n1,1,0,0\n'
+    labels = read_one_hot(_write(tmp_path, text.replace(',', separator)))
+    assert labels.classes == ('background', 'walk', 'groom')
+    assert labels.target.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize(
+    ('text', 'words'),
+    [
+        (
+            ',background,walk,groom\n0,0,1,1\n1,1,0,0\n',
+            ['frame 0', 'two labels', 'walk and groom'],
+        ),
+        (',walk,background\n0,0,1\n', ['background must be the first column']),
+        (',background,walk\n0,0,2\n', ['frame 0', 'expected 0 or 1', '2.0']),
+        (',background,walk\n0,0,1\n2,1,0\n', ['count the frames', '[0, 2]']),
+        (',background,walk\n0,0,x\n', ['cannot be read as a one-hot table']),
+        ('\n', ['cannot be read as a one-hot table']),
+        ('a\n0\n', ['index column only']),
+    ],
+)
+def test_a_bad_one_hot_table_gets_a_sentence(
+    tmp_path: Path,
+    text: str,
+    words: list[str],
+) -> None:
+    with pytest.raises(BeastError) as error:
+        read_one_hot(_write(tmp_path, text))
+    assert all(word in str(error.value) for word in words), str(error.value)
+
+
+@pytest.mark.parametrize(('rows', 'word'), [(9, 'shorter'), (11, 'longer')])
+def test_labels_of_another_length_get_a_sentence(rows: int, word: str) -> None:
+    with pytest.raises(BeastError, match=f'{word} than its video: {rows} rows, but'):
+        check_length(rows, 10, Path('a.csv'), Path('a.mp4'))
+    check_length(10, 10, Path('a.csv'), Path('a.mp4'))
