@@ -103,8 +103,8 @@ def settings(recording: Recording, data: Path) -> dict[str, Any]:
             'videos': [str(recording.videos[-1])],
             'patch_grid': 4,
             'labels': str(data / 'fly_courtship' / 'labels'),
-            'split': {'by': 'block', 'block_frames': 150, 'test_every': 4, 'gap_frames': 15},
-            'head': {'hidden_size': 32, 'blocks': 2, 'lags': 4, 'dropout': 0.2},
+            'split': {'by': 'block'},
+            'head': {'hidden_size': 32, 'blocks': 2, 'lags': 4},
             'fitting': {
                 'epochs': 60,
                 'batch_size': 4,

@@ -120,26 +120,6 @@ def test_evaluation_repeats_the_scores_of_training(
     pd.testing.assert_frame_equal(found, expected)
 
 
-def test_layers_of_the_backbone_can_be_trained_too(
-    tiny_project: Path,
-    settings: list[str],
-    tmp_path: Path,
-) -> None:
-    train(
-        compose_config(
-            tiny_project,
-            [
-                *settings,
-                f'{SECTION}.fitting.unfreeze_layers=1',
-                f'{SECTION}.fitting.ensemble=1',
-                f'{SECTION}.fitting.sequence_frames=30',
-            ],
-        ),
-        tmp_path / 'run',
-    )
-    assert len(pd.read_csv(tmp_path / 'run' / 'scores.csv')) == 2
-
-
 def test_keypoints_go_through_the_same_network(
     tiny_project: Path,
     settings: list[str],

@@ -13,7 +13,29 @@ if TYPE_CHECKING:
     from beast_lp.config.parse import BeastConfig
 
 # name in a config -> value, or a function from the configuration to it
-RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {}
+RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
+    'beast.segmentation.label_format': 'auto',
+    'beast.segmentation.patch_dim': None,
+    'beast.segmentation.seed': lambda config: config.seed,
+    'beast.segmentation.split.block_frames': 150,
+    'beast.segmentation.split.gap_frames': 15,
+    # of other splits it was never read, so that old files hold its default
+    'beast.segmentation.split.test_every': lambda config: (
+        config.segmentation.split.folds if config.segmentation.split.by == 'block' else 4
+    ),
+    'beast.segmentation.head.pooled_size': 64,
+    'beast.segmentation.head.heads': 8,
+    'beast.segmentation.head.dropout': 0.1,
+    'beast.segmentation.fitting.weight_decay': 0.01,
+    'beast.segmentation.fitting.loss': 'cross_entropy',
+    'beast.segmentation.fitting.focal_gamma': 2.0,
+    'beast.segmentation.fitting.class_weights': 'balanced',
+    'beast.segmentation.fitting.sampling': 'sequential',
+    'beast.segmentation.fitting.time_stretch': 0.0,
+    'beast.segmentation.fitting.unfreeze_layers': 0,
+    'beast.segmentation.fitting.unfrozen_rate': 0.1,
+    'beast.segmentation.decoding.stay': 0.95,
+}
 
 
 def value_of(key: str, config: 'BeastConfig') -> Any:

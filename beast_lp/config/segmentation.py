@@ -26,7 +26,7 @@ class SegmentationSplitConfig(Section):
         'what is held out',
         choices={
             'video': 'whole videos',
-            'block': 'one block of frames in every test_every of each video',
+            'block': 'one block of 150 frames in `folds` of each video',
             'folds': 'each video once, in as many trainings as folds',
             'none': 'nothing',
         },
@@ -38,13 +38,9 @@ class SegmentationSplitConfig(Section):
     test_fraction: float = setting(
         0.25, 'share of the videos that is held out', positive=True, low=0, high=0.9
     )
-    # RETIRE (150)
-    block_frames: int = setting(150, 'frames of a block', low=1)
-    # RETIRE -> folds serves by: block too
-    test_every: int = setting(4, 'one block in so many', low=2)
-    # RETIRE (15)
-    gap_frames: int = setting(15, 'frames beside a held-out block', low=0)
-    folds: int = setting(4, 'groups of videos, for by: folds', low=2)
+    folds: int = setting(
+        4, 'by: folds, groups of videos; by: block, of so many blocks one is held out', low=2
+    )
 
     def __post_init__(self) -> None:
         """Check that test videos are held out.
@@ -67,10 +63,6 @@ class HeadConfig(Section):
 
     path: ClassVar[str] = 'beast.segmentation.head'
 
-    # RETIRE (64)
-    pooled_size: int = setting(64, 'size of a pooled vector', low=1)
-    # RETIRE (8)
-    heads: int = setting(8, 'attention heads of the pooling', low=1)
     hidden_size: int = setting(64, 'channels of the temporal network (paper: 32 to 64)', low=1)
     blocks: int = setting(
         4,
@@ -84,21 +76,6 @@ class HeadConfig(Section):
         'see 24',
         low=1,
     )
-    # RETIRE (0.1)
-    dropout: float = setting(0.1, 'of whole channels', low=0, high=0.9)
-
-    def __post_init__(self) -> None:
-        """Check how the sizes fit together.
-
-        Raises:
-            BeastError: if they do not.
-        """
-        super().__post_init__()
-        if self.pooled_size % self.heads:
-            raise BeastError(
-                f'{self.path}.pooled_size ({self.pooled_size}) must be a multiple of '
-                f'{self.path}.heads ({self.heads})'
-            )
 
 
 @dataclass
@@ -113,28 +90,6 @@ class FittingConfig(Section):
     learning_rate: float = setting(
         1e-4, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True
     )
-    # RETIRE (0.01)
-    weight_decay: float = setting(0.01, 'of the weight matrices', low=0)
-    # RETIRE ('cross_entropy')
-    loss: str = setting(
-        'cross_entropy', 'loss', choices={'cross_entropy': 'retired', 'focal': 'retired'}
-    )
-    # RETIRE (2.0)
-    focal_gamma: float = setting(2.0, 'of the focal loss', positive=True)
-    # RETIRE ('balanced')
-    class_weights: str = setting(
-        'balanced', 'weights', choices={'balanced': 'retired', 'none': 'retired'}
-    )
-    # RETIRE ('sequential')
-    sampling: str = setting(
-        'sequential', 'order', choices={'sequential': 'retired', 'balanced': 'retired'}
-    )
-    # RETIRE (0.0)
-    time_stretch: float = setting(0.0, 'of sequences', low=0, high=0.9)
-    # RETIRE (0)
-    unfreeze_layers: int = setting(0, 'last layers of the ViT', low=0)
-    # RETIRE (0.1)
-    unfrozen_rate: float = setting(0.1, 'of those layers', positive=True)
     ensemble: int = setting(
         1, 'models from different seeds, whose probabilities are averaged', low=1
     )
@@ -157,8 +112,6 @@ class DecodingConfig(Section):
             'viterbi': 'the most probable path',
         },
     )
-    # RETIRE (0.95)
-    stay: float = setting(0.95, 'probability to stay', low=0.01, high=0.9999)
     min_bout_frames: int = setting(1, 'shorter bouts are given to their neighbours', low=1)
 
 
@@ -173,10 +126,6 @@ class SegmentationConfig(Section):
         'a folder of <video_stem>.csv (or .tsv) files with a row per frame (DeepEthogram, daart, '
         'lightning-action), or one BORIS table of the videos that it names (tabular or aggregated '
         'events)',
-    )
-    # RETIRE ('auto')
-    label_format: str = setting(
-        'auto', 'format', choices={'auto': 'retired', 'one_hot': 'retired', 'boris': 'retired'}
     )
     classes: Optional[list[str]] = setting(
         None, 'the behaviours to tell apart; null: all that the label files name'
@@ -227,8 +176,6 @@ class SegmentationConfig(Section):
         'stored',
         low=1,
     )
-    # RETIRE (null)
-    patch_dim: Optional[int] = setting(None, 'components of a patch', low=1)
     split: SegmentationSplitConfig = group(
         SegmentationSplitConfig, 'what is held out, to be scored on'
     )
@@ -238,8 +185,6 @@ class SegmentationConfig(Section):
         DecodingConfig,
         'from probabilities to labels; `predict` and `evaluate` can have another than `train` had',
     )
-    # RETIRE -> beast.seed
-    seed: int = setting(0, 'of the split and of training', low=0, high=2**32 - 1)
 
     def __post_init__(self) -> None:
         """Check that the features can be had.
@@ -252,12 +197,4 @@ class SegmentationConfig(Section):
             raise BeastError(
                 f'{self.path}.features=keypoints needs {self.path}.keypoints_dir, the folder of '
                 'prediction files <video_stem>.csv'
-            )
-        if self.fitting.unfreeze_layers and (
-            self.features != 'patches' or self.features_dir or self.patch_dim
-        ):
-            raise BeastError(
-                f'{self.path}.fitting.unfreeze_layers trains layers of a ViT, so it needs '
-                f'{self.path}.features=patches and neither {self.path}.features_dir nor '
-                f'{self.path}.patch_dim'
             )

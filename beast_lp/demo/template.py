@@ -121,12 +121,10 @@ beast:
     head:
       blocks: 2
       lags: 4
-      dropout: 0.3
     fitting:
       epochs: {segmentation_epochs}
       sequence_frames: 200
       learning_rate: 2.0e-3
-      weight_decay: 0.1
       ensemble: 3
     # nothing that the animal does lasts less than 10 frames
     decoding:

@@ -13,7 +13,8 @@ from beast_lp.reports.page import Section, save_figure, write_page
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import Scores
 from beast_lp.segmentation.metrics import expected_calibration_error
-from beast_lp.segmentation.outputs import Outcome, Prediction
+from beast_lp.segmentation.outcome import Outcome
+from beast_lp.segmentation.outputs import Prediction
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -49,12 +50,7 @@ def write_segmentation_report(
     else:
         parts |= _score_sections(outcome.scores)
     for part in outcome.held_out[:MAX_ETHOGRAMS]:
-        labels = decode(
-            part.probabilities.mean(axis=0),
-            decoding.method,
-            decoding.min_bout_frames,
-            decoding.stay,
-        )
+        labels = decode(part.probabilities.mean(axis=0), decoding)
         name = f'ethogram_{part.video}_{part.frame[0]}'
         parts[name] = Section(
             f'{part.video}, frames {part.frame[0]} to {part.frame[-1]}',

@@ -15,7 +15,7 @@ from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import Labels
 from beast_lp.segmentation.one_hot import column_separator
 
-# BORIS names its columns differently from version to version
+# the names of columns differ between versions of BORIS
 _START = ('Start (s)', 'Start')
 _STOP = ('Stop (s)', 'Stop')
 _TIME = ('Time', 'Time (s)')
@@ -36,14 +36,14 @@ def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event
     """Read the events of one video from a BORIS export (tabular or aggregated events).
 
     Args:
-        path: comma-, semicolon- or tab-separated text; lines above the column names are passed
-            over.
-        video: name of the video file without suffix; where the table names media files, only the
-            rows of this one count.
-        subject: where the table names subjects, only the rows of this one count; None takes all.
+        path: text separated by commas, semicolons or tabs; lines above the column names are
+            skipped.
+        video: name of the video file without suffix; where the table names media files, only its
+            rows count.
+        subject: where the table names subjects, only its rows count; None takes all.
 
     Returns:
-        the events in the order of their starts; none, if the table has none for the video.
+        the events in the order of their starts; may be empty.
 
     Raises:
         BeastError: if it is not such a table, a cell is empty, or a START has no STOP.
@@ -75,10 +75,10 @@ def read_boris(path: Path, video: str, subject: str | None = None) -> list[Event
 
 
 def coded_videos(path: Path) -> tuple[str, ...] | None:
-    """Name the videos that a BORIS table has events of.
+    """Return the names of the videos in a BORIS table.
 
     Args:
-        path: as for `read_boris`.
+        path: table, as for `read_boris`.
 
     Returns:
         names of the video files without suffix, or None where the table names no media files.
@@ -96,16 +96,23 @@ def events_to_labels(
     times: Float[np.ndarray, ' frames'],
     source: Path,
 ) -> Labels:
-    """Give every frame the behaviour that goes on at its time; others are `background`.
+    """Label every frame with the behaviour at its time, or else as `background`.
+
+    A point event labels the one frame that is shown at that moment.
 
     Args:
-        events: of one video, in the order of their starts.
+        events: events of one video, in the order of their starts.
         classes: names, `background` first.
-        times: s, of all frames.
-        source: of the events, for the messages.
+        times: times of all frames, s.
+        source: file of the events, for the messages.
 
     Raises:
-        BeastError: if two events overlap, or one lies behind the end of the video.
+        BeastError: if two events overlap, or one starts after the end of the video.
+
+    >>> events = [Event('walk', 0.2, 0.4)]
+    >>> times = np.arange(5) / 10
+    >>> events_to_labels(events, ['background', 'walk'], times, Path('a.csv')).target.tolist()
+    [0, 0, 1, 1, 0]
     """
     for before, after in zip(events, events[1:], strict=False):
         if after.start < before.stop:
@@ -117,7 +124,6 @@ def events_to_labels(
     step = float(np.median(np.diff(times))) if len(times) > 1 else 0.0
     target = np.zeros(len(times), dtype=np.int64)
     for event in events:
-        # of a point event, the frame that shows at that moment
         first = int(np.searchsorted(times, event.start, 'left'))
         if event.start == event.stop:
             first = max(0, int(np.searchsorted(times, event.start, 'right')) - 1)
@@ -135,7 +141,7 @@ def events_to_labels(
 
 
 def _event_table(path: Path) -> pd.DataFrame:
-    """Read the rows under the column names as text, an empty cell as such."""
+    """Read the rows below the column names as text; an empty cell stays empty."""
     try:
         text = path.read_text(encoding='utf-8-sig')
     except (OSError, UnicodeDecodeError) as error:
@@ -163,7 +169,7 @@ def _media_stems(table: pd.DataFrame) -> list[str] | None:
 
 
 def _event_row(path: Path, row: list[str], names: Sequence[str]) -> list[str]:
-    """Bring a row to the number of columns."""
+    """Pad or cut a row to the number of columns."""
     # a separator at the end of a row adds an empty cell, and some programs leave such cells out
     filled = [*row, *[''] * (len(names) - len(row))]
     if any(map(str.strip, filled[len(names) :])):

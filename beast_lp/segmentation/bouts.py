@@ -1,4 +1,4 @@
-"""Bouts: stretches of equal labels."""
+"""Bouts: runs of frames with the same label."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 @dataclass(frozen=True)
 class Bout:
-    """Frames `start` to `stop`, `stop` not included, that have the same label."""
+    """Frames `start` to `stop`, `stop` not included, which have the same label."""
 
     label: int
     start: int
@@ -20,7 +20,11 @@ class Bout:
 
 
 def find_bouts(labels: Int[np.ndarray, ' frames']) -> list[Bout]:
-    """Cut labels into bouts, in order; every frame is in one."""
+    """Cut labels into bouts, in order; every frame is in one.
+
+    >>> find_bouts(np.array([1, 1, 0]))
+    [Bout(label=1, start=0, stop=2), Bout(label=0, start=2, stop=3)]
+    """
     if len(labels) == 0:
         return []
     edges = np.flatnonzero(np.diff(labels)) + 1

@@ -11,17 +11,17 @@ from beast_lp.config.checks import nearest
 from beast_lp.errors import BeastError
 
 BACKGROUND = 'background'
-# in place of a class, on frames that nobody scored
+# class number of frames that nobody scored
 UNSCORED = -1
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What was scored in one video.
+    """Labels of the frames of one video.
 
     Attributes:
         classes: names, in the order of the class numbers.
-        target: the class of every frame, `UNSCORED` where there is none.
+        target: class number of every frame, `UNSCORED` where there is none.
     """
 
     classes: tuple[str, ...]
@@ -41,13 +41,16 @@ def class_list(
     """Return the classes of a project, `background` first where it is one.
 
     Args:
-        found: the classes of each label file.
-        wanted: the classes that the config names, None for all that were found.
+        found: classes of each label file.
+        wanted: classes that the config names; None for all that were found.
         ignored: classes to leave out.
         background_is_class: whether `background` is learned as a class of its own.
 
     Raises:
-        BeastError: if fewer than two classes are left, or a name was found nowhere.
+        BeastError: if fewer than two classes are left, or no label file has a name.
+
+    >>> class_list([('background', 'walk', 'groom')], None, [], background_is_class=False)
+    ('walk', 'groom')
     """
     names = list(dict.fromkeys(name for classes in found for name in classes))
     for key, values in (('classes', wanted or ()), ('ignore', ignored)):
@@ -69,24 +72,28 @@ def class_list(
     return tuple(chosen)
 
 
-def scored(
+def project_labels(
     labels: Labels,
     classes: Sequence[str],
     ignored: Sequence[str],
     background_is_class: bool,
     source: Path,
 ) -> Labels:
-    """Return labels in terms of the project's classes; frames of the others become unscored.
+    """Return labels in terms of the project's classes; frames of other classes become unscored.
 
     Args:
-        labels: of one video.
-        classes: of the project, from `class_list`.
-        ignored: names of classes whose frames are not scored.
-        background_is_class: false: `background` means that nobody scored the frame.
-        source: of the labels, for the message.
+        labels: labels of one video.
+        classes: classes of the project, from `class_list`.
+        ignored: names of classes whose frames count as unscored.
+        background_is_class: whether `background` is a class; else nobody scored such frames.
+        source: file of the labels, for the message.
 
     Raises:
-        BeastError: if the labels hold a class that the project does not know.
+        BeastError: if the labels have a class that is neither the project's nor ignored.
+
+    >>> labels = Labels(('background', 'walk', 'groom'), np.array([0, 1, 2]))
+    >>> project_labels(labels, ('groom', 'walk'), [], False, Path('a.csv')).target.tolist()
+    [-1, 1, 0]
     """
     numbers: Mapping[str, int] = {name: number for number, name in enumerate(classes)}
     dropped = {*ignored, *(() if background_is_class else (BACKGROUND,))}

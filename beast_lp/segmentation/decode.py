@@ -1,43 +1,62 @@
-"""From probabilities per frame to labels: the best class, bouts of a least length, or Viterbi."""
+"""Decoders: from probabilities per frame to labels.
+
+Adding a new decoder:
+
+1. write a function from probabilities (frames, classes) to class numbers (frames,)
+2. add it to `DECODERS`, and its name with a line of help to the choices of
+   `DecodingConfig.method` in beast_lp/config/segmentation.py
+3. test it in tests/segmentation/test_decode.py against a slow loop
+"""
 
 import heapq
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.segmentation.bouts import find_bouts
 
+Probabilities = Float[np.ndarray, 'frames classes']
+ClassNumbers = Int[np.ndarray, ' frames']
 
-def decode(
-    probabilities: Float[np.ndarray, 'frames classes'],
-    method: str = 'none',
-    min_bout_frames: int = 1,
-    stay: float = 0.95,
-) -> Int[np.ndarray, ' frames']:
+# probability of `viterbi` that the behaviour of a frame lasts into the next
+STAY = 0.95
+
+
+def decode(probabilities: Probabilities, config: DecodingConfig) -> ClassNumbers:
     """Choose a class for every frame.
 
     Args:
-        probabilities: each row sums to 1.
-        method: `none` takes the most probable class of each frame, `viterbi` the most probable
-            path of a hidden Markov model with these probabilities as evidence.
-        min_bout_frames: shorter bouts are given to their neighbours.
-        stay: probability of Viterbi that the behaviour of a frame goes on in the next.
+        probabilities: one row per frame, which sums to 1.
+        config: which decoder, and the shortest bout to keep.
+
+    >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1]])
+    >>> decode(probabilities, DecodingConfig()).tolist()
+    [0, 1, 0]
+    >>> decode(probabilities, DecodingConfig(method='viterbi')).tolist()
+    [0, 0, 0]
     """
     if len(probabilities) == 0:
         return np.zeros(0, dtype=np.int64)
-    smooth = method == 'viterbi'
-    labels = viterbi(probabilities, stay) if smooth else probabilities.argmax(axis=1)
-    return drop_short_bouts(labels, probabilities, min_bout_frames)
+    labels = DECODERS[config.method](probabilities)
+    return drop_short_bouts(labels, probabilities, config.min_bout_frames)
 
 
-def viterbi(
-    probabilities: Float[np.ndarray, 'frames classes'],
-    stay: float,
-) -> Int[np.ndarray, ' frames']:
-    """Return the most probable path where a behaviour goes on with probability `stay`.
+def most_probable(probabilities: Probabilities) -> ClassNumbers:
+    """Return the most probable class of each frame."""
+    return probabilities.argmax(axis=1)
 
-    All changes are equally probable, and so are all classes at the start: a smoother, not a model
-    of the animal. The memory is one byte per frame and class.
+
+def viterbi(probabilities: Probabilities, stay: float = STAY) -> ClassNumbers:
+    """Return the most probable path of a hidden Markov model with these probabilities as evidence.
+
+    All changes of behaviour are equally probable, and so are all classes at the start: a smoother,
+    not a model of the animal. It takes one byte of memory per frame and class.
+
+    Args:
+        probabilities: at least one frame.
+        stay: probability that the behaviour of a frame lasts into the next.
     """
     frames, classes = probabilities.shape
     if classes == 1:
@@ -59,18 +78,34 @@ def viterbi(
     return path
 
 
-def drop_short_bouts(
-    labels: Int[np.ndarray, ' frames'],
-    probabilities: Float[np.ndarray, 'frames classes'],
-    min_bout_frames: int,
-) -> Int[np.ndarray, ' frames']:
-    """Give bouts that are too short to the neighbour that is more probable in their frames.
+DECODERS: Mapping[str, Callable[[Probabilities], ClassNumbers]] = {
+    'none': most_probable,
+    'viterbi': viterbi,
+}
 
-    The shortest bout goes first, so that two short ones side by side may become one that is long
-    enough. A video shorter than the least length keeps its one label.
+
+def drop_short_bouts(
+    labels: ClassNumbers,
+    probabilities: Probabilities,
+    min_bout_frames: int,
+) -> ClassNumbers:
+    """Relabel bouts that are too short as the neighbour that is more probable in their frames.
+
+    The shortest bout comes first, so that two short ones side by side may become one that is long
+    enough. A video shorter than `min_bout_frames` keeps its one label.
+
+    Args:
+        labels: class numbers.
+        probabilities: of the same frames.
+        min_bout_frames: length of the shortest bout that is kept.
+
+    >>> labels = np.array([0, 0, 1, 2, 2])
+    >>> probabilities = np.array([[0.8, 0.1, 0.1]] * 2 + [[0.2, 0.5, 0.3]] + [[0.1, 0.1, 0.8]] * 2)
+    >>> drop_short_bouts(labels, probabilities, 2).tolist()
+    [0, 0, 2, 2, 2]
     """
     bouts = find_bouts(labels)
-    # bouts that grew together are kept as the first of them, the others have no length any more
+    # merged bouts are kept as the first of them; the others have length 0 from then on
     label, stop = [bout.label for bout in bouts], [bout.stop for bout in bouts]
     length = [len(bout) for bout in bouts]
     left, right = list(range(-1, len(bouts) - 1)), list(range(1, len(bouts) + 1))

@@ -1,11 +1,11 @@
-"""All scores of held-out frames, as tables."""
+"""Scores of held-out frames, as tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.segmentation.classes import BACKGROUND, UNSCORED
@@ -26,13 +26,13 @@ ENSEMBLE = 'ensemble'
 
 @dataclass(frozen=True)
 class HeldOut:
-    """A stretch of frames that the models were not trained on.
+    """A stretch of frames that is scored against the labels.
 
     Attributes:
-        video: name.
-        frame: numbers in the video, one after the other.
-        target: what was scored.
-        probabilities: of each model.
+        video: name of the video.
+        frame: consecutive numbers of the frames in the video.
+        target: scored class numbers, `UNSCORED` where there is none.
+        probabilities: probabilities by each model.
     """
 
     video: str
@@ -49,9 +49,9 @@ class Scores:
         summary: one row per model and one for the ensemble: `macro_f1`, `accuracy`, `bout_f1` (at
             50 % overlap), `calibration_error`, switches and bout lengths, `frames`. Both averages
             are over the behaviours that have scored frames.
-        classes: of the ensemble, per class, frames and bouts.
-        confusion: counts; rows are what was scored.
-        calibration: of the ensemble, per bin of confidence.
+        classes: scores of the ensemble by frames and by bouts, one row per class.
+        confusion: counts of frames; rows are scored classes, columns predicted ones.
+        calibration: accuracy of the ensemble by confidence, one row per bin.
     """
 
     summary: pd.DataFrame
@@ -61,11 +61,11 @@ class Scores:
 
     @property
     def confusion_normalised(self) -> pd.DataFrame:
-        """Return the confusion as shares of what was scored."""
+        """Return the confusion as shares of the scored frames of each class."""
         return self.confusion.div(self.confusion.sum(axis=1).clip(lower=1), axis=0)
 
     def tables(self) -> Mapping[str, pd.DataFrame]:
-        """Return all tables by the names of their files."""
+        """Return all tables by the stems of their files."""
         return {
             'scores': self.summary,
             'classes': self.classes,
@@ -83,9 +83,9 @@ def evaluate(
     """Score each model and their ensemble on held-out stretches.
 
     Args:
-        parts: at least one, of the same number of models.
-        classes: names; `background` counts in no average.
-        decoding: from probabilities to labels, stretch by stretch.
+        parts: at least one stretch, all with the same number of models.
+        classes: names, in the order of the class numbers; `background` counts in no average.
+        decoding: settings of the decoder, which is applied stretch by stretch.
     """
     models = len(parts[0].probabilities)
     rows = []
@@ -114,14 +114,22 @@ def _joined(
     number: int | None,
     decoding: DecodingConfig,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Put the stretches after each other, an unscored frame between them."""
+    """Decode the stretches and concatenate them, with an unscored frame between two.
+
+    Args:
+        parts: stretches.
+        number: number of the model; None for the ensemble.
+        decoding: settings of the decoder.
+
+    Returns:
+        scored class numbers, predicted class numbers, probabilities.
+    """
     targets, labels, rows = [], [], []
     for part in parts:
         own = part.probabilities
         values = own.mean(axis=0) if number is None else own[number]
-        predicted = decode(values, decoding.method, decoding.min_bout_frames, decoding.stay)
         targets += [part.target, [UNSCORED]]
-        labels += [predicted, [0]]
+        labels += [decode(values, decoding), [0]]
         rows += [values, np.full((1, values.shape[1]), 1 / values.shape[1])]
     return np.concatenate(targets), np.concatenate(labels), np.concatenate(rows)
 
@@ -148,17 +156,17 @@ def _summary(
 
 def held_out_parts(
     video: str,
-    test: np.ndarray,
-    target: np.ndarray,
-    probabilities: np.ndarray,
+    test: Bool[np.ndarray, ' frames'],
+    target: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'models frames classes'],
 ) -> list[HeldOut]:
     """Cut the held-out frames of a video into stretches.
 
     Args:
-        video: name.
+        video: name of the video.
         test: true for held-out frames.
-        target: of all frames.
-        probabilities: (models, frames, classes), of all frames.
+        target: scored class numbers of all frames.
+        probabilities: probabilities of all frames by each model.
     """
     return [
         HeldOut(video, np.arange(start, stop), target[start:stop], probabilities[:, start:stop])

@@ -1,4 +1,4 @@
-"""A short piece of a video with the predicted behaviour written into it."""
+"""Excerpts: a few seconds of a video with the predicted behaviour written into the frames."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -13,26 +13,33 @@ from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.outputs import Prediction
 from beast_lp.video.read import PictureConverter, PictureReader
 
-# frames shown are at least so wide, px, for the text to be read
-_LEAST_WIDTH = 256
-_BAND = 26
+# px: width below which frames are enlarged, so that the text is legible; height of its band
+_LEAST_WIDTH, _BAND = 256, 26
 
 
 def busiest_stretch(labels: Int[np.ndarray, ' frames'], length: int) -> int:
-    """Return the start of the stretch of this length in which labels change most often."""
+    """Return the start of the stretch in which labels change most often.
+
+    Args:
+        labels: class numbers of a video.
+        length: frames of the stretch.
+
+    >>> busiest_stretch(np.array([0, 0, 0, 0, 1, 0, 1, 1]), length=4)
+    3
+    """
     if len(labels) <= length:
         return 0
     changes = np.concatenate([[0], np.cumsum(np.diff(labels) != 0)])
     return int(np.argmax(changes[length - 1 :] - changes[: len(changes) - length + 1]))
 
 
-def write_clip(prediction: Prediction, path: Path, seconds: float) -> None:
-    """Write the busiest piece of a video, with the name and probability of each frame's class.
+def write_excerpt(prediction: Prediction, path: Path, seconds: float) -> None:
+    """Write the busiest stretch of a video, with the class of each frame and its probability.
 
     Args:
-        prediction: of the video.
-        path: an mp4 file.
-        seconds: length of the clip, at most.
+        prediction: prediction of the video.
+        path: mp4 file to write.
+        seconds: greatest length of the excerpt.
     """
     length = max(1, round(seconds * prediction.fps))
     start = busiest_stretch(prediction.labels, length)

@@ -1,9 +1,9 @@
-"""Training one model on the features of scored videos; resumable, the same for the same seed."""
+"""Fit one segmenter to the features of scored videos; resumable, the same for the same seed."""
 
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,47 +12,47 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
-from beast_lp.config.segmentation import FittingConfig, HeadConfig
+from beast_lp.config.retired import RETIRED
+from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import digest
 from beast_lp.runs.seeds import derive_seed, numpy_generator
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.losses import class_weights, frame_loss
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.sequences import (
-    Batch,
     Features,
-    Window,
-    balanced_windows,
-    cut,
+    cut_sequences,
     read_batch,
     stretches,
-    training_windows,
+    training_sequences,
 )
 from beast_lp.vit.optimiser import parameter_groups, schedule_factor
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# frames from which the channels' mean and deviation are measured, spread over all that are trained
+# of weight matrices; AdamW's own default (Loshchilov and Hutter, ICLR 2019)
+WEIGHT_DECAY = 0.01
+# frames from which the channels' mean and deviation are measured, spread over all training frames
 _STATISTICS_FRAMES = 2048
-# of runs of frames from which the size of the differences is measured
-_GAIN_WINDOWS, _GAIN_FRAMES = 32, 32
+# number and length of the sequences from which the size of the frame differences is measured
+_GAIN_SEQUENCES, _GAIN_FRAMES = 32, 32
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """What a model is trained on, one entry per video.
+    """The frames that a model is trained on, one entry per video.
 
     Attributes:
         features: rows of stored frames, memory-mapped.
         target: class of each row, `UNSCORED` where there is none.
-        train: rows that may be looked at at all; what is held out, and the gaps, are false.
-        origin: name and content of the video and what made its features, by which an interrupted
-            run knows them again; empty where there is no such run.
+        train: rows that the model may see at all; held-out rows and gaps are false.
+        origin: name and content of the video and the maker of its features, by which an
+            interrupted run recognises them; empty where no run will be resumed.
     """
 
     features: Sequence[Features]
@@ -61,14 +61,14 @@ class TrainingData:
     origin: Sequence[str] = ()
 
     def counts(self, classes: int) -> Int[np.ndarray, ' classes']:
-        """Return the scored training frames of each class."""
+        """Return the number of scored training frames of each class."""
         labels = np.concatenate(
             [target[mask] for target, mask in zip(self.target, self.train, strict=True)]
         )
         return np.bincount(labels[labels != UNSCORED], minlength=classes)
 
     def key(self, classes: Sequence[str]) -> str:
-        """Return what differs as soon as videos, labels, classes or what is held out do."""
+        """Hash the videos, the labels, the classes and the split."""
         shapes = [features.shape for features in self.features]
         content = digest(json.dumps([list(classes), list(self.origin), shapes]).encode())
         for target, mask in zip(self.target, self.train, strict=True):
@@ -78,10 +78,14 @@ class TrainingData:
 
 
 def check_training_labels(data: TrainingData, classes: Sequence[str]) -> None:
-    """Make sure that there is something to learn of every class.
+    """Check that every class occurs in the training frames.
+
+    Args:
+        data: the training frames.
+        classes: names, in the order of the class numbers.
 
     Raises:
-        BeastError: if all frames are unscored, or a class never occurs in training.
+        BeastError: if all frames are unscored, or a class never occurs.
     """
     counts = data.counts(len(classes))
     if not counts.any():
@@ -100,7 +104,19 @@ def check_training_labels(data: TrainingData, classes: Sequence[str]) -> None:
         )
 
 
-def train_segmenter(
+def class_weights(counts: Int[np.ndarray, ' classes']) -> Float[Tensor, ' classes']:
+    """Return max(count) / count: the rarer a class, the more each of its frames counts.
+
+    Args:
+        counts: number of scored frames of each class, none of them 0.
+
+    >>> class_weights(np.array([100, 50, 10])).tolist()
+    [1.0, 2.0, 10.0]
+    """
+    return torch.from_numpy(counts.max() / counts).float()
+
+
+def fit_segmenter(
     model: Segmenter,
     data: TrainingData,
     classes: Sequence[str],
@@ -109,35 +125,34 @@ def train_segmenter(
     checkpoint: Path,
     name: str = 'training',
 ) -> list[dict[str, float]]:
-    """Train a model in place, or go on from its checkpoint.
+    """Train a model in place, or resume from its checkpoint.
 
-    All draws of an epoch are keyed by the seed and the epoch, so that a run that was killed ends
-    with the weights that it would have had.
+    The loss is the cross-entropy over the scored frames, weighted by class. Every random draw is
+    keyed by the seed and the epoch, so that a run that was killed ends with the weights that it
+    would have had.
 
     Args:
-        model: untrained, built under the same seed.
+        model: untrained, built with the same seed.
         data: at least one scored frame of every class.
-        classes: names.
-        settings: of the optimiser and the run.
-        seed: of the sequences and the dropout.
-        checkpoint: state to resume from; its folder exists.
-        name: for the progress bar.
+        classes: names, in the order of the class numbers.
+        settings: optimiser and length of the run.
+        seed: decides the sequences and the dropout.
+        checkpoint: file to write, and to resume from where it exists; its folder exists.
+        name: label of the progress bar.
 
     Returns:
         one row per epoch: `epoch`, `loss`, `accuracy` (share of scored frames), `seconds`.
 
     Raises:
-        BeastError: if the loss is no longer a number, a class is missing, or the checkpoint is of
-            another run, be it of other labels.
+        BeastError: if the loss is no longer a number, a class is missing, or the checkpoint
+            belongs to another run, for instance one on other labels.
     """
     check_training_labels(data, classes)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     model.to(device)
     fit_statistics(model, data)
-    weights = None
-    if settings.class_weights == 'balanced':
-        weights = class_weights(torch.from_numpy(data.counts(len(classes)))).to(device)
-    optimizer, schedule = _optimizer(model, settings)
+    weights = class_weights(data.counts(len(classes))).to(device)
+    optimizer = torch.optim.AdamW(parameter_groups(model, WEIGHT_DECAY))
     identity = _identity(settings, seed, data, classes)
     history, first = _resume(checkpoint, model, optimizer, identity, settings.epochs)
     saved_at = time.monotonic()
@@ -145,7 +160,9 @@ def train_segmenter(
     for epoch in epochs:
         started = time.perf_counter()
         for group in optimizer.param_groups:
-            group['lr'] = group['peak'] * schedule(epoch)
+            group['lr'] = settings.learning_rate * schedule_factor(
+                epoch, settings.epochs, warmup_fraction=0.05, floor=0.01
+            )
         loss, accuracy = _epoch(model, data, settings, seed, epoch, optimizer, weights)
         if not np.isfinite(loss):
             raise BeastError(
@@ -170,40 +187,17 @@ def train_segmenter(
     return history
 
 
-def build_segmenter(
-    features: Features,
-    classes: int,
-    head: HeadConfig,
-    seed: int,
-    tail: Callable[[], torch.nn.Module] | None = None,
-) -> Segmenter:
-    """Build an untrained model for features of this kind, its weights drawn by the seed.
-
-    Args:
-        features: of any video; patch tokens have three axes, vectors two.
-        classes: to tell apart.
-        head: sizes.
-        seed: of the weights.
-        tail: builds the backbone's last layers, where they are trained too.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, 'segmenter'))
-        return Segmenter(
-            features.shape[-1],
-            classes,
-            head.pooled_size if features.ndim == 3 else None,
-            head.heads,
-            head.hidden_size,
-            head.blocks,
-            head.lags,
-            head.dropout,
-            tail() if tail else None,
-        )
-
-
 @torch.no_grad()
 def fit_statistics(model: Segmenter, data: TrainingData) -> None:
-    """Measure the channels on training frames, spread evenly over all of them."""
+    """Measure the channels' mean and deviation on training frames, spread evenly over all.
+
+    Args:
+        model: untrained; its standardisation and its gain of the frame differences are set.
+        data: the training frames.
+
+    Raises:
+        BeastError: if there is no training frame.
+    """
     total = sum(int(mask.sum()) for mask in data.train)
     step = max(1, total // _STATISTICS_FRAMES)
     device = next(model.parameters()).device
@@ -214,10 +208,7 @@ def fit_statistics(model: Segmenter, data: TrainingData) -> None:
             if len(part) == 0:
                 continue
             some = np.concatenate([read_rows(features, row, row + 1) for row in part])
-            values = torch.from_numpy(some).to(device, torch.float32)
-            if model.tail is not None:
-                values = model.tail(values)
-            flat = values.flatten(0, -2).double()
+            flat = torch.from_numpy(some).to(device, torch.float32).flatten(0, -2).double()
             count += len(flat)
             sums = flat.sum(dim=0) + (0 if sums is None else sums)
             squares = flat.square().sum(dim=0) + (0 if squares is None else squares)
@@ -230,17 +221,17 @@ def fit_statistics(model: Segmenter, data: TrainingData) -> None:
 
 
 def _fit_difference_gain(model: Segmenter, data: TrainingData) -> None:
-    """Bring the frame differences of the untrained model to the spread of its vectors."""
+    """Scale the frame differences of the untrained model to the spread of its frame vectors."""
     device = next(model.parameters()).device
-    windows = [
-        window
+    sequences = [
+        sequence
         for video, mask in enumerate(data.train)
         for start, stop in stretches(mask)
-        for window in cut(video, start, stop, _GAIN_FRAMES, 0)
+        for sequence in cut_sequences(video, start, stop, _GAIN_FRAMES, context=0)
     ]
     vectors, steps = [], []
-    for window in windows[:: max(1, len(windows) // _GAIN_WINDOWS)]:
-        batch = read_batch([window], data.features)
+    for sequence in sequences[:: max(1, len(sequences) // _GAIN_SEQUENCES)]:
+        batch = read_batch([sequence], data.features)
         own = model.frame_vectors(batch.features.to(device))[0]
         vectors.append(own)
         steps.append(own.diff(dim=0))
@@ -260,71 +251,34 @@ def _epoch(
     seed: int,
     epoch: int,
     optimizer: torch.optim.Optimizer,
-    weights: Float[Tensor, ' classes'] | None,
+    weights: Float[Tensor, ' classes'],
 ) -> tuple[float, float]:
-    """Train for one epoch; return the mean loss and the share of frames that were right."""
+    """Train for one epoch; return the mean loss and the share of scored frames that were right."""
     rng = numpy_generator(seed, 'segmentation', epoch)
-    windows = draw_windows(data, settings, model.context, rng)
+    sequences = training_sequences(data.train, settings.sequence_frames, model.context, rng)
     device = next(model.parameters()).device
     model.train()
     losses, right, frames = [], 0, 0
-    for step, start in enumerate(range(0, len(windows), settings.batch_size)):
-        chosen = windows[start : start + settings.batch_size]
-        speeds = 1 + settings.time_stretch * rng.uniform(-1, 1, len(chosen))
-        batch = _to(read_batch(chosen, data.features, data.target, speeds.tolist()), device)
-        if not (batch.target != UNSCORED).any():
+    for step, start in enumerate(range(0, len(sequences), settings.batch_size)):
+        chosen = sequences[start : start + settings.batch_size]
+        batch = read_batch(chosen, data.features, data.target).to(device)
+        scored = batch.target != UNSCORED
+        if not scored.any():
             continue
         with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
             torch.manual_seed(derive_seed(seed, 'dropout', epoch, step))
             logits = model(batch.features, batch.valid)
-        loss = frame_loss(
-            logits,
-            batch.target,
-            weights,
-            settings.focal_gamma if settings.loss == 'focal' else 0.0,
+        loss = functional.cross_entropy(
+            logits.flatten(0, 1), batch.target.flatten(), weights, ignore_index=UNSCORED
         )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        scored = batch.target != UNSCORED
         losses.append(loss.item())
         right += int((logits.argmax(dim=-1) == batch.target)[scored].sum())
         frames += int(scored.sum())
     return float(np.mean(losses)), right / max(frames, 1)
-
-
-def draw_windows(
-    data: TrainingData,
-    settings: FittingConfig,
-    context: int,
-    rng: np.random.Generator,
-) -> list[Window]:
-    """Draw the windows of an epoch."""
-    if settings.sampling == 'balanced':
-        return balanced_windows(data.train, data.target, settings.sequence_frames, context, rng)
-    return training_windows(data.train, settings.sequence_frames, context, rng)
-
-
-def _to(batch: Batch, device: torch.device) -> Batch:
-    return Batch(batch.features.to(device), batch.target.to(device), batch.valid.to(device))
-
-
-def _optimizer(
-    model: Segmenter,
-    settings: FittingConfig,
-) -> tuple[torch.optim.Optimizer, Callable[[int], float]]:
-    """Build AdamW with the backbone's layers at their own rate, and the rate's schedule."""
-    tail = {id(p) for p in (model.tail.parameters() if model.tail else ())}
-    groups = []
-    for group in parameter_groups(model, settings.weight_decay):
-        for slow in (False, True):
-            chosen = [p for p in group['params'] if (id(p) in tail) == slow]
-            peak = settings.learning_rate * (settings.unfrozen_rate if slow else 1.0)
-            if chosen:
-                groups.append({**group, 'params': chosen, 'lr': peak, 'peak': peak})
-    optimizer = torch.optim.AdamW(groups)
-    return optimizer, lambda epoch: schedule_factor(epoch, settings.epochs, 0.05, 0.01)
 
 
 def _resume(
@@ -334,11 +288,16 @@ def _resume(
     identity: dict[str, Any],
     epochs: int,
 ) -> tuple[list[dict[str, float]], int]:
-    """Load a checkpoint, if there is one; return the history and the next epoch."""
+    """Load the checkpoint, if there is one; return the history and the next epoch."""
     if not checkpoint.exists():
         return [], 0
     state: dict[str, Any] = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    if state['settings'] != identity:
+    # older versions recorded retired settings too
+    group = 'beast.segmentation.fitting.'
+    retired = {
+        key.removeprefix(group): value for key, value in RETIRED.items() if key.startswith(group)
+    }
+    if retired | state['settings'] != retired | identity:
         raise BeastError(
             f'{checkpoint.parent} holds an unfinished run with other settings or labels: a label '
             'file, a video or what made the features was added, removed or changed since; restore '
@@ -348,7 +307,7 @@ def _resume(
     optimizer.load_state_dict(state['optimizer'])
     history = state['history']
     if len(history) < epochs:
-        logger.info(f'beast: continuing after epoch {len(history)} of {epochs}')
+        logger.info(f'beast: resuming after epoch {len(history)} of {epochs}')
     return history, len(history)
 
 

@@ -1,4 +1,4 @@
-"""The label files of a project's videos, in terms of its classes."""
+"""Find and read the label files of videos, in whichever format each is."""
 
 import logging
 from collections.abc import Sequence
@@ -6,8 +6,8 @@ from pathlib import Path
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.boris import coded_videos, events_to_labels, read_boris
-from beast_lp.segmentation.classes import BACKGROUND, Labels, class_list, scored
+from beast_lp.segmentation.boris import Event, coded_videos, events_to_labels, read_boris
+from beast_lp.segmentation.classes import BACKGROUND, Labels, class_list, project_labels
 from beast_lp.segmentation.one_hot import check_length, read_one_hot
 from beast_lp.segmentation.sessions import Session, check_stems
 
@@ -17,14 +17,16 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
     """Return the label file of every video that has one, and log which have none.
 
+    A video that a BORIS table does not name counts as unscored, not as background: nobody need
+    have looked at it.
+
     Args:
-        videos: files.
-        labels: a folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table, of which
-            those videos have labels whose names are in its column of media files. Nobody need
-            have looked at the others, so that they are not background.
+        videos: video files, one path each.
+        labels: folder of `<video_stem>.csv` or `.tsv` files, or one BORIS table with the names of
+            the videos in its column of media files.
 
     Raises:
-        BeastError: if there is none at all, or two videos would share their labels.
+        BeastError: if no video has labels, or two videos would share theirs.
     """
     if labels.is_file():
         found = dict.fromkeys(_in_table(videos, labels), labels)
@@ -48,7 +50,7 @@ def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
 
 
 def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
-    """Return the videos that one file has labels of."""
+    """Return the videos whose labels are in one table."""
     coded = coded_videos(table) if _looks_like_events(table) else None
     if coded is None:
         if len(videos) > 1:
@@ -78,50 +80,44 @@ def load_labels(
     """Read the labels of videos in terms of the project's classes.
 
     Args:
-        sessions: each with a label file.
-        files: by video.
-        config: formats, classes, what counts as unscored.
-        classes: of a trained model; None takes them from the config and the files.
+        sessions: videos, each with a label file.
+        files: label file of each video.
+        config: classes, and which labels count as unscored.
+        classes: classes of a trained model; None takes them from the config and the files.
 
     Returns:
         the classes, and the labels of all frames of each video.
 
     Raises:
-        BeastError: for labels that cannot be used.
+        BeastError: if labels cannot be used.
     """
-    events = {}
-    one_hot = {}
+    events: dict[Path, list[Event]] = {}
+    tables: dict[Path, Labels] = {}
     for session in sessions:
-        path = files[session.video]
-        kind = config.label_format
-        if kind == 'auto':
-            kind = 'boris' if _looks_like_events(path) else 'one_hot'
-        if kind == 'boris':
-            events[session.video] = read_boris(path, session.video.stem, config.subject)
+        video, path = session.video, files[session.video]
+        if _looks_like_events(path):
+            events[video] = read_boris(path, video.stem, config.subject)
         else:
-            one_hot[session.video] = read_one_hot(path)
-            check_length(len(one_hot[session.video]), session.frames, path, session.video)
+            tables[video] = read_one_hot(path)
+            check_length(len(tables[video]), session.frames, path, video)
+    behaviors = (BACKGROUND, *sorted({e.behavior for own in events.values() for e in own}))
     background = config.background == 'class'
-    behaviors = sorted({event.behavior for found in events.values() for event in found})
-    found = [labels.classes for labels in one_hot.values()]
-    if events:
-        found.append((BACKGROUND, *behaviors))
     if classes is None:
+        found = [*(labels.classes for labels in tables.values()), *([behaviors] if events else [])]
         classes = class_list(found, config.classes, config.ignore, background)
     result = []
     for session in sessions:
-        path = files[session.video]
-        raw = one_hot.get(session.video)
-        if raw is None:
-            raw = events_to_labels(
-                events[session.video], (BACKGROUND, *behaviors), session.times, path
-            )
-        result.append(scored(raw, classes, config.ignore, background, path))
+        video, path = session.video, files[session.video]
+        if video in tables:
+            raw = tables[video]
+        else:
+            raw = events_to_labels(events[video], behaviors, session.times, path)
+        result.append(project_labels(raw, classes, config.ignore, background, path))
     return tuple(classes), result
 
 
 def _looks_like_events(path: Path) -> bool:
-    """Tell a table of events from one of frames: it has a column Behavior."""
+    """Return whether a table is one of events, which has a column Behavior, not one of frames."""
     try:
         with path.open(encoding='utf-8-sig') as file:
             head = [line for line, _ in zip(file, range(40), strict=False)]

@@ -1,6 +1,6 @@
-"""How good a segmentation is: per frame, per bout, and how far its probabilities can be trusted.
+"""Scores of a segmentation: per frame, per bout, and of how well its probabilities are calibrated.
 
-Everything is computed on scored frames only. Pure functions on arrays.
+Pure functions on arrays, which only count scored frames.
 """
 
 from bisect import bisect_left, bisect_right
@@ -9,13 +9,17 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    precision_recall_fscore_support,
+)
 
 from beast_lp.segmentation.bouts import Bout, find_bouts
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.sequences import stretches
 
-# a predicted bout is right if it shares this much of its union with a scored bout
+# least shares of their union by which a predicted and a scored bout match (Lea et al., CVPR 2017)
 OVERLAPS = (0.1, 0.25, 0.5)
 
 
@@ -24,10 +28,18 @@ def confusion(
     predicted: Int[np.ndarray, ' frames'],
     classes: int,
 ) -> Int[np.ndarray, 'classes classes']:
-    """Count scored frames by what they are (rows) and what they were taken for (columns)."""
+    """Count scored frames by scored class (rows) and predicted class (columns).
+
+    Args:
+        target: scored class numbers; `UNSCORED` frames do not count.
+        predicted: class numbers.
+        classes: number of classes.
+
+    >>> confusion(np.array([0, 0, 1, UNSCORED]), np.array([0, 1, 1, 1]), classes=2).tolist()
+    [[1, 1], [0, 1]]
+    """
     chosen = target != UNSCORED
-    pairs = target[chosen] * classes + predicted[chosen]
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+    return confusion_matrix(target[chosen], predicted[chosen], labels=range(classes))
 
 
 def per_class(
@@ -39,37 +51,40 @@ def per_class(
     """Score each class against the rest.
 
     Args:
-        target: what was scored; `UNSCORED` frames do not count.
+        target: scored class numbers; `UNSCORED` frames do not count.
         predicted: class numbers, never `UNSCORED`.
         probabilities: from which the average precision is computed.
-        classes: names.
+        classes: names, in the order of the class numbers.
 
     Returns:
         one row per class: `class`, `frames` (scored), `predicted` (frames), `precision`, `recall`,
         `f1`, `average_precision`. A class without scored frames has NaN; one that is never
         predicted has precision 0.
+
+    >>> predicted = np.array([0, 1, 1, 1])
+    >>> sure = np.eye(2)[predicted]
+    >>> table = per_class(np.array([0, 0, 1, 1]), predicted, sure, ['rest', 'walk'])
+    >>> table[['class', 'frames', 'predicted', 'f1']].round(2).to_numpy().tolist()
+    [['rest', 2, 1, 0.67], ['walk', 2, 3, 0.8]]
     """
     chosen = target != UNSCORED
-    counts = confusion(target, predicted, len(classes))
-    right, scored, guessed = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
-    occurs = scored > 0
-    precision = np.where(occurs, right / np.maximum(guessed, 1), np.nan)
-    recall = np.where(occurs, right / np.maximum(scored, 1), np.nan)
+    numbers = range(len(classes))
+    precision, recall, f1, scored = precision_recall_fscore_support(
+        target[chosen], predicted[chosen], labels=numbers, zero_division=0.0
+    )
     average = [
-        float(average_precision_score(target[chosen] == number, probabilities[chosen, number]))
-        if occurs[number]
+        average_precision_score(target[chosen] == number, probabilities[chosen, number])
+        if scored[number]
         else np.nan
-        for number in range(len(classes))
+        for number in numbers
     ]
+    scores = {'precision': precision, 'recall': recall, 'f1': f1, 'average_precision': average}
     return pd.DataFrame(
         {
             'class': list(classes),
             'frames': scored,
-            'predicted': guessed,
-            'precision': precision,
-            'recall': recall,
-            'f1': np.where(occurs, 2 * right / np.maximum(scored + guessed, 1), np.nan),
-            'average_precision': average,
+            'predicted': np.bincount(predicted[chosen], minlength=len(classes)),
+            **{name: np.where(scored > 0, values, np.nan) for name, values in scores.items()},
         }
     )
 
@@ -78,23 +93,14 @@ def macro_f1(f1: Float[np.ndarray, ' classes'], counted: Bool[np.ndarray, ' clas
     """Average F1 over the classes that count and have scored frames; NaN if there are none.
 
     Args:
-        f1: of each class, NaN where it has no scored frame.
+        f1: F1 of each class, NaN where it has no scored frame.
         counted: false for background.
+
+    >>> macro_f1(np.array([0.9, 0.8, 0.4, np.nan]), np.array([False, True, True, True]))
+    0.6000000000000001
     """
     values = f1[counted & ~np.isnan(f1)]
     return float(values.mean()) if len(values) else float('nan')
-
-
-def macro_f1_of(
-    target: Int[np.ndarray, ' frames'],
-    predicted: Int[np.ndarray, ' frames'],
-    counted: Bool[np.ndarray, ' classes'],
-) -> float:
-    """Compute macro-F1 from labels."""
-    counts = confusion(target, predicted, len(counted))
-    scored, guessed = counts.sum(axis=1), counts.sum(axis=0)
-    f1 = np.where(scored > 0, 2 * np.diag(counts) / np.maximum(scored + guessed, 1), np.nan)
-    return macro_f1(f1, counted)
 
 
 def calibration(
@@ -102,16 +108,20 @@ def calibration(
     probabilities: Float[np.ndarray, 'frames classes'],
     bins: int = 10,
 ) -> pd.DataFrame:
-    """Compare confidence (the largest probability) with how often it is right.
+    """Compare confidence (the largest probability) with accuracy.
 
     Args:
-        target: `UNSCORED` frames do not count.
-        probabilities: of the classes.
-        bins: equally wide bins of confidence.
+        target: scored class numbers; `UNSCORED` frames do not count.
+        probabilities: probabilities of the classes.
+        bins: number of equally wide bins of confidence.
 
     Returns:
         one row per bin that holds a frame: `from`, `to`, `frames`, `confidence` (mean) and
         `accuracy`.
+
+    >>> table = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.85, 0.15]]))
+    >>> table.round(3).to_numpy().tolist()
+    [[0.8, 0.9, 2.0, 0.875, 0.5]]
     """
     chosen = target != UNSCORED
     sure = probabilities[chosen].max(axis=1)
@@ -132,7 +142,15 @@ def calibration(
 
 
 def expected_calibration_error(table: pd.DataFrame) -> float:
-    """Average |accuracy - confidence| over frames (Guo et al., ICML 2017); NaN without frames."""
+    """Average |accuracy - confidence| over frames (Guo et al., ICML 2017); NaN without frames.
+
+    Args:
+        table: rows of `calibration`.
+
+    >>> table = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.85, 0.15]]))
+    >>> round(expected_calibration_error(table), 3)
+    0.375
+    """
     if table.empty:
         return float('nan')
     gaps = (table['accuracy'] - table['confidence']).abs()
@@ -145,21 +163,26 @@ def bout_scores(
     classes: Sequence[str],
     overlaps: Sequence[float] = OVERLAPS,
 ) -> pd.DataFrame:
-    """Compare bouts: the segmental F1@k of Lea et al., CVPR 2017.
+    """Compare bouts by the segmental F1@k of Lea et al., CVPR 2017.
 
     A predicted bout is right if it shares enough of its union with a scored bout of the same class
     that no other predicted bout has taken. Bouts end where scored frames end.
 
     Args:
-        target: one stretch after the other; `UNSCORED` frames part them.
-        predicted: of the same frames.
-        classes: names.
+        target: scored class numbers, stretch after stretch; `UNSCORED` frames separate them.
+        predicted: class numbers of the same frames.
+        classes: names, in the order of the class numbers.
         overlaps: least shares of the union.
 
     Returns:
         one row per class: `class`, `scored_bouts`, `predicted_bouts`, and `f1@<overlap in
         percent>` for each overlap. As in `per_class`, a class that was not scored has NaN, so that
         frames and bouts are averaged over the same classes.
+
+    >>> target, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    >>> table = bout_scores(target, predicted, ['rest', 'walk'], overlaps=[0.5])
+    >>> table.round(2).to_numpy().tolist()
+    [['rest', 1, 2, 0.67], ['walk', 1, 2, 0.67]]
     """
     right = np.zeros((len(overlaps), len(classes)), dtype=int)
     scored, guessed = np.zeros(len(classes), dtype=int), np.zeros(len(classes), dtype=int)
@@ -187,7 +210,7 @@ def bout_scores(
 
 
 def _matches(truth: Sequence[Bout], guess: Sequence[Bout], overlap: float) -> dict[int, int]:
-    """Count right bouts of each class; each predicted bout takes the scored one it fits best."""
+    """Count right bouts of each class; a predicted bout takes the scored one it overlaps most."""
     taken: set[int] = set()
     right: dict[int, int] = {}
     starts, stops = [other.start for other in truth], [other.stop for other in truth]
@@ -215,21 +238,26 @@ def switches(
     target: Int[np.ndarray, ' frames'],
     predicted: Int[np.ndarray, ' frames'],
 ) -> dict[str, float]:
-    """Say how often labels change within scored stretches, and how long bouts are.
+    """Count changes of the label within scored stretches, and measure bouts.
+
+    Args:
+        target: scored class numbers, stretch after stretch; `UNSCORED` frames separate them.
+        predicted: class numbers of the same frames.
 
     Returns:
         `scored_switches` and `predicted_switches` per 1000 frames, `scored_bout_median` and
         `predicted_bout_median` in frames.
+
+    >>> found = switches(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+    >>> found['scored_switches'], found['predicted_switches'], found['predicted_bout_median']
+    (250.0, 750.0, 1.0)
     """
     frames = int((target != UNSCORED).sum())
+    pieces = stretches(target != UNSCORED)
     result: dict[str, float] = {}
     for name, labels in (('scored', target), ('predicted', predicted)):
-        bouts = [
-            bout
-            for start, stop in stretches(target != UNSCORED)
-            for bout in find_bouts(labels[start:stop])
-        ]
-        changes = len(bouts) - len(stretches(target != UNSCORED))
+        bouts = [bout for start, stop in pieces for bout in find_bouts(labels[start:stop])]
+        changes = len(bouts) - len(pieces)
         result[f'{name}_switches'] = 1000 * changes / max(frames, 1)
         result[f'{name}_bout_median'] = (
             float(np.median([len(bout) for bout in bouts])) if bouts else float('nan')

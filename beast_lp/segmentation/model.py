@@ -1,9 +1,17 @@
 """Patch tokens to classes: attention pooling, frame differences, a dilated TCN.
 
-After the action segmentation head of BEAST (Wang, Yu et al., ICLR 2026): one learned query looks
-at the patch tokens of a frame; its answer and the difference to the previous frame's go through a
-temporal convolutional network. Frames beyond the ends of a video are masked to zero in every
-layer, so that windows of any length give the very numbers that the whole video would give.
+After the action segmentation head of BEAST (Wang, Yu et al., ICLR 2026): one learned query attends
+to the patch tokens of a frame; the pooled vector and its difference to that of the previous frame
+enter a temporal convolutional network. Frames beyond the ends of a video are masked to zero in
+every layer, so that sequences of any length give the very numbers that the whole video would give.
+
+Adding a new temporal network:
+
+1. write a module that takes frame vectors and `valid`, as `DilatedTCN` does; its `reach` counts
+   the frames to either side that a prediction depends on
+2. return it from `build_temporal_network`; sizes that a user may choose are fields of `HeadConfig`
+3. add it to the tests in tests/segmentation/test_model.py: a prediction must not depend on frames
+   further away than `reach`, nor on padding
 """
 
 import math
@@ -14,21 +22,116 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils import parametrizations
 
+from beast_lp.config.segmentation import HeadConfig
+from beast_lp.runs.seeds import derive_seed
+
+# size of a pooled vector, and attention heads of the pooling (BEAST, Wang, Yu et al., ICLR 2026)
+POOLED_SIZE, POOLING_HEADS = 64, 8
+# probability that a channel of the TCN is dropped in training
+DROPOUT = 0.1
+
+
+def build_segmenter(
+    frame_shape: tuple[int, ...],
+    classes: int,
+    head: HeadConfig,
+    seed: int,
+) -> 'Segmenter':
+    """Build an untrained model, with weights drawn by the seed.
+
+    Args:
+        frame_shape: shape of a frame's features: (tokens, channels) or (channels,).
+        classes: number of classes.
+        head: sizes of the temporal network.
+        seed: decides the weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(derive_seed(seed, 'segmenter'))
+        return Segmenter(frame_shape[-1], classes, head, has_tokens=len(frame_shape) == 2)
+
+
+def build_temporal_network(channels: int, classes: int, head: HeadConfig) -> 'DilatedTCN':
+    """Build the network between frame vectors and classes.
+
+    Args:
+        channels: size of a frame's vector, the difference to the previous frame included.
+        classes: number of classes.
+        head: sizes.
+    """
+    return DilatedTCN(channels, classes, head.hidden_size, head.blocks, head.lags, DROPOUT)
+
+
+class Segmenter(nn.Module):
+    """Logits of the classes from the features of frames.
+
+    Differs from the published head in one point: one factor, measured before training, scales the
+    frame differences to the spread of the vectors.
+
+    Attributes:
+        classes: number of classes.
+        context: frames before and after a frame that its prediction depends on.
+        difference_gain: factor of the frame differences.
+    """
+
+    difference_gain: Tensor
+
+    def __init__(self, channels: int, classes: int, head: HeadConfig, has_tokens: bool) -> None:
+        """Build an untrained model.
+
+        Args:
+            channels: size of a patch token, or of a frame's vector.
+            classes: number of classes.
+            head: sizes of the temporal network.
+            has_tokens: whether a frame has patch tokens, which are pooled; else it is one vector.
+        """
+        super().__init__()
+        self.classes = classes
+        self.standardise = Standardise(channels)
+        self.pool = AttentionPooling(channels, POOLED_SIZE, POOLING_HEADS) if has_tokens else None
+        # an action changes the vector of a frame by a few percent of the spread between frames:
+        # unscaled, the differences would hardly reach the network
+        self.register_buffer('difference_gain', torch.ones(()))
+        size = POOLED_SIZE if has_tokens else channels
+        self.tcn = build_temporal_network(2 * size, classes, head)
+        self.context = self.tcn.reach + 1
+
+    def forward(
+        self,
+        features: Float[Tensor, 'batch frames *tokens channels'],
+        valid: Bool[Tensor, 'batch frames'],
+    ) -> Float[Tensor, 'batch frames classes']:
+        """Return the logits of every frame.
+
+        Args:
+            features: patch tokens, or one vector per frame.
+            valid: false where a sequence is padded beyond the end of its video.
+        """
+        vectors = self.frame_vectors(features)
+        return self.tcn(frame_differences(vectors, valid, self.difference_gain), valid)
+
+    def frame_vectors(
+        self,
+        features: Float[Tensor, 'batch frames *tokens channels'],
+    ) -> Float[Tensor, 'batch frames size']:
+        """Return one standardised, pooled vector per frame."""
+        x = self.standardise(features)
+        return x if self.pool is None else self.pool(x)
+
 
 class Standardise(nn.Module):
-    """Centres and scales channels by the training data's mean and standard deviation."""
+    """Centre and scale channels by the mean and standard deviation of the training data."""
 
     mean: Tensor
     scale: Tensor
 
     def __init__(self, channels: int) -> None:
-        """Start with no change at all; `fit` comes later."""
+        """Start as the identity, until `fit` is called."""
         super().__init__()
         self.register_buffer('mean', torch.zeros(channels))
         self.register_buffer('scale', torch.ones(channels))
 
     def fit(self, mean: Float[Tensor, ' channels'], deviation: Float[Tensor, ' channels']) -> None:
-        """Take over measured values; a constant channel is only centred."""
+        """Adopt measured values; a constant channel is only centred."""
         self.mean.copy_(mean)
         constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
         self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.clamp(min=1e-12)))
@@ -51,15 +154,15 @@ class AttentionPooling(nn.Module):
         """Build the pooling.
 
         Args:
-            channels: of a token.
-            size: of the pooled vector, a multiple of `heads`.
-            heads: that attend independently.
+            channels: size of a token.
+            size: size of the pooled vector, a multiple of `heads`.
+            heads: number of attention heads.
         """
         super().__init__()
         self.heads = heads
         self.query = nn.Parameter(torch.empty(size))
         self.to_query = nn.Linear(size, size)
-        # a bias of the keys would shift all scores alike, and softmax does not see that
+        # a bias of the keys would shift all scores alike, which softmax ignores
         self.to_key = nn.Linear(channels, size, bias=False)
         self.to_value = nn.Linear(channels, size)
         self.out = nn.Linear(size, size)
@@ -88,11 +191,55 @@ def frame_differences(
     valid: Bool[Tensor, 'batch frames'],
     gain: float | Tensor = 1.0,
 ) -> Float[Tensor, 'batch frames twice']:
-    """Put the difference to the previous frame, times `gain`, beside each vector; first is 0."""
+    """Append to each vector its difference to the previous frame's; the first difference is 0.
+
+    Args:
+        x: one vector per frame.
+        valid: false for padding, to which there is no difference.
+        gain: factor of the differences.
+    """
     difference = torch.zeros_like(x)
     has_previous = (valid[:, 1:] & valid[:, :-1]).unsqueeze(-1)
     difference[:, 1:] = (x[:, 1:] - x[:, :-1]) * has_previous * gain
     return torch.cat([x, difference], dim=-1)
+
+
+class DilatedTCN(nn.Module):
+    """A stack of blocks whose dilation doubles, and a linear classifier per frame.
+
+    Attributes:
+        reach: frames to either side that a prediction depends on.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        hidden: int,
+        blocks: int,
+        lags: int,
+        dropout: float,
+    ) -> None:
+        """Build the network; the arguments but `channels` and `classes` are those of a block."""
+        super().__init__()
+        self.reach = 2 * lags * (2**blocks - 1)
+        self.blocks = nn.ModuleList(
+            TCNBlock(channels if i == 0 else hidden, hidden, lags, 2**i, dropout)
+            for i in range(blocks)
+        )
+        self.classify = nn.Conv1d(hidden, classes, 1)
+
+    def forward(
+        self,
+        x: Float[Tensor, 'batch frames channels'],
+        valid: Bool[Tensor, 'batch frames'],
+    ) -> Float[Tensor, 'batch frames classes']:
+        """Return the logits of every frame."""
+        mask = valid.unsqueeze(1).to(x.dtype)
+        y = x.transpose(1, 2) * mask
+        for block in self.blocks:
+            y = block(y, mask)
+        return self.classify(y).transpose(1, 2)
 
 
 class TCNBlock(nn.Module):
@@ -106,7 +253,15 @@ class TCNBlock(nn.Module):
         dilation: int,
         dropout: float,
     ) -> None:
-        """Build a block; a kernel reaches `lags * dilation` frames either way."""
+        """Build a block.
+
+        Args:
+            channels: channels that enter.
+            hidden: channels that leave.
+            lags: a kernel spans 2 * lags + 1 frames, `dilation` apart.
+            dilation: distance, in frames, between the taps of a kernel.
+            dropout: probability that a channel is dropped in training.
+        """
         super().__init__()
 
         def convolution(inputs: int) -> nn.Module:
@@ -129,115 +284,8 @@ class TCNBlock(nn.Module):
         x: Float[Tensor, 'batch channels frames'],
         mask: Float[Tensor, 'batch 1 frames'],
     ) -> Float[Tensor, 'batch hidden frames']:
-        """Convolve; what lies beyond the mask is, and stays, zero."""
+        """Convolve; frames outside the mask stay zero."""
         y = x
         for convolution in (self.first, self.second):
             y = self.dropout(functional.leaky_relu(convolution(y))) * mask
         return functional.leaky_relu(y + self.skip(x)) * mask
-
-
-class DilatedTCN(nn.Module):
-    """A stack of blocks whose dilation doubles, and a linear classifier per frame."""
-
-    def __init__(
-        self,
-        channels: int,
-        classes: int,
-        hidden: int,
-        blocks: int,
-        lags: int,
-        dropout: float,
-    ) -> None:
-        """Build the network."""
-        super().__init__()
-        self.blocks = nn.ModuleList(
-            TCNBlock(channels if i == 0 else hidden, hidden, lags, 2**i, dropout)
-            for i in range(blocks)
-        )
-        self.classify = nn.Conv1d(hidden, classes, 1)
-
-    def forward(
-        self,
-        x: Float[Tensor, 'batch frames channels'],
-        valid: Bool[Tensor, 'batch frames'],
-    ) -> Float[Tensor, 'batch frames classes']:
-        """Return the classes' logits for every frame."""
-        mask = valid.unsqueeze(1).to(x.dtype)
-        y = x.transpose(1, 2) * mask
-        for block in self.blocks:
-            y = block(y, mask)
-        return self.classify(y).transpose(1, 2)
-
-
-def reach(blocks: int, lags: int) -> int:
-    """Return how many frames to either side a prediction depends on, without the difference."""
-    return 2 * lags * (2**blocks - 1)
-
-
-class Segmenter(nn.Module):
-    """Features of frames to logits of classes.
-
-    Differs from the published head in that the frame differences are brought to the spread of the
-    vectors, by one factor that is measured before training.
-
-    Attributes:
-        context: frames before and after a frame that its prediction depends on.
-        difference_gain: by which frame differences are multiplied.
-    """
-
-    difference_gain: Tensor
-
-    def __init__(
-        self,
-        channels: int,
-        classes: int,
-        pooled: int | None,
-        heads: int,
-        hidden: int,
-        blocks: int,
-        lags: int,
-        dropout: float,
-        tail: nn.Module | None = None,
-    ) -> None:
-        """Build an untrained model.
-
-        Args:
-            channels: of a token, or of a frame's vector.
-            classes: to tell apart.
-            pooled: size of the pooled vector; None where a frame is one vector already.
-            heads: of the pooling.
-            hidden: channels of the TCN.
-            blocks: of the TCN.
-            lags: of the TCN's kernels.
-            dropout: of the TCN.
-            tail: the backbone's last layers, where they are trained too; takes the tokens of all
-                frames, CLS first, and returns the patch tokens.
-        """
-        super().__init__()
-        self.context = reach(blocks, lags) + 1
-        self.tail = tail
-        self.standardise = Standardise(channels)
-        self.pool = None if pooled is None else AttentionPooling(channels, pooled, heads)
-        # what an animal does in a frame changes its vector by a few percent of the spread between
-        # frames: unscaled, the differences would hardly reach the network
-        self.register_buffer('difference_gain', torch.ones(()))
-        self.tcn = DilatedTCN(2 * (pooled or channels), classes, hidden, blocks, lags, dropout)
-
-    def forward(
-        self,
-        features: Float[Tensor, 'batch frames *tokens channels'],
-        valid: Bool[Tensor, 'batch frames'],
-    ) -> Float[Tensor, 'batch frames classes']:
-        """Return the logits; `valid` is false where a window ends beyond its video."""
-        vectors = self.frame_vectors(features)
-        return self.tcn(frame_differences(vectors, valid, self.difference_gain), valid)
-
-    def frame_vectors(
-        self,
-        features: Float[Tensor, 'batch frames *tokens channels'],
-    ) -> Float[Tensor, 'batch frames size']:
-        """Return one vector per frame."""
-        if self.tail is not None:
-            features = self.tail(features.flatten(0, 1)).unflatten(0, features.shape[:2])
-        x = self.standardise(features)
-        return x if self.pool is None else self.pool(x)

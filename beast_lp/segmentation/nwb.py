@@ -12,10 +12,10 @@ from beast_lp.segmentation.outputs import Prediction
 
 
 def check_nwb_packages() -> None:
-    """Make sure that NWB files can be written, before the work that they are of.
+    """Check that the packages for NWB files are installed, before hours of other work.
 
     Raises:
-        BeastError: if a package is not installed.
+        BeastError: if one is missing.
     """
     try:
         import ndx_ethogram  # noqa: F401
@@ -30,12 +30,12 @@ def check_nwb_packages() -> None:
 def write_nwb(prediction: Prediction, path: Path) -> None:
     """Write one NWB file with the bouts of a video, in seconds from its first frame.
 
-    The time at which a recording began is not in a video file: the file's date stands in for it,
-    and the session's description says so.
+    A video file does not hold the time at which the recording began. The date of the file takes
+    its place, and the description of the session says so.
 
     Args:
-        prediction: of the video.
-        path: the `.nwb` file.
+        prediction: prediction of the video.
+        path: `.nwb` file to write.
 
     Raises:
         BeastError: if a package is not installed.

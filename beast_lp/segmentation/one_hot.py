@@ -12,8 +12,12 @@ from beast_lp.segmentation.classes import BACKGROUND, UNSCORED, Labels
 def read_one_hot(path: Path) -> Labels:
     """Read a table with one row per frame and one column per class.
 
-    The layout of DeepEthogram, daart and lightning-action: an index column, `background` first
-    where there is one. A row without any 1, or with -1 in all columns, was not scored.
+    This is the layout of DeepEthogram, daart and lightning-action: an index column, then the
+    classes, `background` first where there is one. A row without any 1, or with -1 in all columns,
+    is unscored.
+
+    Args:
+        path: table, separated by commas, semicolons or tabs.
 
     Raises:
         BeastError: if it is not such a table, or a frame has two labels.
@@ -73,6 +77,12 @@ def _check_header(path: Path, classes: tuple[str, ...]) -> None:
 def check_length(labels: int, frames: int, source: Path, video: Path) -> None:
     """Refuse labels that are longer or shorter than their video.
 
+    Args:
+        labels: number of rows.
+        frames: number of frames.
+        source: file of the labels, for the message.
+        video: path of the video, for the message.
+
     Raises:
         BeastError: if the two numbers differ.
     """
@@ -85,5 +95,9 @@ def check_length(labels: int, frames: int, source: Path, video: Path) -> None:
 
 
 def column_separator(line: str) -> str:
-    """Return the separator of columns that occurs most often in a line."""
+    """Return the column separator that occurs most often in a line.
+
+    >>> column_separator('Time;Behavior, or else;Status')
+    ';'
+    """
     return max(',;\t', key=line.count)

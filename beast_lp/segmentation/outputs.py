@@ -1,6 +1,6 @@
-"""Predictions as files: tables per frame and per bout, and other programs' layouts."""
+"""Predictions as files: tables per frame and per bout, and the layout of lightning-action."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,22 +12,21 @@ from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.classes import BACKGROUND
-from beast_lp.segmentation.evaluate import HeldOut, Scores
 from beast_lp.segmentation.sequences import Features
 
-# frames whose vectors are written at a time
+# frames whose vectors are written at once
 _PIECE_FRAMES = 256
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What an ensemble says of one video.
+    """Prediction of one video by an ensemble.
 
     Attributes:
-        name: for files.
-        video: the file.
-        classes: names.
-        probabilities: of all frames.
+        name: name in files.
+        video: path of the video.
+        classes: names, in the order of the class numbers.
+        probabilities: probabilities of all frames.
         labels: class numbers after decoding.
         fps: frames per second, on average.
         times: seconds of all frames since the first one.
@@ -43,28 +42,9 @@ class Prediction:
 
     @property
     def edges(self) -> Float[np.ndarray, ' edges']:
-        """Seconds at which every frame begins and, after them, at which the last one ends."""
+        """Seconds at which each frame begins, and at which the last one ends."""
         step = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / self.fps
         return np.append(self.times, self.times[-1:] + step)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a run has to show.
-
-    Attributes:
-        classes: names.
-        scores: None where nothing was held out.
-        held_out: stretches that were scored.
-        history: one row per model and epoch; empty for an evaluation.
-        summary: what was run, in words.
-    """
-
-    classes: tuple[str, ...]
-    scores: Scores | None
-    held_out: list[HeldOut]
-    history: pd.DataFrame
-    summary: Mapping[str, str]
 
 
 def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
@@ -73,7 +53,7 @@ def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
 
 
 def _write_pieces(pieces: Iterable[pd.DataFrame], path: Path, index: bool) -> None:
-    """Write a table that comes in pieces, none of which is kept."""
+    """Write a table that comes in pieces, one of which is in memory at a time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with finished_file(path) as part, part.open('w', encoding='utf-8', newline='') as file:
         for number, piece in enumerate(pieces):
@@ -81,7 +61,7 @@ def _write_pieces(pieces: Iterable[pd.DataFrame], path: Path, index: bool) -> No
 
 
 def one_hot(prediction: Prediction) -> pd.DataFrame:
-    """Return the labels as the label files are laid out: one-hot, `background` first."""
+    """Return the labels in the layout of label files: one-hot, `background` first."""
     classes = list(prediction.classes)
     table = pd.DataFrame(
         np.eye(len(classes), dtype=np.uint8)[prediction.labels], columns=pd.Index(classes)
@@ -93,6 +73,9 @@ def one_hot(prediction: Prediction) -> pd.DataFrame:
 
 def bout_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
     """List the bouts of videos.
+
+    Args:
+        predictions: one per video.
 
     Returns:
         one row per bout: `video`, `class`, `start_frame`, `stop_frame` (not included), `start_s`,
@@ -115,7 +98,12 @@ def bout_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
 
 
 def write_bouts(table: pd.DataFrame, path: Path) -> None:
-    """Write what `bout_table` gives, with milliseconds at any distance from the start."""
+    """Write a table of bouts; seconds have three digits, at any distance from the start.
+
+    Args:
+        table: rows of `bout_table`.
+        path: file to write.
+    """
     seconds = {name: table[name].map('{:.3f}'.format) for name in ('start_s', 'stop_s')}
     write_table(table.assign(**seconds), path)
 
@@ -125,22 +113,6 @@ def write_prediction(prediction: Prediction, directory: Path) -> None:
     probabilities = pd.DataFrame(prediction.probabilities, columns=pd.Index(prediction.classes))
     write_table(probabilities, directory / f'{prediction.name}_probabilities.csv', index=True)
     write_table(one_hot(prediction), directory / f'{prediction.name}_labels.csv', index=True)
-
-
-def write_outcome(outcome: Outcome, directory: Path) -> None:
-    """Write the scores as tables, and the probabilities of what was held out."""
-    for name, table in (outcome.scores.tables() if outcome.scores else {}).items():
-        write_table(table, directory / f'{name}.csv')
-    for part in outcome.held_out:
-        name = f'{part.video}_{part.frame[0]}-{part.frame[-1]}.csv'
-        table = pd.DataFrame(
-            part.probabilities.mean(axis=0),
-            columns=pd.Index(outcome.classes),
-        )
-        names = np.array([*outcome.classes, 'unscored'])
-        table.insert(0, 'scored', names[part.target])
-        table.insert(0, 'frame', part.frame)
-        write_table(table, directory / 'held_out' / name)
 
 
 def write_lightning_action(
@@ -156,11 +128,11 @@ def write_lightning_action(
     the layout has one vector per frame.
 
     Args:
-        name: of the video.
+        name: name of the video.
         features: vectors or patch tokens.
-        frame: ordinals of the rows in the video.
-        labels: one-hot, of all frames.
-        directory: the data folder.
+        frame: number of the frame of each row.
+        labels: one-hot table of all frames.
+        directory: data folder of lightning-action.
     """
     _write_pieces(_vectors(features), directory / 'features' / f'{name}.csv', index=True)
     chosen = labels.iloc[frame].reset_index(drop=True)
@@ -168,7 +140,7 @@ def write_lightning_action(
 
 
 def _vectors(features: Features) -> Iterator[pd.DataFrame]:
-    """Yield the mean over each frame's tokens, some frames at a time."""
+    """Yield the mean over the tokens of each frame, some frames at a time."""
     columns = pd.Index([f'feature_{number}' for number in range(features.shape[-1])])
     for start in range(0, len(features), _PIECE_FRAMES):
         part = read_rows(features, start, start + _PIECE_FRAMES).astype(np.float32)

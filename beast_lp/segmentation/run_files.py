@@ -1,6 +1,7 @@
-"""The output directory of a segmentation run: its files, its claim, and what its models are."""
+"""The output directory of a run: its files, its claim, its settings and its description."""
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,16 +11,27 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from beast_lp.config import SegmentationConfig
+from beast_lp.config import BeastConfig, SegmentationConfig, parse_config
+from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, only_writer
 from beast_lp.runs.settings import check_same_run
 from beast_lp.segmentation.sessions import Inputs
 
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+_PREFIX = 'beast.segmentation.'
+# retired settings without whose value a trained model computes something else
+_SHAPING = {
+    f'{_PREFIX}{name}'
+    for name in ('head.pooled_size', 'head.heads', 'fitting.unfreeze_layers', 'patch_dim')
+}
+_STAY = f'{_PREFIX}decoding.stay'
+
 
 @dataclass(frozen=True)
 class SegmentationFiles:
-    """Where a training run keeps what."""
+    """Paths of the files of a training run."""
 
     directory: Path
 
@@ -35,17 +47,17 @@ class SegmentationFiles:
 
     @property
     def model(self) -> Path:
-        """What the models are; exists only once all are there."""
+        """Description of the models; exists only once all of them are there."""
         return self.directory / 'segmenter.json'
 
     @property
     def report(self) -> Path:
-        """What a person looks at; the last file that is written."""
+        """Page for a person; the last file that is written."""
         return self.directory / 'report.html'
 
     @property
     def is_finished(self) -> bool:
-        """Whether nothing is left to write, the report neither."""
+        """Whether every file is written, the report included."""
         return self.model.exists() and self.report.exists()
 
     def member(self, fold: str, number: int) -> Path:
@@ -55,17 +67,17 @@ class SegmentationFiles:
 
 @dataclass(frozen=True)
 class Description:
-    """What the models of a finished run are, in `segmenter.json`.
+    """The models of a finished run, as `segmenter.json` describes them.
 
     Attributes:
-        classes: names.
-        shape: of the features of a frame.
+        classes: names, in the order of the class numbers.
+        shape: shape of the features of a frame.
         source: what makes the features, as a person names it; None where they come from files.
-        source_hash: of its weights.
+        source_hash: hash of its weights.
         made_by: as in `Session`.
         members: fold and number of every model.
-        trained_on: keys of the content of all videos of which any model has learned a frame; a
-            run of before this was recorded has none.
+        trained_on: hashes of all videos of which any model has learned a frame; empty for a run
+            of a version that did not record them.
     """
 
     classes: tuple[str, ...]
@@ -82,10 +94,10 @@ class Description:
 
     @staticmethod
     def read(path: Path) -> 'Description':
-        """Read the file that holds what `to_json` wrote.
+        """Read the file that holds the text of `to_json`.
 
         Raises:
-            BeastError: if it holds something else.
+            BeastError: if it holds anything else.
         """
         try:
             values: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
@@ -100,15 +112,59 @@ class Description:
             ) from error
 
 
-def check_output_dir(
-    files: SegmentationFiles,
-    config: SegmentationConfig,
-    inputs: Inputs,
-) -> None:
-    """Make sure that a directory is new, or holds the very run that is asked for, unfinished.
+def settings_yaml(config: BeastConfig, inputs: Inputs) -> str:
+    """Return, as YAML, all settings that make two runs the same run."""
+    return OmegaConf.to_yaml(
+        OmegaConf.create(
+            {
+                'beast': {'seed': config.seed},
+                'segmentation': OmegaConf.structured(config.segmentation),
+                'videos': [str(video) for video in inputs.videos],
+                'held_out': [str(video) for video in inputs.held_out],
+                'labels': str(inputs.labels),
+                'source': inputs.source,
+            }
+        )
+    )
+
+
+def read_settings(path: Path) -> SegmentationConfig:
+    """Read the settings of a training run, also those that an older version wrote.
+
+    Settings that no longer exist may have any value, unless they shape the trained model.
+
+    Args:
+        path: `segmentation.yaml` of the run.
 
     Raises:
-        BeastError: if going on would mix two runs or overwrite a result.
+        BeastError: if the model needs a setting that no longer exists.
+    """
+    stored: Any = OmegaConf.to_container(OmegaConf.load(path)['segmentation'])
+    for key, used in RETIRED.items():
+        group, _, name = key.removeprefix(_PREFIX).rpartition('.')
+        section = stored.get(group, {}) if group else stored
+        if not key.startswith(_PREFIX) or name not in section:
+            continue
+        value = section.pop(name)
+        if key in _SHAPING and stored['features'] == 'patches' and value != used:
+            raise BeastError(
+                f'the model in {path.parent} was trained with {key}={value}, which this version '
+                'of beast_lp no longer has; train again, or use the version that it was trained '
+                'with'
+            )
+        if key == _STAY and stored['decoding']['method'] == 'viterbi' and value != used:
+            logger.warning(
+                f'beast: the run in {path.parent} had {key}={value}, which is no longer a '
+                f'setting; {used} is used'
+            )
+    return parse_config({'segmentation': stored}).segmentation
+
+
+def check_output_dir(files: SegmentationFiles, config: BeastConfig, inputs: Inputs) -> None:
+    """Check that a directory is new, or holds the very run that is asked for, unfinished.
+
+    Raises:
+        BeastError: if training there would mix two runs or overwrite a result.
     """
     if files.is_finished:
         raise BeastError(
@@ -123,32 +179,17 @@ def check_output_dir(
     )
 
 
-def settings_yaml(config: SegmentationConfig, inputs: Inputs) -> str:
-    """Return, as YAML, all that makes two runs the same run."""
-    return OmegaConf.to_yaml(
-        OmegaConf.create(
-            {
-                'segmentation': OmegaConf.structured(config),
-                'videos': [str(video) for video in inputs.videos],
-                'held_out': [str(video) for video in inputs.held_out],
-                'labels': str(inputs.labels),
-                'source': inputs.source,
-            }
-        )
-    )
-
-
 @contextmanager
 def claimed(directory: Path, work: Mapping[str, Any]) -> Iterator[None]:
-    """Do work in an output directory that is new, or in which the same work was interrupted.
+    """Claim an output directory that is new, or in which the same work was interrupted.
 
     Args:
-        directory: of this work alone.
-        work: by which an interrupted run is known again; not its videos, of which a damaged one
-            may have been taken out.
+        directory: directory of this work alone.
+        work: what identifies an interrupted run; not its videos, of which a damaged one may have
+            been removed.
 
     Raises:
-        BeastError: if something else is in it, or another process does this work.
+        BeastError: if the directory holds anything else, or another process does this work.
     """
     record, text = directory / 'unfinished.json', json.dumps(work, indent=2)
     interrupted = record.is_file() and record.read_text(encoding='utf-8') == text

@@ -1,4 +1,4 @@
-"""Stretches of frames that are read at once, for training and for prediction."""
+"""Sequences of frames that are read at once, for training and for prediction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,18 @@ Features = Float[np.ndarray, 'frames *tokens channels']
 
 
 @dataclass(frozen=True)
-class Window:
-    """Frames `start` to `stop` count; `first` to `last` are read, with context around them.
+class FrameSequence:
+    """Frames of one video, and the context that is read around them.
 
-    All are numbers of stored frames of one video; the ends are not included. Beyond `first` and
-    `last` the video ends, or begins what the model must not see.
+    All frames are numbers of stored frames, and no stop is included. Beyond `first` and `last` the
+    video ends, or frames begin that the model must not see.
+
+    Attributes:
+        video: number of the video.
+        start: first frame that is trained on or predicted.
+        stop: frame after the last of those.
+        first: first frame that is read.
+        last: frame after the last that is read.
     """
 
     video: int
@@ -31,141 +38,114 @@ class Window:
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows side by side, padded at the end to the longest.
+    """Sequences side by side, padded at the end to the longest.
 
     Attributes:
-        features: zeros where there is no frame.
-        target: `UNSCORED` where nothing was scored, in the context and in the padding.
-        valid: true where there is a frame.
+        features: zeros in the padding.
+        target: `UNSCORED` in unscored frames, in the context and in the padding.
+        valid: false in the padding.
     """
 
     features: Float[Tensor, 'batch frames *tokens channels']
     target: Int[Tensor, 'batch frames']
     valid: Bool[Tensor, 'batch frames']
 
+    def to(self, device: torch.device) -> 'Batch':
+        """Return the batch on a device."""
+        return Batch(self.features.to(device), self.target.to(device), self.valid.to(device))
+
 
 def stretches(mask: Bool[np.ndarray, ' frames']) -> list[tuple[int, int]]:
-    """Return start and stop of each run of true frames, in order."""
+    """Return start and stop of each run of true frames, in order.
+
+    >>> stretches(np.array([True, True, False, True]))
+    [(0, 2), (3, 4)]
+    """
     padded = np.concatenate([[False], mask, [False]]).astype(np.int8)
     edges = np.flatnonzero(np.diff(padded))
     return [(int(start), int(stop)) for start, stop in zip(edges[::2], edges[1::2], strict=True)]
 
 
-def cut(
+def cut_sequences(
     video: int,
     start: int,
     stop: int,
     length: int,
     context: int,
     offset: int = 0,
-) -> list[Window]:
-    """Cut a stretch into windows that cover each of its frames once.
+) -> list[FrameSequence]:
+    """Cut a stretch into sequences that cover each of its frames once.
 
     Args:
         video: number of the video.
         start: first frame of the stretch.
         stop: frame after the last one.
-        length: frames of a window.
+        length: frames of a sequence.
         context: frames to read on either side, as far as the stretch reaches.
-        offset: 0 to `length` - 1; so much shorter is the first window.
+        offset: 0 to `length` - 1; frames by which the first sequence is shorter.
+
+    >>> [(part.start, part.stop) for part in cut_sequences(0, 0, 25, length=10, context=2)]
+    [(0, 10), (10, 20), (20, 25)]
     """
     edges = [start, *range(start + length - offset, stop, length), stop]
     return [
-        Window(video, a, b, max(start, a - context), min(stop, b + context))
+        FrameSequence(video, a, b, max(start, a - context), min(stop, b + context))
         for a, b in zip(edges[:-1], edges[1:], strict=True)
         if b > a
     ]
 
 
-def training_windows(
+def training_sequences(
     train: Sequence[Bool[np.ndarray, ' frames']],
     length: int,
     context: int,
     rng: np.random.Generator,
-) -> list[Window]:
-    """Cut all training frames into windows, at random places, in random order."""
-    windows = [
-        window
+) -> list[FrameSequence]:
+    """Cut all training frames into sequences, at random places, in random order.
+
+    Args:
+        train: training frames of each video.
+        length: frames of a sequence.
+        context: frames to read on either side.
+        rng: generator of the places and the order.
+    """
+    sequences = [
+        sequence
         for video, mask in enumerate(train)
         for start, stop in stretches(mask)
-        for window in cut(video, start, stop, length, context, int(rng.integers(length)))
-    ]
-    return [windows[i] for i in rng.permutation(len(windows))]
-
-
-def balanced_windows(
-    train: Sequence[Bool[np.ndarray, ' frames']],
-    targets: Sequence[Int[np.ndarray, ' frames']],
-    length: int,
-    context: int,
-    rng: np.random.Generator,
-) -> list[Window]:
-    """Draw as many windows as `training_windows` cuts, around frames of all classes alike.
-
-    The class is drawn first, then one of its frames, which lies anywhere in the window.
-    """
-    count = sum(
-        max(1, -(-(stop - start) // length)) for mask in train for start, stop in stretches(mask)
-    )
-    labels = np.concatenate(
-        [np.where(mask, target, UNSCORED) for mask, target in zip(train, targets, strict=True)]
-    )
-    ends = np.cumsum([len(mask) for mask in train])
-    where = [np.flatnonzero(labels == label) for label in np.unique(labels[labels != UNSCORED])]
-    runs = [np.array(stretches(mask)) for mask in train]
-    windows = []
-    for number in rng.integers(len(where), size=count):
-        place = int(where[number][rng.integers(len(where[number]))])
-        video = int(np.searchsorted(ends, place, 'right'))
-        frame = place - int(ends[video]) + len(train[video])
-        low, high = map(int, runs[video][np.searchsorted(runs[video][:, 1], frame, 'right')])
-        start = int(np.clip(frame - rng.integers(length), low, max(low, high - length)))
-        stop = min(high, start + length)
-        windows.append(
-            Window(video, start, stop, max(low, start - context), min(high, stop + context))
+        for sequence in cut_sequences(
+            video, start, stop, length, context, int(rng.integers(length))
         )
-    return windows
+    ]
+    return [sequences[i] for i in rng.permutation(len(sequences))]
 
 
 def read_batch(
-    windows: Sequence[Window],
+    sequences: Sequence[FrameSequence],
     features: Sequence[Features],
     targets: Sequence[Int[np.ndarray, ' frames']] | None = None,
-    stretch: Sequence[float] | None = None,
 ) -> Batch:
-    """Read windows from the (memory-mapped) features of their videos.
+    """Read sequences from the (memory-mapped) features of their videos.
 
     Args:
-        windows: at least one.
-        features: of each video.
-        targets: of each video; None for prediction.
-        stretch: of each window, how much faster the animal shall seem (2: every other frame, 0.5:
-            every frame twice); None for no change.
+        sequences: at least one.
+        features: features of each video.
+        targets: class of each frame of each video; None for prediction.
     """
-    frames = [
-        _frames(window, 1.0 if stretch is None else stretch[i]) for i, window in enumerate(windows)
-    ]
-    longest = max(map(len, frames))
-    shape = features[windows[0].video].shape[1:]
+    longest = max(sequence.last - sequence.first for sequence in sequences)
+    shape = features[sequences[0].video].shape[1:]
     batch = Batch(
-        torch.zeros(len(windows), longest, *shape),
-        torch.full((len(windows), longest), UNSCORED),
-        torch.zeros(len(windows), longest, dtype=torch.bool),
+        torch.zeros(len(sequences), longest, *shape),
+        torch.full((len(sequences), longest), UNSCORED),
+        torch.zeros(len(sequences), longest, dtype=torch.bool),
     )
-    for row, (window, chosen) in enumerate(zip(windows, frames, strict=True)):
-        first = chosen[0]
-        block = read_rows(features[window.video], first, chosen[-1] + 1)
-        batch.features[row, : len(chosen)] = torch.from_numpy(block[chosen - first])
-        batch.valid[row, : len(chosen)] = True
+    for row, sequence in enumerate(sequences):
+        first, last = sequence.first, sequence.last
+        block = read_rows(features[sequence.video], first, last)
+        batch.features[row, : last - first] = torch.from_numpy(block)
+        batch.valid[row, : last - first] = True
         if targets is not None:
-            target = targets[window.video][chosen].copy()
-            target[(chosen < window.start) | (chosen >= window.stop)] = UNSCORED
-            batch.target[row, : len(chosen)] = torch.from_numpy(target)
+            scored = slice(sequence.start - first, sequence.stop - first)
+            target = targets[sequence.video][sequence.start : sequence.stop]
+            batch.target[row, scored] = torch.from_numpy(target)
     return batch
-
-
-def _frames(window: Window, speed: float) -> Int[np.ndarray, ' frames']:
-    """Return the frames to read, in order."""
-    count = max(1, round((window.last - window.first) / speed))
-    steps = np.floor(np.arange(count) * speed).astype(np.int64)
-    return window.first + np.minimum(steps, window.last - window.first - 1)

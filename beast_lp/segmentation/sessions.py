@@ -1,7 +1,6 @@
 """The videos of a project with their features, each frame by its number."""
 
 import logging
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,8 @@ from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.keypoints import keypoint_features, read_keypoints
-from beast_lp.features.patches import BASIS_NAME
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureStore, store_directories, store_names
-from beast_lp.features.trunk import Trunk
 from beast_lp.runs.keys import digest
 from beast_lp.segmentation.sequences import Features
 from beast_lp.video.identity import source_key
@@ -24,21 +21,21 @@ from beast_lp.video.read import count_frames, probe, time_stamps
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# from what a person names to a source; the host's room knows how
+# opens a source by its name; only the host's room knows how
 OpenSource = Callable[[str], FeatureSource]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Where everything is; absolute paths.
+    """Absolute paths of what a run reads.
 
     Attributes:
-        videos: all that are trained or scored on.
+        videos: all videos that are trained or scored on.
         held_out: those of them that the config names as test videos.
-        labels: a folder of label files, or one BORIS table.
-        source: what makes the features, as a person names it, if they come from a backbone.
-        features_dir: stores that `litpose embed` wrote, if features come from there.
-        keypoints_dir: prediction files, if features are keypoints.
+        labels: folder of label files, or one BORIS table.
+        source: name of what makes the features, where a backbone computes them.
+        features_dir: folder of stores that `litpose embed` wrote, where features come from there.
+        keypoints_dir: folder of prediction files, where features are keypoints.
     """
 
     videos: Sequence[Path]
@@ -54,18 +51,18 @@ class Session:
     """One video and the features of its frames.
 
     Attributes:
-        name: for files and tables.
-        video: the file.
-        features: rows of the frames that have features.
-        frame: ordinals of those frames, rising.
-        frames: of the whole video.
-        times: seconds of all frames since the first one.
+        name: name in files and tables.
+        video: path of the video.
+        features: one row per frame that has features.
+        frame: numbers of those frames, rising.
+        frames: number of frames of the whole video.
+        times: seconds from the first frame to each frame.
         fps: frames per second, on average.
-        frame_bytes: what a frame takes on disk.
+        frame_bytes: size of a frame's features on disk.
         source: what made the features.
-        made_by: all that features must have in common to be those of one model: weights, image
-            size, patches and their basis.
-        content: key of the video that the features were computed from, or of the keypoints.
+        made_by: everything that features must share to serve one model: weights, image size,
+            patches and their basis.
+        content: hash of the video that the features were computed from, or of the keypoints.
     """
 
     name: str
@@ -86,11 +83,11 @@ def feature_source(
     name: str | None,
     open_source: OpenSource,
 ) -> FeatureSource | None:
-    """Open what makes the features; None where they come from files.
+    """Open what makes the features; return None where they come from files.
 
     Args:
-        config: says what kind of features, and which layers are trained.
-        name: of the source.
+        config: decides the kind of features.
+        name: name of the source; None if the config has none.
         open_source: turns a name into a source.
 
     Raises:
@@ -110,8 +107,7 @@ def feature_source(
         raise BeastError(
             f'{source.name} ({source.kind}) has no patches; set beast.segmentation.features=cls'
         )
-    unfreeze = config.fitting.unfreeze_layers
-    return Trunk(source, unfreeze) if unfreeze else source
+    return source
 
 
 def open_sessions(
@@ -120,22 +116,20 @@ def open_sessions(
     inputs: Inputs,
     directory: Path,
     source: FeatureSource | None,
-    trained: Path | None = None,
 ) -> list[Session]:
-    """Open the features of videos; what a backbone has to compute first, it computes.
+    """Open the features of videos, computing those that do not exist yet.
 
     Args:
-        videos: files.
-        config: says what kind of features.
-        inputs: where they are.
-        directory: of the stores that are computed.
-        source: what makes the features, where they do not come from files.
-        trained: the same directory of the run that trained the model, if it is another one.
+        videos: video files, one path each.
+        config: decides the kind of features.
+        inputs: paths of features that come from files.
+        directory: folder of the stores that are computed.
+        source: what makes the features; None where they come from files.
 
     Raises:
         BeastError: if features are missing, not those of the video, or not of one kind.
     """
-    sessions = _open(videos, config, inputs, directory, source, trained)
+    sessions = _open(videos, config, inputs, directory, source)
     for session in sessions:
         if session.made_by != sessions[0].made_by:
             raise BeastError(
@@ -146,11 +140,11 @@ def open_sessions(
 
 
 def check_stems(videos: Sequence[Path], what: str) -> None:
-    """Refuse two videos of one name, where something is found by the name of a video.
+    """Refuse two videos with the same name, where a file is found by the name of its video.
 
     Args:
-        videos: files.
-        what: is found by the name, for the message.
+        videos: video files, one path each.
+        what: files that are found by the name, for the message.
 
     Raises:
         BeastError: if two have the same name in different folders or formats.
@@ -171,7 +165,6 @@ def _open(
     inputs: Inputs,
     directory: Path,
     source: FeatureSource | None,
-    trained: Path | None,
 ) -> list[Session]:
     if config.features == 'keypoints':
         check_stems(videos, f'predictions in {inputs.keypoints_dir}')
@@ -180,10 +173,6 @@ def _open(
             for name, video in zip(store_names(videos), videos, strict=True)
         ]
     if source is not None:
-        if trained is not None and (trained / BASIS_NAME).exists():
-            # components of other videos would be other features
-            directory.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(trained / BASIS_NAME, directory / BASIS_NAME)
         folders = extract_features(source, videos, directory, _extraction(config, source))
     elif inputs.features_dir is not None:
         folders = store_directories(inputs.features_dir, videos)
@@ -199,15 +188,13 @@ def _open(
 
 
 def _extraction(config: SegmentationConfig, source: FeatureSource) -> ExtractionSettings:
-    """Say what is stored of a source's features."""
+    """Return which features of a source are stored."""
     if config.features == 'cls':
         return ExtractionSettings()
     grid = config.patch_grid
-    if isinstance(source, Trunk):
-        grid = None
-    elif grid is not None and source.grid is not None:
+    if grid is not None and source.grid is not None:
         grid = min(grid, max(source.grid))
-    return ExtractionSettings(patches=True, patch_grid=grid, patch_dim=config.patch_dim)
+    return ExtractionSettings(patches=True, patch_grid=grid)
 
 
 def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:

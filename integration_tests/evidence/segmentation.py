@@ -4,18 +4,19 @@ from pathlib import Path
 
 import numpy as np
 from budget import Budget
+from sklearn.metrics import f1_score
 
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.features.store import FeatureStore
-from beast_lp.segmentation.classes import class_list, scored
-from beast_lp.segmentation.fit import TrainingData, build_segmenter, train_segmenter
-from beast_lp.segmentation.metrics import macro_f1_of
+from beast_lp.segmentation.classes import UNSCORED, class_list, project_labels
+from beast_lp.segmentation.fit import TrainingData, fit_segmenter
+from beast_lp.segmentation.model import build_segmenter
 from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.segmentation.probabilities import predict
 from beast_lp.segmentation.split import hold_out_blocks
 
-BLOCK, EVERY, GAP = 150, 4, 15
-HEAD = HeadConfig(pooled_size=64, hidden_size=32, blocks=2, lags=4, dropout=0.2)
+EVERY = 4
+HEAD = HeadConfig(hidden_size=32, blocks=2, lags=4)
 # macro-F1 of pixels, a window of 7 frames and logistic regression on the same blocks
 PIXELS = 0.41
 
@@ -41,12 +42,12 @@ def segmentation_scores(
     """
     raw = read_one_hot(labels)
     classes = class_list([raw.classes], None, [], False)
-    target = scored(raw, classes, [], False, labels).target
+    target = project_labels(raw, classes, [], False, labels).target
     tokens = FeatureStore.open(store).patches
     assert tokens is not None and len(tokens) == len(target)
-    fold = hold_out_blocks({'video': len(target)}, BLOCK, EVERY, GAP)
+    fold = hold_out_blocks({'video': len(target)}, EVERY)
     train, test = fold.train['video'], fold.test['video']
-    model = build_segmenter(tokens, len(classes), HEAD, seed)
+    model = build_segmenter(tokens.shape[1:], len(classes), HEAD, seed)
     fitting = FittingConfig(
         epochs=budget.segmentation_epochs,
         batch_size=4,
@@ -54,13 +55,13 @@ def segmentation_scores(
         learning_rate=2e-3,
     )
     checkpoint.parent.mkdir(parents=True, exist_ok=True)
-    train_segmenter(
+    fit_segmenter(
         model, TrainingData([tokens], [target], [train]), classes, fitting, seed, checkpoint
     )
     probabilities = predict([model], tokens, ~train)[0]
     predicted = np.nan_to_num(probabilities).argmax(axis=1)
-    counted = np.ones(len(classes), dtype=bool)
-    return {
-        'score': macro_f1_of(np.where(test, target, -1), predicted, counted),
-        'reference': PIXELS,
-    }
+    scored = test & (target != UNSCORED)
+    score = f1_score(
+        target[scored], predicted[scored], labels=np.unique(target[scored]), average='macro'
+    )
+    return {'score': float(score), 'reference': PIXELS}

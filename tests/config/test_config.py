@@ -79,7 +79,7 @@ def test_yaml_round_trip() -> None:
         ),
         ({'seed': -1}, ['beast.seed', 'between 0 and', 'found -1']),
         ({'seed': 2**32}, ['beast.seed', '4294967295', 'found 4294967296']),
-        ({'segmentation': {'seed': -1}}, ['beast.segmentation.seed', 'found -1']),
+        ({'segmentation': {'seed': 3}}, ['beast.segmentation.seed', 'no longer', 'uses 0']),
         (
             {'segmentation': {'split': {'by': 'folds', 'test_videos': 'test'}}},
             ['split.test_videos is for', 'by=folds', 'set beast.segmentation.split.by=video'],

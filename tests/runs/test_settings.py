@@ -46,7 +46,7 @@ def _without(text: str, key: str) -> str:
         (_pretraining, 'beast.pairs', {'pairs': {'exclude_within': 3}}),
         (_pretraining, 'beast.anchors.total', {'anchors': {'total': 3}}),
         (_encoding, 'beast.encoding.lags', {'encoding': {'lags': 99}}),
-        (_segmentation, 'segmentation.seed', {'seed': 3}),
+        (_segmentation, 'segmentation.fitting.ensemble', {'fitting': {'ensemble': 3}}),
     ],
 )
 def test_a_setting_that_an_older_version_lacks_had_its_default(

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.classes import UNSCORED, Labels, class_list, scored
+from beast_lp.segmentation.classes import UNSCORED, Labels, class_list, project_labels
 
 
 def test_background_is_unscored_or_a_class() -> None:
@@ -14,16 +14,28 @@ def test_background_is_unscored_or_a_class() -> None:
     classes = class_list([labels.classes], None, ['odd'], False)
     assert classes == ('walk', 'groom')
     path = Path('a.csv')
-    assert scored(labels, classes, ['odd'], False, path).target.tolist() == [-1, 0, 1, -1, -1]
+    assert project_labels(labels, classes, ['odd'], False, path).target.tolist() == [
+        -1,
+        0,
+        1,
+        -1,
+        -1,
+    ]
     classes = class_list([labels.classes], ['groom', 'walk'], ['odd'], True)
     assert classes == ('background', 'groom', 'walk')
-    assert scored(labels, classes, ['odd'], True, path).target.tolist() == [0, 2, 1, -1, -1]
+    assert project_labels(labels, classes, ['odd'], True, path).target.tolist() == [
+        0,
+        2,
+        1,
+        -1,
+        -1,
+    ]
 
 
 def test_an_unknown_class_gets_a_sentence() -> None:
     labels = Labels(('background', 'walk', 'grom'), np.array([2, 1]))
     with pytest.raises(BeastError, match=r"'grom'.*did you mean 'groom'"):
-        scored(labels, ('walk', 'groom'), [], False, Path('a.csv'))
+        project_labels(labels, ('walk', 'groom'), [], False, Path('a.csv'))
     with pytest.raises(BeastError, match=r"classes names 'wlk'.*did you mean 'walk'"):
         class_list([labels.classes], ['wlk', 'grom'], [], False)
 

@@ -1,11 +1,14 @@
 """Smoothing against brute force."""
 
 import itertools
+from dataclasses import fields
 
 import numpy as np
 
+from beast_lp.config.segmentation import DecodingConfig
+from beast_lp.config.setting import declaration
 from beast_lp.segmentation.bouts import Bout, find_bouts
-from beast_lp.segmentation.decode import decode, drop_short_bouts, viterbi
+from beast_lp.segmentation.decode import DECODERS, decode, drop_short_bouts, viterbi
 
 
 def test_bouts_cover_all_frames() -> None:
@@ -43,7 +46,7 @@ def test_short_bouts_go_to_the_likelier_neighbour() -> None:
 def test_no_bout_is_too_short_afterwards() -> None:
     rng = np.random.default_rng(2)
     probabilities = rng.dirichlet(np.ones(4), size=300)
-    labels = decode(probabilities, min_bout_frames=5)
+    labels = decode(probabilities, DecodingConfig(min_bout_frames=5))
     assert min(len(bout) for bout in find_bouts(labels)) >= 5
     assert len(find_bouts(labels)) > 5
     one = drop_short_bouts(np.array([1, 1]), probabilities[:2], 5)
@@ -70,5 +73,11 @@ def test_short_bouts_go_in_the_order_of_a_loop_that_starts_anew_each_time() -> N
 
 def test_no_smoothing_is_the_most_probable_class() -> None:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(4), size=50)
-    np.testing.assert_array_equal(decode(probabilities), probabilities.argmax(axis=1))
-    assert len(decode(np.zeros((0, 3)), 'viterbi')) == 0
+    labels = decode(probabilities, DecodingConfig())
+    np.testing.assert_array_equal(labels, probabilities.argmax(axis=1))
+    assert len(decode(np.zeros((0, 3)), DecodingConfig('viterbi'))) == 0
+
+
+def test_the_schema_offers_every_decoder() -> None:
+    (method,) = (item for item in fields(DecodingConfig) if item.name == 'method')
+    assert declaration(method).choices.keys() == DECODERS.keys()

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
 import beast_lp.segmentation.fit as under_test
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
@@ -13,16 +14,14 @@ from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.fit import (
     TrainingData,
-    build_segmenter,
+    fit_segmenter,
     fit_statistics,
-    train_segmenter,
 )
-from beast_lp.segmentation.metrics import macro_f1_of
-from beast_lp.segmentation.model import Segmenter
+from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.probabilities import predict
 
 CLASSES = ('still', 'move', 'turn')
-HEAD = HeadConfig(pooled_size=16, heads=2, hidden_size=16, blocks=2, lags=2, dropout=0.0)
+HEAD = HeadConfig(hidden_size=16, blocks=2, lags=2)
 SETTINGS = FittingConfig(epochs=12, sequence_frames=100, batch_size=2, learning_rate=1e-2)
 
 
@@ -41,31 +40,23 @@ def _data(frames: int = 600, tokens: int | None = 4, seed: int = 0) -> TrainingD
 
 
 def _train(data: TrainingData, folder: Path, settings: FittingConfig = SETTINGS) -> Segmenter:
-    model = build_segmenter(data.features[0], 3, HEAD, seed=1)
-    train_segmenter(model, data, CLASSES, settings, 1, folder / 'last.ckpt')
+    model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=1)
+    fit_segmenter(model, data, CLASSES, settings, 1, folder / 'last.ckpt')
     return model
 
 
 def _score(model: Segmenter, data: TrainingData) -> float:
     guess = predict([model], data.features[0])[0].argmax(axis=1)
-    return macro_f1_of(data.target[0], guess, np.ones(3, dtype=bool))
+    scored = data.target[0] != UNSCORED
+    return f1_score(data.target[0][scored], guess[scored], average='macro')
 
 
 @pytest.mark.parametrize('tokens', [4, None])
-@pytest.mark.parametrize(
-    'change',
-    [
-        {},
-        {'loss': 'focal', 'sampling': 'balanced', 'class_weights': 'none', 'time_stretch': 0.1},
-    ],
-)
 def test_movement_is_learned_from_tokens_and_from_vectors(
     tmp_path: Path,
     tokens: int | None,
-    change: dict,
 ) -> None:
-    settings = replace(SETTINGS, epochs=60, **change)
-    model = _train(_data(tokens=tokens), tmp_path, settings)
+    model = _train(_data(tokens=tokens), tmp_path, replace(SETTINGS, epochs=60))
     # measured 0.95 to 1; an untrained model has at most 0.4
     assert _score(model, _data(tokens=tokens, seed=9)) > 0.85
 
@@ -75,7 +66,7 @@ def test_differences_are_brought_to_the_spread_of_the_vectors(tokens: int | None
     rng = np.random.default_rng(0)
     walk = rng.normal(size=(300, tokens, 5) if tokens else (300, 5)).cumsum(axis=0)
     data = TrainingData([walk], [np.arange(300) % 3], [np.ones(300, dtype=bool)])
-    model = build_segmenter(walk, 3, HEAD, seed=1)
+    model = build_segmenter(walk.shape[1:], 3, HEAD, seed=1)
     fit_statistics(model, data)
     with torch.no_grad():
         vectors = model.frame_vectors(torch.from_numpy(walk)[None].float())[0]
@@ -93,7 +84,7 @@ def test_features_that_never_change_leave_the_differences_alone() -> None:
     features = np.ones((50, 4, 5), dtype=np.float16)
     target = np.arange(50) % 3
     data = TrainingData([features], [target], [np.ones(50, dtype=bool)])
-    model = build_segmenter(features, 3, HEAD, seed=1)
+    model = build_segmenter(features.shape[1:], 3, HEAD, seed=1)
     fit_statistics(model, data)
     assert float(model.difference_gain) == 1.0
 
@@ -105,11 +96,10 @@ def test_a_killed_run_ends_with_the_same_weights(
     (tmp_path / 'whole').mkdir()
     (tmp_path / 'killed').mkdir()
     data, settings = _data(200), replace(SETTINGS, epochs=5, checkpoint_minutes=1e-9)
-    head = replace(HEAD, dropout=0.3)
 
     def train(folder: str) -> Segmenter:
-        model = build_segmenter(data.features[0], 3, head, seed=1)
-        train_segmenter(model, data, CLASSES, settings, 1, tmp_path / folder / 'last.ckpt')
+        model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=1)
+        fit_segmenter(model, data, CLASSES, settings, 1, tmp_path / folder / 'last.ckpt')
         return model
 
     whole = train('whole')
@@ -154,9 +144,9 @@ def test_a_model_of_other_labels_is_not_gone_on_with(tmp_path: Path) -> None:
     # a class more: the weights themselves would not fit
     wider = _data(100)
     wider.target[0][:10] = 3
-    model = build_segmenter(wider.features[0], 4, HEAD, seed=1)
+    model = build_segmenter(wider.features[0].shape[1:], 4, HEAD, seed=1)
     with pytest.raises(BeastError, match='other settings or labels'):
-        train_segmenter(model, wider, (*CLASSES, 'rear'), settings, 1, tmp_path / 'last.ckpt')
+        fit_segmenter(model, wider, (*CLASSES, 'rear'), settings, 1, tmp_path / 'last.ckpt')
 
 
 def test_the_statistics_are_those_of_the_training_frames() -> None:
@@ -164,7 +154,7 @@ def test_the_statistics_are_those_of_the_training_frames() -> None:
     mask = np.zeros(300, dtype=bool)
     mask[50:250] = True
     data = TrainingData(data.features, data.target, [mask])
-    model = build_segmenter(data.features[0], 3, HEAD, seed=0)
+    model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=0)
     fit_statistics(model, data)
     seen = data.features[0][50:250].reshape(-1, 5).astype(np.float64)
     np.testing.assert_allclose(model.standardise.mean.numpy(), seen.mean(axis=0), atol=1e-5)
@@ -173,7 +163,7 @@ def test_the_statistics_are_those_of_the_training_frames() -> None:
 
 def test_the_seed_decides_the_weights() -> None:
     features = _data(40).features[0]
-    a, b, c = (build_segmenter(features, 3, HEAD, seed) for seed in (1, 1, 2))
+    a, b, c = (build_segmenter(features.shape[1:], 3, HEAD, seed) for seed in (1, 1, 2))
     weights = [next(model.tcn.parameters()) for model in (a, b, c)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])

@@ -1,4 +1,4 @@
-"""The network: the lean pooling is the textbook's, and windows leave no seams."""
+"""The network: the lean pooling is the textbook's, and sequences leave no seams."""
 
 import math
 
@@ -7,19 +7,20 @@ import pytest
 import torch
 from torch import nn
 
+from beast_lp.config.segmentation import HeadConfig
 from beast_lp.segmentation.model import (
     AttentionPooling,
+    DilatedTCN,
     Segmenter,
     Standardise,
+    build_segmenter,
     frame_differences,
-    reach,
 )
 from beast_lp.segmentation.probabilities import predict, to_all_frames
 
 
-def _model(pooled: int | None = 8, channels: int = 6, seed: int = 0) -> Segmenter:
-    torch.manual_seed(seed)
-    return Segmenter(channels, 3, pooled, 2, 5, 3, 2, 0.1).eval()
+def _model(shape: tuple[int, ...] = (4, 6)) -> Segmenter:
+    return build_segmenter(shape, 3, HeadConfig(hidden_size=5, blocks=3, lags=2), seed=0).eval()
 
 
 def test_pooling_is_multi_head_attention() -> None:
@@ -67,9 +68,9 @@ def test_differences_start_at_zero_and_skip_what_is_no_frame() -> None:
     assert both[0, 3, 2:].tolist() == [0, 0]
 
 
-def test_the_reach_is_the_methods() -> None:
-    assert reach(4, 2) == 60
-    assert reach(2, 4) == 24
+def test_the_reach_is_that_of_the_paper() -> None:
+    assert DilatedTCN(6, 3, 5, blocks=4, lags=2, dropout=0).reach == 60
+    assert DilatedTCN(6, 3, 5, blocks=2, lags=4, dropout=0).reach == 24
 
 
 def test_a_prediction_depends_on_its_context_and_no_further() -> None:
@@ -85,13 +86,13 @@ def test_a_prediction_depends_on_its_context_and_no_further() -> None:
 
 
 @pytest.mark.parametrize('shape', [(211, 4, 6), (211, 6), (3, 6), (1, 4, 6)])
-@pytest.mark.parametrize('window', [7, 50, 1000])
-def test_windows_give_what_the_whole_video_gives(shape: tuple[int, ...], window: int) -> None:
-    model = _model(8 if len(shape) == 3 else None)
+@pytest.mark.parametrize('length', [7, 50, 1000])
+def test_sequences_give_what_the_whole_video_gives(shape: tuple[int, ...], length: int) -> None:
+    model = _model(shape[1:])
     features = np.random.default_rng(0).normal(size=shape).astype(np.float16)
     whole = torch.from_numpy(features.astype(np.float32))[None]
     expected = model(whole, torch.ones(whole.shape[:2], dtype=torch.bool)).softmax(-1)[0]
-    found = predict([model], features, window=window)[0]
+    found = predict([model], features, length=length)[0]
     np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
 
 

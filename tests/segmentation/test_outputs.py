@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from beast_lp.segmentation.excerpt import busiest_stretch, write_clip
+from beast_lp.segmentation.excerpt import busiest_stretch, write_excerpt
 from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.segmentation.outputs import (
@@ -76,11 +76,11 @@ def test_nwb_holds_the_bouts(prediction: Prediction, tmp_path: Path) -> None:
     assert bouts['start_time'].tolist() == pytest.approx([0, 2.0, 2.5, 3.0, 4.0])
 
 
-def test_a_clip_shows_the_busiest_stretch(prediction: Prediction, tmp_path: Path) -> None:
+def test_an_excerpt_shows_the_busiest_stretch(prediction: Prediction, tmp_path: Path) -> None:
     assert busiest_stretch(prediction.labels, 22) == 19
     assert busiest_stretch(prediction.labels, 500) == 0
-    write_clip(prediction, tmp_path / 'clip.mp4', seconds=0.5)
-    assert count_frames(tmp_path / 'clip.mp4') == 12
+    write_excerpt(prediction, tmp_path / 'excerpt.mp4', seconds=0.5)
+    assert count_frames(tmp_path / 'excerpt.mp4') == 12
 
 
 def test_lightning_action_gets_its_two_tables(prediction: Prediction, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What holds for every split and every window."""
+"""What holds for every split and every sequence."""
 
 import numpy as np
 from hypothesis import assume, given
@@ -7,11 +7,10 @@ from hypothesis import strategies as st
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.sequences import (
-    balanced_windows,
-    cut,
+    cut_sequences,
     read_batch,
     stretches,
-    training_windows,
+    training_sequences,
 )
 from beast_lp.segmentation.split import fold_videos, hold_out_blocks
 
@@ -34,7 +33,7 @@ def test_no_frame_near_a_held_out_one_is_trained_on(
 ) -> None:
     named = {str(number): length for number, length in enumerate(lengths)}
     try:
-        fold = hold_out_blocks(named, block, every, gap)
+        fold = hold_out_blocks(named, every, block, gap)
     except BeastError:
         assume(False)
         raise
@@ -75,14 +74,16 @@ def test_each_frame_is_predicted_once_with_all_the_context_there_is(
     data: st.DataObject,
 ) -> None:
     stop = start + count
-    windows = cut(0, start, stop, length, context, data.draw(st.integers(0, length - 1)))
-    frames = [frame for window in windows for frame in range(window.start, window.stop)]
+    sequences = cut_sequences(
+        0, start, stop, length, context, data.draw(st.integers(0, length - 1))
+    )
+    frames = [frame for sequence in sequences for frame in range(sequence.start, sequence.stop)]
     assert frames == list(range(start, stop))
-    for window in windows:
-        assert window.stop - window.start <= length
-        assert (window.first, window.last) == (
-            max(start, window.start - context),
-            min(stop, window.stop + context),
+    for sequence in sequences:
+        assert sequence.stop - sequence.start <= length
+        assert (sequence.first, sequence.last) == (
+            max(start, sequence.start - context),
+            min(stop, sequence.stop + context),
         )
 
 
@@ -93,11 +94,11 @@ def test_an_epoch_sees_each_training_frame_once_and_no_other(
     context: int,
     seed: int,
 ) -> None:
-    windows = training_windows(train, length, context, np.random.default_rng(seed))
+    sequences = training_sequences(train, length, context, np.random.default_rng(seed))
     seen = [np.zeros(len(mask), int) for mask in train]
-    for window in windows:
-        seen[window.video][window.start : window.stop] += 1
-        assert train[window.video][window.first : window.last].all()
+    for sequence in sequences:
+        seen[sequence.video][sequence.start : sequence.stop] += 1
+        assert train[sequence.video][sequence.first : sequence.last].all()
     assert [count.tolist() for count in seen] == [mask.astype(int).tolist() for mask in train]
     for mask in train:
         again = np.zeros(len(mask), bool)
@@ -107,53 +108,30 @@ def test_an_epoch_sees_each_training_frame_once_and_no_other(
         assert (again == mask).all()
 
 
-@given(MASKS, st.integers(1, 20), st.integers(0, 10), st.integers(0, 9))
-def test_balanced_windows_stay_inside_what_may_be_seen(
-    train: list[np.ndarray],
-    length: int,
-    context: int,
-    seed: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    targets = [rng.integers(UNSCORED, 3, len(mask)) for mask in train]
-    assume(
-        any((target[mask] != UNSCORED).any() for target, mask in zip(targets, train, strict=True))
-    )
-    for window in balanced_windows(train, targets, length, context, rng):
-        assert train[window.video][window.first : window.last].all()
-        assert 0 < window.stop - window.start <= length
-        assert window.first <= window.start < window.stop <= window.last
-        assert (targets[window.video][window.start : window.stop] != UNSCORED).any()
-
-
 @given(
     st.integers(1, 60),
     st.integers(1, 15),
     st.integers(0, 8),
     st.integers(0, 5),
-    st.floats(0.5, 2.0),
 )
 def test_a_batch_pairs_every_frame_with_its_own_label(
     count: int,
     length: int,
     context: int,
     seed: int,
-    speed: float,
 ) -> None:
     rng = np.random.default_rng(seed)
     # a frame's feature is its number, and so is its label
     numbers = np.arange(count)
-    windows = training_windows([np.ones(count, bool)], length, context, rng)
-    batch = read_batch(
-        windows, [numbers[:, None].astype(np.float32)], [numbers], [speed] * len(windows)
-    )
+    sequences = training_sequences([np.ones(count, bool)], length, context, rng)
+    batch = read_batch(sequences, [numbers[:, None].astype(np.float32)], [numbers])
     assert (batch.target[~batch.valid] == UNSCORED).all()
     assert (batch.features[~batch.valid] == 0).all()
-    for row, window in enumerate(windows):
+    for row, sequence in enumerate(sequences):
         scored = batch.target[row] != UNSCORED
         labels = batch.target[row, scored]
         assert (labels == batch.features[row, scored, 0]).all()
-        assert ((labels >= window.start) & (labels < window.stop)).all()
+        assert ((labels >= sequence.start) & (labels < sequence.stop)).all()
         shown = batch.features[row, batch.valid[row], 0]
-        assert shown[0] == window.first and shown[-1] < window.last
+        assert shown[0] == sequence.first and shown[-1] < sequence.last
         assert (shown.diff() >= 0).all()

@@ -8,7 +8,6 @@ import pytest
 
 import beast_lp.segmentation.sessions as under_test
 from beast_lp.config import SegmentationConfig
-from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureInfo
@@ -27,12 +26,6 @@ class Blank(FeatureSource):
         return Encoded(np.zeros((len(frames), 2), np.float32), None)
 
 
-class Patched(Blank):
-    """A network with a map that is no ViT."""
-
-    name, kind, grid, patch_dim = 'patched', 'backbone', (1, 1), 2
-
-
 def test_a_source_that_does_not_serve_is_refused() -> None:
     def named(name: str) -> FeatureSource:
         assert name == 'x'
@@ -44,9 +37,6 @@ def test_a_source_that_does_not_serve_is_refused() -> None:
         feature_source(SegmentationConfig(), 'x', named)
     with pytest.raises(BeastError, match='does not say where the features come from'):
         feature_source(SegmentationConfig(), None, named)
-    unfrozen = SegmentationConfig(fitting=FittingConfig(unfreeze_layers=1))
-    with pytest.raises(BeastError, match='unfreeze_layers=1 trains layers of a ViT, but patched'):
-        feature_source(unfrozen, 'x', lambda name: Patched())
     assert feature_source(SegmentationConfig(features_dir='features'), None, named) is None
 
 

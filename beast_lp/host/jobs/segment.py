@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +19,11 @@ from beast_lp.reports.segmentation import (
     write_prediction_report,
     write_segmentation_report,
 )
-from beast_lp.segmentation.excerpt import write_clip
+from beast_lp.segmentation.excerpt import write_excerpt
 from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.nwb import check_nwb_packages, write_nwb
+from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import (
-    Outcome,
     bout_table,
     one_hot,
     write_bouts,
@@ -43,16 +43,8 @@ from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# settings of the videos at hand, their labels and what is made of probabilities
-_OF_USE = (
-    'labels',
-    'label_format',
-    'ignore',
-    'subject',
-    'features_dir',
-    'keypoints_dir',
-    'decoding',
-)
+# settings of the videos at hand and their labels
+_OF_USE = ('labels', 'ignore', 'subject', 'features_dir', 'keypoints_dir')
 
 
 def train(cfg: DictConfig, output_dir: Path) -> Outcome:
@@ -61,9 +53,10 @@ def train(cfg: DictConfig, output_dir: Path) -> Outcome:
     Raises:
         BeastError: for anything that the user can mend.
     """
-    config = parse_config(cfg.get('beast')).segmentation
-    outcome = run_training(config, resolve(cfg, config), output_dir, open_source)
-    write_segmentation_report(output_dir, outcome, config.decoding)
+    config = parse_config(cfg.get('beast'))
+    inputs = resolve(cfg, config.segmentation)
+    outcome = run_training(config, inputs, output_dir, open_source)
+    write_segmentation_report(output_dir, outcome, config.segmentation.decoding)
     return outcome
 
 
@@ -96,11 +89,11 @@ def predict(
     bouts, shown = [], []
     with claimed(output_dir, {'action': 'predict', 'model_dir': str(model_dir)}):
         for session in _sessions(trained, inputs, found, output_dir):
-            prediction, _ = predict_video(trained, session)
+            prediction = predict_video(trained, session)
             write_prediction(prediction, output_dir)
             if clip_seconds > 0:
                 clip = output_dir / 'clips' / f'{session.name}.mp4'
-                write_clip(prediction, clip, clip_seconds)
+                write_excerpt(prediction, clip, clip_seconds)
             if nwb:
                 write_nwb(prediction, output_dir / 'nwb' / f'{session.name}.nwb')
             if lightning_action:
@@ -191,34 +184,41 @@ def _sessions(
         inputs,
         SegmentationFiles(output_dir).features,
         trained.source,
-        SegmentationFiles(trained.directory).features,
     )
 
 
 def config_of_use(cfg: DictConfig, trained: SegmentationConfig) -> SegmentationConfig:
     """Return the settings by which trained models are used on the videos of a config.
 
-    What the models are is as it was in training, and so is what the config leaves out: it may have
-    no `beast.segmentation` at all.
+    Model settings come from the training run. Labels, videos and decoding come from the config
+    where it gives them; it may have no `beast.segmentation` at all.
 
     Args:
-        cfg: the pose config.
+        cfg: pose config.
         trained: settings of the training run.
 
     Raises:
         BeastError: if the config has a setting that does not exist or has a wrong value.
     """
     config = parse_config(cfg.get('beast')).segmentation
-    section = OmegaConf.select(cfg, 'beast.segmentation', default=None) or OmegaConf.create()
-    values: Any = OmegaConf.to_container(section, resolve=True)
-    given = {key: values[key] for key in _OF_USE if key in values}
+    section: Any = OmegaConf.select(cfg, 'beast.segmentation', default=None) or {}
+    given = {key: getattr(config, key) for key in _OF_USE if key in section}
     if trained.features_dir is None:
         # the models bring what makes their features
         given.pop('features_dir', None)
-    merged: SegmentationConfig = OmegaConf.to_object(  # type: ignore[assignment]
-        OmegaConf.merge(OmegaConf.structured(trained), given)
+    asked = section.get('decoding') or {}
+    decoding = {
+        item.name: getattr(config.decoding, item.name)
+        for item in fields(config.decoding)
+        if item.name in asked
+    }
+    return replace(
+        trained,
+        **given,
+        decoding=replace(trained.decoding, **decoding),
+        videos=config.videos,
+        split=config.split,
     )
-    return replace(merged, videos=config.videos, split=config.split)
 
 
 def resolve(

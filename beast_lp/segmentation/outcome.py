@@ -1,0 +1,51 @@
+"""The outcome of a training run or an evaluation, and its tables on disk."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from beast_lp.segmentation.evaluate import HeldOut, Scores
+from beast_lp.segmentation.outputs import write_table
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """Scores of a run, and what they were computed from.
+
+    Attributes:
+        classes: names, in the order of the class numbers.
+        scores: None where nothing was held out.
+        held_out: stretches that were scored.
+        history: one row per model and epoch; empty for an evaluation.
+        summary: description of the run, a sentence by its heading.
+    """
+
+    classes: tuple[str, ...]
+    scores: Scores | None
+    held_out: list[HeldOut]
+    history: pd.DataFrame
+    summary: Mapping[str, str]
+
+
+def write_outcome(outcome: Outcome, directory: Path) -> None:
+    """Write a table for each kind of score, and the probabilities of every held-out stretch.
+
+    Args:
+        outcome: scores of the run.
+        directory: output directory of the run.
+    """
+    for name, table in (outcome.scores.tables() if outcome.scores else {}).items():
+        write_table(table, directory / f'{name}.csv')
+    for part in outcome.held_out:
+        name = f'{part.video}_{part.frame[0]}-{part.frame[-1]}.csv'
+        table = pd.DataFrame(
+            part.probabilities.mean(axis=0),
+            columns=pd.Index(outcome.classes),
+        )
+        names = np.array([*outcome.classes, 'unscored'])
+        table.insert(0, 'scored', names[part.target])
+        table.insert(0, 'frame', part.frame)
+        write_table(table, directory / 'held_out' / name)
