@@ -9,7 +9,7 @@ from beast_lp.errors import BeastError
 from beast_lp.segmentation.boris import Event, coded_videos, events_to_labels, read_boris
 from beast_lp.segmentation.classes import BACKGROUND, Labels, class_list, project_labels
 from beast_lp.segmentation.one_hot import check_length, read_one_hot
-from beast_lp.segmentation.sessions import Session, check_stems
+from beast_lp.segmentation.videos import OpenVideo, check_stems
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -72,7 +72,7 @@ def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
 
 
 def load_labels(
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     files: dict[Path, Path],
     config: SegmentationConfig,
     classes: Sequence[str] | None = None,
@@ -80,7 +80,7 @@ def load_labels(
     """Read the labels of videos in terms of the project's classes.
 
     Args:
-        sessions: videos, each with a label file.
+        videos: videos, each with a label file.
         files: label file of each video.
         config: classes, and which labels count as unscored.
         classes: classes of a trained model; None takes them from the config and the files.
@@ -91,27 +91,27 @@ def load_labels(
     Raises:
         BeastError: if labels cannot be used.
     """
-    events: dict[Path, list[Event]] = {}
-    tables: dict[Path, Labels] = {}
-    for session in sessions:
-        video, path = session.video, files[session.video]
+    events: dict[str, list[Event]] = {}
+    tables: dict[str, Labels] = {}
+    for video in videos:
+        path = files[video.path]
         if _looks_like_events(path):
-            events[video] = read_boris(path, video.stem, config.subject)
+            events[video.name] = read_boris(path, video.path.stem, config.subject)
         else:
-            tables[video] = read_one_hot(path)
-            check_length(len(tables[video]), session.frames, path, video)
+            tables[video.name] = read_one_hot(path)
+            check_length(len(tables[video.name]), video.frames, path, video.path)
     behaviors = (BACKGROUND, *sorted({e.behavior for own in events.values() for e in own}))
     background = config.background == 'class'
     if classes is None:
         found = [*(labels.classes for labels in tables.values()), *([behaviors] if events else [])]
         classes = class_list(found, config.classes, config.ignore, background)
     result = []
-    for session in sessions:
-        video, path = session.video, files[session.video]
-        if video in tables:
-            raw = tables[video]
+    for video in videos:
+        path = files[video.path]
+        if video.name in tables:
+            raw = tables[video.name]
         else:
-            raw = events_to_labels(events[video], behaviors, session.times, path)
+            raw = events_to_labels(events[video.name], behaviors, video.times, path)
         result.append(project_labels(raw, classes, config.ignore, background, path))
     return tuple(classes), result
 

@@ -21,7 +21,7 @@ from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
 from beast_lp.segmentation.probabilities import predict, to_all_frames
 from beast_lp.segmentation.run_files import Description, SegmentationFiles, read_settings
-from beast_lp.segmentation.sessions import OpenSource, Session, feature_source
+from beast_lp.segmentation.videos import OpenSource, OpenVideo, feature_source
 from beast_lp.video.identity import source_key
 
 
@@ -35,7 +35,7 @@ class Trained:
         classes: names, in the order of the class numbers.
         models: members of the ensemble.
         source: what makes the features; None where they come from files.
-        made_by: as in `Session`.
+        made_by: as in `OpenVideo`.
         trained_on: as in `Description`.
     """
 
@@ -101,45 +101,45 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
     )
 
 
-def predict_video(trained: Trained, session: Session) -> Prediction:
+def predict_video(trained: Trained, video: OpenVideo) -> Prediction:
     """Predict a video with the ensemble of all models.
 
     Args:
         trained: models.
-        session: video with its features.
+        video: video with its features.
 
     Raises:
         BeastError: if the features are of another source than the models'.
     """
-    probabilities = _predict_members(trained, session).mean(axis=0)
+    probabilities = _predict_members(trained, video).mean(axis=0)
     return Prediction(
-        session.name,
-        session.video,
+        video.name,
+        video.path,
         trained.classes,
         probabilities,
         decode(probabilities, trained.config.decoding),
-        session.fps,
-        session.times,
+        video.fps,
+        video.times,
     )
 
 
 def _predict_members(
     trained: Trained,
-    session: Session,
+    video: OpenVideo,
 ) -> Float[np.ndarray, 'models frames classes']:
-    if session.made_by != trained.made_by:
+    if video.made_by != trained.made_by:
         raise BeastError(
-            f'the features of {session.name} ({session.source}: {session.made_by}) are not like '
+            f'the features of {video.name} ({video.source}: {video.made_by}) are not like '
             f'those that the model in {trained.directory} was trained on ({trained.made_by}); '
             'make them in the same way'
         )
-    rows = predict(trained.models, session.features)
-    return to_all_frames(rows, session.frame, session.frames)
+    rows = predict(trained.models, video.features)
+    return to_all_frames(rows, video.frame, video.frames)
 
 
 def run_evaluation(
     trained: Trained,
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     labels: Sequence[Labels],
     output_dir: Path,
 ) -> Outcome:
@@ -147,7 +147,7 @@ def run_evaluation(
 
     Args:
         trained: models.
-        sessions: videos with their features.
+        videos: videos with their features.
         labels: labels of each video.
         output_dir: folder of the tables.
 
@@ -155,10 +155,10 @@ def run_evaluation(
         BeastError: if no frame is scored.
     """
     parts = []
-    for session, own in zip(sessions, labels, strict=True):
-        members = _predict_members(trained, session)
-        everything = np.ones(session.frames, dtype=bool)
-        parts += held_out_parts(session.name, everything, own.target, members)
+    for video, own in zip(videos, labels, strict=True):
+        members = _predict_members(trained, video)
+        everything = np.ones(video.frames, dtype=bool)
+        parts += held_out_parts(video.name, everything, own.target, members)
     if not any((part.target != UNSCORED).any() for part in parts):
         raise BeastError(
             'all frames of these videos are unscored, so there is nothing to compare with; give '
@@ -166,9 +166,9 @@ def run_evaluation(
         )
     summary = {
         'model': str(trained.directory),
-        'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
+        'videos': ', '.join(f'{v.name} ({v.frames} frames)' for v in videos),
     }
-    seen = [session.name for session in sessions if trained.has_seen(session.video)]
+    seen = [video.name for video in videos if trained.has_seen(video.path)]
     if seen:
         summary['trained on'] = (
             f'frames of {", ".join(seen)}, so that the scores there say little about new videos'

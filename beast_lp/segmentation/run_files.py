@@ -16,7 +16,7 @@ from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, only_writer
 from beast_lp.runs.settings import check_same_run
-from beast_lp.segmentation.sessions import Inputs
+from beast_lp.segmentation.videos import Inputs
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -74,7 +74,7 @@ class Description:
         shape: shape of the features of a frame.
         source: what makes the features, as a person names it; None where they come from files.
         source_hash: hash of its weights.
-        made_by: as in `Session`.
+        made_by: as in `OpenVideo`.
         members: fold and number of every model.
         trained_on: hashes of all videos of which any model has learned a frame; empty for a run
             of a version that did not record them.

@@ -26,14 +26,14 @@ from beast_lp.segmentation.run_files import (
     check_output_dir,
     settings_yaml,
 )
-from beast_lp.segmentation.sessions import (
+from beast_lp.segmentation.split import Fold, make_folds
+from beast_lp.segmentation.videos import (
     Inputs,
     OpenSource,
-    Session,
+    OpenVideo,
     feature_source,
-    open_sessions,
+    open_videos,
 )
-from beast_lp.segmentation.split import Fold, make_folds
 from beast_lp.video.identity import source_key
 
 
@@ -69,28 +69,28 @@ def run_training(
         source = feature_source(settings, inputs.source, open_source)
         with finished_file(files.settings) as part:
             part.write_text(settings_yaml(config, inputs), encoding='utf-8')
-        sessions = open_sessions(scored, settings, inputs, files.features, source)
-        classes, labels = load_labels(sessions, label_files, settings)
-        lengths = {session.name: session.frames for session in sessions}
+        videos = open_videos(scored, settings, inputs, files.features, source)
+        classes, labels = load_labels(videos, label_files, settings)
+        lengths = {video.name: video.frames for video in videos}
         folds = make_folds(lengths, settings, held_out, config.seed)
         # before hours of training: every fold must be able to learn every class
         for fold in folds:
-            check_training_labels(_training_data(fold, sessions, labels), classes)
+            check_training_labels(_training_data(fold, videos, labels), classes)
         history, parts = [], []
         for fold in folds:
-            models, rows = _train_fold(fold, sessions, labels, classes, config, files)
+            models, rows = _train_fold(fold, videos, labels, classes, config, files)
             history += rows
-            parts += _predict_held_out(fold, sessions, labels, models)
+            parts += _predict_held_out(fold, videos, labels, models)
         outcome = Outcome(
             classes,
             evaluate(parts, classes, settings.decoding) if parts else None,
             parts,
             pd.DataFrame(history),
-            _summary(config, sessions, labels, classes, folds),
+            _summary(config, videos, labels, classes, folds),
         )
         write_outcome(outcome, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
-        description = _describe(config, inputs, source, sessions, classes, folds)
+        description = _describe(config, inputs, source, videos, classes, folds)
         with finished_file(files.model) as part:
             part.write_text(description.to_json(), encoding='utf-8')
     return outcome
@@ -98,27 +98,27 @@ def run_training(
 
 def _training_data(
     fold: Fold,
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     labels: Sequence[Labels],
 ) -> TrainingData:
     return TrainingData(
-        [session.features for session in sessions],
-        [own.target[session.frame] for session, own in zip(sessions, labels, strict=True)],
-        [fold.train[session.name][session.frame] for session in sessions],
-        [f'{s.name} {s.content}: {s.made_by}' for s in sessions],
+        [video.features for video in videos],
+        [own.target[video.frame] for video, own in zip(videos, labels, strict=True)],
+        [fold.train[video.name][video.frame] for video in videos],
+        [f'{v.name} {v.content}: {v.made_by}' for v in videos],
     )
 
 
 def _train_fold(
     fold: Fold,
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     labels: Sequence[Labels],
     classes: Sequence[str],
     config: BeastConfig,
     files: SegmentationFiles,
 ) -> tuple[list[Segmenter], list[dict[str, Any]]]:
     """Train the ensemble of one fold, or read what is finished; return models and history."""
-    data, settings = _training_data(fold, sessions, labels), config.segmentation
+    data, settings = _training_data(fold, videos, labels), config.segmentation
     models, history = [], []
     for number in range(settings.fitting.ensemble):
         folder, seed = files.member(fold.name, number), config.seed + number
@@ -145,21 +145,21 @@ def _train_fold(
 
 def _predict_held_out(
     fold: Fold,
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     labels: Sequence[Labels],
     models: Sequence[Segmenter],
 ) -> list[HeldOut]:
     """Predict the held-out frames, seeing no frame that was trained on."""
     parts = []
-    for session, own in zip(sessions, labels, strict=True):
-        test = fold.test[session.name]
+    for video, own in zip(videos, labels, strict=True):
+        test = fold.test[video.name]
         if not test.any():
             continue
-        visible = ~fold.train[session.name][session.frame]
-        rows = predict(models, session.features, visible)
-        probabilities = to_all_frames(rows, session.frame, session.frames)
+        visible = ~fold.train[video.name][video.frame]
+        rows = predict(models, video.features, visible)
+        probabilities = to_all_frames(rows, video.frame, video.frames)
         target = np.where(np.isnan(probabilities[0]).any(axis=1), UNSCORED, own.target)
-        parts += held_out_parts(session.name, test, target, probabilities)
+        parts += held_out_parts(video.name, test, target, probabilities)
     return parts
 
 
@@ -167,29 +167,29 @@ def _describe(
     config: BeastConfig,
     inputs: Inputs,
     source: FeatureSource | None,
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     classes: tuple[str, ...],
     folds: Sequence[Fold],
 ) -> Description:
     ensemble = range(config.segmentation.fitting.ensemble)
     return Description(
         classes,
-        sessions[0].features.shape[1:],
+        videos[0].features.shape[1:],
         inputs.source,
         source.hash if source else None,
-        sessions[0].made_by,
+        videos[0].made_by,
         tuple((fold.name, number) for fold in folds for number in ensemble),
         tuple(
-            source_key(session.video, None)
-            for session in sessions
-            if any(fold.train[session.name].any() for fold in folds)
+            source_key(video.path, None)
+            for video in videos
+            if any(fold.train[video.name].any() for fold in folds)
         ),
     )
 
 
 def _summary(
     config: BeastConfig,
-    sessions: Sequence[Session],
+    videos: Sequence[OpenVideo],
     labels: Sequence[Labels],
     classes: Sequence[str],
     folds: Sequence[Fold],
@@ -199,13 +199,13 @@ def _summary(
         name: sum(int((own.target == number).sum()) for own in labels)
         for number, name in enumerate(classes)
     }
-    shape = sessions[0].features.shape[1:]
-    per_hour = sessions[0].frame_bytes * 3600 * sessions[0].fps / 1e9
+    shape = videos[0].features.shape[1:]
+    per_hour = videos[0].frame_bytes * 3600 * videos[0].fps / 1e9
     return {
-        'features': f'{settings.features} of {sessions[0].source}',
+        'features': f'{settings.features} of {videos[0].source}',
         'size of a frame': ' x '.join(map(str, shape)),
         'disk per hour of video': f'{per_hour:.2f} GB',
-        'videos': ', '.join(f'{s.name} ({s.frames} frames)' for s in sessions),
+        'videos': ', '.join(f'{v.name} ({v.frames} frames)' for v in videos),
         'scored frames': ', '.join(f'{name} {count}' for name, count in counts.items()),
         'held out': f'by {settings.split.by}: '
         + '; '.join(

@@ -16,7 +16,7 @@ from beast_lp.segmentation.run_files import (
     read_settings,
     settings_yaml,
 )
-from beast_lp.segmentation.sessions import Inputs
+from beast_lp.segmentation.videos import Inputs
 
 INPUTS = Inputs([Path('a.mp4')], [], Path('behavior'), None, None, None)
 # settings of a run before some of them were retired

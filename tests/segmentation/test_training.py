@@ -15,8 +15,8 @@ from beast_lp.errors import BeastError
 from beast_lp.features.store import INFO_NAME, FeatureInfo
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.prediction import load_trained
-from beast_lp.segmentation.sessions import Inputs
 from beast_lp.segmentation.training import run_training
+from beast_lp.segmentation.videos import Inputs
 
 FRAMES = 700
 

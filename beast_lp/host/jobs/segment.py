@@ -37,8 +37,8 @@ from beast_lp.segmentation.prediction import (
     run_evaluation,
 )
 from beast_lp.segmentation.run_files import SegmentationFiles, claimed
-from beast_lp.segmentation.sessions import Inputs, Session, open_sessions
 from beast_lp.segmentation.training import run_training
+from beast_lp.segmentation.videos import Inputs, OpenVideo, open_videos
 from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -88,19 +88,19 @@ def predict(
     trained, inputs, found = _open(cfg, model_dir, videos)
     bouts, shown = [], []
     with claimed(output_dir, {'action': 'predict', 'model_dir': str(model_dir)}):
-        for session in _sessions(trained, inputs, found, output_dir):
-            prediction = predict_video(trained, session)
+        for video in _open_videos(trained, inputs, found, output_dir):
+            prediction = predict_video(trained, video)
             write_prediction(prediction, output_dir)
             if clip_seconds > 0:
-                clip = output_dir / 'clips' / f'{session.name}.mp4'
+                clip = output_dir / 'clips' / f'{video.name}.mp4'
                 write_excerpt(prediction, clip, clip_seconds)
             if nwb:
-                write_nwb(prediction, output_dir / 'nwb' / f'{session.name}.nwb')
+                write_nwb(prediction, output_dir / 'nwb' / f'{video.name}.nwb')
             if lightning_action:
                 write_lightning_action(
-                    session.name,
-                    session.features,
-                    session.frame,
+                    video.name,
+                    video.features,
+                    video.frame,
                     one_hot(prediction),
                     output_dir / 'lightning_action',
                 )
@@ -134,9 +134,9 @@ def evaluate(
     found = [video for video in found if video in files]
     _check_unseen(trained, found, bool(videos))
     with claimed(output_dir, {'action': 'evaluate', 'model_dir': str(model_dir)}):
-        sessions = _sessions(trained, inputs, found, output_dir)
-        _, labels = load_labels(sessions, files, trained.config, trained.classes)
-        outcome = run_evaluation(trained, sessions, labels, output_dir)
+        opened = _open_videos(trained, inputs, found, output_dir)
+        _, labels = load_labels(opened, files, trained.config, trained.classes)
+        outcome = run_evaluation(trained, opened, labels, output_dir)
         write_segmentation_report(output_dir, outcome, trained.config.decoding)
     return outcome
 
@@ -171,14 +171,14 @@ def _open(
     return replace(trained, config=config), inputs, list(inputs.videos)
 
 
-def _sessions(
+def _open_videos(
     trained: Trained,
     inputs: Inputs,
     videos: Sequence[Path],
     output_dir: Path,
-) -> list[Session]:
+) -> list[OpenVideo]:
     """Open the features of videos, computing what is missing."""
-    return open_sessions(
+    return open_videos(
         videos,
         trained.config,
         inputs,

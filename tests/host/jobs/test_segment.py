@@ -80,11 +80,11 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     # the second video fails; the same command goes on, another is turned away
     original, seen = segment.predict_video, []
 
-    def fails(trained: object, session: segment.Session) -> object:
-        seen.append(session.name)
+    def fails(trained: object, video: segment.OpenVideo) -> object:
+        seen.append(video.name)
         if len(seen) == 2:
             raise KeyboardInterrupt
-        return original(trained, session)  # type: ignore[arg-type]
+        return original(trained, video)  # type: ignore[arg-type]
 
     monkeypatch.setattr(segment, 'predict_video', fails)
     out, videos = tmp_path / 'out', [tmp_path / 'a.mp4', tmp_path / 'b.mp4']

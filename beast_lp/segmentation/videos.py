@@ -1,8 +1,9 @@
-"""The videos of a project with their features, each frame by its number."""
+"""Videos with the features of their frames."""
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +48,12 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Session:
+class OpenVideo:
     """One video and the features of its frames.
 
     Attributes:
         name: name in files and tables.
-        video: path of the video.
+        path: path of the video.
         features: one row per frame that has features.
         frame: numbers of those frames, rising.
         frames: number of frames of the whole video.
@@ -66,7 +67,7 @@ class Session:
     """
 
     name: str
-    video: Path
+    path: Path
     features: Features
     frame: Int[np.ndarray, ' rows']
     frames: int
@@ -110,13 +111,13 @@ def feature_source(
     return source
 
 
-def open_sessions(
+def open_videos(
     videos: Sequence[Path],
     config: SegmentationConfig,
     inputs: Inputs,
     directory: Path,
     source: FeatureSource | None,
-) -> list[Session]:
+) -> list[OpenVideo]:
     """Open the features of videos, computing those that do not exist yet.
 
     Args:
@@ -129,14 +130,14 @@ def open_sessions(
     Raises:
         BeastError: if features are missing, not those of the video, or not of one kind.
     """
-    sessions = _open(videos, config, inputs, directory, source)
-    for session in sessions:
-        if session.made_by != sessions[0].made_by:
+    opened = _open(videos, config, inputs, directory, source)
+    for first, other in pairwise(opened):
+        if other.made_by != first.made_by:
             raise BeastError(
-                f'the features of {sessions[0].name} and {session.name} differ in what made them '
-                f'({sessions[0].made_by}; {session.made_by}); make all in the same way'
+                f'the features of {first.name} and {other.name} differ in what made them '
+                f'({first.made_by}; {other.made_by}); make all in the same way'
             )
-    return sessions
+    return opened
 
 
 def check_stems(videos: Sequence[Path], what: str) -> None:
@@ -165,7 +166,7 @@ def _open(
     inputs: Inputs,
     directory: Path,
     source: FeatureSource | None,
-) -> list[Session]:
+) -> list[OpenVideo]:
     if config.features == 'keypoints':
         check_stems(videos, f'predictions in {inputs.keypoints_dir}')
         return [
@@ -197,7 +198,7 @@ def _extraction(config: SegmentationConfig, source: FeatureSource) -> Extraction
     return ExtractionSettings(patches=True, patch_grid=grid)
 
 
-def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
+def _from_store(video: Path, store: FeatureStore, kind: str) -> OpenVideo:
     features = store.cls if kind == 'cls' else store.patches
     if features is None:
         raise BeastError(
@@ -213,7 +214,7 @@ def _from_store(video: Path, store: FeatureStore, kind: str) -> Session:
     made_by = f'weights {info.source_hash}, images {info.image_size}'
     if kind == 'patches':
         made_by += f', patches {info.grid}, basis {info.patch_basis}'
-    return Session(
+    return OpenVideo(
         store.directory.name,
         video,
         features,
@@ -240,7 +241,7 @@ def _all_times(store: FeatureStore) -> Float[np.ndarray, ' frames']:
     return np.interp(wanted, frame, time) + step * outside
 
 
-def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
+def _from_keypoints(name: str, video: Path, directory: Path | None) -> OpenVideo:
     path = (directory or Path()) / f'{video.stem}.csv'
     positions, _ = read_keypoints(path)
     frames, rate, times = count_frames(video), probe(video).fps, time_stamps(video)
@@ -254,7 +255,7 @@ def _from_keypoints(name: str, video: Path, directory: Path | None) -> Session:
         times = np.arange(frames) / rate
     # the network itself adds the differences between frames, which are the velocities
     values = keypoint_features(positions)
-    return Session(
+    return OpenVideo(
         name,
         video,
         values,

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import beast_lp.segmentation.sessions as under_test
+import beast_lp.segmentation.videos as under_test
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
-from beast_lp.segmentation.sessions import Inputs, feature_source, open_sessions
+from beast_lp.segmentation.videos import Inputs, feature_source, open_videos
 
 
 class Blank(FeatureSource):
@@ -60,9 +60,9 @@ def test_features_of_two_kinds_are_not_mixed(
     inputs = Inputs([], [], tmp_path, None, tmp_path, None)
     videos = [tmp_path / 'a.mp4', tmp_path / 'b.mp4']
     with pytest.raises(BeastError, match='of a and b differ in what made them .*basis one; .*two'):
-        open_sessions(videos, SegmentationConfig(), inputs, tmp_path, None)
-    both = open_sessions(videos, SegmentationConfig(features='cls'), inputs, tmp_path, None)
-    assert [session.name for session in both] == ['a', 'b']
+        open_videos(videos, SegmentationConfig(), inputs, tmp_path, None)
+    both = open_videos(videos, SegmentationConfig(features='cls'), inputs, tmp_path, None)
+    assert [video.name for video in both] == ['a', 'b']
 
 
 @pytest.mark.parametrize(
@@ -90,8 +90,8 @@ def test_times_are_those_of_the_frames(
         writer.finish(5)
     inputs = Inputs([], [], tmp_path, None, tmp_path, None)
     config = SegmentationConfig(features='cls')
-    (session,) = open_sessions([video], config, inputs, tmp_path, None)
-    np.testing.assert_allclose(session.times, expected)
+    (opened,) = open_videos([video], config, inputs, tmp_path, None)
+    np.testing.assert_allclose(opened.times, expected)
 
 
 def test_keypoints_have_the_time_stamps_of_their_video(
@@ -109,8 +109,8 @@ def test_keypoints_have_the_time_stamps_of_their_video(
         (np.arange(2.0), [0, 0.05, 0.1]),
     ):
         monkeypatch.setattr(under_test, 'time_stamps', lambda path, stamps=stamps: stamps)
-        (session,) = open_sessions([video], config, inputs, tmp_path, None)
-        np.testing.assert_allclose(session.times, times)
+        (opened,) = open_videos([video], config, inputs, tmp_path, None)
+        np.testing.assert_allclose(opened.times, times)
 
 
 def test_two_videos_of_one_name_do_not_share_their_keypoints(tmp_path: Path) -> None:
@@ -118,10 +118,10 @@ def test_two_videos_of_one_name_do_not_share_their_keypoints(tmp_path: Path) -> 
     inputs = Inputs([], [], tmp_path, None, None, tmp_path / 'predictions')
     videos = [tmp_path / 's1' / 'left.mp4', tmp_path / 's2' / 'left.mp4']
     with pytest.raises(BeastError, match='s2/left.mp4 have the same name, by which predictions'):
-        open_sessions(videos, config, inputs, tmp_path, None)
+        open_videos(videos, config, inputs, tmp_path, None)
 
 
 def test_a_model_of_stored_features_asks_for_those_of_new_videos(tmp_path: Path) -> None:
     inputs = Inputs([], [], tmp_path, None, None, None)
     with pytest.raises(BeastError, match='set beast.segmentation.features_dir'):
-        open_sessions([tmp_path / 'a.mp4'], SegmentationConfig(), inputs, tmp_path, None)
+        open_videos([tmp_path / 'a.mp4'], SegmentationConfig(), inputs, tmp_path, None)
