@@ -1,7 +1,7 @@
 """Schema of the action segmentation stage, one class per group of settings.
 
-Defaults are those of Wang, Yu et al., ICLR 2026 (arXiv 2507.09513) and of the authors' package
-where they say anything.
+Defaults come from Wang, Yu et al., ICLR 2026 (arXiv 2507.09513), or else from the authors'
+package, where either gives one.
 """
 
 from dataclasses import dataclass
@@ -17,36 +17,37 @@ from beast_lp.errors import BeastError
 
 @dataclass
 class SegmentationSplitConfig(Section):
-    """Settings that choose what is held out, to be scored on."""
+    """Settings that choose the held-out frames, on which models are scored."""
 
     path: ClassVar[str] = 'beast.segmentation.split'
 
     by: str = setting(
         'video',
-        'what is held out',
+        'what is held out, to be scored on',
         choices={
             'video': 'whole videos',
-            'block': 'one block of 150 frames in `folds` of each video',
-            'folds': 'each video once, in as many trainings as folds',
+            'block': 'in each video, one in `folds` blocks of 150 frames',
+            'folds': 'each video once, in as many trainings as `folds`',
             'none': 'nothing',
         },
     )
     test_videos: Any = setting(
         None,
-        'with by: video, a folder, a file or a list of them; null: a share, drawn by the seed',
+        'by: video, the held-out ones: a folder, a file or a list of them; null: a share, drawn '
+        'by the seed',
     )
     test_fraction: float = setting(
         0.25, 'share of the videos that is held out', positive=True, low=0, high=0.9
     )
     folds: int = setting(
-        4, 'by: folds, groups of videos; by: block, of so many blocks one is held out', low=2
+        4, 'groups of videos (by: folds), or blocks of which one is held out (by: block)', low=2
     )
 
     def __post_init__(self) -> None:
-        """Check that test videos are held out.
+        """Check that the split holds out the test videos.
 
         Raises:
-            BeastError: if they would be trained on.
+            BeastError: if it would train on them.
         """
         super().__post_init__()
         if self.test_videos and self.by != 'video':
@@ -80,7 +81,7 @@ class HeadConfig(Section):
 
 @dataclass
 class FittingConfig(Section):
-    """Settings of the training of the head."""
+    """Settings of the optimiser and the length of training."""
 
     path: ClassVar[str] = 'beast.segmentation.fitting'
 
@@ -100,19 +101,19 @@ class FittingConfig(Section):
 
 @dataclass
 class DecodingConfig(Section):
-    """Settings of the way from probabilities to labels."""
+    """Settings of the decoder, which turns probabilities into labels."""
 
     path: ClassVar[str] = 'beast.segmentation.decoding'
 
     method: str = setting(
         'none',
-        'how labels are chosen',
+        'how a class is chosen for each frame',
         choices={
             'none': 'the most probable class of each frame',
-            'viterbi': 'the most probable path',
+            'viterbi': 'the most probable path, on which changes are rare: smoother',
         },
     )
-    min_bout_frames: int = setting(1, 'shorter bouts are given to their neighbours', low=1)
+    min_bout_frames: int = setting(1, 'frames; shorter bouts become part of a neighbour', low=1)
 
 
 @dataclass
@@ -172,8 +173,7 @@ class SegmentationConfig(Section):
     )
     patch_grid: Optional[int] = setting(
         7,
-        'patches are averaged to so many along the longer side, if there are more; null: all are '
-        'stored',
+        'patches along the longer side, averaged from more; null: all are stored',
         low=1,
     )
     split: SegmentationSplitConfig = group(
@@ -183,14 +183,14 @@ class SegmentationConfig(Section):
     fitting: FittingConfig = group(FittingConfig, 'the optimiser and the run')
     decoding: DecodingConfig = group(
         DecodingConfig,
-        'from probabilities to labels; `predict` and `evaluate` can have another than `train` had',
+        'from probabilities to labels; `predict` and `evaluate` take it from their own config, if it is there',
     )
 
     def __post_init__(self) -> None:
-        """Check that the features can be had.
+        """Check that keypoint features have a folder.
 
         Raises:
-            BeastError: if they cannot.
+            BeastError: if they have none.
         """
         super().__post_init__()
         if self.features == 'keypoints' and self.keypoints_dir is None:

@@ -69,8 +69,13 @@ def per_class(
     """
     chosen = target != UNSCORED
     numbers = range(len(classes))
-    precision, recall, f1, scored = precision_recall_fscore_support(
-        target[chosen], predicted[chosen], labels=numbers, zero_division=0.0
+    counts = confusion(target, predicted, len(classes))
+    scored, guessed = counts.sum(axis=1), counts.sum(axis=0)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        target[chosen],
+        predicted[chosen],
+        labels=numbers,
+        zero_division=0,  # type: ignore[arg-type]
     )
     average = [
         average_precision_score(target[chosen] == number, probabilities[chosen, number])
@@ -83,7 +88,7 @@ def per_class(
         {
             'class': list(classes),
             'frames': scored,
-            'predicted': np.bincount(predicted[chosen], minlength=len(classes)),
+            'predicted': guessed,
             **{name: np.where(scored > 0, values, np.nan) for name, values in scores.items()},
         }
     )

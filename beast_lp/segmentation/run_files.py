@@ -2,7 +2,6 @@
 
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -139,7 +138,8 @@ def read_settings(path: Path) -> SegmentationConfig:
     Raises:
         BeastError: if the model needs a setting that no longer exists.
     """
-    stored: Any = OmegaConf.to_container(OmegaConf.load(path)['segmentation'])
+    settings: Any = OmegaConf.to_container(OmegaConf.load(path))
+    stored = settings['segmentation']
     for key, used in RETIRED.items():
         group, _, name = key.removeprefix(_PREFIX).rpartition('.')
         section = stored.get(group, {}) if group else stored
@@ -193,7 +193,7 @@ def claimed(directory: Path, work: Mapping[str, Any]) -> Iterator[None]:
     """
     record, text = directory / 'unfinished.json', json.dumps(work, indent=2)
     interrupted = record.is_file() and record.read_text(encoding='utf-8') == text
-    if directory.exists() and os.listdir(directory) and not interrupted:
+    if directory.exists() and any(directory.iterdir()) and not interrupted:
         raise BeastError(f'{directory} is not empty; give another --output_dir')
     directory.mkdir(parents=True, exist_ok=True)
     with only_writer(directory / '.lock', str(directory)):

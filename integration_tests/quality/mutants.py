@@ -135,8 +135,8 @@ MUTANTS = [
             'confusion_matrix(predicted[chosen], target[chosen]',
         ),
         (
-            'target[chosen], predicted[chosen], labels=numbers',
-            'predicted[chosen], target[chosen], labels=numbers',
+            '        target[chosen],\n        predicted[chosen],\n',
+            '        predicted[chosen],\n        target[chosen],\n',
         ),
         ('np.where(scored > 0, values, np.nan)', 'values'),
         ('f1[counted & ~np.isnan(f1)]', 'f1[~np.isnan(f1)]'),

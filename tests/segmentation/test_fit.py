@@ -1,4 +1,4 @@
-"""Training learns, repeats itself, and goes on after a kill as if nothing had happened."""
+"""Training learns, repeats itself, and resumes after a kill as if nothing had happened."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -123,7 +123,7 @@ def test_a_killed_run_ends_with_the_same_weights(
         train('killed')
 
 
-def test_a_model_of_other_labels_is_not_gone_on_with(tmp_path: Path) -> None:
+def test_a_model_of_other_labels_is_not_resumed(tmp_path: Path) -> None:
     data, settings = _data(100), replace(SETTINGS, epochs=1)
     data = replace(data, origin=['a: weights x'])
     _train(data, tmp_path, settings)
@@ -147,6 +147,22 @@ def test_a_model_of_other_labels_is_not_gone_on_with(tmp_path: Path) -> None:
     model = build_segmenter(wider.features[0].shape[1:], 4, HEAD, seed=1)
     with pytest.raises(BeastError, match='other settings or labels'):
         fit_segmenter(model, wider, (*CLASSES, 'rear'), settings, 1, tmp_path / 'last.ckpt')
+
+
+def test_a_checkpoint_with_retired_settings_is_resumed_where_they_have_the_values_in_use(
+    tmp_path: Path,
+) -> None:
+    data, settings = _data(100), replace(SETTINGS, epochs=1)
+    trained = _train(data, tmp_path, settings)
+    state = torch.load(tmp_path / 'last.ckpt')
+    state['settings'] |= {'weight_decay': 0.01, 'loss': 'cross_entropy', 'unfreeze_layers': 0}
+    torch.save(state, tmp_path / 'last.ckpt')
+    resumed = _train(data, tmp_path, settings)
+    assert torch.equal(resumed.tcn.classify.weight, trained.tcn.classify.weight)
+    state['settings']['weight_decay'] = 0.1
+    torch.save(state, tmp_path / 'last.ckpt')
+    with pytest.raises(BeastError, match='other settings or labels'):
+        _train(data, tmp_path, settings)
 
 
 def test_the_statistics_are_those_of_the_training_frames() -> None:

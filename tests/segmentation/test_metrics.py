@@ -39,19 +39,16 @@ def test_frame_scores_are_those_of_a_loop(
     np.testing.assert_array_equal(confusion(target, predicted, 3), counts)
     table = per_class(target, predicted, probabilities, CLASSES)
     chosen = target != UNSCORED
-    for number, row in enumerate(table.itertuples()):
-        right, scored, guessed = (
-            counts[number, number],
-            counts[number].sum(),
-            counts[:, number].sum(),
-        )
-        assert (row.frames, row.predicted) == (scored, guessed)
-        assert row.precision == pytest.approx(right / guessed)
-        assert row.recall == pytest.approx(right / scored)
-        assert row.f1 == pytest.approx(2 * right / (scored + guessed))
+    for number in range(3):
+        row, right = table.loc[number], counts[number, number]
+        scored, guessed = counts[number].sum(), counts[:, number].sum()
+        assert (row['frames'], row['predicted']) == (scored, guessed)
+        assert row['precision'] == pytest.approx(right / guessed)
+        assert row['recall'] == pytest.approx(right / scored)
+        assert row['f1'] == pytest.approx(2 * right / (scored + guessed))
         # mean, over the frames of the class, of the precision among frames as probable or more
         own, sure = target[chosen] == number, probabilities[chosen, number]
-        assert row.average_precision == pytest.approx(
+        assert row['average_precision'] == pytest.approx(
             np.mean([own[sure >= value].mean() for value in sure[own]])
         )
     without_rest = np.array([False, True, True])

@@ -1,4 +1,4 @@
-"""What is refused before and in a segmentation run."""
+"""A training run: what it refuses, and what it records."""
 
 import json
 from collections.abc import Callable
@@ -65,7 +65,7 @@ def _train(inputs: Inputs, output_dir: Path, config: BeastConfig) -> Outcome:
     return run_training(config, inputs, output_dir, lambda name: pytest.fail('opened a source'))
 
 
-def test_an_interrupted_ensemble_is_not_gone_on_with_on_other_labels(
+def test_an_interrupted_ensemble_is_not_resumed_on_other_labels(
     inputs: Inputs,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
