@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from tqdm import tqdm
 from beast_lp.errors import BeastError
 from beast_lp.features.frame_sample import open_boxes
 from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
-from beast_lp.features.prefetch import Prefetch
+from beast_lp.features.prefetch import prefetch
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, difference
@@ -184,7 +185,7 @@ def extract_video(
             initial=writer.rows,
             disable=not progress,
         )
-        with bar, Prefetch(batches) as ready:
+        with bar, closing(prefetch(batches)) as ready:
             for batch in ready:
                 cls, maps = source.encode(batch.frames, reduction is not None)
                 patches = None if reduction is None or maps is None else reduction(maps)

@@ -2,8 +2,10 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import torch
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.pca import Basis
-from beast_lp.features.prefetch import Prefetch
+from beast_lp.features.prefetch import prefetch
 from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.store import FeatureStore
 from beast_lp.video.read import FrameReader
@@ -324,17 +326,20 @@ def test_working_ahead_is_bounded_ordered_and_ends_with_the_block() -> None:
             made.append(number)
             yield number
 
-    with Prefetch(items(), ahead=3) as ready:
-        first = next(iter(ready))
+    with closing(prefetch(items(), ahead=4)) as ready:
+        first = next(ready)
         deadline = time.monotonic() + 5
         while len(made) < 5 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert first == 0
-        # one taken, three waiting, one in the hands of the thread
+        time.sleep(0.05)
+        # one taken, four ahead
         assert len(made) == 5
-    assert len(made) <= 6
-    assert not ready._thread.is_alive()
-    assert list(Prefetch(range(50))) == list(range(50))
+        assert any(thread.name.startswith('prefetch') for thread in threading.enumerate())
+    assert len(made) == 5
+    assert not any(thread.name.startswith('prefetch') for thread in threading.enumerate())
+    assert list(prefetch(range(50))) == list(range(50))
+    assert list(prefetch([])) == []
 
 
 def test_an_error_in_the_thread_is_raised_where_it_is_waited_for() -> None:
@@ -342,5 +347,8 @@ def test_an_error_in_the_thread_is_raised_where_it_is_waited_for() -> None:
         yield 1
         raise BeastError('the disk is gone')
 
-    with pytest.raises(BeastError, match='the disk is gone'), Prefetch(items()) as ready:
-        assert list(ready) == [1]
+    ready = prefetch(items())
+    assert next(ready) == 1
+    with pytest.raises(BeastError, match='the disk is gone'):
+        next(ready)
+    assert list(ready) == []
