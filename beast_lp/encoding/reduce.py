@@ -1,17 +1,17 @@
 """Fewer features: the leading principal components of the training part."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.linalg import eigh
 
 from beast_lp.errors import BeastError
+from beast_lp.pca import principal_components
 
-# of the largest matrix whose axes are computed; LAPACK takes about as much again
+# bytes of the largest matrix of products; LAPACK takes about as much again
 MOST_BYTES = 2**32
-# of features in double precision that are held at a time
+# bytes of features in double precision that are held at a time
 _PIECE_BYTES = 2**27
 
 # share of the first component's variance below which a component is rounding errors of features,
@@ -20,7 +20,7 @@ _LEAST_VARIANCE = 1e-8
 
 
 class Rows(Protocol):
-    """Features of bins, of which a slice can be had: an array, or what reads it from disk."""
+    """Features of bins that can be sliced: an array, or an object that reads them from disk."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -33,16 +33,16 @@ class Rows(Protocol):
 
 
 def check_size(source: str, train: int, features: int, most: int | None) -> None:
-    """Refuse features whose components cannot be computed, before they are read.
+    """Refuse features whose components would need too large a matrix, before they are read.
 
     Args:
-        source: of the features, for the message.
-        train: bins of the training part.
-        features: of a frame.
-        most: components that are kept; None for all, which are not computed.
+        source: name of the source of the features, for the message.
+        train: number of bins of the training part.
+        features: number of features of a frame.
+        most: number of components that are kept; None for all, which are not computed.
 
     Raises:
-        BeastError: if the matrix that has the components would be too large.
+        BeastError: if the matrix would exceed `MOST_BYTES`.
     """
     size = 8 * min(train, features) ** 2
     if most is not None and features > most and size > MOST_BYTES:
@@ -61,87 +61,38 @@ def leading_components(
 ) -> Float[np.ndarray, 'bins components']:
     """Return the leading principal components of features of one unit, such as a network's.
 
-    They are not brought to one variance first, which would raise the channels that hardly change.
-    Means and axes come from the training part alone. Axes along which nothing varies are left out:
-    fewer bins than features leave such axes, and z-scored, their rounding errors would be inputs.
+    Features are not z-scored first, which would amplify channels that hardly change. Means and axes
+    come from the training part alone. Axes without variance, which fewer bins than features leave,
+    are left out: z-scored later, their rounding errors would become inputs.
 
-    Of the features a few bins are held at a time, and are read again for the mean, the axes and
-    the components: those of the patches of an hour are more than the memory of most machines.
+    Features are read several times, a few bins at a time, since the patches of an hour exceed the
+    memory of most machines.
 
     Args:
-        features: of all bins.
-        train: the bins to measure.
-        most: components; features that are no more, or None, come back as they are.
+        features: features of all bins.
+        train: whether each bin belongs to the training part.
+        most: number of components; None for all features as they are, which are also returned if
+            there are no more than that.
 
     Returns:
-        components of all bins, the one that varies most first.
+        components of all bins, by descending variance.
+
+    >>> features = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
+    >>> np.abs(leading_components(features, np.array([True, False, True]), most=1)).tolist()
+    [[2.0], [0.0], [2.0]]
     """
     bins, channels = features.shape
     if most is None or channels <= most:
         return features[:]
-    pieces = _pieces(bins, channels)
-    mean = sum(features[rows][train[rows]].sum(axis=0, dtype=np.float64) for rows in pieces)
-    centred = _Centred(features, mean / train.sum())
-    # what the training part has none of is not read
-    measured = [rows for rows in pieces if train[rows].any()]
-    axes = _leading_axes(centred, train, measured, most)
-    return np.concatenate([centred[rows] @ axes for rows in pieces])
+    step = max(1, _PIECE_BYTES // (8 * channels))
+    pieces = [slice(start, min(start + step, bins)) for start in range(0, bins, step)]
 
+    def training() -> Iterator[Float[np.ndarray, 'rows features']]:
+        for piece in pieces:
+            # only pieces that hold bins of the training part are read
+            if train[piece].any():
+                yield features[piece][train[piece]].astype(np.float64)
 
-@dataclass(frozen=True)
-class _Centred:
-    """Features less the mean of the training part, in double precision."""
-
-    features: Rows
-    mean: Float[np.ndarray, ' features']
-
-    def __getitem__(self, bins: slice) -> Float[np.ndarray, 'bins features']:
-        return self.features[bins] - self.mean
-
-
-def _leading_axes(
-    centred: _Centred,
-    train: Bool[np.ndarray, ' bins'],
-    pieces: list[slice],
-    most: int,
-) -> Float[np.ndarray, 'features components']:
-    """Return the leading axes, from the smaller of the two matrices that have them."""
-    bins, channels = int(train.sum()), len(centred.mean)
-    wide = bins < channels
-    size = min(bins, channels)
-    gram = np.zeros((size, size))
-    before = np.concatenate([[0], np.cumsum(train)])
-
-    def among_train(rows: slice) -> slice:
-        return slice(before[rows.start], before[rows.stop])
-
-    if wide:
-        # larger pieces, against each of which the others have to be read once
-        for rows in _pieces(len(train), channels, 4):
-            piece = centred[rows][train[rows]]
-            # the triangle below the diagonal is the one that eigh reads
-            for others in (others for others in pieces if others.start < rows.stop):
-                gram[among_train(rows), among_train(others)] = (
-                    piece @ centred[others][train[others]].T
-                )
-    else:
-        for rows in pieces:
-            piece = centred[rows][train[rows]]
-            gram += piece.T @ piece
-    variances, vectors = eigh(
-        gram, subset_by_index=(max(0, size - most), size - 1), overwrite_a=True
-    )
-    vary = variances > _LEAST_VARIANCE * variances[-1]
-    leading = vectors[:, vary][:, ::-1]
-    if not wide:
-        return leading
-    axes = np.zeros((channels, leading.shape[1]))
-    for rows in pieces:
-        axes += centred[rows][train[rows]].T @ leading[among_train(rows)]
-    return axes / np.linalg.norm(axes, axis=0)
-
-
-def _pieces(length: int, across: int, times: int = 1) -> list[slice]:
-    """Cut rows of so many doubles into pieces that are small in memory, or some times that."""
-    step = max(1, times * _PIECE_BYTES // (8 * across))
-    return [slice(start, min(start + step, length)) for start in range(0, length, step)]
+    found = principal_components(training, most)
+    axes = found.axes[:, found.variances > _LEAST_VARIANCE * found.variances[0]]
+    return np.concatenate([(features[piece] - found.mean) @ axes for piece in pieces])

@@ -129,6 +129,8 @@ def patch_basis(
             patches = pool(maps)
             yield patches.reshape(-1, patches.shape[-1])
 
-    basis = fit_basis(tokens(), components, settings)
+    # 300 MB of a ViT-B at 224 px, whatever the length of the videos
+    held = list(tokens())
+    basis = fit_basis(lambda: held, components, settings)
     basis.save(path)
     return basis

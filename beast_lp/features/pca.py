@@ -2,7 +2,7 @@
 
 import logging
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from jaxtyping import Float, UInt8
 from beast_lp.errors import BeastError
 from beast_lp.features.frame_sample import sample_frames
 from beast_lp.features.source import Encoded, FeatureSource
+from beast_lp.pca import Batches, principal_components
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import digest
 
@@ -87,48 +88,33 @@ class Basis:
             ) from error
 
 
-def fit_basis(
-    batches: Iterable[Float[np.ndarray, 'rows channels']],
-    components: int,
-    settings: str = '',
-) -> Basis:
-    """Fit principal components to data that passes by once, in bounded memory.
+def fit_basis(batches: Batches, components: int, settings: str = '') -> Basis:
+    """Fit principal components.
 
     Args:
-        batches: of any length.
-        components: how many to keep.
-        settings: of the fit, kept with it.
+        batches: function that returns the batches of data, as `principal_components` takes it.
+        components: number of components to keep.
+        settings: settings of the fit, kept with it.
 
     Raises:
         BeastError: if there are fewer rows, or channels, than components.
     """
-    # late: it takes seconds to import, which only who fits components waits for
-    from sklearn.decomposition import IncrementalPCA
-
-    pca = IncrementalPCA(components)
-    held: np.ndarray | None = None
-    seen = 0
-    for batch in batches:
-        seen += len(batch)
-        held = batch if held is None else np.concatenate([held, batch])
-        if components > held.shape[1]:
-            raise BeastError(
-                f'{components} components were asked for of data with {held.shape[1]} channels; '
-                'ask for fewer'
-            )
-        # every step needs at least as many rows as components, the last one too
-        if len(held) >= 2 * components + 256:
-            pca.partial_fit(held[:-components])
-            held = held[-components:]
-    if held is None or seen < components:
+    shapes = [batch.shape for batch in batches()]
+    seen = sum(rows for rows, _ in shapes)
+    if shapes and components > shapes[0][1]:
+        raise BeastError(
+            f'{components} components were asked for of data with {shapes[0][1]} channels; ask '
+            'for fewer'
+        )
+    if seen < components or not seen:
         raise BeastError(
             f'{components} components were asked for, but the videos give only {seen} samples; '
             'ask for fewer components or give longer videos'
         )
-    pca.partial_fit(held)
+    found = principal_components(batches, components)
     mean, axes, explained = (
-        np.asarray(array, np.float32)
-        for array in (pca.mean_, pca.components_, pca.explained_variance_ratio_)
+        np.ascontiguousarray(array, np.float32)
+        for array in (found.mean, found.axes.T, found.variances / max(found.total, 1e-12))
     )
     return Basis(mean, axes, explained, settings)
 
@@ -202,8 +188,9 @@ def frame_pca(
             )
         logger.info(f'beast: using the components in {path}')
         return found
-    batches = sample_frames(videos, SAMPLE_FRAMES, size, 'gray', 256, progress)
-    basis = fit_basis(map(_flat, batches), components)
+    # as bytes: 16 MB at the default size
+    frames = list(sample_frames(videos, SAMPLE_FRAMES, size, 'gray', 256, progress))
+    basis = fit_basis(lambda: map(_flat, frames), components)
     source = FramePCA(basis, size, path)
     source.save(path)
     logger.info(

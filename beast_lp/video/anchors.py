@@ -19,13 +19,13 @@ from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float, Float32, Int, UInt8
-from scipy.linalg import eigh
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from sklearn.metrics import pairwise_distances_argmin_min
 from threadpoolctl import threadpool_limits
 
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
+from beast_lp.pca import principal_components
 
 # px, height and width
 THUMBNAIL_SIZE = (32, 32)
@@ -225,35 +225,6 @@ def first_of_identical(
     return np.sort(np.unique(digests, return_index=True)[1])
 
 
-def principal_components(
-    thumbnails: UInt8[np.ndarray, 'n p'], candidates: Int[np.ndarray, ' m']
-) -> tuple[Float32[np.ndarray, ' p'], Float32[np.ndarray, 'p c']]:
-    """Compute the mean and the leading principal components of the candidates.
-
-    The covariance is summed up chunk by chunk, which is exact for any number of frames; an
-    incremental PCA would be approximate and, with its singular value decomposition per chunk,
-    slower.
-
-    Returns:
-        the mean thumbnail and up to `PCA_COMPONENTS` orthonormal columns.
-    """
-    pixels_per_frame = thumbnails.shape[1]
-    total = np.zeros(pixels_per_frame)
-    for start, stop in _chunks(len(candidates)):
-        total += _rows(thumbnails, candidates[start:stop]).sum(0, dtype=np.float64)
-    mean = (total / len(candidates)).astype(np.float32)
-    scatter = np.zeros((pixels_per_frame, pixels_per_frame))
-    for start, stop in _chunks(len(candidates)):
-        centred = _rows(thumbnails, candidates[start:stop]).astype(np.float32) - mean
-        scatter += centred.T @ centred
-    components = min(PCA_COMPONENTS, len(candidates), pixels_per_frame)
-    # eigenvalues ascend; computing the leading ones alone takes a third of the time
-    vectors = eigh(scatter, subset_by_index=[pixels_per_frame - components, pixels_per_frame - 1])[
-        1
-    ]
-    return mean, np.ascontiguousarray(vectors[:, ::-1], np.float32)
-
-
 def _write_codes(
     thumbnails: UInt8[np.ndarray, 'n p'], candidates: Int[np.ndarray, ' m'], spool: BinaryIO
 ) -> Float32[np.ndarray, 'm c']:
@@ -262,9 +233,14 @@ def _write_codes(
     They take 128 bytes per candidate, on disk for the sake of very long videos, and are written,
     not mapped: a full disk under a map kills the process.
     """
-    mean, basis = principal_components(thumbnails, candidates)
-    for start, stop in _chunks(len(candidates)):
-        pixels = _rows(thumbnails, candidates[start:stop]).astype(np.float32)
+
+    def batches() -> Iterator[Float32[np.ndarray, 'rows p']]:
+        for start, stop in _chunks(len(candidates)):
+            yield _rows(thumbnails, candidates[start:stop]).astype(np.float32)
+
+    found = principal_components(batches, PCA_COMPONENTS)
+    mean, basis = found.mean.astype(np.float32), found.axes.astype(np.float32)
+    for pixels in batches():
         spool.write(((pixels - mean) @ basis).tobytes())
     spool.flush()
     return np.memmap(spool, np.float32, 'r', shape=(len(candidates), basis.shape[1]))

@@ -89,7 +89,7 @@ def test_features_on_disk_have_the_components_of_those_in_memory(
     times = np.arange(frames) + np.where(np.arange(frames) < bins, 0, 500)
     centres = times[:-1:2] + 0.3
     on_disk = [cls, np.load(tmp_path / 'patches.npy', mmap_mode='r')]
-    near = frames_near(on_disk, times, Bins(centres, 2.0, np.zeros(bins, int)), 'linear', 9.0)
+    near = frames_near(on_disk, times, Bins(centres, 2.0, np.zeros(bins, int)), 9.0)
     # blocks of time, as a split has them
     train = np.arange(bins) // 50 % 4 > 0
     direct = features_in(on_disk, near)

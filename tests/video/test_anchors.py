@@ -22,7 +22,6 @@ from beast_lp.video.anchors import (
     moving_frames,
     pick_farthest,
     pick_spaced,
-    principal_components,
     select_anchors,
 )
 
@@ -106,26 +105,6 @@ def test_identical_thumbnails_count_once() -> None:
             expected.append(position)
         seen.add(thumbnails[frame].tobytes())
     assert first_of_identical(thumbnails, candidates).tolist() == expected
-
-
-def test_components_equal_those_of_a_plain_pca() -> None:
-    random = np.random.default_rng(0)
-    mixing = random.normal(size=(40, PIXELS)) * np.linspace(20, 1, 40)[:, None]
-    thumbnails = np.clip(128 + random.normal(size=(CHUNK + 700, 40)) @ mixing / 6, 0, 255)
-    thumbnails = thumbnails.astype(np.uint8)
-    candidates = np.arange(3, len(thumbnails), 2)
-    mean, basis = principal_components(thumbnails, candidates)
-    plain = PCA(32, svd_solver='full').fit(thumbnails[candidates].astype(float))
-    np.testing.assert_allclose(mean, plain.mean_, rtol=1e-5)
-    # a component's sign is arbitrary
-    expected = np.asarray(plain.components_).T
-    signs = np.sign((basis * expected).sum(0))
-    np.testing.assert_allclose(basis * signs, expected, atol=2e-3)
-
-
-def test_few_candidates_give_few_components() -> None:
-    _, basis = principal_components(_random_thumbnails(5), np.arange(5))
-    assert basis.shape == (PIXELS, 5)
 
 
 def test_pick_spaced_equals_a_loop() -> None:
