@@ -1,6 +1,7 @@
-"""The one exception that is written for the person at the keyboard, and what becomes one."""
+"""The exception that carries a sentence for the user, and the system's errors that become one."""
 
 import errno
+from pathlib import Path
 
 
 class BeastError(Exception):
@@ -11,20 +12,92 @@ class BeastError(Exception):
     """
 
 
-# a folder or a whole disk that may not be read or written
+# what the operating system refused -> what a person is told after the name of the file; what is
+# not listed is told in the system's own words
+_SENTENCES = {
+    errno.ENOENT: 'does not exist; check how its path is spelt',
+    errno.ENOTDIR: 'cannot be used, because a part of its path is a file and not a folder; choose '
+    'another path, or rename that file',
+    errno.EISDIR: 'is a folder where a file is needed; choose another path',
+    errno.EEXIST: 'is in the way of something that would get its name; rename or delete it, or '
+    'choose another path',
+    errno.ENOTEMPTY: 'is a folder that is not empty; empty it, or choose another path',
+    errno.ELOOP: 'cannot be used, because its path leads through links in a circle; mend the '
+    'links, or choose another path',
+    errno.ENAMETOOLONG: 'has a name that is too long for this disk; choose a shorter one',
+}
+# a file, a folder or a whole disk that may not be read or written
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+# bytes of a damaged text that are shown, so that the user finds the place
+_SHOWN = 30
 
 
 def sentence_of(error: Exception) -> str | None:
-    """Return what a person is told instead of a traceback, if the error is theirs to mend.
+    """Return the sentence that a user sees instead of a traceback.
 
-    Any line that touches a file may meet a forbidden one, so that one place says so for all.
+    Any line that touches a file may meet one that is missing, forbidden or of the wrong kind, so
+    that one place has the sentences for all of them.
+
+    Args:
+        error: exception that ended a command.
+
+    Returns:
+        the sentence; None if the error is not one that a user can mend.
     """
     if isinstance(error, BeastError):
         return str(error)
-    if isinstance(error, OSError) and error.errno in _FORBIDDEN:
-        return (
-            f'{error.filename or "a file"} may not be used ({error.strerror}); check who may read '
-            'and write there, or choose another folder'
-        )
+    if isinstance(error, UnicodeDecodeError):
+        return _not_text(error)
+    if isinstance(error, OSError):
+        return _file_sentence(error)
+    if isinstance(error, ValueError) and str(error).startswith('embedded null'):
+        return 'a path holds a NUL character, which no file name may have; check the config'
     return None
+
+
+def full_disk(place: Path | str) -> str:
+    """Return the sentence for a disk that is full, or on which the user's quota is used up.
+
+    Args:
+        place: file or folder on that disk.
+    """
+    return (
+        f'the disk that holds {place} is full; free some space and run the same command again, '
+        'which resumes the run'
+    )
+
+
+def is_full_disk(error: OSError) -> bool:
+    """Return whether an error means that a disk is full or a quota used up."""
+    return error.errno in _FULL
+
+
+def _file_sentence(error: OSError) -> str | None:
+    file = error.filename2 or error.filename
+    if is_full_disk(error):
+        return full_disk(_shown_path(file) if file else 'the results')
+    if error.errno in _FORBIDDEN:
+        return (
+            f'{_shown_path(file) if file else "a file"} may not be used ({error.strerror}); check '
+            'who may read and write there, or choose another folder'
+        )
+    if not file or error.errno is None:
+        # a broken connection, or an error that a library calls one of the system
+        return None
+    words = _SENTENCES.get(error.errno, f'cannot be used ({error.strerror}); check that disk')
+    return f'{_shown_path(file)} {words}'
+
+
+def _shown_path(file: object) -> str:
+    # a system call may have been given the path as bytes
+    return file.decode(errors='replace') if isinstance(file, bytes) else str(file)
+
+
+def _not_text(error: UnicodeDecodeError) -> str:
+    before = error.object[max(0, error.start - _SHOWN) : error.start]
+    return (
+        f'a text file is not {error.encoding.upper()}: it holds the byte '
+        f'0x{error.object[error.start]:02x} after {before.decode(errors="replace")!r}; save it as '
+        'UTF-8'
+    )

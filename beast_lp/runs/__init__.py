@@ -1,0 +1,1 @@
+"""What every long job shares: files, keys, seeds, settings and a directory of its own."""

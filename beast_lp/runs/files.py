@@ -1,28 +1,30 @@
-"""Files that never appear half-written, folders with one writer, a full disk in one sentence."""
+"""Files and folders that never appear half-written, and folders with one writer."""
 
 import errno
 import logging
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pandas as pd
 from filelock import FileLock, Timeout
 
-from beast_lp.errors import BeastError
+from beast_lp.errors import BeastError, full_disk, is_full_disk
 
-logger = logging.getLogger('lightning_pose.' + __name__)
+logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# what a file is called until it is complete
+# end of the name of a file or folder until it is complete
 PART_SUFFIX = '.part'
 
 
 @contextmanager
 def finished_file(path: Path) -> Iterator[Path]:
-    """Give a place beside `path` to write to, and move it to `path` once the block succeeds.
+    """Give a new file beside `path` to write to, and rename it to `path` once the block succeeds.
 
     Args:
-        path: the final name; an existing file is replaced.
+        path: final name; an existing file is replaced.
 
     Yields:
         the name to write to. Nothing is left under it afterwards.
@@ -30,9 +32,12 @@ def finished_file(path: Path) -> Iterator[Path]:
     Raises:
         BeastError: if the disk is full.
     """
-    part = path.with_name(path.name + PART_SUFFIX)
+    part = part_of(path)
     try:
         with full_disk_sentence(path.parent):
+            # what a killed run left, or a link that somebody laid there, is not written through
+            part.unlink(missing_ok=True)
+            part.touch(exist_ok=False)
             yield part
             os.replace(part, path)
     finally:
@@ -40,16 +45,72 @@ def finished_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def finished_folder(path: Path) -> Iterator[Path]:
+    """Give a new folder beside `path` to fill, and rename it to `path` once the block succeeds.
+
+    Args:
+        path: final name; nothing, or an empty folder, may be there.
+
+    Yields:
+        the folder to write to. Nothing is left under its name afterwards.
+
+    Raises:
+        BeastError: if the disk is full.
+        OSError: if the folder exists and is not empty.
+    """
+    part = part_of(path)
+    _remove(part)
+    try:
+        with full_disk_sentence(path.parent):
+            part.mkdir(parents=True)
+            yield part
+            if path.is_dir():
+                # Windows renames no folder to the name of another, even of an empty one
+                path.rmdir()
+            os.replace(part, path)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def write_table(
+    table: pd.DataFrame,
+    path: Path,
+    index: bool = False,
+    decimals: str | None = None,
+    missing: str = '',
+) -> None:
+    """Write a table as CSV, complete or not at all.
+
+    Args:
+        table: rows to write.
+        path: final name; an existing file is replaced.
+        index: write the index as the first column.
+        decimals: format of floating-point numbers, such as `%.6g`; None for all digits.
+        missing: text of a missing value.
+
+    Raises:
+        BeastError: if the disk is full.
+    """
+    with finished_file(path) as part:
+        table.to_csv(part, index=index, float_format=decimals, na_rep=missing)
+
+
+def part_of(path: Path) -> Path:
+    """Return the name of a file or folder until it is complete."""
+    return path.with_name(path.name + PART_SUFFIX)
+
+
+@contextmanager
 def only_writer(path: Path, what: str) -> Iterator[None]:
     """Keep other processes, also on other machines, out of the block.
 
-    The lock is the operating system's, so that it ends with its process however that ends. A
-    second run is turned away and does not wait: it would find its work done and then do the same
+    The lock is the operating system's, so it ends with its process however that ends. A second
+    run is refused and does not wait: it would find its work done, and would then do the same
     training again in the same folder.
 
     Args:
-        path: the lock's file, which stays there, empty.
-        what: is being written, for the message.
+        path: file of the lock; it stays there, empty.
+        what: the thing that is written, for the message.
 
     Raises:
         BeastError: if another process is in its block.
@@ -59,15 +120,15 @@ def only_writer(path: Path, what: str) -> Iterator[None]:
         lock.acquire(timeout=0)
     except Timeout as error:
         raise BeastError(
-            f'another run is writing {what} at this moment; wait for it to end, or give this run '
-            'an output directory of its own'
+            f'another run is writing {what} at this moment; wait for it to end, or give another '
+            '--output_dir'
         ) from error
     except OSError as error:
         if error.errno != errno.ENOLCK:
             raise
         logger.warning(
-            f'the disk that holds {path.parent} cannot lock files, so nothing keeps a second run '
-            'from writing there at the same time'
+            f'beast: the disk that holds {path.parent} cannot lock files, so nothing keeps a '
+            'second run from writing there at the same time'
         )
     try:
         yield
@@ -80,7 +141,8 @@ def full_disk_sentence(directory: Path | None) -> Iterator[None]:
     """Turn `no space left on device` into a sentence; other errors pass.
 
     Args:
-        directory: where the block writes, None for the system's folder for temporary files.
+        directory: folder that the block writes to; None for the system's folder of temporary
+            files.
 
     Raises:
         BeastError: if the disk is full or the user's quota is used up.
@@ -88,10 +150,15 @@ def full_disk_sentence(directory: Path | None) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not is_full_disk(error):
             raise
         place = directory or 'the folder for temporary files (TMPDIR)'
-        raise BeastError(
-            f'the disk that holds {place} is full; free some space and run the same command '
-            'again, which continues where it stopped'
-        ) from error
+        raise BeastError(full_disk(place)) from error
+
+
+def _remove(path: Path) -> None:
+    """Delete a folder with all that is in it, or a file or link of that name."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,8 +1,30 @@
-"""The digest that recognises content: of videos, settings and weights."""
+"""Hashes by which content is recognised: videos, settings, labels and weights."""
 
 import hashlib
+import json
 
 
 def digest(content: bytes) -> 'hashlib.blake2b':
-    """Begin the digest that all keys are made by."""
+    """Return the hash object that all keys are made with (BLAKE2b, 16 bytes).
+
+    Args:
+        content: first bytes to hash; `update` adds more.
+
+    >>> hasher = digest(b'one ')
+    >>> hasher.update(b'two')
+    >>> hasher.hexdigest() == digest(b'one two').hexdigest()
+    True
+    """
     return hashlib.blake2b(content, digest_size=16)
+
+
+def key_of(values: object) -> str:
+    """Hash values that JSON can hold; the order of the names in a mapping does not matter.
+
+    Args:
+        values: numbers, strings, None, and lists and mappings of them.
+
+    >>> key_of({'seed': 0, 'step': 1})
+    '813e31c460f68823df8d0bb298843118'
+    """
+    return digest(json.dumps(values, sort_keys=True).encode()).hexdigest()

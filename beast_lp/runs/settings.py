@@ -1,79 +1,143 @@
-"""In what the settings of two runs differ."""
+"""Which setting changed: the one comparison by which a run, a store or a file is known again."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any, cast
 
 from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
-from beast_lp.config.parse import BeastConfig
-from beast_lp.config.segmentation import SegmentationConfig
+from beast_lp.config.parse import BeastConfig, parse_config
+from beast_lp.config.retired import RETIRED, value_of
 from beast_lp.errors import BeastError
 
+Settings = Mapping[str, Any]
 
-def difference(old: str, new: str, without: Collection[str] = ()) -> str:
-    """Name the first setting, by its name, that differs; empty if there is none.
 
-    A setting that an older version did not have yet had what is now its default.
+def difference(old: Settings, new: Settings, may_differ: Collection[str] = ()) -> str:
+    """Name the first setting that differs, in alphabetical order, with both values.
 
     Args:
-        old: settings as YAML.
-        new: the same of another run.
-        without: settings, or groups of them, that may differ.
+        old: settings, in groups as in a config.
+        new: settings that are asked for.
+        may_differ: settings, or groups of them, that are not compared.
+
+    Returns:
+        the end of a sentence; empty if nothing differs.
+
+    >>> difference({'lags': 4, 'split': {'seed': 0}}, {'lags': 4, 'split': {'seed': 1}})
+    'split.seed was 0 and is now 1'
+    >>> difference({'lags': 4, 'split': {'seed': 0}}, {'lags': 4, 'split': {'seed': 1}}, ['split'])
+    ''
     """
-    before, now = (_flatten(OmegaConf.to_container(OmegaConf.create(text))) for text in (old, new))
-    defaults = _defaults()
-    before |= {key: defaults[key] for key in now.keys() - before.keys() if key in defaults}
-    for key in sorted(before.keys() | now.keys()):
-        if any(f'{key}.'.startswith(f'{name}.') for name in without):
-            continue
-        if before.get(key) != now.get(key):
-            return f'{key} was {before.get(key)!r} and is now {now.get(key)!r}'
+    before, now = _flat(old), _flat(new)
+    for key in changed_names(before, now):
+        was, value = before.get(key), now.get(key)
+        if was != value and not any(f'{key}.'.startswith(f'{name}.') for name in may_differ):
+            return f'{key} was {was!r} and is now {value!r}'
     return ''
 
 
-def check_same_run(
-    run: str,
-    file: Path,
-    settings: str,
-    without: Collection[str] = (),
-) -> None:
-    """Make sure that an unfinished run, if there is one, is the very run that is asked for.
+def run_difference(old: Settings, new: Settings, may_differ: Collection[str] = ()) -> str:
+    """Name the first setting that differs between two runs, of which an older version made one.
+
+    A setting that `old` lacks had what is now its default. A setting that `new` lacks because it
+    is retired is compared with the value that is now in use.
 
     Args:
-        run: what kind of run, as a person calls it.
-        file: its settings as YAML, in its own directory; there need not be one.
-        settings: those of the run that is asked for.
-        without: settings, or groups of them, that may differ.
+        old: settings of a run as it wrote them.
+        new: resolved settings of the run that is asked for.
+        may_differ: settings, or groups of them, that are not compared.
+
+    Returns:
+        the end of a sentence; empty if nothing differs.
+
+    >>> run_difference({'beast': {}}, {'beast': {'seed': 0}})
+    ''
+    >>> run_difference({'beast': {}}, {'beast': {'seed': 3}})
+    'beast.seed was 0 and is now 3'
+    """
+    before, now, defaults = _flat(old), _flat(new), _defaults()
+    before |= {key: defaults[key] for key in now.keys() - before.keys() & defaults.keys()}
+    in_use = _retired_in_use(before.keys() - now.keys(), new)
+    changed = difference(before, now | in_use, may_differ)
+    if changed.split(' ', 1)[0] in in_use:
+        return changed.replace(' and is now ', ' and is now always ')
+    return changed
+
+
+def changed_names(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    """Return the names whose values differ, or that one of two mappings lacks.
+
+    >>> changed_names({'a': 1, 'b': 2, 'c': 3}, {'b': 2, 'c': 4, 'd': 5})
+    ['a', 'c', 'd']
+    """
+    missing = object()
+    return [
+        name
+        for name in sorted(old.keys() | new.keys())
+        if old.get(name, missing) != new.get(name, missing)
+    ]
+
+
+def read_settings(file: Path) -> dict[str, Any]:
+    """Read the settings that a run wrote.
+
+    Args:
+        file: YAML, or JSON.
 
     Raises:
-        BeastError: if a setting differs; it names the first one.
+        BeastError: if it holds something else.
     """
-    if not file.exists():
-        return
-    changed = difference(file.read_text(encoding='utf-8'), settings, without)
-    if changed:
+    try:
+        settings = OmegaConf.to_container(OmegaConf.load(file))
+    except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:
         raise BeastError(
-            f'{file.parent} holds an unfinished {run} with other settings ({changed}); restore '
-            'that setting to continue it, or give another --output_dir'
-        )
+            f'{file} is damaged ({" ".join(str(error).split())}); restore it, or give another '
+            '--output_dir'
+        ) from error
+    if not isinstance(settings, dict):
+        raise BeastError(f'{file} holds no settings; restore it, or give another --output_dir')
+    return cast(dict[str, Any], settings)
 
 
-def _defaults() -> dict[str, object]:
-    """Return the schema's values under the names that they have in the settings of runs."""
-    sections = {'beast': BeastConfig, 'segmentation': SegmentationConfig}
-    return _flatten(
-        {
-            name: OmegaConf.to_container(OmegaConf.structured(schema))
-            for name, schema in sections.items()
-        }
-    )
+def settings_yaml(settings: Settings) -> str:
+    """Write settings as the YAML that `read_settings` reads."""
+    return OmegaConf.to_yaml(OmegaConf.create(dict(settings)))
 
 
-def _flatten(value: object, path: str = '') -> dict[str, object]:
-    if isinstance(value, dict):
+def _retired_in_use(keys: Collection[str], settings: Settings) -> dict[str, Any]:
+    """Return the values that the code uses in place of those keys that are retired."""
+    retired = [key for key in keys if key in RETIRED]
+    if not retired:
+        return {}
+    section = {'segmentation': settings.get('segmentation', {}), **settings.get('beast', {})}
+    config = parse_config(section)
+    return {key: value_of(key, config) for key in retired}
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    """Return the defaults of the schema by their names in full."""
+    return _flat({'beast': OmegaConf.to_container(OmegaConf.structured(BeastConfig))})
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    """Return settings by their names in full."""
+    # a segmentation run keeps its section without the `beast:` above it
+    return {
+        f'beast.{key}' if key.startswith('segmentation.') else key: value
+        for key, value in _flatten(settings).items()
+    }
+
+
+def _flatten(value: object, path: str = '') -> dict[str, Any]:
+    if isinstance(value, Mapping):
         return {
-            k: v
+            name: leaf
             for key, item in value.items()
-            for k, v in _flatten(item, f'{path}.{key}' if path else str(key)).items()
+            for name, leaf in _flatten(item, f'{path}.{key}' if path else str(key)).items()
         }
     return {path: value}

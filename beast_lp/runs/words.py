@@ -1,8 +1,19 @@
-"""Numbers as a person says them."""
+"""Numbers in the words that people use."""
 
 
 def duration(seconds: float) -> str:
-    """Write a time as people say it: `45 s`, `12 min`, `3 h 05 min`."""
+    """Write a duration the way people say it.
+
+    Args:
+        seconds: duration, 0 or more.
+
+    >>> duration(45)
+    '45 s'
+    >>> duration(12 * 60)
+    '12 min'
+    >>> duration(3 * 3600 + 5 * 60)
+    '3 h 05 min'
+    """
     if seconds < 100:
         return f'{seconds:.0f} s'
     minutes = round(seconds / 60)
