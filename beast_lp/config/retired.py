@@ -66,3 +66,16 @@ def check_retired(given: Mapping[str, Any], config: 'BeastConfig') -> None:
                 f'{key} is no longer a setting: beast_lp always uses {used!r}, found {value!r}; '
                 'leave it out, or use the version of beast_lp that the config was written for'
             )
+
+
+def retired_group(path: str) -> dict[str, Any]:
+    """Return the retired settings of a group that had one value, by their names within it.
+
+    Args:
+        path: name of the group in full, such as `beast.anchors`.
+    """
+    return {
+        key.removeprefix(f'{path}.'): value
+        for key, value in RETIRED.items()
+        if key.startswith(f'{path}.') and not callable(value)
+    }

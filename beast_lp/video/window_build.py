@@ -198,7 +198,7 @@ def _build_in_parallel(
         if isinstance(error, BrokenProcessPool):
             raise BeastError(
                 'a process that prepared videos was killed, which happens when memory runs out; '
-                'run the same command again, which continues where it stopped, with '
+                'run the same command again, which resumes the run, with '
                 'beast.windows.processes=1 if it happens again'
             ) from error
         raise

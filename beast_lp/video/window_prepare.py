@@ -11,11 +11,12 @@ import pandas as pd
 
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import PART_SUFFIX, finished_file, only_writer
+from beast_lp.runs.files import PART_SUFFIX, only_writer, write_table
 from beast_lp.video.boxes import boxes_file
 from beast_lp.video.identity import source_key, video_ids
 from beast_lp.video.read import VideoError, probe
 from beast_lp.video.shares import anchors_per_video
+from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_build import Job, build_all, finished_earlier
 from beast_lp.video.window_records import SIDECAR_SUFFIX, ClipRecord, read_record
 from beast_lp.video.window_store import INDEX_NAME, WindowStore, write_index
@@ -43,7 +44,7 @@ _REASONS = 3
 
 
 def prepare_windows(
-    videos: Sequence[Path],
+    videos: Sequence[Path | SourceVideo],
     output_dir: Path,
     anchors: AnchorConfig,
     windows: WindowConfig,
@@ -60,7 +61,8 @@ def prepare_windows(
     is deleted. A video that gives no anchors is left out with a warning and a row in `videos.csv`.
 
     Args:
-        videos: absolute paths, without duplicates; the views of a session are videos like others.
+        videos: absolute paths, without duplicates, with their projects where there are several;
+            the views of a session are videos like others.
         output_dir: created where it does not exist.
         anchors: how to choose.
         windows: how to cut out and store, and in how many processes.
@@ -81,18 +83,19 @@ def prepare_windows(
     with only_writer(output_dir / LOCK_NAME, str(directory)):
         for leftover in directory.glob(f'*{PART_SUFFIX}'):
             leftover.unlink()
-        named = dict(zip(video_ids(videos), videos, strict=True))
+        sources = source_videos(videos)
+        named = dict(zip(video_ids([item.path for item in sources]), sources, strict=True))
         results: dict[str, ClipRecord | VideoError] = {}
         jobs = _jobs(named, directory, anchors, windows, seed, offset_frames, offset_ms)
         for video_id, result in _build_or_reuse(jobs, windows.processes, progress):
-            _warn(named[video_id], result)
+            _warn(named[video_id].path, result)
             results[video_id] = result
         _write_tables(output_dir, named, results)
         return WindowStore.open(directory)
 
 
 def _jobs(
-    named: dict[str, Path],
+    named: dict[str, SourceVideo],
     directory: Path,
     anchors: AnchorConfig,
     windows: WindowConfig,
@@ -101,11 +104,11 @@ def _jobs(
     offset_ms: float | None,
 ) -> dict[str, Job | VideoError]:
     """Say what there is to do for every video, by its name."""
-    videos = list(named.values())
+    videos = [source.path for source in named.values()]
     boxes = _boxes_files(videos, windows.bbox_dir)
     counts = anchors_per_video(videos, anchors)
     jobs: dict[str, Job | VideoError] = {}
-    for (video_id, video), box, count in zip(named.items(), boxes, counts, strict=True):
+    for video_id, video, box, count in zip(named, videos, boxes, counts, strict=True):
         try:
             jobs[video_id] = Job(
                 video=video,
@@ -181,15 +184,15 @@ def _warn(video: Path, result: ClipRecord | VideoError) -> None:
 
 
 def _write_tables(
-    output_dir: Path, named: dict[str, Path], results: dict[str, ClipRecord | VideoError]
+    output_dir: Path, named: dict[str, SourceVideo], results: dict[str, ClipRecord | VideoError]
 ) -> None:
     """Write the tables and the index, and delete the clips of videos that are not listed."""
     directory = output_dir / WINDOWS_DIR
-    rows = [_video_row(video, video_id, results[video_id]) for video_id, video in named.items()]
+    rows = [_video_row(item.path, name, results[name]) for name, item in named.items()]
     _write_table(output_dir / 'videos.csv', rows, VIDEO_COLUMNS)
     records = [
-        (video, result)
-        for video_id, video in named.items()
+        (source, result)
+        for video_id, source in named.items()
         if isinstance(result := results[video_id], ClipRecord)
     ]
     if not records:
@@ -225,17 +228,17 @@ def _video_row(video: Path, video_id: str, result: ClipRecord | VideoError) -> d
     }
 
 
-def _anchor_rows(records: list[tuple[Path, ClipRecord]]) -> list[dict[str, Any]]:
+def _anchor_rows(records: list[tuple[SourceVideo, ClipRecord]]) -> list[dict[str, Any]]:
     return [
         {
-            'video': str(video),
+            'video': str(source.path),
             'video_id': record.video_id,
             'frame': frame,
             'motion_energy': round(float(energy), 4),
             'cluster': cluster,
             'distance': round(float(distance), 3),
         }
-        for video, record in records
+        for source, record in records
         for frame, energy, cluster, distance in zip(
             record.anchors.frame,
             record.anchors.motion_energy,
@@ -246,18 +249,19 @@ def _anchor_rows(records: list[tuple[Path, ClipRecord]]) -> list[dict[str, Any]]
     ]
 
 
-def _index_rows(records: list[tuple[Path, ClipRecord]]) -> list[dict[str, Any]]:
+def _index_rows(records: list[tuple[SourceVideo, ClipRecord]]) -> list[dict[str, Any]]:
     return [
         {
-            'video': str(video),
+            'video': str(source.path),
             'video_id': record.video_id,
             'frame': frame,
             'clip': record.clip,
             'window': window,
             'step': record.step,
             'fps': record.header['fps'],
+            'project': source.project,
         }
-        for video, record in records
+        for source, record in records
         for window, frame in enumerate(record.anchors.frame)
     ]
 
@@ -268,5 +272,4 @@ def _write_table(path: Path, rows: list[dict[str, Any]], columns: Sequence[str])
     for name in ('width', 'height', 'frames_declared', 'frames_read'):
         if name in table:
             table[name] = table[name].astype('Int64')
-    with finished_file(path) as part:
-        table.to_csv(part, index=False)
+    write_table(table, path)

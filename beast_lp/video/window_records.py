@@ -10,8 +10,9 @@ import numpy as np
 from av.error import FFmpegError
 
 from beast_lp.config import AnchorConfig, WindowConfig
+from beast_lp.config.retired import retired_group
 from beast_lp.runs.files import finished_file
-from beast_lp.runs.keys import digest
+from beast_lp.runs.keys import key_of
 from beast_lp.video.anchors import Anchors
 from beast_lp.video.window_clip import WINDOW
 
@@ -19,6 +20,8 @@ from beast_lp.video.window_clip import WINDOW
 STORE_VERSION = 3
 SIDECAR_SUFFIX = '.json'
 
+# the number of processes changes nothing, and the content of the boxes counts with the video
+_WITHOUT_EFFECT = ('processes', 'bbox_dir')
 _ANCHOR_TYPES = {
     'frame': np.int64,
     'motion_energy': np.float32,
@@ -57,12 +60,14 @@ class ClipRecord:
 
 
 def settings_key(anchors: AnchorConfig, windows: WindowConfig, step: int, seed: int) -> str:
-    """Compute the key of what shapes a clip beside its video."""
-    shape = asdict(windows)
-    # how many processes do the work changes nothing, and of the boxes the content counts
-    del shape['processes'], shape['bbox_dir']
-    settings = [STORE_VERSION, asdict(anchors), shape, step, seed]
-    return digest(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    """Hash every setting that, with the video itself, determines a clip.
+
+    A retired setting counts with the value now in use, so that older clips stay valid.
+    """
+    chosen = {**retired_group('beast.anchors'), **asdict(anchors)}
+    shape = {**retired_group('beast.windows'), **asdict(windows)}
+    shape = {name: value for name, value in shape.items() if name not in _WITHOUT_EFFECT}
+    return key_of([STORE_VERSION, chosen, shape, step, seed])
 
 
 def write_record(directory: Path, record: ClipRecord) -> None:

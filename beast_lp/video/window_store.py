@@ -16,12 +16,12 @@ from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import finished_file
+from beast_lp.runs.files import write_table
 from beast_lp.video.read import PictureConverter
 from beast_lp.video.window_clip import CLIP_RATE, OFFSETS, WINDOW
 
 INDEX_NAME = 'index.csv'
-INDEX_COLUMNS = ('video', 'video_id', 'frame', 'clip', 'window', 'step', 'fps')
+INDEX_COLUMNS = ('video', 'video_id', 'frame', 'clip', 'window', 'step', 'fps', 'project')
 # clips that a process keeps open: 1 MB each, and opening one costs as much as reading a window
 OPEN_CLIPS = 32
 
@@ -33,8 +33,7 @@ def write_index(directory: Path, table: pd.DataFrame) -> None:
         directory: the folder of the clips.
         table: one row per window with the columns of `WindowStore.table`.
     """
-    with finished_file(directory / INDEX_NAME) as part:
-        table.to_csv(part, columns=list(INDEX_COLUMNS), index=False, na_rep='nan')
+    write_table(table[list(INDEX_COLUMNS)], directory / INDEX_NAME, missing='nan')
 
 
 class WindowStore:
@@ -46,7 +45,8 @@ class WindowStore:
         directory: the folder that holds the index and the clips.
         table: one row per window: `video` (the source's path), `video_id`, `frame` (the anchor's
             ordinal in the source), `clip` (file name), `window` (ordinal in the clip), `step` (k,
-            in frames of the source) and `fps` (of the source, NaN where unknown).
+            in frames of the source), `fps` (of the source, NaN where unknown) and `project` (of
+            the video, empty where there is one alone).
     """
 
     def __init__(self, directory: Path, table: pd.DataFrame) -> None:
@@ -77,6 +77,9 @@ class WindowStore:
             )
         # names such as 007 and NA are text
         table = pd.read_csv(index, dtype=str, keep_default_na=False)
+        if 'project' not in table:
+            # a store of an older version is one of a single project
+            table['project'] = ''
         missing = [name for name in INDEX_COLUMNS if name not in table]
         if missing:
             raise BeastError(

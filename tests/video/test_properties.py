@@ -89,6 +89,7 @@ def test_windows_are_read_back_whatever_the_order(
                     'window': window,
                     'step': step,
                     'fps': 25.0,
+                    'project': '',
                 }
                 for window, frame in enumerate(anchors)
             ]

@@ -17,7 +17,6 @@ import pytest
 
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import finished_file
 from beast_lp.video import window_build, window_clip, window_prepare
 from beast_lp.video.read import VideoError, find_videos, probe
 from beast_lp.video.window_clip import build_clip
@@ -612,22 +611,3 @@ def test_a_full_disk_stops_the_run_and_leaves_nothing_half_written(
         run(write_counted('video.mp4'))
     assert not isinstance(caught.value, VideoError)
     assert list((tmp_path / 'out/windows').iterdir()) == []
-
-
-def test_a_file_appears_only_when_it_is_finished(tmp_path: Path) -> None:
-    path = tmp_path / 'table.csv'
-    path.write_text('old')
-    with pytest.raises(RuntimeError), finished_file(path) as part:
-        part.write_text('half')
-        raise RuntimeError
-    assert path.read_text() == 'old'
-    with finished_file(path) as part:
-        part.write_text('new')
-        assert path.read_text() == 'old'
-    assert [item.name for item in tmp_path.iterdir()] == ['table.csv']
-    assert path.read_text() == 'new'
-
-
-def test_other_problems_of_the_system_pass(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError), finished_file(tmp_path / 'gone' / 'table.csv') as part:
-        part.write_text('x')

@@ -15,6 +15,7 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import window_store
 from beast_lp.video.read import FrameReader
+from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_clip import build_clip
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore, write_index
@@ -50,6 +51,7 @@ def build_store(write_counted: Callable[..., Path], tmp_path: Path) -> BuildStor
                     'window': window,
                     'step': 1,
                     'fps': 25.0,
+                    'project': '',
                 }
                 for window, frame in enumerate(anchors)
             ]
@@ -172,6 +174,7 @@ def test_colours_come_back(write_video: Callable[..., Path], tmp_path: Path, cod
                     'window': at,
                     'step': 1,
                     'fps': 25.0,
+                    'project': '',
                 }
                 for at, frame in enumerate([4, 10])
             ]
@@ -319,6 +322,30 @@ def test_names_that_look_like_numbers_stay_text(build_store: BuildStore, tmp_pat
     store = WindowStore.open(tmp_path)
     assert store.table['video_id'].tolist() == ['007', 'NA', '1e5', 'nan', 'null']
     assert store.table['frame'].tolist() == [1, 5, 20, 40, 58]
+
+
+def test_every_window_has_a_project(
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    videos = [SourceVideo(write_counted(f'{name}.mp4'), name) for name in ('NA', 'mice')]
+    plain = write_counted('alone.mp4')
+    store = prepare_windows(
+        [*videos, plain], tmp_path / 'out', AnchorConfig(per_video=4), WindowConfig(), 0, False
+    )
+    projects = store.table.groupby('video')['project'].unique()
+    assert {video.path: video.project for video in [*videos, SourceVideo(plain)]} == {
+        Path(str(path)): name for path, (name,) in projects.items()
+    }
+
+
+def test_a_store_of_an_older_version_is_one_of_one_project(
+    build_store: BuildStore,
+    tmp_path: Path,
+) -> None:
+    build_store()
+    pd.read_csv(tmp_path / 'index.csv').drop(columns='project').to_csv(tmp_path / 'index.csv')
+    assert set(WindowStore.open(tmp_path).table['project']) == {''}
 
 
 def test_what_is_no_store_is_said(tmp_path: Path) -> None:
