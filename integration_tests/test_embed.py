@@ -104,7 +104,7 @@ def test_frame_components_come_through_the_same_command_and_serve_other_videos(
     assert 'another source' in result.stderr
 
 
-def test_an_unfinished_run_of_another_source_is_refused_and_its_own_continues(
+def test_an_unfinished_run_of_another_source_is_refused_and_its_own_is_resumed(
     litpose: Litpose,
     tiny_pretraining: Path,
     videos: list[Path],
@@ -131,7 +131,7 @@ def test_an_unfinished_run_of_another_source_is_refused_and_its_own_continues(
         tmp_path / 'out',
         fails=True,
     )
-    assert 'continues after 10 frames' in litpose(*arguments).stdout
+    assert f'resuming {videos[0].name} after 10 frames' in litpose(*arguments).stdout
     assert not part.exists()
     np.testing.assert_allclose(FeatureStore.open(store.directory).cls, whole, rtol=0.1, atol=0.05)
 

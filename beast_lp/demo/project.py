@@ -1,7 +1,5 @@
 """Write the synthetic lab to disk as a Lightning Pose project."""
 
-import os
-import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,6 +20,7 @@ from beast_lp.demo.settings import FULL, DemoSize, share_out
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
 from beast_lp.errors import BeastError
+from beast_lp.runs.files import finished_folder
 
 CONFIG_NAME = 'config_demo.yaml'
 # the animals' size, nose to tail base, as a share of the image side
@@ -64,15 +63,8 @@ def write_project(directory: Path, size: DemoSize = FULL, seed: int = 0) -> Path
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         kind = 'is not empty' if directory.is_dir() else 'is a file'
         raise BeastError(f'{directory} {kind}; give a new or empty folder for the demo project')
-    part = directory.with_name(f'{directory.name}.{os.getpid()}.part')
-    part.mkdir(parents=True)
-    try:
+    with finished_folder(directory) as part:
         _write_all(part, directory, size, seed)
-        if directory.exists():
-            directory.rmdir()
-        os.replace(part, directory)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
     return directory / CONFIG_NAME
 
 

@@ -223,7 +223,7 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
             return
     raise BeastError(
         f'{path} was computed from other spikes, times or features than those that are there now '
-        'under the same names; restore them to continue the run, or give another --output_dir'
+        'under the same names; restore them to resume the run, or give another --output_dir'
         if known
         else f'{path} was written by an older beast-lp and does not tell which data it was '
         'computed from; give another --output_dir'

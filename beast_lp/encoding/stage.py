@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
 from omegaconf import OmegaConf
 from tqdm import tqdm
 
-from beast_lp.config import BeastConfig, config_yaml
+from beast_lp.config import BeastConfig
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.build import build_encoder, choose_encoders
 from beast_lp.encoding.controls import drift
@@ -36,8 +37,8 @@ from beast_lp.encoding.sources import (
 from beast_lp.encoding.spikes import read_activity
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table, neuron_table
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import finished_file, only_writer
-from beast_lp.runs.settings import check_same_run
+from beast_lp.runs.directory import RunDirectory
+from beast_lp.runs.files import finished_file, write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -45,15 +46,13 @@ _PACKAGES = ('beast-lp', 'numpy', 'scipy', 'torch')
 
 
 @dataclass(frozen=True)
-class EncodingFiles:
-    """Where an encoding run keeps what."""
+class EncodingFiles(RunDirectory):
+    """The directory of an encoding run."""
 
-    directory: Path
-
-    @property
-    def config(self) -> Path:
-        """Resolved settings and inputs."""
-        return self.directory / 'beast.yaml'
+    kind: ClassVar[str] = 'encoding'
+    result_name: ClassVar[str] = 'summary.json'
+    # where the config looks for them; the paths themselves are compared
+    may_differ: ClassVar[tuple[str, ...]] = ('beast.encoding.features', 'beast.encoding.spikes')
 
     @property
     def neurons(self) -> Path:
@@ -68,17 +67,7 @@ class EncodingFiles:
     @property
     def summary(self) -> Path:
         """Settings, seed, versions and scores; exists only once all are there."""
-        return self.directory / 'summary.json'
-
-    @property
-    def report(self) -> Path:
-        """What a person looks at; the last file that is written."""
-        return self.directory / 'report.html'
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to write, the report neither."""
-        return self.summary.exists() and self.report.exists()
+        return self.result
 
     def rates(self, session: str, source: str, encoder: str) -> Path:
         """Predicted rates and scores of one fit."""
@@ -92,7 +81,7 @@ def run_encoding(
     features: Sequence[tuple[str, Path]],
     output_dir: Path,
 ) -> list[Result]:
-    """Score every encoder on every source of features, or go on with a run that was interrupted.
+    """Score every encoder on every source of features, or resume a run that was interrupted.
 
     Args:
         config: all settings; `encoding` and `seed` are read.
@@ -108,7 +97,7 @@ def run_encoding(
             anything in the input cannot be used.
     """
     files, settings = EncodingFiles(output_dir), run_settings(config, spikes, features)
-    check_output_dir(files, settings)
+    files.check(settings)
     sources = find_sources(features)
     check_source_names(files, [*(source.name for source in sources), DRIFT])
     sessions = load_sessions(config.encoding, config.seed, spikes, sources)
@@ -116,16 +105,12 @@ def run_encoding(
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
     for session in sessions:
         check_controls(session, config.encoding.controls)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with only_writer(output_dir / '.lock', f'the encoding run in {output_dir}'):
-        # before the first fit: hours later would be late
-        for session in sessions:
-            for source in (*session.features, DRIFT):
-                for encoder in encoders:
-                    path = files.rates(session.name, source, encoder)
-                    check_same_data(path, session, source)
-        with finished_file(files.config) as part:
-            part.write_text(settings, encoding='utf-8')
+    # before the first fit: hours later would be late
+    for session in sessions:
+        for source in (*session.features, DRIFT):
+            for encoder in encoders:
+                check_same_data(files.rates(session.name, source, encoder), session, source)
+    with files.claimed(settings):
         results = _evaluate_all(config, encoders, sessions, files)
         _write_tables(config, files, settings, sessions, results)
     return results
@@ -202,34 +187,14 @@ def run_settings(
     config: BeastConfig,
     spikes: Sequence[tuple[str, Path]],
     features: Sequence[tuple[str, Path]],
-) -> str:
-    """Return, as YAML, all that makes two runs the same run."""
-    encoding = OmegaConf.to_container(
-        OmegaConf.create(config_yaml(config))['beast']['encoding']  # type: ignore[index]
-    )
-    return OmegaConf.to_yaml(
-        OmegaConf.create(
-            {
-                'beast': {'seed': config.seed, 'encoding': encoding},
-                'spikes': {name: str(path) for name, path in spikes},
-                'features': {name: str(path) for name, path in features},
-            }
-        )
-    )
-
-
-def check_output_dir(files: EncodingFiles, settings: str) -> None:
-    """Make sure that a directory is new, or holds this very run, unfinished.
-
-    Raises:
-        BeastError: if going on would mix two runs or overwrite a result.
-    """
-    if files.is_finished:
-        raise BeastError(
-            f'{files.directory} already holds a finished encoding run; look at its report.html, '
-            'or give another --output_dir'
-        )
-    check_same_run('encoding run', files.config, settings)
+) -> dict[str, Any]:
+    """Return everything by which a run is known again."""
+    encoding = OmegaConf.to_container(OmegaConf.structured(config.encoding))
+    return {
+        'beast': {'seed': config.seed, 'encoding': encoding},
+        'spikes': {name: str(path) for name, path in spikes},
+        'features': {name: str(path) for name, path in features},
+    }
 
 
 def _evaluate_all(
@@ -290,16 +255,15 @@ def _evaluate_drift(
 def _write_tables(
     config: BeastConfig,
     files: EncodingFiles,
-    settings: str,
+    settings: Mapping[str, Any],
     sessions: Sequence[Session],
     results: list[Result],
 ) -> None:
     comparison = comparison_table(results)
     for table, path in ((neuron_table(results), files.neurons), (comparison, files.comparison)):
-        with finished_file(path) as part:
-            table.to_csv(part, index=False)
+        write_table(table, path)
     summary: Mapping[str, object] = {
-        'settings': OmegaConf.to_container(OmegaConf.create(settings)),
+        'settings': settings,
         'seed': config.seed,
         'versions': {name: version(name) for name in _PACKAGES},
         'sessions': {

@@ -18,7 +18,7 @@ from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, s
 from beast_lp.features.prefetch import prefetch
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
-from beast_lp.features.writer import FeatureWriter, difference
+from beast_lp.features.writer import FeatureWriter, store_difference
 from beast_lp.runs.files import only_writer
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.identity import source_key
@@ -74,7 +74,7 @@ def extract_features(
     settings: ExtractionSettings | None = None,
     progress: bool = True,
 ) -> list[Path]:
-    """Write a feature store for every video; what is there already is used, or continued.
+    """Write a feature store for every video; what is there already is used, or resumed.
 
     Args:
         source: what makes the features.
@@ -160,7 +160,7 @@ def extract_video(
     reader = PictureReader(video)
     info = _describe(source, reader, boxes, settings, reduction)
     if directory.exists():
-        changed = difference(FeatureStore.open(directory).info, info)
+        changed = store_difference(FeatureStore.open(directory).info, info)
         if changed:
             raise BeastError(
                 f'{directory} already holds other features: {changed}; delete the folder, or give '
@@ -174,7 +174,7 @@ def extract_video(
         FeatureWriter(directory, info) as writer,
     ):
         if writer.rows:
-            logger.info(f'beast: {video.name} continues after {writer.rows} frames')
+            logger.info(f'beast: resuming {video.name} after {writer.rows} frames')
         clock = _Clock(reader.info.fps)
         batches = _read(reader, source, settings, boxes, clock, writer.rows)
         total = -(-count_frames(video) // settings.stride)

@@ -22,7 +22,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import PART_SUFFIX
+from beast_lp.runs.files import part_of
 from beast_lp.video.identity import video_ids
 
 # raise it when the files of a store change their meaning
@@ -219,11 +219,10 @@ def _read_info(directory: Path) -> str:
     try:
         return (directory / INFO_NAME).read_text(encoding='utf-8')
     except OSError as error:
-        part = directory.with_name(directory.name + PART_SUFFIX)
-        if part.is_dir() and not directory.exists():
+        if part_of(directory).is_dir() and not directory.exists():
             raise BeastError(
                 f'the features in {directory} are not complete; run the same `litpose embed` '
-                'command again, which continues where it stopped'
+                'command again, which resumes it'
             ) from error
         found = 'is no folder' if not directory.is_dir() else f'lacks {INFO_NAME}'
         raise BeastError(

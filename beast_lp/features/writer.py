@@ -17,7 +17,8 @@ from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
 from beast_lp.features.store import ARRAYS, INFO_NAME, FeatureInfo
-from beast_lp.runs.files import PART_SUFFIX, finished_file, full_disk_sentence
+from beast_lp.runs.files import finished_file, full_disk_sentence, part_of
+from beast_lp.runs.settings import difference
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -44,11 +45,11 @@ class FeatureWriter:
     Rows are appended to plain files, never mapped, so that memory does not grow with the video.
 
     Attributes:
-        rows: rows written so far; above 0 at the start where an interrupted run is continued.
+        rows: rows written so far; above 0 at the start where an interrupted run is resumed.
     """
 
     def __init__(self, directory: Path, info: FeatureInfo) -> None:
-        """Start a store, or go on with an unfinished one.
+        """Start a store, or resume an unfinished one.
 
         Args:
             directory: final name; nothing may be there.
@@ -62,7 +63,7 @@ class FeatureWriter:
                 f'{directory} already exists; delete it, or give another --output_dir'
             )
         self._directory = directory
-        self._part = directory.with_name(directory.name + PART_SUFFIX)
+        self._part = part_of(directory)
         self._info = info
         self.rows = _rows_so_far(self._part, directory, info)
         self._committed = monotonic()
@@ -162,7 +163,7 @@ class FeatureWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # an interrupted run goes on from the last row and not from the last commit
+        # an interrupted run is resumed from the last row and not from the last commit
         if kind is not None and self._part.is_dir() and self.rows:
             self.commit()
         self.close()
@@ -170,7 +171,7 @@ class FeatureWriter:
             shutil.rmtree(self._part, ignore_errors=True)
 
 
-def difference(old: FeatureInfo, new: FeatureInfo) -> str:
+def store_difference(old: FeatureInfo, new: FeatureInfo) -> str:
     """Name the first setting in which two stores differ, in words; empty if there is none."""
     if old.source_hash != new.source_hash:
         return (
@@ -179,11 +180,7 @@ def difference(old: FeatureInfo, new: FeatureInfo) -> str:
         )
     if old.video_key != new.video_key:
         return f'it holds the features of another video, {old.video}, or the video has changed'
-    before, now = asdict(old), asdict(new)
-    for name in before:
-        if name not in _NOT_COMPARED and before[name] != now[name]:
-            return f'{name} was {before[name]} and is now {now[name]}'
-    return ''
+    return difference(asdict(old), asdict(new), _NOT_COMPARED)
 
 
 def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
@@ -202,11 +199,11 @@ def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
     except (OSError, ValueError, TypeError, KeyError, BeastError) as error:
         logger.warning(f'{part} is damaged ({error}) and is written anew')
         return 0
-    changed = difference(old, info)
+    changed = store_difference(old, info)
     if changed:
         raise BeastError(
-            f'{directory} is not finished and cannot be continued: {changed}; run the command '
-            f'that began it, delete {part}, or give another --output_dir'
+            f'{directory} is not finished and cannot be resumed: {changed}; run the command that '
+            f'began it, delete {part}, or give another --output_dir'
         )
     for name, shape in info.row_shapes.items():
         column = part / f'{name}.npy'

@@ -24,7 +24,7 @@ def name_guides(parser: argparse.ArgumentParser) -> None:
 
 def add_output_dir(
     parser: argparse.ArgumentParser,
-    interrupted: str = 'a run that was interrupted there continues',
+    interrupted: str = 'a run that was interrupted there is resumed',
 ) -> None:
     """Let a command take `--output_dir`, by default dated as the host's are.
 

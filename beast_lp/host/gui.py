@@ -22,6 +22,7 @@ from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
 from beast_lp.host.pose import has_resnet_optimizer, suitable_learning_rate
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.settings import difference
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -100,10 +101,11 @@ def _append(path: Path, section: Mapping[str, Any]) -> None:
     if not isinstance(there, DictConfig):
         raise BeastError(f'{path} must be a mapping of settings; mend or remove it')
     if there.get('beast') is not None:
-        difference = _difference(OmegaConf.to_container(there.beast, resolve=True), section)
-        if difference:
+        found = OmegaConf.to_container(there.beast, resolve=True)
+        changed = difference({'beast': found}, {'beast': section})
+        if changed:
             raise BeastError(
-                f'{path} has a beast: section with other settings ({difference}); change it '
+                f'{path} has a beast: section with other settings ({changed}); change it '
                 'there, or remove it and run this command again'
             )
         logger.info('beast: the section is there already')
@@ -132,15 +134,6 @@ def _whole(cfg: DictConfig, section: Mapping[str, Any]) -> str:
             OmegaConf.update(cfg, 'training.optimizer', 'AdamW')
             OmegaConf.update(cfg, 'training.optimizer_params.learning_rate', rate)
     return OmegaConf.to_yaml(cfg)
-
-
-def _difference(there: object, wanted: Mapping[str, Any]) -> str:
-    """Name the first setting in which two sections differ, or return an empty string."""
-    found = dict(there) if isinstance(there, Mapping) else {}
-    for key in sorted({*found, *wanted}):
-        if found.get(key) != wanted.get(key):
-            return f'beast.{key} is {found.get(key)}, wanted {wanted.get(key)}'
-    return ''
 
 
 def _app_defaults(project: Path) -> Path:

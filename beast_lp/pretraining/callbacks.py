@@ -13,7 +13,7 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
-from beast_lp.runs.files import finished_file
+from beast_lp.runs.files import write_table
 from beast_lp.runs.words import duration
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -231,8 +231,7 @@ class MetricsTable(Callback):
         if self.path.exists():
             earlier = pd.read_csv(self.path)
             table = pd.concat([earlier[earlier.epoch < row['epoch']], table], ignore_index=True)
-        with finished_file(self.path) as part:
-            table.to_csv(part, index=False)
+        write_table(table, self.path)
 
     def state_dict(self) -> dict[str, Any]:
         """Return the averages of the epoch so far."""

@@ -135,7 +135,7 @@ class StopSignals:
 
 
 class LastCheckpoint(Callback):
-    """Keeps `last.ckpt`, from which the same command continues the run.
+    """Keeps `last.ckpt`, from which the same command resumes the run.
 
     Written every so many minutes, every so many epochs where that is asked for, at the end, and
     before the run gives way to a signal. Mostly by the clock: with few frames an epoch takes
@@ -194,7 +194,7 @@ class LastCheckpoint(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Give way to a signal; the validation is done again when the run continues."""
+        """Give way to a signal; the validation is done again when the run is resumed."""
         self._save(trainer, only_if_stopped=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -246,7 +246,7 @@ class LastCheckpoint(Callback):
         number = self.signals.received or signal.SIGTERM
         logger.warning(
             f'beast: stopped by {signal.Signals(number).name} after step {trainer.global_step}; '
-            f'{self.path} holds the state, and the same command continues from it'
+            f'{self.path} holds the state, and the same command resumes it'
         )
         # as a shell reports a process that a signal ended; another process that ends with an
         # error would make Lightning kill the main one while it closes its files

@@ -234,9 +234,9 @@ class PairLoader:
         before, now = state.get('processes', self.sampler.world_size), self.sampler.world_size
         if before != now:
             raise BeastError(
-                f'this run was begun by {before} process{"es" * (before > 1)} and cannot go on '
-                f'with {now}; restore training.num_gpus and beast.num_nodes to continue it, or '
-                'give another --output_dir'
+                f'this run was started by {before} process{"es" * (before > 1)} and cannot be '
+                f'resumed by {now}; restore training.num_gpus and beast.num_nodes, or give '
+                'another --output_dir'
             )
         self._batches = self._earlier = state['batches']
         self.sampler.set_epoch(state['epoch'])

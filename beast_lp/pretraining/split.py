@@ -25,8 +25,7 @@ def split_windows(
     frames. Every project of a joint run is split by itself.
 
     Args:
-        table: the store's table, one row per window with `video_id` and `frame`, and `project`
-            where several are trained on together.
+        table: the store's table, one row per window with `video_id`, `frame` and `project`.
         fraction: share of the anchors to hold out.
         seed: places the blocks, chooses the videos.
         how: `videos` holds whole videos out, as few as give the fraction; `blocks` holds out one
@@ -40,12 +39,10 @@ def split_windows(
         BeastError: if nothing is left to train on, or whole videos are asked for and there is one.
     """
     table = table.reset_index(drop=True)
-    projects = (
-        [table]
-        if 'project' not in table
-        else [group for _, group in table.groupby('project', sort=True)]
-    )
-    parts = [_split_project(project, fraction, seed, how) for project in projects]
+    parts = [
+        _split_project(project, fraction, seed, how)
+        for _, project in table.groupby('project', sort=True)
+    ]
     training, held_out = (
         np.concatenate([np.empty(0, np.int64), *part]) for part in zip(*parts, strict=True)
     )

@@ -6,11 +6,11 @@ import os
 import shutil
 import sys
 import warnings
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pandas as pd
 import torch
@@ -21,7 +21,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from omegaconf import OmegaConf
 from torch.utils.data import DataLoader
 
-from beast_lp.config import BeastConfig, config_yaml, parse_config
+from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.callbacks import (
     MetricsTable,
@@ -30,7 +30,7 @@ from beast_lp.pretraining.callbacks import (
     Throughput,
 )
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
-from beast_lp.pretraining.distributed import check_launch, first_process_first
+from beast_lp.pretraining.distributed import check_launch, first_process_first, launched_rank
 from beast_lp.pretraining.loaders import loader_workers, training_loader, worker_options
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import (
@@ -44,9 +44,11 @@ from beast_lp.pretraining.probe import Probe
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.training_frames import check_same_windows, keep_identity
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, short_run, tune, with_weight
-from beast_lp.runs.files import finished_file, full_disk_sentence, only_writer
-from beast_lp.runs.settings import check_same_run, difference
+from beast_lp.runs.directory import RunDirectory
+from beast_lp.runs.files import full_disk_sentence
+from beast_lp.runs.settings import read_settings
 from beast_lp.video.labelled import LabelledFrames
+from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore
 from beast_lp.vit.model import encoder_to_transformers, load_encoder
@@ -55,9 +57,9 @@ from beast_lp.vit.weights import read_encoder, save_backbone
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# settings that change how fast a run is, not what comes out; of the loaders, but for a few grey
-# levels, and whoever meets trouble with one must be able to go on with the other
-_WITHOUT_EFFECT = {
+# These change speed, not results, so a resumed run may change them. (The loaders differ by a few
+# grey levels; a user whose loader fails must be able to switch.)
+_WITHOUT_EFFECT = (
     'beast.windows.processes',
     'beast.training.num_workers',
     'beast.training.checkpoint_minutes',
@@ -66,28 +68,22 @@ _WITHOUT_EFFECT = {
     'beast.probe.every_epochs',
     'beast.probe.features',
     'beast.training.gradient_checkpointing',
-}
-# settings of what comes after pretraining
+)
+# settings of the stages after pretraining
 _OTHER_STAGES = ('beast.segmentation', 'beast.encoding')
+# where the config looks for videos; the videos themselves are compared
+_PLACES = ('beast.videos', 'beast.projects', 'beast.output_dir')
 _LAUNCHER_VARIABLES = ('MASTER_ADDR', 'MASTER_PORT', 'NODE_RANK', 'LOCAL_RANK', 'WORLD_SIZE')
 
 
 @dataclass(frozen=True)
-class RunFiles:
-    """Where a pretraining run keeps what."""
+class RunFiles(RunDirectory):
+    """The directory of a pretraining run."""
 
-    directory: Path
-
-    @property
-    def config(self) -> Path:
-        """Resolved settings."""
-        # not config.yaml: the host's GUI takes every folder with that file for a pose model
-        return self.directory / 'beast.yaml'
-
-    @property
-    def lock(self) -> Path:
-        """Held by the process that runs here."""
-        return self.directory / '.lock'
+    kind: ClassVar[str] = 'pretraining'
+    use: ClassVar[str] = 'use it as model.backbone_checkpoint'
+    result_name: ClassVar[str] = 'backbone'
+    may_differ: ClassVar[tuple[str, ...]] = (*_WITHOUT_EFFECT, *_OTHER_STAGES, *_PLACES)
 
     @property
     def windows(self) -> Path:
@@ -117,38 +113,29 @@ class RunFiles:
     @property
     def backbone(self) -> Path:
         """The result, in transformers' format; exists only once the run has finished."""
-        return self.directory / 'backbone'
-
-    @property
-    def report(self) -> Path:
-        """What a person looks at; the last file that is written."""
-        return self.directory / 'report.html'
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether nothing is left to write, the report neither."""
-        return self.backbone.exists() and self.report.exists()
+        return self.result
 
 
 def run_pretraining(
     config: BeastConfig,
-    videos: Sequence[Path],
+    videos: Sequence[Path | SourceVideo],
     output_dir: Path,
     num_devices: int = 1,
     callbacks: Sequence[Callback] = (),
-    projects: Sequence[str] = (),
     labels: LabelledFrames | None = None,
+    tracker: Callable[[], Callback] | None = None,
 ) -> Path:
-    """Pretrain a backbone on videos, or go on with a run that was interrupted.
+    """Pretrain a backbone on videos, or resume a run that was interrupted.
 
     Args:
         config: all settings.
-        videos: video files.
-        output_dir: of this run alone; a run that was killed there continues.
-        num_devices: of every machine: GPUs, or processes where there are none.
+        videos: video files, with their projects where several are trained on together.
+        output_dir: folder of this run alone; a run that was interrupted there is resumed.
+        num_devices: GPUs of every machine, or processes where there are none.
         callbacks: further Lightning callbacks.
-        projects: the project of each video, where several are trained on together.
-        labels: of the project, for the probe.
+        labels: labelled frames of the project, for the probe.
+        tracker: builds a callback that writes about the run as soon as it is built; it is called
+            in the first process alone, once the directory is known to be this run's.
 
     Returns:
         the directory of the finished backbone.
@@ -161,15 +148,24 @@ def run_pretraining(
     """
     files = RunFiles(output_dir)
     check_launch(num_devices, config.num_nodes)
-    settings = run_settings(config, videos, projects)
+    settings = run_settings(config, videos)
+    if files.backbone.exists():
+        # nothing is left to do but the report, which is for one process
+        if launched_rank() > 0:
+            sys.exit(0)
+        files.check(settings)
+        return files.backbone
+    trackers: list[Callback] = []
     with ExitStack() as until_saved:
         with first_process_first() as first:
             if first:
-                check_output_dir(files, settings)
+                files.check(settings)
                 _warn_of_small_clips(config)
             module = build_module(config, resume=files.last.exists())
             if first:
-                until_saved.enter_context(_only_run(files, settings))
+                until_saved.enter_context(files.claimed(settings))
+                files.last.parent.mkdir(exist_ok=True)
+                trackers += [tracker()] if tracker else []
                 store = prepare_windows(
                     videos,
                     output_dir,
@@ -182,12 +178,11 @@ def run_pretraining(
             else:
                 store = WindowStore.open(files.windows)
 
-        add_projects(store, videos, projects)
         if config.tune:
             config = _tuned(config, files, store, num_devices, labels)
             module = build_module(config, resume=files.last.exists())
         warned = [ShortRunWarning()] if config.init == 'random' else []
-        _fit(module, files, store, num_devices, [*warned, *callbacks], labels)
+        _fit(module, files, store, num_devices, [*warned, *trackers, *callbacks], labels)
         with full_disk_sentence(files.directory):
             save_backbone(
                 files.backbone, module.model.architecture, encoder_to_transformers(module.model)
@@ -203,22 +198,6 @@ def _warn_of_small_clips(config: BeastConfig) -> None:
             f'than the images of {image_size[0]} x {image_size[1]} px and enlarged again; leave '
             'it out to store them large enough'
         )
-
-
-@contextmanager
-def _only_run(files: RunFiles, settings: str) -> Iterator[None]:
-    """Keep other runs out of a directory, and write this one's settings there.
-
-    Raises:
-        BeastError: if another run is at work there, or has finished.
-    """
-    files.last.parent.mkdir(parents=True, exist_ok=True)
-    with only_writer(files.lock, f'the pretraining run in {files.directory}'):
-        # the run that had the lock may have ended since we looked
-        check_output_dir(files, settings)
-        with finished_file(files.config) as part:
-            part.write_text(settings, encoding='utf-8')
-        yield
 
 
 def _fit(
@@ -268,14 +247,12 @@ def _fit(
         full_disk_sentence(files.directory),
     ):
         # few steps an epoch are normal here, the number of workers is a setting of ours, a folder
-        # with checkpoints is one to continue from, and the last is Lightning's own affair
+        # with checkpoints is one to resume from, and the last is Lightning's own affair
         warnings.filterwarnings('ignore', '.*does not have many workers.*')
         warnings.filterwarnings('ignore', '.*smaller than the logging interval.*')
         warnings.filterwarnings('ignore', '.*exists and is not empty.*')
         warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated.*')
         resume = str(files.last) if files.last.exists() else None
-        if resume:
-            logger.info(f'beast: continuing the run in {files.directory}')
         keep_identity(files.last, store)
         trainer.fit(module, train, validation, ckpt_path=resume)
 
@@ -335,74 +312,21 @@ def _separate_from_later_trainers() -> Iterator[None]:
 
 def run_settings(
     config: BeastConfig,
-    videos: Sequence[Path],
-    projects: Sequence[str] = (),
-) -> str:
-    """Return, as YAML, all that makes two runs the same run."""
-    names = [str(video) for video in videos]
-    joint = {'projects': list(projects)} if projects else {}
-    return config_yaml(config) + OmegaConf.to_yaml(OmegaConf.create({'videos': names, **joint}))
-
-
-def add_projects(
-    store: WindowStore,
-    videos: Sequence[Path],
-    projects: Sequence[str],
-) -> None:
-    """Add the column `project` to a store's table, where several are trained on together."""
-    if projects:
-        of = {str(video): project for video, project in zip(videos, projects, strict=True)}
-        store.table['project'] = [of[video] for video in store.table['video']]
-
-
-def open_store(files: RunFiles) -> WindowStore:
-    """Open the window store of an existing run, with the column `project` where it has several."""
-    store = WindowStore.open(files.windows)
-    settings: Any = OmegaConf.load(files.config)
-    add_projects(store, settings.videos, settings.get('projects', []))
-    return store
-
-
-def check_output_dir(files: RunFiles, settings: str) -> None:
-    """Make sure that a directory is new, or holds the very run that is asked for, unfinished.
-
-    Args:
-        files: of the directory.
-        settings: resolved settings of the run, as YAML.
-
-    Raises:
-        BeastError: if going on would mix two runs or overwrite a result.
-    """
-    if files.backbone.exists():
-        raise BeastError(
-            f'{files.directory} already holds a finished pretraining run; use it as '
-            'model.backbone_checkpoint, or give another --output_dir'
-        )
-    check_same_run(
-        'pretraining run',
-        files.config,
-        settings,
-        (*_WITHOUT_EFFECT, *_OTHER_STAGES),
-    )
-
-
-def difference_to(files: RunFiles, settings: str, without: Collection[str] = ()) -> str:
-    """Name the first setting in which the run in a directory differs; empty if there is none.
-
-    Args:
-        files: of the directory.
-        settings: resolved settings of the run that is asked for, as YAML.
-        without: further settings that may differ.
-    """
-    if not files.config.exists():
-        return ''
-    old = files.config.read_text(encoding='utf-8')
-    return difference(old, settings, (*_WITHOUT_EFFECT, *_OTHER_STAGES, *without))
+    videos: Sequence[Path | SourceVideo],
+) -> dict[str, Any]:
+    """Return everything by which a run is known again."""
+    sources = source_videos(videos)
+    projects = [source.project for source in sources]
+    return {
+        'beast': OmegaConf.to_container(OmegaConf.structured(config)),
+        'videos': [str(source.path) for source in sources],
+        **({'projects': projects} if any(projects) else {}),
+    }
 
 
 def read_run_config(files: RunFiles) -> BeastConfig:
     """Return the settings of an existing run, with the contrastive weight that it chose."""
-    config = parse_config(OmegaConf.load(files.config)['beast'])  # type: ignore[index]
+    config = parse_config(read_settings(files.settings)['beast'])
     chosen = chosen_weight(files.tune / TUNE_TABLE)
     return config if chosen is None else with_weight(config, chosen)
 
@@ -440,7 +364,7 @@ def build_trainer(
         filename='best',
         monitor='val_loss',
         enable_version_counter=False,
-        # what it is for: the best weights; the run itself continues from the last ones
+        # what it is for: the best weights; the run itself is resumed from the last ones
         save_weights_only=True,
         # at the end of the validation: Lightning calls it after `LastCheckpoint`, whose checkpoint
         # at the end of the epoch would not know the epoch's score
@@ -507,7 +431,7 @@ def build_loaders(
         config.seed,
         trainer.global_rank,
         trainer.world_size,
-        table['project'].to_numpy() if 'project' in table else None,
+        table['project'].to_numpy(),
     )
     train = training_loader(config, store, sampler)
     logger.info(

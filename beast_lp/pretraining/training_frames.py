@@ -1,6 +1,6 @@
-"""Whether a run that continues goes on with the frames that it was begun with.
+"""Check that a resumed run trains on the frames it started with.
 
-Its settings name the videos by their paths alone, and a file may change.
+The settings of a run name its videos by their paths alone, and a file may change.
 """
 
 import json
@@ -9,7 +9,8 @@ from pathlib import Path
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.distributed import launched_rank
 from beast_lp.runs.files import finished_file
-from beast_lp.runs.keys import digest
+from beast_lp.runs.keys import key_of
+from beast_lp.runs.settings import changed_names
 from beast_lp.video.window_records import SIDECAR_SUFFIX, read_record
 from beast_lp.video.window_store import WindowStore
 
@@ -18,7 +19,7 @@ _NAME = 'windows.json'
 
 
 def identity(store: WindowStore) -> dict[str, str]:
-    """Return, for each video of a store, a key of its content and of the frames taken from it."""
+    """Hash the content of each video of a store, with the frames that are taken from it."""
     return {
         str(name): _key(
             store.directory / f'{name}{SIDECAR_SUFFIX}',
@@ -31,34 +32,29 @@ def identity(store: WindowStore) -> dict[str, str]:
 
 def _key(sidecar: Path, frames: list[int], steps: list[int]) -> str:
     record = read_record(sidecar)
-    content = [record.source_key if record else None, frames, steps]
-    return digest(json.dumps(content).encode()).hexdigest()
+    return key_of([record.source_key if record else None, frames, steps])
 
 
 def check_same_windows(last: Path, store: WindowStore) -> None:
-    """Make sure that a checkpoint, if there is one, was trained on the frames of a store.
+    """Check that a checkpoint, if there is one, was trained on the frames of a store.
 
-    One of an older version does not tell, and continues.
+    A checkpoint of an older version does not tell, and is resumed from.
 
     Args:
-        last: the checkpoint that the run would continue from.
-        store: the frames that it would go on with.
+        last: checkpoint that the run would resume from.
+        store: frames that it would train on.
 
     Raises:
-        BeastError: if they are others; it names the first video that changed, and how.
+        BeastError: if they are others; the message names the first video that changed, and how.
     """
     file = last.with_name(_NAME)
     if not (last.exists() and file.exists()):
         return
     before, now = json.loads(file.read_text(encoding='utf-8')), identity(store)
-    changed = [
-        name
-        for name in [*before, *(now.keys() - before.keys())]
-        if before.get(name) != now.get(name)
-    ]
+    changed = changed_names(before, now)
     if not changed:
         return
-    first = min(changed)
+    first = changed[0]
     if first not in now:
         how = 'cannot be used any more (videos.csv says why)'
     elif first not in before:
@@ -68,12 +64,12 @@ def check_same_windows(last: Path, store: WindowStore) -> None:
     others = f', and {len(changed) - 1} more' if len(changed) > 1 else ''
     raise BeastError(
         f'{last} was trained on other frames: the video {first} {how}{others}; restore what '
-        'changed to continue that run, or give another --output_dir'
+        'changed to resume that run, or give another --output_dir'
     )
 
 
 def keep_identity(last: Path, store: WindowStore) -> None:
-    """Write beside a checkpoint, which may come later, what frames it is trained on."""
+    """Write the frames that a run trains on beside its checkpoint, which may come later."""
     if launched_rank() == 0:
         with finished_file(last.with_name(_NAME)) as part:
             part.write_text(json.dumps(identity(store), indent=1), encoding='utf-8')

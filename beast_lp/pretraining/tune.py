@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from beast_lp.config import BeastConfig
-from beast_lp.runs.files import finished_file
+from beast_lp.runs.files import write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -111,15 +111,10 @@ def tune(
             continue
         logger.info(f'beast: a short run with beast.loss.contrastive_weight={weight:g}')
         rows.append(summarise(weight, train(weight)))
-        _write(pd.DataFrame(rows), table_path)
+        write_table(pd.DataFrame(rows), table_path)
     table = pd.DataFrame(rows)
     chosen, criterion = choose(table)
     table['chosen'] = table['contrastive_weight'] == chosen
-    _write(table, table_path)
-    logger.info(f'beast: going on with contrastive_weight={chosen:g} ({criterion})')
+    write_table(table, table_path)
+    logger.info(f'beast: training with contrastive_weight={chosen:g} ({criterion})')
     return chosen
-
-
-def _write(table: pd.DataFrame, path: Path) -> None:
-    with finished_file(path) as part:
-        table.to_csv(part, index=False)

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from beast_lp.reports.page import Section, save_figure, write_page
 from beast_lp.reports.style import DPI, PALETTE, SMALL, keep_verbatim, label_axes
-from beast_lp.runs.files import finished_file
+from beast_lp.runs.files import write_table
 
 THRESHOLDS = 101
 # share of the keypoints, those on which the models disagree most, that the summary calls hard
@@ -194,8 +194,7 @@ def write_comparison(
         the path of the page.
     """
     for name, table in (('curves.csv', curves), ('summary.csv', summary)):
-        with finished_file(output_dir / name) as part:
-            table.to_csv(part, index=False)
+        write_table(table, output_dir / name)
     figure = curves_figure(curves)
     save_figure(figure, output_dir / 'figures' / 'error_curves.png')
     page = output_dir / 'report.html'

@@ -21,7 +21,7 @@ from beast_lp.pretraining.pictures import (
     reconstruct,
     spread,
 )
-from beast_lp.pretraining.stage import RunFiles, open_store, read_run_config
+from beast_lp.pretraining.stage import RunFiles, read_run_config
 from beast_lp.reports.pretraining import (
     MAX_SHEET_IMAGES,
     MAX_SHEETS,
@@ -50,7 +50,7 @@ def write_report(output_dir: Path) -> Path:
     """
     files = RunFiles(output_dir)
     module = load_module(files)
-    store = open_store(files)
+    store = WindowStore.open(files.windows)
     return write_pretraining_report(
         output_dir, _summary(module, files, store), _collect(module, store, files)
     )
@@ -72,7 +72,7 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
     seconds = (len(store) * 2 / metrics['images_per_second']).sum()
     last, finished = metrics.iloc[-1], len(metrics) == config.training.epochs
     left = {} if finished else {'time left': f'about {duration(last["seconds_left"])}'}
-    projects = store.table['project'].nunique() if 'project' in store.table else 1
+    projects = store.table['project'].nunique()
     return {
         'preset': config.preset,
         'initial weights': config.init,

@@ -3,9 +3,7 @@
 import json
 import logging
 import math
-import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.files import finished_folder
 from beast_lp.vit.safe_load import read_tensors
 from beast_lp.vit.tensor_names import (
     CLS,
@@ -456,13 +455,10 @@ def save_backbone(
         architecture: shape of the encoder.
         state: all tensors of the encoder under their names on disk.
     """
-    temporary = directory.with_name(f'{directory.name}.part')
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
-    (temporary / 'config.json').write_text(
-        json.dumps(architecture.transformers_config(), indent=2) + '\n',
-        encoding='utf-8',
-    )
     tensors = {name: value.detach().cpu().float().contiguous() for name, value in state.items()}
-    safetensors.torch.save_file(tensors, temporary / 'model.safetensors', {'format': 'pt'})
-    os.replace(temporary, directory)
+    with finished_folder(directory) as part:
+        (part / 'config.json').write_text(
+            json.dumps(architecture.transformers_config(), indent=2) + '\n',
+            encoding='utf-8',
+        )
+        safetensors.torch.save_file(tensors, part / 'model.safetensors', {'format': 'pt'})

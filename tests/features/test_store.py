@@ -10,7 +10,7 @@ import pytest
 from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
 from beast_lp.features.store import FeatureInfo, FeatureStore, read_rows, store_directories
-from beast_lp.features.writer import FeatureWriter, difference
+from beast_lp.features.writer import FeatureWriter, store_difference
 
 Rows = dict[str, np.ndarray]
 MakeInfo = Callable[..., FeatureInfo]
@@ -132,7 +132,7 @@ def test_an_exception_keeps_every_row(tmp_path: Path, make_info: MakeInfo, rows:
         ({'video_key': 'xyz'}, ['another video']),
         ({'stride': 2}, ['stride was 1 and is now 2']),
         ({'image_size': (64, 48)}, ['image_size was (32, 48) and is now (64, 48)']),
-        ({'precision': 'bf16'}, ['precision was fp32 and is now bf16']),
+        ({'precision': 'bf16'}, ["precision was 'fp32' and is now 'bf16'"]),
     ],
 )
 def test_an_unfinished_store_of_other_settings_is_refused_and_kept(
@@ -153,7 +153,7 @@ def test_an_unfinished_store_of_other_settings_is_refused_and_kept(
 
 def test_a_moved_video_or_source_is_no_difference(make_info: MakeInfo) -> None:
     moved = make_info(video='/elsewhere/a.mp4', source='/elsewhere/backbone', frames=7)
-    assert difference(make_info(), moved) == ''
+    assert store_difference(make_info(), moved) == ''
 
 
 def test_a_finished_store_is_never_overwritten(

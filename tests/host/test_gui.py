@@ -80,7 +80,7 @@ def test_an_existing_file_keeps_every_line(
     assert 'AdamW' in caplog.text and '0.0005' in caplog.text
 
     before = path.read_text()
-    with pytest.raises(BeastError, match='beast.preset is laptop, wanted vit_base'):
+    with pytest.raises(BeastError, match="beast.preset was 'laptop' and is now 'vit_base'"):
         setup_gui(project, None, ['beast.preset=vit_base'])
     assert path.read_text() == before
     assert list(path.parent.iterdir()) == [path]

@@ -42,9 +42,9 @@ def test_only_commands_that_continue_say_so(
 ) -> None:
     for command in ('pretrain', 'encode', 'segment'):
         shown = ' '.join(_help(command, monkeypatch, capsys).split())
-        assert 'a run that was interrupted there continues' in shown
+        assert 'a run that was interrupted there is resumed' in shown
     shown = ' '.join(_help('compare', monkeypatch, capsys).split())
-    assert 'continues' not in shown and 'predicts everything again' in shown
+    assert 'resumed' not in shown and 'predicts everything again' in shown
 
 
 def test_every_action_of_segment_takes_overrides(

@@ -22,21 +22,6 @@ from beast_lp.pretraining.callbacks import (
 )
 from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
 from beast_lp.pretraining.stage import RunFiles, build_trainer, run_pretraining
-from beast_lp.runs.words import duration
-
-
-@pytest.mark.parametrize(
-    ('seconds', 'text'),
-    [
-        (0, '0 s'),
-        (99, '99 s'),
-        (119, '2 min'),
-        (3570, '1 h 00 min'),
-        (11100, '3 h 05 min'),
-    ],
-)
-def test_times_are_written_as_people_say_them(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
 
 
 def test_the_bar_and_the_table_tell_speed_and_time_left(

@@ -20,7 +20,7 @@ def stores(draw: DrawFn) -> pd.DataFrame:
     rows = [(f'v{video}', 3 * i + 1) for video, count in enumerate(counts) for i in range(count)]
     order = draw(st.randoms(use_true_random=False))
     order.shuffle(rows)
-    table = pd.DataFrame(rows, columns=pd.Index(['video_id', 'frame']))
+    table = pd.DataFrame(rows, columns=pd.Index(['video_id', 'frame'])).assign(project='')
     if draw(st.booleans()):
         table['project'] = [int(name[1:]) % 2 for name in table['video_id']]
     return table

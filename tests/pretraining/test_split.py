@@ -10,7 +10,7 @@ from beast_lp.pretraining.split import WHOLE_VIDEOS_FROM, split_windows
 
 def _table(*counts: int) -> pd.DataFrame:
     rows = [(f'video{v}', 3 * i + 1) for v, count in enumerate(counts) for i in range(count)]
-    return pd.DataFrame(rows, columns=pd.Index(['video_id', 'frame']))
+    return pd.DataFrame(rows, columns=pd.Index(['video_id', 'frame'])).assign(project='')
 
 
 @pytest.mark.parametrize('seed', range(5))

@@ -24,14 +24,14 @@ from beast_lp.pretraining import stage
 from beast_lp.pretraining.stage import (
     RunFiles,
     build_module,
-    difference_to,
-    open_store,
     run_pretraining,
     run_settings,
 )
 from beast_lp.reports.pretraining_run import load_module
 from beast_lp.video import dali
+from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
+from beast_lp.video.window_store import WindowStore
 from beast_lp.vit.model import encoder_to_transformers
 from beast_lp.vit.precision import matmul_precision
 from beast_lp.vit.weights import save_backbone
@@ -179,7 +179,7 @@ def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
     )
 
 
-def test_a_run_does_not_continue_on_other_frames(
+def test_a_run_is_not_resumed_on_other_frames(
     tiny_config: TinyConfig,
     videos: list[Path],
     tmp_path: Path,
@@ -199,13 +199,13 @@ def test_a_run_does_not_continue_on_other_frames(
     videos[1].write_bytes(videos[0].read_bytes())
     with pytest.raises(BeastError, match='video_1 or what is taken from it has changed; restore'):
         run_pretraining(tiny_config(), videos, out)
-    # restored, it continues as if nothing had been
+    # restored, it is resumed as if nothing had been
     videos[1].write_bytes(second)
     run_pretraining(tiny_config(), videos, out)
     assert all(torch.equal(value, _weights(out)[name]) for name, value in _weights(whole).items())
 
 
-def test_a_checkpoint_of_an_older_version_continues_on_what_there_is(
+def test_a_checkpoint_of_an_older_version_is_resumed_on_what_there_is(
     tiny_config: TinyConfig,
     videos: list[Path],
     tmp_path: Path,
@@ -344,11 +344,17 @@ def test_a_finished_run_is_not_overwritten(
     videos: list[Path],
     tmp_path: Path,
 ) -> None:
-    run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'out')
-    before = _weights(tmp_path / 'out')
+    config, out = tiny_config(training={'epochs': 1}), tmp_path / 'out'
+    backbone = run_pretraining(config, videos, out)
+    written = (backbone / 'model.safetensors').stat().st_mtime_ns
+    # without its report, there is nothing left to compute
+    assert run_pretraining(config, videos, out) == backbone
+    with pytest.raises(BeastError, match='seed was 0 and is now 1'):
+        run_pretraining(replace(config, seed=1), videos, out)
+    RunFiles(out).report.touch()
     with pytest.raises(BeastError, match='already holds a finished'):
-        run_pretraining(tiny_config(training={'epochs': 1}), videos, tmp_path / 'out')
-    assert torch.equal(before['layernorm.weight'], _weights(tmp_path / 'out')['layernorm.weight'])
+        run_pretraining(config, videos, out)
+    assert (backbone / 'model.safetensors').stat().st_mtime_ns == written
 
 
 def test_a_second_run_in_the_same_directory_is_turned_away(
@@ -415,22 +421,21 @@ def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
 
     count = Count()
     config = tiny_config(training={'validation_fraction': 0.2})
-    projects = ['small', 'large', 'large', 'large', 'large']
-    run_pretraining(config, five_videos, tmp_path / 'whole', callbacks=[count], projects=projects)
+    names = ['small', 'large', 'large', 'large', 'large']
+    joint = [SourceVideo(video, name) for video, name in zip(five_videos, names, strict=True)]
+    run_pretraining(config, joint, tmp_path / 'whole', callbacks=[count])
     # one video of five makes up half of the training
     assert count.seen[True] == pytest.approx(count.seen.total() / 2, abs=1)
     assert count.seen.total() > 100
 
     with pytest.raises(RuntimeError, match='killed'):
-        run_pretraining(
-            config, five_videos, tmp_path / 'torn', callbacks=[_Kill(2, 1)], projects=projects
-        )
+        run_pretraining(config, joint, tmp_path / 'torn', callbacks=[_Kill(2, 1)])
     with pytest.raises(BeastError, match='projects was .* and is now'):
         run_pretraining(config, five_videos, tmp_path / 'torn')
-    run_pretraining(config, five_videos, tmp_path / 'torn', projects=projects)
+    run_pretraining(config, joint, tmp_path / 'torn')
     whole, torn = _weights(tmp_path / 'whole'), _weights(tmp_path / 'torn')
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
-    table = open_store(RunFiles(tmp_path / 'whole')).table
+    table = WindowStore.open(tmp_path / 'whole').table
     assert table.groupby('project').video_id.nunique().to_dict() == {'large': 4, 'small': 1}
 
 
@@ -601,9 +606,44 @@ def test_settings_of_other_stages_do_not_make_another_run(
     tiny_config: TinyConfig,
     tmp_path: Path,
 ) -> None:
-    files = RunFiles(tmp_path)
-    files.config.write_text(run_settings(tiny_config(), []))
-    other = run_settings(tiny_config(encoding={'lags': 9}), [])
-    assert other != files.config.read_text()
-    assert difference_to(files, other) == ''
-    assert 'beast.seed' in difference_to(files, run_settings(tiny_config(seed=1), []))
+    files, settings = RunFiles(tmp_path), run_settings(tiny_config(), [])
+    with files.claimed(settings):
+        pass
+    other = run_settings(tiny_config(encoding={'lags': 9}, videos='elsewhere'), [])
+    assert other != settings
+    assert files.changed(other) == ''
+    assert 'beast.seed' in files.changed(run_settings(tiny_config(seed=1), []))
+    assert 'videos was []' in files.changed(run_settings(tiny_config(), [Path('a.mp4')]))
+
+
+def test_the_tracker_is_built_for_a_run_that_may_start(
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+) -> None:
+    class Tracker(Callback):
+        def __init__(self) -> None:
+            built.append(files.settings.exists())
+
+        def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+            built.append('trained')
+
+    built: list[object] = []
+    files = RunFiles(tmp_path / 'out')
+    config = tiny_config(training={'epochs': 1})
+    with (
+        files.claimed(run_settings(config, videos)),
+        pytest.raises(BeastError, match='is writing'),
+    ):
+        run_pretraining(config, videos, files.directory, tracker=Tracker)
+    with pytest.raises(BeastError, match='seed was 0 and is now 1.; restore that setting to res'):
+        run_pretraining(replace(config, seed=1), videos, files.directory, tracker=Tracker)
+    assert built == []
+    run_pretraining(config, videos, files.directory, tracker=Tracker)
+    assert built == [True, 'trained']
+    # nothing but the report is left
+    assert run_pretraining(config, videos, files.directory, tracker=Tracker) == files.backbone
+    files.report.touch()
+    with pytest.raises(BeastError, match='already holds a finished pretraining run; use it as'):
+        run_pretraining(config, videos, files.directory, tracker=Tracker)
+    assert built == [True, 'trained']

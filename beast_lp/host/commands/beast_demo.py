@@ -14,7 +14,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         description='Write a small Lightning Pose project with known truth (a drawn animal, its '
         'keypoints, behaviour and simulated neurons), pretrain a backbone on its videos, train a '
         'pose model, predict the neurons and learn the behaviour with it. Takes a quarter of an '
-        'hour on two CPU cores; an interrupted demo continues.',
+        'hour on two CPU cores; an interrupted demo is resumed.',
         usage='litpose beast_demo [--output_dir OUTPUT_DIR] [--tiny]',
     )
     parser.add_argument(

@@ -18,7 +18,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'embed',
         description='Write the features of every frame of some videos: one folder of numpy files '
         'per video, for `litpose encode` and `litpose segment` and for your own analyses. A run '
-        'that was interrupted continues with the same command.',
+        'that was interrupted is resumed by the same command.',
         usage='litpose embed <source> <videos...> \\\n'
         '                      [--output_dir OUTPUT_DIR] [--stride N] \\\n'
         '                      [--patches [--patch_grid N] [--patch_dim D]] ...',

@@ -73,8 +73,6 @@ def handle(args: argparse.Namespace) -> None:
     config = parse_config(cfg.get('beast'))
     features = parse_named(args.features or as_list(config.encoding.features), 'features')
     spikes = parse_named(args.spikes or as_list(config.encoding.spikes), 'spikes')
-    # given by the names and paths from here on
-    config.encoding.features = config.encoding.spikes = None
     encode(config, spikes, features, choose_output_dir(args))
 
 

@@ -1,7 +1,6 @@
 """The stages of `litpose beast_demo`, each skipped where its result is there already."""
 
 import logging
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +23,7 @@ from beast_lp.host.jobs.encode import encode
 from beast_lp.host.jobs.pretrain import mark_completed, pretrain
 from beast_lp.host.jobs.sources import open_source
 from beast_lp.pretraining.stage import RunFiles
+from beast_lp.runs.files import finished_folder
 from beast_lp.segmentation.run_files import SegmentationFiles
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -102,11 +102,10 @@ def _predict_keypoints(files: DemoFiles, videos: Sequence[Path], folder: Path) -
     """Write the pose model's keypoints of videos; the folder appears once it is complete."""
     if folder.exists():
         return
-    part = folder.with_name(f'{folder.name}.part')
     model = Model.from_dir(files.pose)
-    for video in videos:
-        model.predict_on_video_file(video, output_dir=part, compute_metrics=False)
-    os.replace(part, folder)
+    with finished_folder(folder) as part:
+        for video in videos:
+            model.predict_on_video_file(video, output_dir=part, compute_metrics=False)
 
 
 @contextmanager

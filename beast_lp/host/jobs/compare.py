@@ -19,7 +19,7 @@ from beast_lp.reports.ensemble import (
     summary_table,
     write_comparison,
 )
-from beast_lp.runs.files import finished_file
+from beast_lp.runs.files import write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -73,8 +73,7 @@ def compare(
         name: np.linalg.norm(values - truth, axis=-1) for name, values in predictions.items()
     }
     spreads = _spreads(predictions, pooled)
-    with finished_file(output_dir / 'keypoints.csv') as part:
-        _keypoint_table(views, errors, spreads).to_csv(part, index=False)
+    write_table(_keypoint_table(views, errors, spreads), output_dir / 'keypoints.csv')
     summary = summary_table(errors, spreads)
     page = write_comparison(
         output_dir,

@@ -12,7 +12,7 @@ from beast_lp.encoding.stage import EncodingFiles
 from beast_lp.pretraining.stage import RunFiles
 from beast_lp.reports.encoding import table_for_people
 from beast_lp.reports.page import Section, write_page
-from beast_lp.runs.files import finished_file
+from beast_lp.runs.files import write_table
 from beast_lp.segmentation.evaluate import ENSEMBLE
 from beast_lp.video.read import find_videos
 
@@ -79,8 +79,7 @@ def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
     directory = files.directory
     page = directory / 'index.html'
     errors = pose_errors(files.project, files.pose)
-    with finished_file(directory / 'pose_error.csv') as part:
-        errors.to_csv(part, index=False)
+    write_table(errors, directory / 'pose_error.csv')
     metrics = pd.read_csv(RunFiles(files.pretraining).metrics)
     retrieval = metrics.iloc[[-1]].filter(['epoch', 'val_retrieval', 'val_retrieval_chance'])
     encoding = table_for_people(pd.read_csv(EncodingFiles(files.encoding).comparison))

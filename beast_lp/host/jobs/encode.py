@@ -26,7 +26,7 @@ def encode(
         config: all settings.
         spikes: name and path of each session.
         features: name and path of each source.
-        output_dir: of the run; an interrupted run in it continues.
+        output_dir: folder of the run; a run that was interrupted there is resumed.
 
     Returns:
         one row per source and encoder.

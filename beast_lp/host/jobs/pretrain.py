@@ -2,9 +2,10 @@
 
 import json
 import logging
-import os
-import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lightning_pose.callbacks import JSONTrainingProgressTracker
 from omegaconf import DictConfig, OmegaConf
@@ -22,18 +23,18 @@ from beast_lp.pretraining.distributed import launched_rank
 from beast_lp.pretraining.probe import LEAST_FRAMES
 from beast_lp.pretraining.stage import (
     RunFiles,
-    check_output_dir,
-    difference_to,
     run_pretraining,
     run_settings,
 )
 from beast_lp.reports.pretraining_run import write_report
+from beast_lp.runs.files import finished_file
 from beast_lp.video.labelled import LabelledFrames, read_labels
 from beast_lp.video.read import find_videos
+from beast_lp.video.source_video import SourceVideo
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# of the settings of a run, its videos and the project of each
+# settings of a run that may differ where its backbone is used again
 _VIDEOS = ('videos', 'projects')
 
 
@@ -47,7 +48,7 @@ def pretrain(
 
     Args:
         cfg: the pose config; `data` says where the videos are, `beast` how to pretrain.
-        output_dir: of the run; an interrupted run in it continues.
+        output_dir: folder of the run; a run that was interrupted there is resumed.
         status_file: the host's progress file.
         reuse: take the backbone of a finished run with the same settings instead of refusing;
             its videos may be others.
@@ -59,58 +60,50 @@ def pretrain(
         BeastError: for anything that the user can mend.
     """
     config = parse_config(cfg.get('beast'), pose_image_size(cfg))
-    videos, projects = gather_videos(cfg, config)
+    videos = gather_videos(cfg, config)
     labels = labelled_frames(cfg, config)
-    # resolved now, so that the settings of a run do not depend on where it was started
-    config.videos = config.output_dir = None
-    config.projects = []
-    config.init = absolute_path(config.init, cfg)
-    if config.windows.bbox_dir:
-        config.windows.bbox_dir = absolute_path(config.windows.bbox_dir, cfg)
+    config = with_absolute_paths(config, cfg)
+    files = RunFiles(output_dir)
+    if reuse and files.backbone.exists():
+        _check_reusable(files, run_settings(config, videos))
+    else:
+        run_pretraining(
+            config,
+            videos,
+            output_dir,
+            num_devices(cfg),
+            labels=labels,
+            tracker=partial(JSONTrainingProgressTracker, status_file),
+        )
+    if launched_rank() == 0 and not files.report.exists():
+        write_report(output_dir)
+    return files.backbone
 
-    files, settings = RunFiles(output_dir), run_settings(config, videos, projects)
-    # the host's tracker writes from whatever process it is in, so it is for one alone
-    tracked = launched_rank() == 0
-    if files.backbone.exists():
-        if not (reuse or tracked):
-            # nothing is left but the report, for one process
-            sys.exit(0)
-        if reuse or not files.is_finished:
-            _check_finished(files, settings, reuse)
-            if tracked and not files.is_finished:
-                write_report(output_dir)
-            return files.backbone
-    if tracked:
-        # a finished run is refused before it, since it calls whatever it finds unfinished
-        check_output_dir(files, settings)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    trackers = [JSONTrainingProgressTracker(status_file)] if tracked else []
-    backbone = run_pretraining(
-        config, videos, output_dir, num_devices(cfg), trackers, projects, labels
+
+def with_absolute_paths(config: BeastConfig, cfg: DictConfig) -> BeastConfig:
+    """Return the settings with paths that do not depend on where the command was started."""
+    boxes = config.windows.bbox_dir
+    return replace(
+        config,
+        init=absolute_path(config.init, cfg),
+        windows=replace(config.windows, bbox_dir=boxes and absolute_path(boxes, cfg)),
     )
-    write_report(output_dir)
-    return backbone
 
 
-def _check_finished(files: RunFiles, settings: str, reuse: bool) -> None:
-    """Make sure that a finished backbone is the one that is asked for.
-
-    Args:
-        files: of the run.
-        settings: resolved settings, as YAML.
-        reuse: it serves a pose model; then the project may have other videos by now.
+def _check_reusable(files: RunFiles, settings: dict[str, Any]) -> None:
+    """Check that a finished backbone serves a pose model; the project may have new videos by now.
 
     Raises:
         BeastError: if its settings are others.
     """
-    changed = difference_to(files, settings, without=_VIDEOS if reuse else ())
+    changed = files.changed(settings, _VIDEOS)
     if changed:
         raise BeastError(
             f'{files.directory} holds a finished pretraining run with other settings '
             f'({changed}); restore that setting, rename or delete the folder to pretrain anew, or '
             f'use the run as it is with model.backbone_checkpoint={files.directory}'
         )
-    if difference_to(files, settings):
+    if files.changed(settings):
         # a project gets new videos all the time, and its backbone serves them too
         logger.warning(
             f'beast: using the finished pretraining run in {files.directory}, which saw other '
@@ -120,35 +113,34 @@ def _check_finished(files: RunFiles, settings: str, reuse: bool) -> None:
         logger.info('beast: using the finished pretraining run')
 
 
-def gather_videos(cfg: DictConfig, config: BeastConfig) -> tuple[list[Path], list[str]]:
+def gather_videos(cfg: DictConfig, config: BeastConfig) -> list[SourceVideo]:
     """Return the videos of a project and of those that are trained on together with it.
 
     Returns:
-        the videos, and the project of each; no projects where there is one.
+        the videos with their projects, which have no name where there is one alone.
 
     Raises:
         BeastError: if a project has no videos, or two have one in common.
     """
-    videos = find_videos(video_sources(cfg, config.videos, 'beast.videos'))
+    own = find_videos(video_sources(cfg, config.videos, 'beast.videos'))
     if not config.projects:
-        return videos, []
-    projects = ['this project'] * len(videos)
+        return [SourceVideo(video) for video in own]
+    videos = dict.fromkeys(own, 'this project')
     for name in config.projects:
         path = Path(absolute_path(name, cfg))
         if not path.is_file():
             raise BeastError(f'beast.projects names {path}, where there is no config file')
         other = compose_config(path, [])
-        own = parse_config(other.get('beast')).videos
-        found = find_videos(video_sources(other, own, 'beast.videos'))
-        shared = set(found) & set(videos)
+        setting = parse_config(other.get('beast')).videos
+        found = find_videos(video_sources(other, setting, 'beast.videos'))
+        shared = set(found) & videos.keys()
         if shared:
             raise BeastError(
                 f'{min(shared)} belongs to {path} and to another of the projects, which are to be '
                 'balanced; give each project a data.video_dir of its own'
             )
-        videos += found
-        projects += [str(path)] * len(found)
-    return videos, projects
+        videos |= dict.fromkeys(found, str(path))
+    return [SourceVideo(video, project) for video, project in videos.items()]
 
 
 def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | None:
@@ -181,8 +173,7 @@ def num_devices(cfg: DictConfig) -> int:
 
 
 def mark_completed(status_file: Path) -> None:
-    """Tell the host's progress file that the run is over, as the host's own training does."""
+    """Set the host's progress file to completed, as the host's own training does."""
     status = json.loads(status_file.read_text()) if status_file.exists() else {}
-    temporary = status_file.with_suffix('.json.tmp')
-    temporary.write_text(json.dumps({**status, 'status': 'COMPLETED'}))
-    os.replace(temporary, status_file)
+    with finished_file(status_file) as part:
+        part.write_text(json.dumps({**status, 'status': 'COMPLETED'}))

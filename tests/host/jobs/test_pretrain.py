@@ -12,6 +12,8 @@ from beast_lp.errors import BeastError
 from beast_lp.host.jobs import pretrain as job
 from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain
 from beast_lp.pretraining.stage import RunFiles, run_settings
+from beast_lp.runs.settings import settings_yaml
+from beast_lp.video.source_video import SourceVideo
 
 
 def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
@@ -39,9 +41,9 @@ def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfi
 
 def test_one_project_has_no_name(tmp_path: Path) -> None:
     cfg, _ = _project(tmp_path / 'a', ['1.mp4', '2.mp4'])
-    videos, projects = gather_videos(cfg, parse_config(cfg.beast))
-    assert [video.name for video in videos] == ['1.mp4', '2.mp4']
-    assert projects == []
+    videos = gather_videos(cfg, parse_config(cfg.beast))
+    folder = tmp_path / 'a' / 'videos'
+    assert videos == [SourceVideo(folder / '1.mp4', ''), SourceVideo(folder / '2.mp4', '')]
 
 
 def test_videos_may_be_at_home_and_must_be_somewhere(
@@ -51,7 +53,8 @@ def test_videos_may_be_at_home_and_must_be_somewhere(
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
     monkeypatch.setenv('HOME', str(tmp_path / 'a'))
     cfg.data.video_dir = '~/videos'
-    assert gather_videos(cfg, parse_config(cfg.beast))[0] == [tmp_path / 'a' / 'videos' / '1.mp4']
+    (video,) = gather_videos(cfg, parse_config(cfg.beast))
+    assert video.path == tmp_path / 'a' / 'videos' / '1.mp4'
     cfg.data.video_dir = None
     with pytest.raises(BeastError, match='does not say where the videos are.* beast.videos'):
         gather_videos(cfg, parse_config(cfg.beast))
@@ -61,14 +64,13 @@ def test_the_videos_of_further_projects_come_with_their_project(tmp_path: Path) 
     _, second = _project(tmp_path / 'b', ['1.mp4', '3.mp4'])
     _, third = _project(tmp_path / 'c', ['9.mp4'], videos='videos/9.mp4')
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=[str(second), str(third)])
-    videos, projects = gather_videos(cfg, parse_config(cfg.beast))
-    assert [str(video.relative_to(tmp_path)) for video in videos] == [
-        'a/videos/1.mp4',
-        'b/videos/1.mp4',
-        'b/videos/3.mp4',
-        'c/videos/9.mp4',
+    videos = gather_videos(cfg, parse_config(cfg.beast))
+    assert [(str(video.path.relative_to(tmp_path)), video.project) for video in videos] == [
+        ('a/videos/1.mp4', 'this project'),
+        ('b/videos/1.mp4', str(second)),
+        ('b/videos/3.mp4', str(second)),
+        ('c/videos/9.mp4', str(third)),
     ]
-    assert projects == ['this project', str(second), str(second), str(third)]
 
 
 def test_a_finished_run_serves_new_videos_but_no_other_settings(
@@ -79,7 +81,7 @@ def test_a_finished_run_serves_new_videos_but_no_other_settings(
     files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
     files.backbone.mkdir(parents=True)
     config = parse_config(cfg.beast)
-    files.config.write_text(run_settings(config, gather_videos(cfg, config)[0]))
+    files.settings.write_text(settings_yaml(run_settings(config, gather_videos(cfg, config))))
     files.report.touch()
     with caplog.at_level('INFO', 'lightning_pose'):
         assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
@@ -96,7 +98,8 @@ def test_projects_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv('HOME', str(tmp_path))
     _, second = _project(tmp_path / 'b', ['1.mp4'])
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'], projects=['~/b/config.yaml'])
-    assert gather_videos(cfg, parse_config(cfg.beast))[1] == ['this project', str(second)]
+    videos = gather_videos(cfg, parse_config(cfg.beast))
+    assert [video.project for video in videos] == ['this project', str(second)]
 
 
 def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
@@ -137,7 +140,7 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     files = RunFiles(tmp_path / 'out')
     files.backbone.mkdir(parents=True)
     videos = [tmp_path / 'a' / 'videos' / '1.mp4']
-    files.config.write_text(run_settings(parse_config({}), videos))
+    files.settings.write_text(settings_yaml(run_settings(parse_config({}), videos)))
     monkeypatch.setattr(job, 'write_report', lambda out: RunFiles(out).report.touch())
 
     def run() -> Path:
