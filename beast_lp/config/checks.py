@@ -2,12 +2,34 @@
 
 import difflib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from beast_lp.config.presets import PRESET_HELP
 from beast_lp.errors import BeastError
 
 # numpy's and Lightning's generators take 32 bits
 MOST_SEED = 2**32 - 1
+
+
+def check_group(path: str, value: object) -> None:
+    """Refuse a single value where a group of settings is expected.
+
+    Args:
+        path: name of the group in full, such as `beast.training`.
+        value: what a config has under that name.
+
+    Raises:
+        BeastError: if it is no mapping; the message shows how to write one.
+    """
+    if isinstance(value, Mapping):
+        return
+    name = path.rpartition('.')[2]
+    preset = value if value in list(PRESET_HELP) else next(iter(PRESET_HELP))
+    example = f', for example `{name}: {{preset: {preset}}}`' if path == 'beast' else ''
+    raise BeastError(
+        f'{path} must be a mapping of settings, found {value!r}; write its settings below '
+        f'`{name}:`{example}'
+    )
 
 
 def check_choice(key: str, value: str, choices: Sequence[str]) -> None:

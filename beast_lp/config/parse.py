@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Optional, cast, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from beast_lp.config.checks import MOST_SEED, check_choice, nearest
+from beast_lp.config.checks import MOST_SEED, check_choice, check_group, nearest
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.config.presets import PRESET_HELP, PRESETS
 from beast_lp.config.pretraining import (
@@ -142,12 +142,13 @@ def parse_config(
 ) -> BeastConfig:
     """Turn the `beast:` section of a pose config into its typed form.
 
-    Precedence: the schema's defaults, then `image_size`, then the preset, then the user's keys.
-    Where the user gives no `windows.longest_side`, it is at least the longer side of the images.
+    The user's keys take precedence over the preset, the preset over `image_size`, and that over
+    the defaults of the schema. Where the user gives no `windows.longest_side`, it is at least the
+    longer side of the images.
 
     Args:
-        section: the mapping under `beast:`; an absent or empty one means all defaults.
-        image_size: px, (height, width) of the images that the backbone is for, where it is known.
+        section: mapping under `beast:`; an absent or empty one means all defaults.
+        image_size: (height, width) in px of the images that the backbone is for, where known.
 
     Returns:
         the checked configuration.
@@ -179,7 +180,7 @@ def parse_config(
 
 
 def _take_retired(section: dict[str, Any], path: str) -> dict[str, Any]:
-    """Take the settings that are no longer any out of a section; return them by their names."""
+    """Remove retired settings from a section, and return them by their names in full."""
     taken: dict[str, Any] = {}
     for key, value in list(section.items()):
         name = f'{path}.{key}'
@@ -194,6 +195,7 @@ def _take_retired(section: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _resolved(section: object) -> Mapping[str, Any]:
+    """Return a section with its interpolations resolved."""
     if isinstance(section, DictConfig):
         try:
             section = OmegaConf.to_container(section, resolve=True)
@@ -202,10 +204,10 @@ def _resolved(section: object) -> Mapping[str, Any]:
                 f'{error.full_key} cannot be resolved: {_reason(error)}; mend the name between '
                 'the braces, or write the value itself'
             ) from error
-    section = {} if section is None else section
-    if not isinstance(section, Mapping):
-        raise BeastError(f'`beast:` must be a mapping of settings, found {section!r}')
-    return section
+    if section is None:
+        return {}
+    check_group('beast', section)
+    return cast(Mapping[str, Any], section)
 
 
 def config_yaml(config: BeastConfig) -> str:
@@ -214,7 +216,7 @@ def config_yaml(config: BeastConfig) -> str:
 
 
 def _normalise(section: Mapping[str, Any]) -> dict[str, Any]:
-    """Copy a section, and spell shorthand in full: a square image may be given by one number."""
+    """Copy a section and write shorthand in full: one number gives the size of square images."""
     user = cast(dict[str, Any], _copied(section))
     model = user.get('model')
     if isinstance(model, dict) and isinstance(model.get('image_size'), int):
@@ -235,13 +237,12 @@ def _check_keys(schema: type, section: Mapping[str, Any], path: str) -> None:
         if key not in known:
             raise BeastError(f'unknown key {path}.{key}{nearest(str(key), known)}')
         if is_dataclass(hints[key]):
-            if not isinstance(value, Mapping):
-                raise BeastError(f'{path}.{key} must be a mapping of settings, found {value!r}')
+            check_group(f'{path}.{key}', value)
             _check_keys(hints[key], value, f'{path}.{key}')  # type: ignore[arg-type]
 
 
 def _type_sentence(error: OmegaConfBaseException) -> str:
-    """Say in one line which key has the wrong type."""
+    """Return the sentence for a value of the wrong type."""
     key = f'beast.{error.full_key}' if error.full_key else 'the beast: section'
     return f'{key} has the wrong type: {_reason(error)}'
 

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from beast_lp.config.checks import check_group
 from beast_lp.errors import BeastError
 from beast_lp.host.start import START_DIR
 
@@ -25,17 +26,43 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
     Raises:
         BeastError: if the file or an override cannot be read.
     """
-    lenient = [f'++{item}' if item.startswith('beast.') else item for item in overrides]
+    ours = [item for item in overrides if item.startswith('beast.')]
+    lenient = [f'++{item}' if item in ours else item for item in overrides]
     try:
         with hydra.initialize_config_dir(
             version_base='1.3', config_dir=str(config_file.parent.absolute())
         ):
-            cfg = hydra.compose(config_name=config_file.stem, overrides=lenient)
+            if ours:
+                others = [item for item in overrides if item not in ours]
+                _check_groups(hydra.compose(config_file.stem, others), ours)
+            cfg = hydra.compose(config_file.stem, lenient)
         # a name between braces that leads nowhere shows here, not in the middle of the work
         OmegaConf.to_container(cfg, resolve=True)
         return cfg
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BeastError(f'{config_file}: {" ".join(str(error).split())}') from error
+
+
+def _check_groups(cfg: DictConfig, overrides: Sequence[str]) -> None:
+    """Refuse overrides within a group for which the config has one value, such as a word.
+
+    Hydra would replace the value by the group and say nothing.
+
+    Args:
+        cfg: config without the overrides.
+        overrides: overrides of settings under `beast.`.
+
+    Raises:
+        BeastError: if the value of a group is no mapping.
+    """
+    for item in overrides:
+        parts = item.partition('=')[0].split('.')
+        for end in range(1, len(parts)):
+            group = '.'.join(parts[:end])
+            value = OmegaConf.select(cfg, group)
+            if value is None:
+                break
+            check_group(group, value)
 
 
 def data_dir(cfg: DictConfig) -> Path:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
 
@@ -23,3 +24,25 @@ def test_a_name_between_braces_that_leads_nowhere_is_named(text: str, tmp_path: 
     assert '\n' not in str(error.value)
     cfg = compose_config(file, ['data.video_dir=/v', '++data.nope={seed: 3}'])
     assert cfg.data.video_dir == '/v'
+
+
+@pytest.mark.parametrize('overrides', [[], ['beast.training.epochs=3'], ['beast.seed=1', 'x=2']])
+def test_a_word_in_place_of_the_section_is_refused_and_not_replaced(
+    overrides: list[str],
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text('x: 1\nbeast: laptop\n')
+    with pytest.raises(BeastError, match="found 'laptop'; write .* `beast: {preset: laptop}`"):
+        parse_config(compose_config(file, overrides).beast)
+    with pytest.raises(BeastError, match="found 'vit_tiny'; write .* `beast: {preset: vit_tiny}`"):
+        parse_config(compose_config(file, ['beast=vit_tiny', *overrides]).beast)
+
+
+def test_an_override_replaces_no_value_of_a_group(tmp_path: Path) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text('beast: {training: 3, model: null}\n')
+    with pytest.raises(BeastError, match='beast.training must be a mapping of settings, found 3'):
+        compose_config(file, ['beast.training.epochs=3'])
+    cfg = compose_config(file, ['beast.training={epochs: 3}', 'beast.model.patch_size=8'])
+    assert (cfg.beast.training.epochs, cfg.beast.model.patch_size) == (3, 8)
