@@ -3,7 +3,7 @@
 import json
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from beast_lp.config.retired import RETIRED
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import digest
 from beast_lp.runs.seeds import derive_seed, numpy_generator
+from beast_lp.runs.settings import run_difference
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.sequences import (
@@ -35,6 +35,8 @@ from beast_lp.vit.optimiser import parameter_groups, schedule_factor
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# settings of the fit that a resumed run may change
+_MAY_DIFFER = ('checkpoint_minutes', 'ensemble')
 # of weight matrices; AdamW's own default (Loshchilov and Hutter, ICLR 2019)
 WEIGHT_DECAY = 0.01
 # frames from which the channels' mean and deviation are measured, spread over all training frames
@@ -292,16 +294,11 @@ def _resume(
     if not checkpoint.exists():
         return [], 0
     state: dict[str, Any] = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    # older versions recorded retired settings too
-    group = 'beast.segmentation.fitting.'
-    retired = {
-        key.removeprefix(group): value for key, value in RETIRED.items() if key.startswith(group)
-    }
-    if retired | state['settings'] != retired | identity:
+    if run_difference(_named(state['settings']), _named(identity)):
         raise BeastError(
             f'{checkpoint.parent} holds an unfinished run with other settings or labels: a label '
             'file, a video or what made the features was added, removed or changed since; restore '
-            'it to continue the run, or give another --output_dir to train on what is there now'
+            'it to resume the run, or give another --output_dir to train on what is there now'
         )
     model.load_state_dict(state['model'])
     optimizer.load_state_dict(state['optimizer'])
@@ -336,8 +333,16 @@ def _identity(
     data: TrainingData,
     classes: Sequence[str],
 ) -> dict[str, Any]:
-    """Return what makes two trainings the same."""
-    values = asdict(settings)
-    for name in ('checkpoint_minutes', 'ensemble'):
-        del values[name]
+    """Return everything by which the training of one model is known again."""
+    values = {name: value for name, value in asdict(settings).items() if name not in _MAY_DIFFER}
     return {**values, 'seed': seed, 'data': data.key(classes)}
+
+
+def _named(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an identity with its settings under their names in a config."""
+    fitting = {name: value for name, value in identity.items() if name not in ('seed', 'data')}
+    return {
+        'segmentation': {'fitting': fitting},
+        'seed': identity['seed'],
+        'data': identity['data'],
+    }

@@ -20,7 +20,7 @@ from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
 from beast_lp.segmentation.probabilities import predict, to_all_frames
-from beast_lp.segmentation.run_files import Description, SegmentationFiles, read_settings
+from beast_lp.segmentation.run_files import Description, SegmentationFiles, read_config
 from beast_lp.segmentation.videos import OpenSource, OpenVideo, feature_source
 from beast_lp.video.identity import source_key
 
@@ -76,7 +76,7 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         )
         raise BeastError(f'a segmentation run in {directory} {reason}')
     description = Description.read(files.model)
-    config = read_settings(files.settings)
+    config = read_config(files.settings)
     source = feature_source(config, description.source, open_source)
     if source is not None and source.hash != description.source_hash:
         raise BeastError(

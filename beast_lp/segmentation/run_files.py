@@ -2,19 +2,19 @@
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from omegaconf import OmegaConf
 
 from beast_lp.config import BeastConfig, SegmentationConfig, parse_config
 from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import finished_file, only_writer
-from beast_lp.runs.settings import check_same_run
+from beast_lp.runs.directory import RunDirectory
+from beast_lp.runs.settings import Settings, read_settings
 from beast_lp.segmentation.videos import Inputs
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -29,15 +29,14 @@ _STAY = f'{_PREFIX}decoding.stay'
 
 
 @dataclass(frozen=True)
-class SegmentationFiles:
-    """Paths of the files of a training run."""
+class SegmentationFiles(RunDirectory):
+    """The directory of a training run."""
 
-    directory: Path
-
-    @property
-    def settings(self) -> Path:
-        """Resolved settings."""
-        return self.directory / 'segmentation.yaml'
+    kind: ClassVar[str] = 'segmentation'
+    use: ClassVar[str] = 'use it with `litpose segment predict`'
+    settings_name: ClassVar[str] = 'segmentation.yaml'
+    result_name: ClassVar[str] = 'segmenter.json'
+    may_differ: ClassVar[tuple[str, ...]] = (f'{_PREFIX}fitting.checkpoint_minutes',)
 
     @property
     def features(self) -> Path:
@@ -46,22 +45,57 @@ class SegmentationFiles:
 
     @property
     def model(self) -> Path:
-        """Description of the models; exists only once all of them are there."""
-        return self.directory / 'segmenter.json'
-
-    @property
-    def report(self) -> Path:
-        """Page for a person; the last file that is written."""
-        return self.directory / 'report.html'
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether every file is written, the report included."""
-        return self.model.exists() and self.report.exists()
+        """Description of the models; it exists only once all are trained."""
+        return self.result
 
     def member(self, fold: str, number: int) -> Path:
         """Return the folder of one model."""
         return self.directory / 'models' / fold / f'seed_{number}'
+
+
+@dataclass(frozen=True)
+class UseFiles(RunDirectory):
+    """The directory of a prediction or an evaluation, which is new or was interrupted."""
+
+    kind: ClassVar[str] = 'segmentation'
+    # there until the work is done
+    settings_name: ClassVar[str] = 'unfinished.json'
+    result_name: ClassVar[str] = 'report.html'
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to write."""
+        return self.report.exists() and not self.settings.exists()
+
+    def check(self, settings: Settings) -> None:
+        """Check that the directory is new or empty, or that the same work was interrupted in it.
+
+        Args:
+            settings: what identifies the work; not its videos, of which a damaged one may have
+                been removed.
+
+        Raises:
+            BeastError: if the directory holds anything else.
+        """
+        super().check(settings)
+        known = self.settings.exists() or not self.directory.exists()
+        if not known and any(path != self.lock for path in self.directory.iterdir()):
+            raise BeastError(f'{self.directory} is not empty; give another --output_dir')
+
+    @contextmanager
+    def claimed(self, settings: Settings) -> Iterator[None]:
+        """Keep other runs out of the directory, and forget the settings once the work is done.
+
+        Args:
+            settings: what identifies the work.
+
+        Raises:
+            BeastError: if another run is at work here, or the directory holds anything else.
+        """
+        self.check(settings)
+        with super().claimed(settings):
+            yield
+            self.settings.unlink()
 
 
 @dataclass(frozen=True)
@@ -111,23 +145,19 @@ class Description:
             ) from error
 
 
-def settings_yaml(config: BeastConfig, inputs: Inputs) -> str:
-    """Return, as YAML, all settings that make two runs the same run."""
-    return OmegaConf.to_yaml(
-        OmegaConf.create(
-            {
-                'beast': {'seed': config.seed},
-                'segmentation': OmegaConf.structured(config.segmentation),
-                'videos': [str(video) for video in inputs.videos],
-                'held_out': [str(video) for video in inputs.held_out],
-                'labels': str(inputs.labels),
-                'source': inputs.source,
-            }
-        )
-    )
+def run_settings(config: BeastConfig, inputs: Inputs) -> dict[str, Any]:
+    """Return everything by which a training run is known again."""
+    return {
+        'beast': {'seed': config.seed},
+        'segmentation': OmegaConf.to_container(OmegaConf.structured(config.segmentation)),
+        'videos': [str(video) for video in inputs.videos],
+        'held_out': [str(video) for video in inputs.held_out],
+        'labels': str(inputs.labels),
+        'source': inputs.source,
+    }
 
 
-def read_settings(path: Path) -> SegmentationConfig:
+def read_config(path: Path) -> SegmentationConfig:
     """Read the settings of a training run, also those that an older version wrote.
 
     Settings that no longer exist may have any value, unless they shape the trained model.
@@ -138,8 +168,7 @@ def read_settings(path: Path) -> SegmentationConfig:
     Raises:
         BeastError: if the model needs a setting that no longer exists.
     """
-    settings: Any = OmegaConf.to_container(OmegaConf.load(path))
-    stored = settings['segmentation']
+    stored: Any = read_settings(path)['segmentation']
     for key, used in RETIRED.items():
         group, _, name = key.removeprefix(_PREFIX).rpartition('.')
         section = stored.get(group, {}) if group else stored
@@ -158,46 +187,3 @@ def read_settings(path: Path) -> SegmentationConfig:
                 f'setting; {used} is used'
             )
     return parse_config({'segmentation': stored}).segmentation
-
-
-def check_output_dir(files: SegmentationFiles, config: BeastConfig, inputs: Inputs) -> None:
-    """Check that a directory is new, or holds the very run that is asked for, unfinished.
-
-    Raises:
-        BeastError: if training there would mix two runs or overwrite a result.
-    """
-    if files.is_finished:
-        raise BeastError(
-            f'{files.directory} already holds a finished segmentation run; use it with `litpose '
-            'segment predict`, or give another --output_dir'
-        )
-    check_same_run(
-        'segmentation run',
-        files.settings,
-        settings_yaml(config, inputs),
-        ('segmentation.fitting.checkpoint_minutes',),
-    )
-
-
-@contextmanager
-def claimed(directory: Path, work: Mapping[str, Any]) -> Iterator[None]:
-    """Claim an output directory that is new, or in which the same work was interrupted.
-
-    Args:
-        directory: directory of this work alone.
-        work: what identifies an interrupted run; not its videos, of which a damaged one may have
-            been removed.
-
-    Raises:
-        BeastError: if the directory holds anything else, or another process does this work.
-    """
-    record, text = directory / 'unfinished.json', json.dumps(work, indent=2)
-    interrupted = record.is_file() and record.read_text(encoding='utf-8') == text
-    if directory.exists() and any(directory.iterdir()) and not interrupted:
-        raise BeastError(f'{directory} is not empty; give another --output_dir')
-    directory.mkdir(parents=True, exist_ok=True)
-    with only_writer(directory / '.lock', str(directory)):
-        with finished_file(record) as part:
-            part.write_text(text, encoding='utf-8')
-        yield
-        record.unlink()

@@ -11,7 +11,7 @@ import safetensors.torch
 from beast_lp.config import BeastConfig
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_names
-from beast_lp.runs.files import finished_file, only_writer
+from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
 from beast_lp.segmentation.fit import TrainingData, check_training_labels, fit_segmenter
@@ -23,8 +23,7 @@ from beast_lp.segmentation.probabilities import predict, to_all_frames
 from beast_lp.segmentation.run_files import (
     Description,
     SegmentationFiles,
-    check_output_dir,
-    settings_yaml,
+    run_settings,
 )
 from beast_lp.segmentation.split import Fold, make_folds
 from beast_lp.segmentation.videos import (
@@ -56,19 +55,17 @@ def run_training(
             labels or features cannot be used.
     """
     files, settings = SegmentationFiles(output_dir), config.segmentation
-    check_output_dir(files, config, inputs)
-    output_dir.mkdir(parents=True, exist_ok=True)
-    with only_writer(output_dir / '.lock', 'this segmentation run'):
-        label_files = find_label_files(inputs.videos, inputs.labels)
-        scored = [video for video in inputs.videos if video in label_files]
-        held_out = [
-            name
-            for name, video in zip(store_names(scored), scored, strict=True)
-            if video in inputs.held_out
-        ]
-        source = feature_source(settings, inputs.source, open_source)
-        with finished_file(files.settings) as part:
-            part.write_text(settings_yaml(config, inputs), encoding='utf-8')
+    identity = run_settings(config, inputs)
+    files.check(identity)
+    label_files = find_label_files(inputs.videos, inputs.labels)
+    scored = [video for video in inputs.videos if video in label_files]
+    held_out = [
+        name
+        for name, video in zip(store_names(scored), scored, strict=True)
+        if video in inputs.held_out
+    ]
+    source = feature_source(settings, inputs.source, open_source)
+    with files.claimed(identity):
         videos = open_videos(scored, settings, inputs, files.features, source)
         classes, labels = load_labels(videos, label_files, settings)
         lengths = {video.name: video.frames for video in videos}

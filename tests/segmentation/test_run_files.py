@@ -9,12 +9,13 @@ from omegaconf import OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.runs.settings import settings_yaml
 from beast_lp.segmentation.run_files import (
     Description,
     SegmentationFiles,
-    check_output_dir,
-    read_settings,
-    settings_yaml,
+    UseFiles,
+    read_config,
+    run_settings,
 )
 from beast_lp.segmentation.videos import Inputs
 
@@ -70,15 +71,15 @@ def test_settings_of_an_older_run_are_read_without_those_of_training_alone(
             }
         }
     ).segmentation
-    assert read_settings(_write_old(path)) == wanted
+    assert read_config(_write_old(path)) == wanted
     assert not caplog.messages
-    assert read_settings(_write_old(path, decoding={'stay': 0.8})) == wanted
+    assert read_config(_write_old(path, decoding={'stay': 0.8})) == wanted
     (message,) = caplog.messages
     assert 'decoding.stay=0.8, which is no longer a setting; 0.95 is used' in message
     # settings that this version writes
     config = parse_config({'seed': 3, 'segmentation': {'fitting': {'epochs': 2}}})
-    path.write_text(settings_yaml(config, INPUTS))
-    assert read_settings(path) == config.segmentation
+    path.write_text(settings_yaml(run_settings(config, INPUTS)))
+    assert read_config(path) == config.segmentation
 
 
 @pytest.mark.parametrize(
@@ -97,17 +98,17 @@ def test_a_model_of_another_architecture_gets_a_sentence(
 ) -> None:
     path = _write_old(tmp_path / 'segmentation.yaml', **change)
     with pytest.raises(BeastError, match=f'with beast.segmentation.{words}, which .* train again'):
-        read_settings(path)
+        read_config(path)
     # vectors are not pooled, and have no patches
-    assert read_settings(_write_old(path, features='cls', **change)).features == 'cls'
+    assert read_config(_write_old(path, features='cls', **change)).features == 'cls'
 
 
 def test_an_unfinished_run_with_other_settings_is_not_resumed(tmp_path: Path) -> None:
     files, config = SegmentationFiles(tmp_path), BeastConfig()
-    check_output_dir(files, config, INPUTS)
-    files.settings.write_text(settings_yaml(config, INPUTS))
+    with files.claimed(run_settings(config, INPUTS)):
+        pass
     often = parse_config({'segmentation': {'fitting': {'checkpoint_minutes': 1}}})
-    check_output_dir(files, often, INPUTS)
+    files.check(run_settings(often, INPUTS))
     for changed, inputs, words in (
         (
             parse_config({'segmentation': {'fitting': {'epochs': 3}}}),
@@ -122,7 +123,29 @@ def test_an_unfinished_run_with_other_settings_is_not_resumed(tmp_path: Path) ->
         ),
     ):
         with pytest.raises(BeastError, match=words):
-            check_output_dir(files, changed, inputs)
+            files.check(run_settings(changed, inputs))
+
+
+def test_a_prediction_has_a_new_directory_or_its_own(tmp_path: Path) -> None:
+    work = {'action': 'predict', 'model_dir': 'a'}
+    files = UseFiles(tmp_path / 'out')
+    with pytest.raises(RuntimeError), files.claimed(work):
+        assert files.settings.read_text() == '{\n  "action": "predict",\n  "model_dir": "a"\n}'
+        raise RuntimeError
+    words = (
+        'unfinished segmentation run with other settings .action was .predict. and is now .eval'
+    )
+    with pytest.raises(BeastError, match=words), files.claimed({**work, 'action': 'evaluate'}):
+        pytest.fail('claimed')
+    with files.claimed(work):
+        files.report.touch()
+    assert files.is_finished and not files.settings.exists()
+    with pytest.raises(BeastError, match='already holds a finished segmentation run; look at its'):
+        files.check(work)
+    (tmp_path / 'other' / 'x').mkdir(parents=True)
+    with pytest.raises(BeastError, match='other is not empty; give another'):
+        UseFiles(tmp_path / 'other').check(work)
+    assert [path.name for path in (tmp_path / 'other').iterdir()] == ['x']
 
 
 def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Path) -> None:

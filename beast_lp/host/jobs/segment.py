@@ -36,7 +36,7 @@ from beast_lp.segmentation.prediction import (
     predict_video,
     run_evaluation,
 )
-from beast_lp.segmentation.run_files import SegmentationFiles, claimed
+from beast_lp.segmentation.run_files import SegmentationFiles, UseFiles
 from beast_lp.segmentation.training import run_training
 from beast_lp.segmentation.videos import Inputs, OpenVideo, open_videos
 from beast_lp.video.read import find_videos
@@ -87,7 +87,8 @@ def predict(
         check_nwb_packages()
     trained, inputs, found = _open(cfg, model_dir, videos)
     bouts, shown = [], []
-    with claimed(output_dir, {'action': 'predict', 'model_dir': str(model_dir)}):
+    work = {'action': 'predict', 'model_dir': str(model_dir)}
+    with UseFiles(output_dir).claimed(work):
         for video in _open_videos(trained, inputs, found, output_dir):
             prediction = predict_video(trained, video)
             write_prediction(prediction, output_dir)
@@ -133,7 +134,8 @@ def evaluate(
     files = find_label_files(found, inputs.labels)
     found = [video for video in found if video in files]
     _check_unseen(trained, found, bool(videos))
-    with claimed(output_dir, {'action': 'evaluate', 'model_dir': str(model_dir)}):
+    work = {'action': 'evaluate', 'model_dir': str(model_dir)}
+    with UseFiles(output_dir).claimed(work):
         opened = _open_videos(trained, inputs, found, output_dir)
         _, labels = load_labels(opened, files, trained.config, trained.classes)
         outcome = run_evaluation(trained, opened, labels, output_dir)

@@ -90,14 +90,14 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     out, videos = tmp_path / 'out', [tmp_path / 'a.mp4', tmp_path / 'b.mp4']
     with pytest.raises(KeyboardInterrupt):
         segment.predict(project, tmp_path / 'run', out, videos)
-    with pytest.raises(BeastError, match='not empty'):
+    with pytest.raises(BeastError, match="action was 'predict' and is now 'evaluate'"):
         segment.evaluate(project, tmp_path / 'run', out, videos)
     before = (out / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns
     segment.predict(project, tmp_path / 'run', out, videos)
     assert (out / 'features' / 'b' / 'patches.npy').stat().st_mtime_ns == before
     assert set(pd.read_csv(out / 'bouts.csv')['video']) == {'a', 'b'}
     assert (out / 'report.html').exists()
-    with pytest.raises(BeastError, match='not empty'):
+    with pytest.raises(BeastError, match='already holds a finished segmentation run'):
         segment.predict(project, tmp_path / 'run', out, videos)
 
     # a config that says no more than how to decode; the labels are where they were in training
