@@ -31,7 +31,7 @@ def main(cfg: DictConfig) -> None:
     """
     try:
         run(cfg)
-    except (BeastError, OSError) as error:
+    except (BeastError, OSError, ValueError) as error:
         sentence = sentence_of(error)
         if sentence is None:
             raise

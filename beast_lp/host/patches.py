@@ -124,7 +124,7 @@ def extend_main(module: ModuleType) -> None:
             os.chdir(START_DIR)
         try:
             original()
-        except (BeastError, OSError) as error:
+        except (BeastError, OSError, ValueError) as error:
             sentence = sentence_of(error) if _is_ours(error) else None
             if sentence is None or '--debug' in sys.argv:
                 raise

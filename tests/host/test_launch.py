@@ -113,7 +113,10 @@ def test_a_forbidden_folder_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(CompactHydraException, match='^error: /data/out may not be used'):
         main(OmegaConf.create())
     error = FileNotFoundError(errno.ENOENT, 'No such file', '/data/out')
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(CompactHydraException, match='^error: /data/out does not exist'):
+        main(OmegaConf.create())
+    error = OSError('of a library')
+    with pytest.raises(OSError, match='of a library'):
         main(OmegaConf.create())
 
 
