@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, only_writer
 from beast_lp.runs.settings import Settings, read_settings, run_difference, settings_yaml
@@ -101,9 +102,14 @@ class RunDirectory:
             )
         changed = self.changed(settings)
         if changed:
+            mend = (
+                'resume it with the version of beast_lp that started it'
+                if changed.partition(' ')[0] in RETIRED
+                else 'restore that setting to resume it'
+            )
             raise BeastError(
                 f'{self.directory} holds an unfinished {self.kind} run with other settings '
-                f'({changed}); restore that setting to resume it, or give another --output_dir'
+                f'({changed}); {mend}, or give another --output_dir'
             )
 
     @contextmanager

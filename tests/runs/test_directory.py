@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import pytest
 
+from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.directory import RunDirectory
 from beast_lp.runs.files import only_writer
@@ -55,6 +56,19 @@ def test_an_unfinished_run_with_other_settings_is_refused_and_kept(tmp_path: Pat
         pytest.fail('claimed')
     assert read_settings(run.settings) == SETTINGS
     assert run.changed(other, ['beast']) == ''
+
+
+def test_a_run_with_a_retired_setting_needs_its_own_version(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(RETIRED, 'beast.gone', 3)
+    run = _Run(tmp_path)
+    with run.claimed({'beast': {'seed': 0, 'gone': 4}}):
+        pass
+    words = '.beast.gone was 4 and is now always 3.; resume it with the version of beast_lp that'
+    with pytest.raises(BeastError, match=words):
+        run.check({'beast': {'seed': 0}})
 
 
 def test_a_run_is_finished_once_result_and_report_are_there(tmp_path: Path) -> None:
