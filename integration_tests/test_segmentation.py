@@ -77,6 +77,8 @@ def test_prediction_covers_every_frame_of_a_new_video(
         1,
         '--nwb',
         '--lightning_action',
+        '--overrides',
+        f'{SECTION}.decoding.method=none',
     )
     probabilities = pd.read_csv(tmp_path / 'p' / 'session_02_probabilities.csv', index_col=0)
     assert len(probabilities) == count_frames(video)

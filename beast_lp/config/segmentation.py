@@ -183,7 +183,8 @@ class SegmentationConfig(Section):
     fitting: FittingConfig = group(FittingConfig, 'the optimiser and the run')
     decoding: DecodingConfig = group(
         DecodingConfig,
-        'from probabilities to labels; `predict` and `evaluate` take it from their own config, if it is there',
+        'from probabilities to labels; `predict` and `evaluate` take it from their own config, if '
+        'it is there',
     )
 
     def __post_init__(self) -> None:
