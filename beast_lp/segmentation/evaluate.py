@@ -1,7 +1,7 @@
 """Scores of held-out frames, as tables."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -87,25 +87,41 @@ def evaluate(
         classes: names, in the order of the class numbers; `background` counts in no average.
         decoding: settings of the decoder, which is applied stretch by stretch.
     """
-    models = len(parts[0].probabilities)
-    rows = []
-    for number in [*range(models), None]:
-        target, predicted, probabilities = _joined(parts, number, decoding)
-        rows.append(
-            {
-                'model': ENSEMBLE if number is None else f'model {number}',
-                **_summary(target, predicted, probabilities, classes),
-            }
-        )
-    target, predicted, probabilities = _joined(parts, None, decoding)
-    per_frame = per_class(target, predicted, probabilities, classes)
-    per_bout = bout_scores(target, predicted, classes)
-    names = pd.Index(classes)
+    numbers = [*range(len(parts[0].probabilities)), None]
+    scores = [_score(*_joined(parts, number, decoding), classes, number) for number in numbers]
+    summary = pd.concat([one.summary for one in scores], ignore_index=True)
+    return replace(scores[-1], summary=summary)
+
+
+def _score(
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'frames classes'],
+    classes: Sequence[str],
+    number: int | None,
+) -> Scores:
+    """Score one model, by its number, or the ensemble, which has none."""
+    names, counted = pd.Index(classes), np.array([name != BACKGROUND for name in classes])
+    table = per_class(target, predicted, probabilities, classes).merge(
+        bout_scores(target, predicted, classes), on='class'
+    )
+    reliability = calibration(target, probabilities)
+    chosen = target != UNSCORED
+    summary = {
+        'model': ENSEMBLE if number is None else f'model {number}',
+        'macro_f1': macro_f1(table['f1'].to_numpy(), counted),
+        'accuracy': float((predicted == target)[chosen].mean()) if chosen.any() else np.nan,
+        'bout_f1': macro_f1(table['f1@50'].to_numpy(), counted),
+        'calibration_error': expected_calibration_error(reliability),
+        **switches(target, predicted),
+        'frames': int(chosen.sum()),
+    }
+    counts = confusion(target, predicted, len(classes))
     return Scores(
-        pd.DataFrame(rows),
-        per_frame.merge(per_bout, on='class'),
-        pd.DataFrame(confusion(target, predicted, len(classes)), index=names, columns=names),
-        calibration(target, probabilities),
+        pd.DataFrame([summary]),
+        table,
+        pd.DataFrame(counts, index=names, columns=names),
+        reliability,
     )
 
 
@@ -132,26 +148,6 @@ def _joined(
         labels += [decode(values, decoding), [0]]
         rows += [values, np.full((1, values.shape[1]), 1 / values.shape[1])]
     return np.concatenate(targets), np.concatenate(labels), np.concatenate(rows)
-
-
-def _summary(
-    target: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-    classes: Sequence[str],
-) -> dict[str, float]:
-    counted = np.array([name != BACKGROUND for name in classes])
-    table = per_class(target, predicted, probabilities, classes)
-    bouts = bout_scores(target, predicted, classes)
-    chosen = target != UNSCORED
-    return {
-        'macro_f1': macro_f1(table['f1'].to_numpy(), counted),
-        'accuracy': float((predicted == target)[chosen].mean()) if chosen.any() else np.nan,
-        'bout_f1': macro_f1(bouts['f1@50'].to_numpy(), counted),
-        'calibration_error': expected_calibration_error(calibration(target, probabilities)),
-        **switches(target, predicted),
-        'frames': int(chosen.sum()),
-    }
 
 
 def held_out_parts(

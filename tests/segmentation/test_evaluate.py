@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from beast_lp.config.segmentation import DecodingConfig
+from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.evaluate import evaluate, held_out_parts
 
 
@@ -67,3 +68,14 @@ def test_smoothing_makes_fewer_switches() -> None:
     )
     assert smooth['predicted_switches'] < 0.5 * plain['predicted_switches']
     assert smooth['macro_f1'] > plain['macro_f1']
+
+
+@pytest.mark.filterwarnings('error')
+def test_held_out_frames_that_nobody_scored_have_no_score() -> None:
+    rows = np.full((1, 20, 3), 1 / 3)
+    parts = held_out_parts('a', np.ones(20, dtype=bool), np.full(20, UNSCORED), rows)
+    scores = evaluate(parts, ('rest', 'walk', 'groom'), DecodingConfig())
+    found = scores.summary.iloc[-1]
+    assert found[['macro_f1', 'accuracy', 'bout_f1', 'calibration_error']].isna().all()
+    assert found['frames'] == 0 and scores.confusion.to_numpy().sum() == 0
+    assert scores.classes['f1'].isna().all() and scores.calibration.empty
