@@ -326,7 +326,10 @@ def run_settings(
 
 def read_run_config(files: RunFiles) -> BeastConfig:
     """Return the settings of an existing run, with the contrastive weight that it chose."""
-    config = parse_config(read_settings(files.settings)['beast'])
+    settings = read_settings(files.settings)['beast']
+    # an older version may have written settings of other stages that no longer exist
+    own = {key: settings[key] for key in settings if f'beast.{key}' not in _OTHER_STAGES}
+    config = parse_config(own)
     chosen = chosen_weight(files.tune / TUNE_TABLE)
     return config if chosen is None else with_weight(config, chosen)
 

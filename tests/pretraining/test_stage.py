@@ -24,6 +24,7 @@ from beast_lp.pretraining import stage
 from beast_lp.pretraining.stage import (
     RunFiles,
     build_module,
+    read_run_config,
     run_pretraining,
     run_settings,
 )
@@ -647,3 +648,9 @@ def test_the_tracker_is_built_for_a_run_that_may_start(
     with pytest.raises(BeastError, match='already holds a finished pretraining run; use it as'):
         run_pretraining(config, videos, files.directory, tracker=Tracker)
     assert built == [True, 'trained']
+
+
+def test_retired_settings_of_other_stages_do_not_keep_a_run_closed(tmp_path: Path) -> None:
+    files = RunFiles(tmp_path)
+    files.settings.write_text('beast: {seed: 3, segmentation: {seed: 0, head: {dropout: 0.3}}}')
+    assert read_run_config(files) == BeastConfig(seed=3)

@@ -76,6 +76,7 @@ def test_held_out_frames_that_nobody_scored_have_no_score() -> None:
     parts = held_out_parts('a', np.ones(20, dtype=bool), np.full(20, UNSCORED), rows)
     scores = evaluate(parts, ('rest', 'walk', 'groom'), DecodingConfig())
     found = scores.summary.iloc[-1]
-    assert found[['macro_f1', 'accuracy', 'bout_f1', 'calibration_error']].isna().all()
+    names = ['macro_f1', 'accuracy', 'bout_f1', 'calibration_error']
+    assert np.isnan(found[names].to_numpy(float)).all()
     assert found['frames'] == 0 and scores.confusion.to_numpy().sum() == 0
     assert scores.classes['f1'].isna().all() and scores.calibration.empty
