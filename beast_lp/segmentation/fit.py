@@ -37,7 +37,7 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # settings of the fit that a resumed run may change
 _MAY_DIFFER = ('checkpoint_minutes', 'ensemble')
-# of weight matrices; AdamW's own default (Loshchilov and Hutter, ICLR 2019)
+# decay of the weight matrices: AdamW's own default (Loshchilov and Hutter, ICLR 2019)
 WEIGHT_DECAY = 0.01
 # frames from which the channels' mean and deviation are measured, spread over all training frames
 _STATISTICS_FRAMES = 2048
