@@ -12,10 +12,8 @@ from warm_litpose import Litpose
 # two seconds of recording, so everything is short
 SHORT = [
     'beast.encoding.split.block_s=0.16',
-    'beast.encoding.split.gap_s=0.0',
     'beast.encoding.lags=0',
     'beast.encoding.min_rate_hz=0.1',
-    'beast.encoding.controls.least_shift_s=0.4',
     'beast.encoding.controls.shifts=3',
     'beast.encoding.controls.permutations=3',
     'beast.encoding.encoders=[ridge,rrr]',

@@ -32,7 +32,7 @@ class Recording:
         counts: spikes.
         bin_width: seconds; there is one frame per bin.
         movement: what was measured of, or drives, the animal.
-        block: bins of the blocks, every 5th of which is held out.
+        block: number of bins of a block; a fifth of the blocks is held out.
         encoder: that suits the recording.
     """
 
@@ -91,12 +91,7 @@ def settings(recording: Recording, data: Path) -> dict[str, Any]:
             'components': 128,
             'min_rate_hz': 0.5,
             'lags': 8,
-            'split': {
-                'test_every': 5,
-                'validation': 0.1,
-                'gap_s': 0.0,
-                'block_s': recording.block * recording.bin_width,
-            },
+            'split': {'block_s': recording.block * recording.bin_width},
             'controls': {'shifts': 3, 'permutations': 3},
         },
         'segmentation': {

@@ -10,12 +10,13 @@ from beast_lp.errors import BeastError
 # on every Python that the host supports.
 # ruff: noqa: UP045
 
+# each with its help; `beast_lp.encoding.build` has a builder for each
 ENCODERS = {
     'ridge': 'ridge regression',
     'rrr': 'reduced-rank regression in closed form',
-    'poisson_rrr': 'the same with a log link, by the likelihood of the counts',
-    'trial_rrr': "the paper's form, for trials of one length",
-    'tcn': 'the temporal convolutional network',
+    'poisson_rrr': 'reduced-rank regression with a log link and the Poisson likelihood',
+    'trial_rrr': "the paper's reduced-rank regression, for trials of one length",
+    'tcn': 'the temporal convolutional network of the paper',
 }
 DEFAULT_ENCODERS = ('ridge', 'rrr', 'poisson_rrr')
 
@@ -63,10 +64,15 @@ class EncodingSplitConfig(Section):
         high=0.98,
     )
     block_s: float = setting(10.0, 'seconds of a block of a continuous recording', positive=True)
-    # RETIRE (0.5)
-    gap_s: float = setting(0.5, 'seconds left out', low=0)
-    # RETIRE (None)
-    test_every: Optional[int] = setting(None, 'k', low=2)
+
+    @property
+    def gap_s(self) -> float:
+        """Seconds on each side of a border between two parts that belong to neither.
+
+        By default, lags (4 bins) and smoothing (4 sigma, 8 bins) reach 0.24 s together; 0.5 s
+        covers them twice. A block shorter than 5 s gives a tenth of its length.
+        """
+        return min(0.5, self.block_s / 10)
 
     def __post_init__(self) -> None:
         """Check that there is a test part.
@@ -83,67 +89,13 @@ class EncodingSplitConfig(Section):
 
 
 @dataclass
-class LinearConfig(Section):
-    """RETIRE the whole group: constants of the room."""
-
-    path: ClassVar[str] = 'beast.encoding.linear'
-
-    penalties: list[float] = setting(
-        [0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0], 'per bin', positive=True, filled=True
-    )
-    ranks: list[int] = setting([3, 6, 12, 24], 'of rrr', positive=True, filled=True)
-    poisson_penalties: list[float] = setting(
-        [3.0, 1.0, 0.3, 0.1, 0.03, 0.01], 'of both factors', positive=True, filled=True
-    )
-    poisson_rank: int = setting(12, 'largest rank of poisson_rrr', low=1)
-
-
-@dataclass
-class TrialRrrConfig(Section):
-    """RETIRE the whole group: constants of the room."""
-
-    path: ClassVar[str] = 'beast.encoding.trial_rrr'
-
-    rank: int = setting(3, 'rank', low=1)
-    l2: float = setting(100.0, 'of the squared weights', low=0)
-    learning_rates: list[float] = setting([1.0, 0.3, 0.1], 'of L-BFGS', positive=True, filled=True)
-
-
-@dataclass
-class TcnConfig(Section):
-    """RETIRE the whole group: constants of the room."""
-
-    path: ClassVar[str] = 'beast.encoding.tcn'
-
-    learning_rates: list[float] = setting([1e-3], 'of AdamW', positive=True, filled=True)
-    epochs: int = setting(100, 'passes over the training part', low=1)
-    kernel: int = setting(201, 'bins that a temporal filter spans, odd', low=1)
-
-    def __post_init__(self) -> None:
-        """Check that a filter has a middle.
-
-        Raises:
-            BeastError: if its length is even.
-        """
-        super().__post_init__()
-        if self.kernel % 2 == 0:
-            raise BeastError(
-                f'beast.encoding.tcn.kernel must be odd, to have a middle, found {self.kernel}'
-            )
-
-
-@dataclass
 class ControlConfig(Section):
     """Settings of what every score is compared with; each draw fits the encoder once more."""
 
     path: ClassVar[str] = 'beast.encoding.controls'
 
     shifts: int = setting(20, 'circular shifts of the spikes against the video', low=0)
-    # RETIRE (10.0)
-    least_shift_s: float = setting(10.0, 'seconds that a shift moves at least', low=0)
     permutations: int = setting(20, 'random exchanges of trials, or of blocks', low=0)
-    # RETIRE (60.0)
-    drift_s: float = setting(60.0, 'half a period of the fastest wave', positive=True)
 
 
 @dataclass
@@ -180,20 +132,15 @@ class EncodingConfig(Section):
         choices=ENCODERS,
         filled=True,
     )
-    # RETIRE the choice `both`
     tokens: str = setting(
         'cls',
-        'what is read of a feature store',
-        choices={'cls': 'the CLS token', 'patches': 'the patch tokens', 'both': 'both'},
+        'features that are read from a feature store',
+        choices={'cls': 'the CLS token', 'patches': 'the patch tokens'},
     )
     bin_ms: float = setting(
         20.0,
         'width of the bins of spike times in ms (paper: 17 to 20); counts have bins of their own',
         positive=True,
-    )
-    # RETIRE ('linear')
-    interpolation: str = setting(
-        'linear', 'to the middle of a bin', choices={'linear': 'retired', 'nearest': 'retired'}
     )
     max_gap_s: float = setting(
         0.1,
@@ -221,9 +168,6 @@ class EncodingConfig(Section):
     split: EncodingSplitConfig = group(
         EncodingSplitConfig, 'by whole trials, or blocks of time; never by frame'
     )
-    linear: LinearConfig = group(LinearConfig, 'RETIRE')
-    trial_rrr: TrialRrrConfig = group(TrialRrrConfig, 'RETIRE')
-    tcn: TcnConfig = group(TcnConfig, 'RETIRE')
     controls: ControlConfig = group(
         ControlConfig, 'what every score is compared with; each draw fits the encoder once more'
     )

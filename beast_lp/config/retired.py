@@ -35,6 +35,21 @@ RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
     'beast.segmentation.fitting.unfreeze_layers': 0,
     'beast.segmentation.fitting.unfrozen_rate': 0.1,
     'beast.segmentation.decoding.stay': 0.95,
+    'beast.encoding.split.gap_s': lambda config: config.encoding.split.gap_s,
+    'beast.encoding.split.test_every': None,
+    'beast.encoding.linear.penalties': [0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
+    'beast.encoding.linear.ranks': [3, 6, 12, 24],
+    'beast.encoding.linear.poisson_penalties': [3.0, 1.0, 0.3, 0.1, 0.03, 0.01],
+    'beast.encoding.linear.poisson_rank': 12,
+    'beast.encoding.trial_rrr.rank': 3,
+    'beast.encoding.trial_rrr.l2': 100.0,
+    'beast.encoding.trial_rrr.learning_rates': [1.0, 0.3, 0.1],
+    'beast.encoding.tcn.learning_rates': [0.001],
+    'beast.encoding.tcn.epochs': 100,
+    'beast.encoding.tcn.kernel': 201,
+    'beast.encoding.controls.least_shift_s': 10.0,
+    'beast.encoding.controls.drift_s': 60.0,
+    'beast.encoding.interpolation': 'linear',
 }
 
 

@@ -136,12 +136,9 @@ beast:
     min_rate_hz: 0.1
     split:
       block_s: {encoding_block}
-      gap_s: {encoding_gap}
     controls:
       shifts: {control_draws}
       permutations: {control_draws}
-      least_shift_s: {least_shift}
-      drift_s: {drift}
 """
 
 README = """\
@@ -174,7 +171,6 @@ def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> s
         the YAML text.
     """
     milestones = [size.pose_epochs * share // 20 for share in (12, 15, 18)]
-    session_seconds = size.recorded_frames / size.fps
     return TEMPLATE.format(
         # a JSON string is a YAML string, whatever the path holds
         data_dir=json.dumps(str(directory), ensure_ascii=False),
@@ -191,9 +187,6 @@ def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> s
         pretraining_batch=size.pretraining_batch,
         segmentation_epochs=size.segmentation_epochs,
         encoding_block=size.encoding_block,
-        encoding_gap=size.encoding_block / 10,
         encoding_lags=size.encoding_lags,
         control_draws=size.control_draws,
-        least_shift=session_seconds / 6,
-        drift=session_seconds / 2,
     )

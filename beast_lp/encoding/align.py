@@ -12,18 +12,20 @@ from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.keys import digest
 
-# of features that are read at a time
+# bytes of features that are read at a time
 _BLOCK_BYTES = 2**26
 
 
 @dataclass(frozen=True)
 class Bins:
-    """When the bins are; bins of one group follow each other without a break.
+    """Bins of time.
 
-    In a recording cut into trials a group is a trial.
+    Attributes:
+        times: centres in seconds on the clock of the spikes, ascending.
+        width: width of a bin in seconds.
+        group: number of the trial, or of the unbroken stretch of a continuous recording.
     """
 
-    # centres, seconds on the clock of the spikes
     times: Float[np.ndarray, ' bins']
     width: float
     group: Int[np.ndarray, ' bins']
@@ -39,13 +41,13 @@ class Bins:
 
 @dataclass(frozen=True)
 class Near:
-    """Which frames lie around the centres of bins.
+    """Frames around the centres of bins.
 
     Attributes:
         before: row of the frame before each centre.
-        after: row of the frame after it.
-        weight: of the latter, from 0 to 1.
-        known: false for bins that have no features.
+        after: row of the frame after each centre.
+        weight: weight of the frame after, from 0 to 1.
+        known: False for bins without features.
     """
 
     before: Int[np.ndarray, ' bins']
@@ -66,19 +68,22 @@ def camera_clock(
     offset: float,
     source: object,
 ) -> Float[np.ndarray, ' frames']:
-    """Check the camera's time stamps and bring them onto the clock of the spikes.
+    """Check the camera's time stamps and convert them to the clock of the spikes.
 
     Args:
-        frame_times: seconds, one per frame of the video; more than that are cut off at the end.
-        frames_in_video: frames of the video.
-        offset: seconds added to them.
-        source: of the time stamps, for messages.
+        frame_times: seconds, one per frame of the video; a surplus at the end is cut off.
+        frames_in_video: number of frames of the video.
+        offset: seconds that are added.
+        source: file of the time stamps, for messages.
 
     Returns:
-        one time per frame.
+        one time per frame in seconds.
 
     Raises:
-        BeastError: if there are fewer stamps than frames, or they are NaN or do not ascend.
+        BeastError: if there are fewer stamps than frames, or stamps are NaN or do not ascend.
+
+    >>> camera_clock(np.array([0.0, 0.04, 0.08]), 2, offset=10.0, source='times.npy')
+    array([10.  , 10.04])
     """
     if len(frame_times) < frames_in_video:
         raise BeastError(
@@ -104,18 +109,18 @@ def continuous_bins(
     camera: tuple[float, float],
     width: float,
 ) -> Bins:
-    """Lay bins over the time in which camera and neurons were both recorded.
+    """Cover the time in which both camera and neurons were recorded with bins.
 
     Args:
-        activity: of a session; counts keep the bins that they have.
+        activity: spikes, or values in bins of their own, which are kept.
         camera: seconds of the first and the last frame.
-        width: of the bins in seconds, for spikes.
+        width: width of the bins of spikes in seconds.
 
     Returns:
         the bins.
 
     Raises:
-        BeastError: if the two do not overlap.
+        BeastError: if camera and neurons do not overlap in time.
     """
     low, high = activity.span
     start, stop = max(low, camera[0]), min(high, camera[1])
@@ -142,19 +147,19 @@ def trial_bins(
     window: tuple[float, float],
     width: float,
 ) -> Bins:
-    """Lay the same bins around every event whose window was recorded by camera and neurons.
+    """Cut trials of one length around events.
 
     Args:
-        activity: of a session; counts keep their width, and their bin at the window's start is a
-            trial's first.
+        activity: spikes, or values in bins of their own, which are kept; a trial then begins with
+            the bin at the window's start.
         camera: seconds of the first and the last frame.
-        events: seconds; NaN (no such event in that trial) and windows that reach out of the
-            recording are passed over.
+        events: seconds; NaN (no such event in that trial) and windows that exceed the recording
+            of camera or neurons are skipped.
         window: seconds before (negative) and after the event.
-        width: of the bins in seconds, for spikes.
+        width: width of the bins of spikes in seconds.
 
     Returns:
-        the bins; each group is a trial, all of one length.
+        the bins; each group is a trial.
 
     Raises:
         BeastError: if no trial is left.
@@ -193,12 +198,12 @@ def _own_trials(
     starts: Float[np.ndarray, ' trials'],
     bins: int,
 ) -> list[Float[np.ndarray, ' bins']]:
-    """Find each trial's bins among those that the recording has."""
+    """Return each trial's bins out of the recording's own."""
     begins = activity.times - activity.width / 2
     first = np.searchsorted(begins, starts - 1e-6)
     trials = [activity.times[at : at + bins] for at in first]
     unbroken = activity.width * (bins - 0.5)
-    # the first bin after a gap in which the event lies is not the event's
+    # where the event lies in a gap, the first bin after it does not count
     return [
         trial
         for trial, at, start in zip(trials, first, starts, strict=True)
@@ -209,10 +214,10 @@ def _own_trials(
 
 
 def responses_in(activity: Activity, bins: Bins) -> Float[np.ndarray, 'bins neurons']:
-    """Return the spike counts, or traces, of the bins."""
+    """Return the spike counts, or traces, in the bins."""
     if isinstance(activity, Binned):
         return activity.values[np.searchsorted(activity.times, bins.times - 1e-9)]
-    # trials come in the order of time and do not overlap
+    # trials are in the order of time and do not overlap
     return activity.count(bins.times - bins.width / 2, bins.width)
 
 
@@ -220,22 +225,28 @@ def frames_near(
     features: Sequence[Float[np.ndarray, 'frames ...']],
     frame_times: Float[np.ndarray, ' frames'],
     bins: Bins,
-    interpolation: str,
     max_gap: float,
 ) -> Near:
-    """Find the frames whose features go into each bin.
+    """Find the two frames between which the features of each bin are interpolated.
 
     Args:
-        features: arrays that stand side by side, with one row per frame that has features; a row
-            with a NaN is as good as a dropped frame.
+        features: arrays side by side, one row per frame that has features; a row with a NaN
+            counts as a dropped frame.
         frame_times: seconds of these frames, ascending.
-        bins: when.
-        interpolation: `nearest` or `linear`.
-        max_gap: seconds; a bin between two frames that are further apart than this (frames were
-            dropped), or as far from the first or last frame, has no features.
+        bins: bins of time.
+        max_gap: seconds; a bin has no features if the frames around it are further apart (frames
+            were dropped), or if it lies more than half of this beyond the first or last frame.
+
+    Returns:
+        the frames around each bin's centre.
 
     Raises:
-        BeastError: if no frame has features.
+        BeastError: if each frame has a NaN.
+
+    >>> bins = Bins(np.array([0.01, 0.05]), 0.04, np.array([0, 0]))
+    >>> near = frames_near([np.eye(3)], np.array([0.0, 0.04, 0.08]), bins, max_gap=0.1)
+    >>> near.before.tolist(), near.after.tolist(), near.weight.tolist()
+    ([0, 1], [1, 2], [0.25, 0.25])
     """
     whole = np.concatenate([np.isfinite(block).all(axis=1) for _, block in _blocks(features)])
     if not whole.any():
@@ -253,12 +264,10 @@ def frames_near(
     distance = times[after] - times[before]
     inside = (bins.times >= times[0]) & (bins.times <= times[-1])
     outside = np.maximum(times[0] - bins.times, bins.times - times[-1])
-    # time stamps jitter in their last digits
+    # time stamps vary in their last digits
     slack = 1e-6
     known = np.where(inside, distance <= max_gap + slack, outside <= max_gap / 2 + slack)
     weight = np.clip((bins.times - times[before]) / np.where(distance > 0, distance, 1), 0, 1)
-    if interpolation == 'nearest':
-        weight = np.round(weight)
     return Near(rows[before], rows[after], weight.astype(np.float32), known)
 
 
@@ -266,14 +275,20 @@ def features_in(
     features: Sequence[Float[np.ndarray, 'frames ...']],
     near: Near,
 ) -> Float[np.ndarray, 'bins features']:
-    """Take features at the centres of bins.
+    """Interpolate features at the centres of bins.
 
-    Of arrays on disk a part is read at a time, so that no more than the result is held, and only
-    from the first frame that goes into one of the bins to the last.
+    Arrays on disk are read in parts, from the first frame that is needed to the last, so memory
+    holds little more than the result.
 
     Args:
-        features: as `frames_near` got them.
-        near: what it returned, or a part of that.
+        features: the arrays that `frames_near` was given.
+        near: result of `frames_near`, or a part of it.
+
+    >>> bins = Bins(np.array([0.01, 0.05]), 0.04, np.array([0, 0]))
+    >>> features = [np.array([[0.0], [4.0], [8.0]])]
+    >>> near = frames_near(features, np.array([0.0, 0.04, 0.08]), bins, max_gap=0.1)
+    >>> features_in(features, near).tolist()
+    [[1.0], [5.0]]
     """
     result = np.zeros((len(near.known), row_width(features)), dtype=np.float32)
     if not near.known.any():
@@ -288,11 +303,11 @@ def features_in(
 
 @dataclass(frozen=True)
 class Aligned:
-    """Features at the centres of bins, which are read when they are asked for.
+    """Features at the centres of bins, read on demand.
 
     Attributes:
-        arrays: as `frames_near` got them.
-        near: what it returned, or a part of that.
+        arrays: the arrays that `frames_near` was given.
+        near: result of `frames_near`, or a part of it.
     """
 
     arrays: Sequence[Float[np.ndarray, 'frames ...']]
@@ -317,10 +332,10 @@ def features_digest(
     features: Sequence[Float[np.ndarray, 'frames ...']],
     frame_times: Float[np.ndarray, ' frames'],
 ) -> str:
-    """Return a hash by which features that have changed since are known.
+    """Return a hash of features and their times, by which a resumed run detects changes.
 
-    It is of what was read, not of what was computed from it: components differ in their last
-    digits between machines, and with the number of threads.
+    It covers the features as they were read. Components of them would not do: their last digits
+    depend on the machine and the number of threads.
     """
     content = digest(frame_times.tobytes())
     for _, block in _blocks(features):
@@ -334,15 +349,15 @@ def _blocks(
     first: int = 0,
     stop: int | None = None,
 ) -> Iterator[tuple[int, Float[np.ndarray, 'rows features']]]:
-    """Read some rows at a time, with their features side by side.
+    """Read blocks of rows with their features side by side.
 
     Args:
         features: arrays of one length.
-        first: row to begin with.
+        first: first row.
         stop: row after the last one; None for all.
 
     Yields:
-        the number of the first row, and the rows.
+        number of a block's first row, and the block.
     """
     stop = len(features[0]) if stop is None else stop
     row_bytes = sum(array[:1].nbytes for array in features)
@@ -354,10 +369,18 @@ def _blocks(
 
 
 def usable_bins(bins: Bins, known: Bool[np.ndarray, ' bins'], trials: bool) -> Bins:
-    """Leave out bins without features; a trial that loses one goes as a whole.
+    """Leave out bins without features, and trials that have such a bin.
+
+    Args:
+        bins: bins of time.
+        known: whether each bin has features.
+        trials: whether the groups of the bins are trials.
+
+    Returns:
+        the other bins; stretches of a continuous recording are numbered anew.
 
     Raises:
-        BeastError: if nothing is left.
+        BeastError: if none is left.
     """
     if trials:
         lost = np.unique(bins.group[~known])
@@ -374,5 +397,5 @@ def usable_bins(bins: Bins, known: Bool[np.ndarray, ' bins'], trials: bool) -> B
 
 
 def _stretches(times: Float[np.ndarray, ' bins'], width: float) -> Int[np.ndarray, ' bins']:
-    """Number the stretches of bins that follow each other without a break."""
+    """Number the unbroken stretches of bins."""
     return np.concatenate([[0], np.cumsum(np.diff(times) > 1.5 * width)])

@@ -1,6 +1,15 @@
-"""From settings to encoders."""
+"""Encoders by name, and which of them a run fits.
+
+Adding a new encoder:
+
+1. write a subclass of `beast_lp.encoding.encoder.Encoder` in a file of its own, whose constructor
+   needs nothing but `Options`, and test it with the others in `tests/encoding/test_encoders.py`
+2. add its class to `ENCODERS` below, and its name with one line of help to
+   `beast_lp.config.encoding.ENCODERS`
+"""
 
 import logging
+from collections.abc import Callable
 
 import torch
 
@@ -14,16 +23,24 @@ from beast_lp.errors import BeastError
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+ENCODERS: dict[str, Callable[[Options], Encoder]] = {
+    'ridge': Ridge,
+    'rrr': ReducedRank,
+    'poisson_rrr': PoissonReducedRank,
+    'trial_rrr': TrialReducedRank,
+    'tcn': Tcn,
+}
+
 
 def choose_encoders(config: EncodingConfig, is_counts: bool) -> list[str]:
-    """Return the encoders that the config asks for, or by default those that suit the responses.
+    """Return the encoders that the config names, or else the defaults that suit the responses.
 
     Args:
         config: settings of the stage.
-        is_counts: spike counts, or traces.
+        is_counts: whether the responses are spike counts; traces otherwise.
 
     Raises:
-        BeastError: if it asks for the Poisson form, and the responses are traces.
+        BeastError: if the config names the Poisson form, and the responses are traces.
     """
     if config.encoders is None:
         if not is_counts:
@@ -41,25 +58,11 @@ def build_encoder(name: str, config: EncodingConfig, is_counts: bool, seed: int)
     """Return an encoder that is not fitted yet.
 
     Args:
-        name: one of `config.encoding.ENCODERS`.
+        name: key of `ENCODERS`.
         config: settings of the stage.
-        is_counts: spike counts, or traces.
-        seed: of its random draws.
+        is_counts: whether the responses are spike counts; traces otherwise.
+        seed: seed of the encoder's random draws.
     """
-    options = Options(
-        is_counts,
-        config.lags,
-        config.smoothing_bins,
-        seed,
-        torch.device('cuda' if torch.cuda.is_available() else 'cpu'),
-    )
-    linear, trial, tcn = config.linear, config.trial_rrr, config.tcn
-    if name == 'ridge':
-        return Ridge(options, linear.penalties)
-    if name == 'rrr':
-        return ReducedRank(options, linear.penalties, linear.ranks)
-    if name == 'poisson_rrr':
-        return PoissonReducedRank(options, linear.poisson_penalties, linear.poisson_rank)
-    if name == 'trial_rrr':
-        return TrialReducedRank(options, trial.rank, trial.l2, trial.learning_rates)
-    return Tcn(options, tcn.learning_rates, tcn.epochs, tcn.kernel)
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    options = Options(is_counts, config.lags, config.smoothing_bins, seed, device)
+    return ENCODERS[name](options)

@@ -1,8 +1,8 @@
-"""What a score has to be above before it means anything.
+"""Controls that a score must exceed before it means anything.
 
-Slow changes in two recordings that have nothing to do with each other correlate (Harris 2021,
-"Nonsense correlations in neuroscience"), so every score is compared with that of the same encoder,
-fitted again, on data whose relation was destroyed but whose statistics were kept.
+Slow changes in two unrelated recordings correlate (Harris 2021, "Nonsense correlations in
+neuroscience"), so every score is compared with scores of the same encoder, fitted again to data
+whose relation was destroyed and whose statistics were kept.
 """
 
 from collections.abc import Iterator
@@ -12,7 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.encoding.samples import slices
-from beast_lp.errors import BeastError
+
+# seconds: longer than most behaviours last, so that a shifted bin has other behaviour
+LEAST_SHIFT_S = 10.0
+# seconds, half a period of the fastest wave that counts as drift
+DRIFT_S = 60.0
 
 
 class Band(NamedTuple):
@@ -23,7 +27,11 @@ class Band(NamedTuple):
 
 
 def band(scores: Float[np.ndarray, ' draws']) -> Band:
-    """Return the 2.5 % and the 97.5 % quantile, NaN where there is no score."""
+    """Return the 2.5 % and the 97.5 % quantile of scores; NaN if none is finite.
+
+    >>> band(np.arange(1001.0))
+    Band(low=25.0, high=975.0)
+    """
     finite = scores[np.isfinite(scores)]
     if not len(finite):
         return Band(np.nan, np.nan)
@@ -31,23 +39,20 @@ def band(scores: Float[np.ndarray, ' draws']) -> Band:
     return Band(float(low), float(high))
 
 
-def count_shifts(bins: int, least: int) -> int:
-    """Return how many circular shifts a recording has.
+def least_shift(bins: int, width: float) -> int:
+    """Return the number of bins that a circular shift moves at least, either way round.
 
     Args:
-        bins: of the recording.
-        least: bins that a shift moves at least, either way round.
+        bins: number of bins of the recording.
+        width: width of a bin in seconds.
 
-    Raises:
-        BeastError: if the recording is too short for any such shift.
+    Returns:
+        `LEAST_SHIFT_S`, or a sixth of the recording where that is shorter.
+
+    >>> least_shift(3000, width=0.02), least_shift(60, width=0.04)
+    (500, 10)
     """
-    possible = bins - 2 * least + 1
-    if possible < 1:
-        raise BeastError(
-            f'a recording of {bins} bins cannot be shifted by {least} bins either way; record '
-            'longer, or lower beast.encoding.controls.least_shift_s'
-        )
-    return possible
+    return min(round(LEAST_SHIFT_S / width), bins // 6)
 
 
 def circular_shifts(
@@ -56,25 +61,19 @@ def circular_shifts(
     least: int,
     rng: np.random.Generator,
 ) -> Iterator[Int[np.ndarray, ' bins']]:
-    """Draw orders that turn a recording around in a circle.
+    """Draw orders that rotate a recording.
 
     Args:
-        bins: of the recording.
-        count: of shifts, all different where the recording is long enough; 0 for none.
-        least: bins that a shift moves at least, either way round.
+        bins: number of bins of the recording.
+        count: number of shifts, all different where the recording is long enough.
+        least: number of bins that a shift moves at least, either way round.
         rng: source of the draws.
 
     Yields:
-        for each bin the bin whose responses it gets.
-
-    Raises:
-        BeastError: if the recording is too short for any such shift.
+        for each bin the index of the bin whose responses it gets.
     """
-    if not count:
-        return
-    possible = count_shifts(bins, least)
-    offsets = least + rng.choice(possible, size=count, replace=count > possible)
-    for offset in offsets:
+    possible = bins - 2 * least + 1
+    for offset in least + rng.choice(possible, size=count, replace=count > possible):
         yield (np.arange(bins) + offset) % bins
 
 
@@ -83,16 +82,16 @@ def permutations(
     count: int,
     rng: np.random.Generator,
 ) -> Iterator[Int[np.ndarray, ' bins']]:
-    """Draw orders that give each trial (or block) the responses of another one.
+    """Draw orders that give each trial, or block, the responses of another one.
 
     Args:
-        group: the trial of each bin. Trials are exchanged with others of the same length; one
-            without such another stays.
-        count: of permutations.
+        group: number of each bin's trial. A trial is exchanged with others of the same length and
+            stays in place if there is none.
+        count: number of permutations.
         rng: source of the draws.
 
     Yields:
-        for each bin the bin whose responses it gets.
+        for each bin the index of the bin whose responses it gets.
     """
     stretches = slices(group)
     lengths = np.array([stretch.stop - stretch.start for stretch in stretches])
@@ -100,27 +99,24 @@ def permutations(
         order = np.arange(len(group))
         for length in np.unique(lengths):
             alike = np.flatnonzero(lengths == length)
-            # a cycle in a random order: nothing stays where it was
+            # a cycle in random order moves every trial
             cycle = rng.permutation(alike)
-            for to, of in zip(cycle, np.roll(cycle, 1), strict=True):
-                order[stretches[to]] = np.arange(len(group))[stretches[of]]
+            for target, origin in zip(cycle, np.roll(cycle, 1), strict=True):
+                order[stretches[target]] = np.arange(len(group))[stretches[origin]]
         yield order
 
 
-def drift(
-    times: Float[np.ndarray, ' bins'],
-    slowest_s: float,
-) -> Float[np.ndarray, 'bins waves']:
-    """Return slow cosines of time, the covariates of a model that knows the clock alone.
+def drift(times: Float[np.ndarray, ' bins']) -> Float[np.ndarray, 'bins waves']:
+    """Return slow cosines of time, the features of a model that knows nothing but the clock.
 
     Args:
-        times: of the bins, seconds.
-        slowest_s: half a period of the fastest wave, in seconds.
+        times: centres of the bins in seconds.
 
     Returns:
-        cosines of 1/2, 1, 3/2, … periods over the recording: at least two, at most 30.
+        cosines of 1/2, 1, 3/2, … periods over the recording, the fastest with half a period in
+        `DRIFT_S`; at least two, at most 30.
     """
     length = max(float(times[-1] - times[0]), 1e-9)
-    waves = int(np.clip(round(length / slowest_s), 2, 30))
+    waves = int(np.clip(round(length / DRIFT_S), 2, 30))
     phase = (times - times[0]) / length
     return np.cos(np.pi * phase[:, None] * np.arange(1, waves + 1))

@@ -1,4 +1,4 @@
-"""One encoder on one source of one session: scores on the test part, beside its controls."""
+"""Scores of one encoder on one source of one session, beside their controls."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.config.encoding import ControlConfig
-from beast_lp.encoding.controls import circular_shifts, count_shifts, permutations
+from beast_lp.encoding.controls import circular_shifts, least_shift, permutations
 from beast_lp.encoding.encoder import Encoder
 from beast_lp.encoding.metrics import bits_per_spike, r_squared, variance_explained
 from beast_lp.encoding.samples import Samples
@@ -21,15 +21,17 @@ from beast_lp.runs.files import finished_file
 
 @dataclass(frozen=True)
 class Scores:
-    """How well the test part is predicted; bits per spike are NaN for traces.
+    """Scores of the test part; bits per spike are NaN for traces.
 
     Attributes:
-        bps: bits per spike, beyond the mean rate of the test part (the standard definition).
-        bps_pooled: over all spikes.
-        bps_train_null: bits per spike beyond the mean rate of training and validation.
+        bps: bits per spike of each neuron beyond its mean rate in the test part (the standard
+            definition).
+        bps_pooled: the same over all spikes.
+        bps_train_null: bits per spike of each neuron beyond its mean rate in the training and
+            validation parts.
         bps_train_null_pooled: the same over all spikes.
-        variance_explained: per neuron.
-        r_squared: per neuron.
+        variance_explained: share of each neuron's variance that is explained.
+        r_squared: R² of each neuron.
     """
 
     bps: Float[np.ndarray, ' neurons']
@@ -42,15 +44,15 @@ class Scores:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What is kept of one encoder on one source of one session.
+    """Results of one encoder on one source of one session.
 
     Attributes:
-        scores: on the test part.
-        shifts: the main score per neuron (`main_score`) under each circular shift.
-        shifts_pooled: pooled bits per spike, or the mean variance explained, likewise.
-        permutations: as `shifts`, of permuted trials or blocks.
-        permutations_pooled: likewise.
-        chosen: hyper-parameters.
+        scores: scores of the test part.
+        shifts: main score of each neuron (`main_score`) under each circular shift.
+        shifts_pooled: pooled main score under each circular shift.
+        permutations: main score of each neuron under each permutation of trials or blocks.
+        permutations_pooled: pooled main score under each permutation.
+        chosen: hyper-parameters that the encoder chose, by name.
     """
 
     scores: Scores
@@ -61,16 +63,6 @@ class Evaluation:
     chosen: dict[str, float]
 
 
-def check_controls(session: Session, controls: ControlConfig) -> None:
-    """Make sure that all controls of a session can be drawn, before anything is fitted.
-
-    Raises:
-        BeastError: if the recording is too short for the circular shifts.
-    """
-    if controls.shifts:
-        count_shifts(len(session.bins), _least_shift(session, controls))
-
-
 def evaluate(
     session: Session,
     features: Float[np.ndarray, 'bins features'],
@@ -79,19 +71,20 @@ def evaluate(
     seed: int,
     step: Callable[[], object] = lambda: None,
 ) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
-    """Fit an encoder, score it, and fit it again on every control.
+    """Fit an encoder, score it, and fit it again to every control.
 
     Args:
         session: bins, split and responses.
-        features: of all bins.
-        encoder: not fitted yet.
-        controls: how many of them.
-        seed: of their draws; the same for every source and encoder, which face the same controls.
-        step: called after every fit.
+        features: features of all bins.
+        encoder: encoder that is not fitted yet.
+        controls: numbers of shifts and permutations.
+        seed: seed of the draws; with the same seed, all sources and encoders face the same
+            controls.
+        step: function that is called after every fit.
 
     Returns:
-        scores and controls, and the rates that are predicted for every bin with the weights that
-        were fitted on the training part.
+        scores and controls, and the rates that the encoder predicts for all bins after it was
+        fitted to the training part.
     """
     parts = session.samples(features)
     encoder.fit(parts[TRAIN], parts[VALIDATION])
@@ -99,7 +92,7 @@ def evaluate(
     scores = score_test(session, parts, rates[session.part == TEST])
     step()
     bins, rng = session.bins, np.random.default_rng(seed)
-    least = _least_shift(session, controls)
+    least = least_shift(len(bins), bins.width)
     shifts = circular_shifts(len(bins), controls.shifts, least, rng)
     orders = permutations(session.unit, controls.permutations, rng)
     shifted = _destroyed(session, features, encoder, shifts, step)
@@ -113,7 +106,13 @@ def score_test(
     parts: dict[int, Samples],
     rates: Float[np.ndarray, 'bins neurons'],
 ) -> Scores:
-    """Score predictions of the test part."""
+    """Score predictions of the test part.
+
+    Args:
+        session: session that the parts belong to.
+        parts: samples of the training, validation and test parts.
+        rates: predicted spikes per bin, or traces, of the test part.
+    """
     responses = parts[TEST].responses
     nothing = np.full(responses.shape[1], np.nan)
     bps = known = (nothing, np.nan)
@@ -127,15 +126,14 @@ def score_test(
 
 
 def main_score(scores: Scores, is_counts: bool) -> tuple[Float[np.ndarray, ' neurons'], float]:
-    """Return what is compared with controls: per neuron, and pooled (of traces: the mean)."""
+    """Return the score that is compared with the controls, for each neuron and pooled.
+
+    It is bits per spike, or the variance explained of traces, pooled by the mean over neurons.
+    """
     if is_counts:
         return scores.bps, scores.bps_pooled
     finite = scores.variance_explained[np.isfinite(scores.variance_explained)]
     return scores.variance_explained, float(finite.mean()) if len(finite) else np.nan
-
-
-def _least_shift(session: Session, controls: ControlConfig) -> int:
-    return round(controls.least_shift_s / session.bins.width)
 
 
 def _destroyed(
@@ -145,7 +143,7 @@ def _destroyed(
     orders: Iterable[Int[np.ndarray, ' bins']],
     step: Callable[[], object],
 ) -> tuple[Float[np.ndarray, 'draws neurons'], Float[np.ndarray, ' draws']]:
-    """Fit and score once for every order of the responses."""
+    """Fit and score once for each order of the responses."""
     neurons, pooled = [], []
     for order in orders:
         parts = session.samples(features, order)
@@ -171,14 +169,14 @@ def save_evaluation(
     evaluation: Evaluation,
     rates: Float[np.ndarray, 'bins neurons'],
 ) -> None:
-    """Write an evaluation with all that is needed to draw it, readable with numpy alone.
+    """Write an evaluation, and all that figures of it need, as a `.npz` file.
 
     Args:
-        path: of the file.
-        session: that was predicted.
-        source: of the features.
+        path: file to write.
+        session: session that was predicted.
+        source: name of the source of the features.
         evaluation: scores and controls.
-        rates: that are predicted for every bin.
+        rates: predicted spikes per bin, or traces, of all bins.
     """
     scores = {
         f'score_{item.name}': getattr(evaluation.scores, item.name) for item in fields(Scores)
@@ -205,12 +203,12 @@ def save_evaluation(
 
 
 def check_same_data(path: Path, session: Session, source: str) -> None:
-    """Make sure that an evaluation on disk is of the data that are there now.
+    """Check that an evaluation on disk, if there is one, belongs to the present data.
 
     Args:
-        path: of the evaluation; there need not be one.
-        session: as it was read now.
-        source: of the features.
+        path: file of the evaluation, which need not exist.
+        session: session as it was just read.
+        source: name of the source of the features.
 
     Raises:
         BeastError: if spikes, times or features have changed since it was written.
@@ -222,16 +220,16 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
         if known and data['digest'].item() == session.digest(source):
             return
     raise BeastError(
-        f'{path} was computed from other spikes, times or features than those that are there now '
+        f'{path} was computed from other spikes, times or features, which have changed since '
         'under the same names; restore them to resume the run, or give another --output_dir'
         if known
-        else f'{path} was written by an older beast-lp and does not tell which data it was '
+        else f'{path} was written by an older beast-lp and does not record the data that it was '
         'computed from; give another --output_dir'
     )
 
 
 def load_evaluation(path: Path) -> Evaluation:
-    """Read what `save_evaluation` wrote, but for the rates."""
+    """Read an evaluation that `save_evaluation` wrote, without the rates."""
     with np.load(path, allow_pickle=False) as data:
         values: dict[str, Any] = {name: data[name] for name in data.files if name != 'rates'}
     scores = {item.name: values[f'score_{item.name}'] for item in fields(Scores)}

@@ -61,9 +61,9 @@ def leading_components(
 ) -> Float[np.ndarray, 'bins components']:
     """Return the leading principal components of features of one unit, such as a network's.
 
-    Features are not z-scored first, which would amplify channels that hardly change. Means and axes
-    come from the training part alone. Axes without variance, which fewer bins than features leave,
-    are left out: z-scored later, their rounding errors would become inputs.
+    Features are not z-scored first, which would amplify channels that hardly change. Means and
+    axes come from the training part alone. Axes without variance, which fewer bins than features
+    leave, are left out: z-scored later, their rounding errors would become inputs.
 
     Features are read several times, a few bins at a time, since the patches of an hour exceed the
     memory of most machines.

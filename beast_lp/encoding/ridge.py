@@ -1,4 +1,6 @@
-"""Ridge regression, the floor that every other encoder has to beat."""
+"""Ridge regression: the baseline of the other encoders."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -7,17 +9,21 @@ from beast_lp.encoding.encoder import Encoder, Options, Reader, Target, score
 from beast_lp.encoding.linear import Moments, ridge
 from beast_lp.encoding.samples import Samples
 
+# per bin, for inputs and responses of unit variance: from next to none to one that shrinks all
+# weights more than tenfold
+PENALTIES = (0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+
 
 class Ridge(Encoder):
     """Squared error on smoothed, z-scored responses; one penalty for all neurons."""
 
-    def __init__(self, options: Options, penalties: list[float]) -> None:
-        """Keep the penalties to choose from."""
+    def __init__(self, options: Options, penalties: Sequence[float] = PENALTIES) -> None:
+        """Store the penalties that `fit` chooses from."""
         super().__init__(options)
         self.penalties = penalties
 
     def fit(self, train: Samples, validation: Samples) -> None:
-        """Fit on the training part with the penalty that predicts validation best."""
+        """Fit on the training part with the penalty that predicts the validation part best."""
         moments = self._measure(train)
         inputs = self._inputs(validation.features, validation.run)
         best = -np.inf
@@ -31,7 +37,7 @@ class Ridge(Encoder):
         self.chosen = {**self.chosen, 'floor': floor}
 
     def refit(self, train: Samples) -> None:
-        """Fit again with the penalty that `fit` chose."""
+        """Fit again, with the penalty that `fit` chose."""
         self._weights = self._solve(self._measure(train), self.chosen)
 
     def predict(

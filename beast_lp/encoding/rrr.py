@@ -1,4 +1,6 @@
-"""Reduced-rank regression of continuous recordings: Gaussian in closed form, and Poisson."""
+"""Reduced-rank regression of continuous recordings: Gaussian, in closed form, and Poisson."""
+
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -7,15 +9,29 @@ from beast_lp.encoding.encoder import Encoder, Options, Reader, score
 from beast_lp.encoding.linear import Moments, reduced_rank
 from beast_lp.encoding.metrics import RATE_FLOOR
 from beast_lp.encoding.poisson import PoissonWeights, fit_poisson
-from beast_lp.encoding.ridge import Ridge
+from beast_lp.encoding.ridge import PENALTIES, Ridge
 from beast_lp.encoding.samples import Samples, smooth
+
+# from the paper's rank (3) upwards
+RANKS = (3, 6, 12, 24)
+# on both factors; the largest leave a constant rate for weak signals, and the search goes on
+POISSON_PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+# largest rank; the penalty lowers the rank that is in use
+POISSON_RANK = 12
+# penalty of the Gaussian solution from which the Poisson fit starts
+_START_PENALTY = 0.3
 
 
 class ReducedRank(Ridge):
-    """Ridge whose weights have a low rank: all neurons read the same few directions."""
+    """Ridge regression with low-rank weights: all neurons read the same few directions."""
 
-    def __init__(self, options: Options, penalties: list[float], ranks: list[int]) -> None:
-        """Keep the penalties and ranks to choose from."""
+    def __init__(
+        self,
+        options: Options,
+        penalties: Sequence[float] = PENALTIES,
+        ranks: Sequence[int] = RANKS,
+    ) -> None:
+        """Store the penalties and ranks that `fit` chooses from."""
         super().__init__(options, penalties)
         self.ranks = ranks
 
@@ -34,10 +50,15 @@ class ReducedRank(Ridge):
 
 
 class PoissonReducedRank(Encoder):
-    """Low-rank log-linear rates, fitted by the Poisson likelihood of the counts themselves."""
+    """Low-rank log-linear rates, fitted by the Poisson likelihood of the counts."""
 
-    def __init__(self, options: Options, penalties: list[float], rank: int) -> None:
-        """Keep the penalties to choose from and the largest rank."""
+    def __init__(
+        self,
+        options: Options,
+        penalties: Sequence[float] = POISSON_PENALTIES,
+        rank: int = POISSON_RANK,
+    ) -> None:
+        """Store the penalties that `fit` chooses from, and the largest rank."""
         super().__init__(options)
         self.penalties = penalties
         self.rank = rank
@@ -54,14 +75,14 @@ class PoissonReducedRank(Encoder):
                 best, self._weights = value, weights
                 self.chosen = {'penalty': penalty, 'rank': self.rank}
                 worse = 0
-            # a constant rate says nothing about smaller penalties
+            # a constant rate tells nothing about smaller penalties
             elif not weights.is_constant:
                 worse += 1
                 if worse == 2:
                     break
 
     def refit(self, train: Samples) -> None:
-        """Fit again with the penalty that `fit` chose."""
+        """Fit again, with the penalty that `fit` chose."""
         start, inputs = self._start(train)
         self._weights = fit_poisson(
             inputs, train.responses, self.chosen['penalty'], start, self.options.device
@@ -79,16 +100,21 @@ class PoissonReducedRank(Encoder):
         self,
         train: Samples,
     ) -> tuple[PoissonWeights, Float[np.ndarray, 'bins inputs']]:
-        """Return the Gaussian solution, to first order that of the log rate, as a first guess."""
+        """Return the Gaussian solution as a first guess, and the inputs.
+
+        To first order it is the solution for the log rate.
+        """
         options = self.options
         self._reader = Reader.fit(train.features, options.lags)
         inputs = self._reader(train.features, train.run)
         mean = np.maximum(train.responses.mean(axis=0), RATE_FLOOR)
-        # no prediction beyond what was ever counted: an exponential has no limit of its own
+        # an exponential has no upper limit, so predictions end at the largest count
         self._largest = np.maximum(train.responses.max(axis=0), mean).astype(np.float64)
         relative = smooth(train.responses, train.run, options.smoothing) / mean - 1
         centre = inputs.mean(axis=0)
-        left, right = reduced_rank(Moments.of(inputs - centre, relative), 0.3, self.rank)
+        left, right = reduced_rank(
+            Moments.of(inputs - centre, relative), _START_PENALTY, self.rank
+        )
         # halved: log(1 + a) is less than a
         right = right / 2
         return PoissonWeights(left, right, np.log(mean) - (centre @ left) @ right), inputs

@@ -1,6 +1,6 @@
-"""One session made ready: every source's features and the neurons' responses in the same bins."""
+"""One session, prepared: features of all sources and responses of all neurons in common bins."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from beast_lp.encoding.align import (
 )
 from beast_lp.encoding.reduce import check_size, leading_components
 from beast_lp.encoding.samples import Samples
-from beast_lp.encoding.sources import FrameFeatures, frame_times, numbers_of
+from beast_lp.encoding.sources import frame_times, numbers_of
 from beast_lp.encoding.spikes import Activity
 from beast_lp.encoding.split import (
     TEST,
@@ -31,29 +31,32 @@ from beast_lp.encoding.split import (
     VALIDATION,
     number_blocks,
     split_blocks,
-    split_every,
     split_trials,
 )
 from beast_lp.errors import BeastError
+from beast_lp.features.frames import FrameFeatures
 from beast_lp.runs.keys import digest
+
+# from bins, settings and a seed to the part of each bin
+Split = Callable[[Bins, EncodingConfig, int], Int[np.ndarray, ' bins']]
 
 
 @dataclass(frozen=True)
 class Session:
-    """Everything about one session but the encoders.
+    """Data of one session, as encoders take them.
 
     Attributes:
-        name: of the session.
-        bins: when; all have features of every source.
-        part: of each bin (`split.TRAIN`, ...).
-        unit: the trial of each bin, or in a continuous recording its block of time.
+        name: name of the session.
+        bins: bins that have features of every source.
+        part: part of each bin (`split.TRAIN`, ...).
+        unit: trial of each bin, or its block of time in a continuous recording.
         responses: spike counts or traces.
-        is_counts: which of the two.
-        names: of the neurons.
-        regions: of the neurons, empty where unknown.
-        features: by source; the leading components, where there are many.
-        digests: by source, of its features and their times as they were read.
-        notes: sentences about what was left out, and what was taken for granted.
+        is_counts: whether the responses are spike counts; traces otherwise.
+        names: names of the neurons.
+        regions: brain regions of the neurons, empty where unknown.
+        features: features by source; the leading components where there are many.
+        digests: hash of the features and their times as they were read, by source.
+        notes: sentences about what was left out or assumed.
     """
 
     name: str
@@ -72,7 +75,7 @@ class Session:
         """Return a hash of all data that the results of a source depend on.
 
         Args:
-            source: of features; any other name stands for what depends on the time alone.
+            source: name of a source; any other name stands for results that depend on time alone.
         """
         content = digest(self.digests.get(source, '').encode())
         for array in (self.bins.times, self.bins.group, self.part, self.unit, self.responses):
@@ -85,11 +88,11 @@ class Session:
         features: Float[np.ndarray, 'bins features'],
         order: Int[np.ndarray, ' bins'] | None = None,
     ) -> dict[int, Samples]:
-        """Return the three parts.
+        """Return the samples of the training, validation and test parts.
 
         Args:
-            features: of all bins.
-            order: for each bin the bin whose responses it gets; None for its own.
+            features: features of all bins.
+            order: for each bin the index of the bin whose responses it gets; None for its own.
         """
         responses = self.responses if order is None else self.responses[order]
         every = Samples(features, responses, self.bins.group)
@@ -99,22 +102,24 @@ class Session:
 def prepare_session(
     name: str,
     activity: Activity,
-    features: Mapping[str, FrameFeatures],
+    features: Mapping[str, Sequence[FrameFeatures]],
     config: EncodingConfig,
     seed: int,
+    split: Split | None = None,
 ) -> Session:
-    """Put the features and the neurons of a session on one clock and split it.
+    """Align the features and neurons of a session to one clock, and split it.
 
     Args:
-        name: of the session.
-        activity: its neurons.
-        features: by source.
+        name: name of the session.
+        activity: neurons of the session.
+        features: features of each view, by source.
         config: settings of the stage.
-        seed: of the split.
+        seed: seed of the split.
+        split: function that replaces the split of the settings.
 
     Returns:
-        the session; its bins are those in which every source has features, so that all are judged
-        by the same spikes.
+        the session; its bins are those in which every source has features, so that all sources are
+        scored on the same spikes.
 
     Raises:
         BeastError: if the clocks, the split or the neurons leave nothing to work on.
@@ -137,24 +142,24 @@ def prepare_session(
     else:
         every = continuous_bins(activity, camera, width)
 
+    arrays = {source: [view.values for view in views] for source, views in features.items()}
+    taken = {source: times[views[0].frame] for source, views in features.items()}
     near = {
-        source: frames_near(
-            item.arrays, times[item.frame], every, config.interpolation, config.max_gap_s
-        )
-        for source, item in features.items()
+        source: frames_near(arrays[source], taken[source], every, config.max_gap_s)
+        for source in features
     }
     known = np.all([frames.known for frames in near.values()], axis=0)
     bins = usable_bins(every, known, trials)
     if len(bins) < len(every):
         notes.append(
-            f'{len(every) - len(bins)} of {len(every)} bins have no frame near them '
-            f'(further than beast.encoding.max_gap_s, {config.max_gap_s:g} s)'
+            f'{len(every) - len(bins)} of {len(every)} bins have no frame within '
+            f'beast.encoding.max_gap_s, {config.max_gap_s:g} s'
         )
     chosen = np.isin(every.times, bins.times)
     responses = responses_in(activity, bins)
     kept, note = fast_enough(activity, responses, bins.width, config.min_rate_hz)
     notes += [note] if note else []
-    part = _split(bins, config, seed)
+    part = (split or split_session)(bins, config, seed)
     return Session(
         name=name,
         bins=bins,
@@ -165,31 +170,27 @@ def prepare_session(
         names=activity.names[kept],
         regions=activity.regions[kept],
         features={
-            source: _components(source, item, near[source].part(chosen), part == TRAIN, config)
-            for source, item in features.items()
+            source: _components(source, views, near[source].part(chosen), part == TRAIN, config)
+            for source, views in features.items()
         },
-        digests={
-            source: features_digest(item.arrays, times[item.frame])
-            for source, item in features.items()
-        },
+        digests={source: features_digest(arrays[source], taken[source]) for source in features},
         notes=tuple(notes),
     )
 
 
 def _components(
     source: str,
-    features: FrameFeatures,
+    views: Sequence[FrameFeatures],
     near: Near,
     train: Bool[np.ndarray, ' bins'],
     config: EncodingConfig,
 ) -> Float[np.ndarray, 'bins components']:
     """Return the features of a source in the bins that are used, or their leading components.
 
-    Keypoints stay as they are: they are few, and their velocities have another unit.
+    Keypoints are not reduced: they are few, and their velocities have another unit.
     """
-    made = list(zip(features.arrays, features.made_by, strict=True))
-    network = [array for array, made_by in made if made_by]
-    keypoints = [array for array, made_by in made if not made_by]
+    network = [view.values for view in views if not view.is_keypoints]
+    keypoints = [view.values for view in views if view.is_keypoints]
     parts = []
     if network:
         check_size(source, int(train.sum()), row_width(network), config.components)
@@ -205,19 +206,19 @@ def fast_enough(
     width: float,
     min_rate_hz: float,
 ) -> tuple[Bool[np.ndarray, ' neurons'], str]:
-    """Choose the neurons that fire often enough; of traces, those that change at all.
+    """Choose the neurons that fire often enough, or the traces that ever change.
 
     Args:
-        activity: of the session, for messages.
-        responses: in the bins that are used.
-        width: of a bin in seconds.
-        min_rate_hz: slower neurons go; silent ones always do.
+        activity: neurons of the session, for messages.
+        responses: responses in the bins that are used.
+        width: width of a bin in seconds.
+        min_rate_hz: least mean rate of a neuron that is kept; silent neurons never are.
 
     Returns:
-        which neurons stay, and a sentence about the others (empty if there are none).
+        whether each neuron is kept, and a sentence about the others (empty if there are none).
 
     Raises:
-        BeastError: if none stays.
+        BeastError: if none is kept.
     """
     if not activity.is_counts:
         kept = responses.std(axis=0) > 0
@@ -247,10 +248,10 @@ def fast_enough(
 def _times(
     name: str,
     activity: Activity,
-    features: Mapping[str, FrameFeatures],
+    features: Mapping[str, Sequence[FrameFeatures]],
     config: EncodingConfig,
 ) -> tuple[Float[np.ndarray, ' frames'], str]:
-    lengths = {source: item.frames_in_video for source, item in features.items()}
+    lengths = {source: views[0].frames_in_video for source, views in features.items()}
     if len(set(lengths.values())) > 1:
         found = ', '.join(f'{source} {length}' for source, length in lengths.items())
         raise BeastError(
@@ -258,14 +259,23 @@ def _times(
             'frames); give features of one and the same video'
         )
     camera = Path(config.camera_times).expanduser() if config.camera_times else None
-    return frame_times(name, activity, list(features.values()), camera, config.clock_offset_s)
+    views = [view for views in features.values() for view in views]
+    return frame_times(name, activity, views, camera, config.clock_offset_s)
 
 
-def _split(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:
+def split_session(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:
+    """Split whole trials, or blocks of a continuous recording, as the settings say.
+
+    Args:
+        bins: bins of the session.
+        config: settings of the stage.
+        seed: seed of the split.
+
+    Returns:
+        the part of each bin.
+    """
     split = config.split
     shares = split.train, split.validation, 1 - split.train - split.validation
     if config.trials.events:
         return split_trials(bins.group, shares, seed)
-    if split.test_every:
-        return split_every(bins, split.test_every, split.validation, split.block_s, split.gap_s)
     return split_blocks(bins, shares, split.block_s, split.gap_s, seed)

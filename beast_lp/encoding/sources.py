@@ -1,29 +1,29 @@
-"""Which files a run reads: sessions, and for each the sources of features to compare."""
+"""Files that a run reads: sessions, and for each the sources of features to compare."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from beast_lp.encoding.align import camera_clock
 from beast_lp.encoding.spikes import Activity, Binned, load_array
 from beast_lp.errors import BeastError
-from beast_lp.features.keypoints import keypoint_features, read_keypoints
-from beast_lp.features.store import INFO_NAME, FeatureStore
+from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
+from beast_lp.features.store import INFO_NAME
 
 
 @dataclass(frozen=True)
 class SourceFiles:
-    """One row of the comparison: features of a kind, of every session.
+    """One source of features for all sessions, a row of the comparison.
 
     Attributes:
-        name: for tables and figures.
-        paths: of each view a store, a folder of stores, a prediction CSV or a folder of these;
+        name: name in tables and figures.
+        paths: for each view a store, a folder of stores, a prediction CSV or a folder of these;
             the features of several views stand side by side.
-        velocities: of keypoints, add the steps from frame to frame.
+        velocities: whether the steps of keypoints from frame to frame are added.
     """
 
     name: str
@@ -31,38 +31,21 @@ class SourceFiles:
     velocities: bool = False
 
 
-@dataclass(frozen=True)
-class FrameFeatures:
-    """Features of one video, frame by frame.
-
-    Attributes:
-        arrays: whose rows, one per frame that has features, are read side by side; memory maps
-            where they lie in a store.
-        frame: ordinals of these frames in the video.
-        time: their seconds since the video's first frame; None where the file has no times.
-        frames_in_video: of the whole video.
-        made_by: of each array the hash of the weights that made it, empty for keypoints.
-    """
-
-    arrays: tuple[Float[np.ndarray, 'frames ...'], ...]
-    frame: Int[np.ndarray, ' frames']
-    time: Float[np.ndarray, ' frames'] | None
-    frames_in_video: int
-    made_by: tuple[str, ...]
-
-
 def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
-    """Split `NAME=PATH` or `PATH`, which is named by itself.
+    """Split `NAME=PATH`, or `PATH`, which is named by its stem.
 
     Args:
-        items: as given.
-        what: is named, for messages.
+        items: arguments of the command line, or entries of the config.
+        what: noun for the items, for messages: `features` or `spikes`.
 
     Returns:
         names and absolute paths, in order.
 
     Raises:
-        BeastError: if nothing is given, or two have one name.
+        BeastError: if there are no items, two share a name, or a name cannot be part of a path.
+
+    >>> parse_named(['mouse=/data/a.npz', '/data/b.npz'], 'spikes')
+    [('mouse', PosixPath('/data/a.npz')), ('b', PosixPath('/data/b.npz'))]
     """
     if not items:
         raise BeastError(f'no {what} were given; name one or more with --{what}')
@@ -78,8 +61,8 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
     for name in names:
         if not name or '/' in name:
             raise BeastError(
-                f'{name!r} does not do as the name of {what}: write NAME=PATH, with a name that '
-                'can be part of a file name'
+                f'{name!r} cannot be the name of {what}: write NAME=PATH, with a name that can be '
+                'part of a file name'
             )
         if names.count(name) > 1:
             raise BeastError(
@@ -89,7 +72,10 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
 
 
 def find_sources(named: Sequence[tuple[str, Path]]) -> list[SourceFiles]:
-    """Return the rows of the comparison; keypoints make two, without and with velocities.
+    """Return the sources to compare; keypoints make two, without and with velocities.
+
+    Args:
+        named: name and path of each source; a path may be several, joined by commas.
 
     Raises:
         BeastError: if a path does not exist or holds no features.
@@ -111,84 +97,60 @@ def find_sources(named: Sequence[tuple[str, Path]]) -> list[SourceFiles]:
     return sources
 
 
-def read_features(source: SourceFiles, session: str, only: bool, tokens: str) -> FrameFeatures:
+def read_features(
+    source: SourceFiles,
+    session: str,
+    only: bool,
+    tokens: str,
+) -> tuple[FrameFeatures, ...]:
     """Read the features of one session.
 
     Args:
-        source: where.
-        session: its name; where the source is a folder, the store or CSV of that name in it.
-        only: there is one session, which a lone store or CSV belongs to whatever its name.
-        tokens: of a store, `cls`, `patches` or `both`.
+        source: files of the source.
+        session: name of the session; of a folder, its store or CSV of that name is read.
+        only: whether there is no other session, so that a lone store or CSV may have any name.
+        tokens: `cls` or `patches`, read from a store.
+
+    Returns:
+        the features of each view, of the same frames.
 
     Raises:
         BeastError: if there are none for this session, or they cannot be read.
     """
-    views = [
-        _read_view(_of_session(source.name, path, session, only), source.velocities, tokens)
-        for path in source.paths
-    ]
-    if len(views) == 1:
-        return views[0]
-    first = views[0]
-    if any(not np.array_equal(view.frame, first.frame) for view in views):
+    paths = [_of_session(source.name, path, session, only) for path in source.paths]
+    views = tuple(
+        read_keypoint_table(path, source.velocities)
+        if path.suffix.lower() == '.csv'
+        else read_store(path, tokens)
+        for path in paths
+    )
+    if any(not np.array_equal(view.frame, views[0].frame) for view in views):
         found = ', '.join(str(len(view.frame)) for view in views)
         raise BeastError(
             f'the views of {source.name!r} do not have features of the same frames ({found} '
             f'frames in session {session!r}); embed videos of one camera clock with one stride'
         )
-    time = next((view.time for view in views if view.time is not None), None)
-    return FrameFeatures(
-        tuple(array for view in views for array in view.arrays),
-        first.frame,
-        time,
-        first.frames_in_video,
-        tuple(made_by for view in views for made_by in view.made_by),
-    )
+    return views
 
 
-def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
-    if path.suffix.lower() == '.csv':
-        positions, _ = read_keypoints(path)
-        values = keypoint_features(positions, velocities)
-        return FrameFeatures((values,), np.arange(len(values)), None, len(values), ('',))
-    store = FeatureStore.open(path)
-    arrays = []
-    if tokens != 'patches':
-        arrays.append(store.cls)
-    if tokens != 'cls' and store.patches is not None:
-        arrays.append(store.patches)
-    if not arrays:
-        raise BeastError(
-            f'beast.encoding.tokens is {tokens}, but {path} holds no patch features; run `litpose '
-            'embed` with patches, or set tokens to cls'
-        )
-    return FrameFeatures(
-        tuple(arrays),
-        store.frame,
-        store.time,
-        store.info.frames or int(store.frame[-1]) + 1,
-        (store.info.source_hash,) * len(arrays),
-    )
-
-
-def check_one_backbone(source: SourceFiles, hashes: dict[str, tuple[str, ...]]) -> None:
-    """Make sure that the features of all sessions were made by the same weights.
+def check_made_alike(source: SourceFiles, made_by: Mapping[str, Sequence[str]]) -> None:
+    """Check that the features of all sessions were made in the same way.
 
     Args:
-        source: of the features.
-        hashes: of the weights that made its arrays, by session.
+        source: source of the features.
+        made_by: `FrameFeatures.made_by` of each view, by session.
 
     Raises:
         BeastError: if they differ.
     """
-    if len(set(hashes.values())) > 1:
-        found = ', '.join(
-            f'{session}: {"+".join(dict.fromkeys(value[:8] or "keypoints" for value in values))}'
-            for session, values in hashes.items()
+    if len({tuple(views) for views in made_by.values()}) > 1:
+        found = '; '.join(
+            f'{session}: {" + ".join(dict.fromkeys(views))}' for session, views in made_by.items()
         )
         raise BeastError(
-            f'the features of {source.name!r} come from different backbones ({found}), so their '
-            'scores cannot be compared; run `litpose embed` for all videos with one backbone'
+            f'the features of {source.name!r} were made in different ways ({found}), so their '
+            'scores cannot be compared; run `litpose embed` for all videos with one backbone and '
+            'the same settings'
         )
 
 
@@ -199,23 +161,23 @@ def frame_times(
     camera_times: Path | None,
     offset: float,
 ) -> tuple[Float[np.ndarray, ' frames'], str]:
-    """Find out when each frame of a session's video was taken, on the clock of the spikes.
+    """Return when each frame of a session's video was taken, on the clock of the spikes.
 
-    The given camera times go before those beside the counts, and these before the video's own.
+    Given camera times take precedence over those beside the counts, and these over the video's.
 
     Args:
-        session: its name.
-        activity: its neurons.
-        features: of the session's video, from all sources.
-        camera_times: as `numbers_of` takes it; None for no file.
+        session: name of the session.
+        activity: neurons of the session.
+        features: features of the session's video, from all sources and views.
+        camera_times: path that `numbers_of` takes; None for no file.
         offset: seconds to add.
 
     Returns:
-        one time per frame of the video, and a sentence about what may be wrong with them (empty
-        if nothing may).
+        one time per frame of the video in seconds, and a sentence about a possible fault in them
+        (empty if there is none).
 
     Raises:
-        BeastError: if the times do not fit the video, or there are none at all.
+        BeastError: if the times do not fit the video, or there are none.
     """
     frames = max(item.frames_in_video for item in features)
     given = None
@@ -233,27 +195,27 @@ def frame_times(
         )
     for item in features:
         if item.time is not None:
-            # of frames without features the time is not known, and not needed
+            # the times of frames without features are unknown, and not needed
             times = np.interp(np.arange(frames), item.frame, item.time) + offset
-            # whoever gave an offset has thought of the two clocks
+            # an offset shows that the user knows of the two clocks
             return times, '' if offset else (
-                'no camera times were given, so the times in the video file were taken, as if the '
+                'no camera times were given, so the times in the video file are used, as if the '
                 f'first frame had been filmed at {times[0]:g} s on the clock of the neurons; '
                 'unless it was, set beast.encoding.camera_times or clock_offset_s'
             )
     raise BeastError(
-        f'nothing says when the frames of session {session!r} were taken: keypoint files have no '
-        'times; set beast.encoding.camera_times, or add the features of a store'
+        f'the times of the frames of session {session!r} are unknown, since keypoint files have '
+        'none; set beast.encoding.camera_times, or add the features of a store'
     )
 
 
 def check_one_each(path: Path, sessions: Sequence[str], what: str) -> None:
-    """Make sure that no session gets the times of another.
+    """Check that no session gets the times of another.
 
     Args:
-        path: as `numbers_of` takes it.
-        sessions: names of all.
-        what: is in it, for the message.
+        path: path that `numbers_of` takes.
+        sessions: names of all sessions.
+        what: noun for its content, for the message.
 
     Raises:
         BeastError: if it is one file, and there are several sessions.
@@ -270,18 +232,18 @@ def numbers_of(
     session: str,
     what: str,
 ) -> tuple[Float[np.ndarray, ' numbers'], Path]:
-    """Read one column of numbers that belongs to a session.
+    """Read the numbers of a session.
 
     Args:
-        path: a .npy or .csv file, or a folder of <session>.npy or .csv.
-        session: its name.
-        what: the numbers are, for messages.
+        path: .npy or .csv file, or folder of <session>.npy or .csv.
+        session: name of the session.
+        what: noun for the numbers, for messages.
 
     Returns:
         the numbers, and the file that holds them.
 
     Raises:
-        BeastError: if it is missing or no such file.
+        BeastError: if the file is missing or holds no column of numbers.
     """
     if path.is_dir():
         files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
@@ -292,8 +254,12 @@ def numbers_of(
 def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:
     """Read one column of numbers from a .npy or .csv file.
 
+    Args:
+        path: file to read.
+        what: noun for the numbers, for messages.
+
     Raises:
-        BeastError: if it is missing or no such file.
+        BeastError: if the file is missing or holds no column of numbers.
     """
     if not path.exists():
         raise BeastError(f'there are no {what} at {path}; correct the path')
@@ -326,7 +292,7 @@ def _holds_keypoints(path: Path) -> bool:
 
 
 def _views(joined: Path) -> list[Path]:
-    """Split `PATH,PATH,...`; a path that exists as it is may hold commas itself."""
+    """Split `PATH,PATH,...`, unless it is an existing path with commas in its name."""
     if joined.exists():
         return [joined]
     first, *others = str(joined).split(',')

@@ -1,7 +1,7 @@
 """Training, validation and test parts: whole trials or blocks of time, never single bins.
 
-Neighbouring bins are alike in behaviour and in slow changes of the brain; a split by frame would
-test on what it trained on.
+Neighbouring bins have similar behaviour and similar slow changes of the brain; a split by frame
+would test on what it trained on.
 """
 
 import numpy as np
@@ -18,18 +18,23 @@ def split_trials(
     shares: tuple[float, float, float],
     seed: int,
 ) -> Int[np.ndarray, ' bins']:
-    """Draw trials for the three parts.
+    """Assign whole trials to the three parts at random.
 
     Args:
-        group: the trial of each bin.
-        shares: of the trials for training, validation and test.
-        seed: of the draw.
+        group: number of each bin's trial.
+        shares: shares of the trials for training, validation and test.
+        seed: seed of the draw.
 
     Returns:
-        the part of each bin.
+        the part of each bin: `TRAIN`, `VALIDATION` or `TEST`.
 
     Raises:
         BeastError: if there are fewer than three trials.
+
+    >>> trials = np.repeat(np.arange(10), 3)
+    >>> part = split_trials(trials, (0.7, 0.1, 0.2), seed=0)
+    >>> [int((part == number).sum()) for number in (TRAIN, VALIDATION, TEST)]
+    [21, 3, 6]
     """
     trials, at = np.unique(group, return_inverse=True)
     if len(trials) < 3:
@@ -51,79 +56,47 @@ def split_blocks(
     gap_s: float,
     seed: int,
 ) -> Int[np.ndarray, ' bins']:
-    """Cut a recording into blocks of time and draw them for the three parts.
+    """Cut a recording into blocks of time and assign them to the three parts at random.
 
     Args:
-        bins: in the order of time.
-        shares: of the blocks for training, validation and test.
-        block_s: seconds of a block.
-        gap_s: seconds on each side of a border between two parts that belong to none.
-        seed: of the draw.
+        bins: bins in the order of time.
+        shares: shares of the blocks for training, validation and test.
+        block_s: length of a block in seconds.
+        gap_s: seconds on each side of a border between two parts that belong to neither.
+        seed: seed of the draw.
 
     Returns:
-        the part of each bin.
+        the part of each bin: `TRAIN`, `VALIDATION`, `TEST` or, in a gap, `UNUSED`.
 
     Raises:
-        BeastError: if the recording has fewer than three blocks, or a gap swallows a part.
+        BeastError: if the recording has fewer than three blocks, or gaps leave nothing of a part.
+
+    >>> bins = Bins(np.arange(1000) * 0.02, 0.02, np.zeros(1000, int))
+    >>> part = split_blocks(bins, (0.7, 0.1, 0.2), block_s=2.0, gap_s=0.2, seed=0)
+    >>> sorted(set(part.tolist())) == [UNUSED, TRAIN, VALIDATION, TEST]
+    True
     """
-    block, count = _blocks(bins, block_s)
-    parts = np.random.default_rng(seed).permutation(_assign(count, shares))
-    return _with_gaps(bins, parts[block], gap_s)
-
-
-def split_every(
-    bins: Bins,
-    every: int,
-    validation: float,
-    block_s: float,
-    gap_s: float,
-) -> Int[np.ndarray, ' bins']:
-    """Cut a recording into blocks of time and test on every k-th; nothing is drawn.
-
-    Args:
-        bins: in the order of time.
-        every: k; the k-th, 2k-th, … block is for the test.
-        validation: share of all blocks, spread evenly over the others, for validation.
-        block_s: seconds of a block.
-        gap_s: as in `split_blocks`.
-
-    Returns:
-        the part of each bin.
-
-    Raises:
-        BeastError: as `split_blocks`, and if there are fewer than k blocks.
-    """
-    block, count = _blocks(bins, block_s)
-    if count < every:
-        raise BeastError(
-            f'the recording has {count} blocks of {block_s:g} s, so none is the {every}th; lower '
-            'beast.encoding.split.block_s or split.test_every'
-        )
-    parts = np.full(count, TRAIN)
-    parts[every - 1 :: every] = TEST
-    others = np.flatnonzero(parts == TRAIN)
-    wanted = min(max(1, round(validation * count)), len(others) - 1)
-    # the middle one of each of `wanted` stretches
-    parts[others[((np.arange(wanted) + 0.5) * len(others) / wanted).astype(int)]] = VALIDATION
-    return _with_gaps(bins, parts[block], gap_s)
-
-
-def _blocks(bins: Bins, block_s: float) -> tuple[Int[np.ndarray, ' bins'], int]:
     block = number_blocks(bins, block_s)
-    present = np.unique(block)
+    present, block = np.unique(block, return_inverse=True)
     if len(present) < 3:
         raise BeastError(
             f'{len(bins) * bins.width:.1f} s of recording make {len(present)} block(s) of '
             f'{block_s:g} s, too few to train, validate and test on; lower '
             'beast.encoding.split.block_s'
         )
-    return np.searchsorted(present, block), len(present)
+    parts = np.random.default_rng(seed).permutation(_assign(len(present), shares))
+    return _with_gaps(bins, parts[block], gap_s)
 
 
 def number_blocks(bins: Bins, block_s: float) -> Int[np.ndarray, ' bins']:
-    """Number the blocks of a recording; each spans the same number of bins.
+    """Number the blocks of a recording by time.
 
-    Bins that were dropped leave a block shorter, or a number out.
+    Args:
+        bins: bins in the order of time. Where bins were dropped, a block is shorter or missing.
+        block_s: length of a block in seconds.
+
+    Returns:
+        the block of each bin.
     """
     length = max(1, round(block_s / bins.width))
     at = np.floor((bins.times - bins.times[0]) / bins.width + 0.5).astype(int)
@@ -131,7 +104,7 @@ def number_blocks(bins: Bins, block_s: float) -> Int[np.ndarray, ' bins']:
 
 
 def _assign(count: int, shares: tuple[float, float, float]) -> Int[np.ndarray, ' count']:
-    """Share out so many trials or blocks, at least one to each part."""
+    """Divide a number of trials or blocks among the parts, at least one to each."""
     test = max(1, round(shares[2] * count))
     validation = max(1, round(shares[1] * count))
     while test + validation >= count:
@@ -144,7 +117,7 @@ def _with_gaps(
     part: Int[np.ndarray, ' bins'],
     gap_s: float,
 ) -> Int[np.ndarray, ' bins']:
-    """Take what is within `gap_s` of a border between two parts out of both."""
+    """Take bins within `gap_s` of a border between two parts out of both."""
     result = part.copy()
     half = bins.width / 2
     for border in np.flatnonzero(np.diff(part)):
@@ -155,6 +128,6 @@ def _with_gaps(
         if not (result == number).any():
             raise BeastError(
                 f'no bin is left for the {name} part: gaps of {gap_s:g} s take all of its blocks; '
-                'lower beast.encoding.split.gap_s, or raise split.block_s'
+                'raise beast.encoding.split.block_s'
             )
     return result

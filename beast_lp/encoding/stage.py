@@ -20,16 +20,15 @@ from beast_lp.encoding.build import build_encoder, choose_encoders
 from beast_lp.encoding.controls import drift
 from beast_lp.encoding.evaluate import (
     Evaluation,
-    check_controls,
     check_same_data,
     evaluate,
     load_evaluation,
     save_evaluation,
 )
-from beast_lp.encoding.session import Session, prepare_session
+from beast_lp.encoding.session import Session, Split, prepare_session
 from beast_lp.encoding.sources import (
     SourceFiles,
-    check_one_backbone,
+    check_made_alike,
     check_one_each,
     find_sources,
     read_features,
@@ -103,9 +102,7 @@ def run_encoding(
     sessions = load_sessions(config.encoding, config.seed, spikes, sources)
     # before the first fit, which would be lost to other settings
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
-    for session in sessions:
-        check_controls(session, config.encoding.controls)
-    # before the first fit: hours later would be late
+    # before the first fit, since fits may take hours
     for session in sessions:
         for source in (*session.features, DRIFT):
             for encoder in encoders:
@@ -142,8 +139,16 @@ def load_sessions(
     seed: int,
     spikes: Sequence[tuple[str, Path]],
     sources: Sequence[SourceFiles],
+    split: Split | None = None,
 ) -> list[Session]:
     """Read, align and split every session.
+
+    Args:
+        config: settings of the stage.
+        seed: seed of the splits.
+        spikes: name and path of each session.
+        sources: sources of features to compare.
+        split: function that replaces the split of the settings.
 
     Raises:
         BeastError: if anything in it cannot be used.
@@ -156,16 +161,16 @@ def load_sessions(
         if file:
             check_one_each(Path(file).expanduser(), names, what)
     sessions: list[Session] = []
-    hashes: dict[str, dict[str, tuple[str, ...]]] = {source.name: {} for source in sources}
+    made_by: dict[str, dict[str, list[str]]] = {source.name: {} for source in sources}
     for name, path in spikes:
         activity = read_activity(path)
         features = {
             source.name: read_features(source, name, len(spikes) == 1, config.tokens)
             for source in sources
         }
-        for source, item in features.items():
-            hashes[source][name] = item.made_by
-        session = prepare_session(name, activity, features, config, seed)
+        for source, views in features.items():
+            made_by[source][name] = [view.made_by for view in views]
+        session = prepare_session(name, activity, features, config, seed, split)
         for note in session.notes:
             logger.warning(f'beast: session {name}: {note}')
         logger.info(
@@ -174,7 +179,7 @@ def load_sessions(
         )
         sessions.append(session)
     for source in sources:
-        check_one_backbone(source, hashes[source.name])
+        check_made_alike(source, made_by[source.name])
     if len({session.is_counts for session in sessions}) > 1:
         raise BeastError(
             'some sessions hold spikes and others calcium traces, whose scores cannot be '
@@ -245,7 +250,7 @@ def _evaluate_drift(
     none = replace(config.encoding.controls, shifts=0, permutations=0)
     return evaluate(
         session,
-        drift(session.bins.times, config.encoding.controls.drift_s),
+        drift(session.bins.times),
         build_encoder(encoder, config.encoding, session.is_counts, config.seed),
         none,
         config.seed,

@@ -1,12 +1,11 @@
 """A temporal convolutional network from features to responses.
 
-The network that the BEAST paper decodes with (after Syeda et al. 2024), written from its
-description: mix the features, filter each in time with one bank that all share, and let three
-dense layers read the result.
+Written from the description in the BEAST paper (after Syeda et al. 2024): mix the features, filter
+each in time with one bank that all share, and read the result with three dense layers.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -17,11 +16,16 @@ from torch.nn import functional
 from beast_lp.encoding.encoder import Encoder, Options, Reader, Target, score
 from beast_lp.encoding.samples import Samples, slices
 
+# the paper's values (the learning rate lies in the authors' range); KERNEL is the number of bins
+# that a temporal filter spans
+KERNEL = 201
 _FILTERS = 10
 _READ, _HIDDEN = 50, 256
 _SMOOTHNESS = 0.5
 _WEIGHT_DECAY = 1e-4
-# bins that one step of training sees in one piece
+LEARNING_RATES = (1e-3,)
+EPOCHS = 100
+# bins of one training step
 _PIECE = 1000
 
 
@@ -29,12 +33,12 @@ class Network(nn.Module):
     """Linear, one shared bank of temporal filters, three dense layers."""
 
     def __init__(self, inputs: int, neurons: int, kernel: int) -> None:
-        """Build the network with filters that look like Gabor functions.
+        """Build the network, with Gabor functions as filters.
 
         Args:
             inputs: features per bin.
             neurons: outputs per bin.
-            kernel: bins that a filter spans, odd.
+            kernel: number of bins that a filter spans, odd.
         """
         super().__init__()
         self.mix = nn.Linear(inputs, inputs)
@@ -45,7 +49,7 @@ class Network(nn.Module):
         self.out = nn.Linear(_HIDDEN, neurons)
 
     def forward(self, x: Float[Tensor, 'bins inputs']) -> Float[Tensor, 'bins neurons']:
-        """Predict every bin of one run; its ends are continued by their own values."""
+        """Predict the bins of one run, whose first and last values continue beyond its ends."""
         bins, inputs = x.shape
         reach = self.filters.shape[-1] // 2
         series = functional.pad(self.mix(x).T[:, None], (reach, reach), mode='replicate')
@@ -59,7 +63,7 @@ class Network(nn.Module):
 
 
 def gabor_filters(count: int, kernel: int) -> Float[Tensor, 'count kernel']:
-    """Return waves under Gaussians of different widths, even and odd in turn, of unit length."""
+    """Return cosine and sine waves, in turn, under Gaussians of different widths, of unit norm."""
     time = torch.arange(kernel, dtype=torch.float32) - kernel // 2
     widest = max(kernel / 6, 1.0)
     widths = torch.logspace(math.log10(min(1.5, widest)), math.log10(widest), -(-count // 2))
@@ -70,23 +74,23 @@ def gabor_filters(count: int, kernel: int) -> Float[Tensor, 'count kernel']:
 
 
 class Tcn(Encoder):
-    """The network trained by AdamW on squared error, with the epoch that predicts best."""
+    """The network, trained by AdamW on the squared error and stopped at its best epoch."""
 
     def __init__(
         self,
         options: Options,
-        learning_rates: list[float],
-        epochs: int,
-        kernel: int,
+        learning_rates: Sequence[float] = LEARNING_RATES,
+        epochs: int = EPOCHS,
+        kernel: int = KERNEL,
     ) -> None:
-        """Keep the learning rates to choose from, the number of epochs and the filters' span."""
+        """Store the learning rates that `fit` chooses from, the epochs and the filters' span."""
         super().__init__(options)
         self.learning_rates = learning_rates
         self.epochs = epochs
         self.kernel = kernel
 
     def fit(self, train: Samples, validation: Samples) -> None:
-        """Train with each learning rate and keep the epoch that predicts validation best."""
+        """Train with each learning rate, and keep the epoch that predicts validation best."""
         best, kept = -np.inf, {}
         for rate in self.learning_rates:
             for epoch in self._train(train, rate, self.epochs):
@@ -101,7 +105,7 @@ class Tcn(Encoder):
         self.chosen['floor'] = self._target.best_floor(scaled, validation)
 
     def refit(self, train: Samples) -> None:
-        """Train again with the learning rate and the number of epochs that `fit` chose."""
+        """Train again, with the learning rate and the number of epochs that `fit` chose."""
         for _ in self._train(train, self.chosen['learning_rate'], int(self.chosen['epochs'])):
             pass
 
@@ -119,7 +123,7 @@ class Tcn(Encoder):
         learning_rate: float,
         epochs: int,
     ) -> Iterator[int]:
-        """Train a new network, and yield after every epoch how many are done."""
+        """Train a new network; yield the number of epochs done, after each one."""
         options = self.options
         self._reader = Reader.fit(train.features, lags=0)
         self._target, responses = Target.fit(train, options)

@@ -1,10 +1,11 @@
-"""Reduced-rank regression of fixed-length trials, as the BEAST paper uses it.
+"""Reduced-rank regression of fixed-length trials, as in the BEAST paper and its authors' code.
 
 y[k,t,n] = sum_c X[k,t,c] beta[n,c,t] + b[n,t] with beta[n,c,t] = sum_r U[n,c,r] V[r,t]: a neuron's
 weights change in the course of a trial, along a few time courses that all neurons share.
 """
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -15,6 +16,10 @@ from beast_lp.encoding.encoder import Encoder, Options, Reader, Target, score
 from beast_lp.encoding.samples import Samples, slices
 from beast_lp.errors import BeastError
 
+# the authors' values; the learning rate is searched, largest first
+RANK = 3
+L2 = 100.0
+LEARNING_RATES = (1.0, 0.3, 0.1)
 _MAX_STEPS = 200
 
 
@@ -24,21 +29,21 @@ class TrialReducedRank(Encoder):
     def __init__(
         self,
         options: Options,
-        rank: int,
-        l2: float,
-        learning_rates: list[float],
+        rank: int = RANK,
+        l2: float = L2,
+        learning_rates: Sequence[float] = LEARNING_RATES,
     ) -> None:
-        """Keep the rank, the penalty and the learning rates to choose from."""
+        """Store the rank, the penalty and the learning rates that `fit` chooses from."""
         super().__init__(options)
         self.rank = rank
         self.l2 = l2
         self.learning_rates = learning_rates
 
     def fit(self, train: Samples, validation: Samples) -> None:
-        """Fit with the learning rate that predicts validation best.
+        """Fit with the learning rate that predicts the validation part best.
 
         Raises:
-            BeastError: if the runs are not trials of one length, or no learning rate converges.
+            BeastError: if the runs are not trials of one length, or every learning rate diverges.
         """
         best = -np.inf
         for rate in self.learning_rates:
@@ -53,12 +58,12 @@ class TrialReducedRank(Encoder):
                 self.chosen = {'learning_rate': rate, 'floor': floor}
         if not self.chosen:
             raise BeastError(
-                f'the trial form of RRR diverged at every learning rate {self.learning_rates}; '
-                'add a smaller one to beast.encoding.trial_rrr.learning_rates'
+                f'trial_rrr diverged at every learning rate {self.learning_rates}; use the '
+                'encoder rrr instead, and check the features for outliers'
             )
 
     def refit(self, train: Samples) -> None:
-        """Fit again with the learning rate that `fit` chose."""
+        """Fit again, with the learning rate that `fit` chose."""
         self._weights = self._solve(train, self.chosen['learning_rate'])
 
     def predict(
@@ -130,7 +135,7 @@ def start(
     rank: int,
     seed: int,
 ) -> tuple[Float[Tensor, 'inputs neurons rank'], Float[Tensor, 'rank time']]:
-    """Draw both factors from N(0, 1) / sqrt(bins * rank)."""
+    """Draw both factors from N(0, 1) / sqrt(bins * rank), as the authors do."""
     generator = torch.Generator().manual_seed(seed)
     scale = 1 / math.sqrt(bins * rank)
     return (
@@ -145,7 +150,7 @@ def predict_trials(
     right: Float[Tensor, 'rank time'],
     bias: Float[Tensor, 'time 1 neurons'],
 ) -> Float[Tensor, 'time trials neurons']:
-    """Evaluate the model for all trials."""
+    """Predict all trials."""
     return x @ (left @ right).permute(2, 0, 1) + bias
 
 

@@ -1,6 +1,5 @@
 """Videos with the features of their frames."""
 
-import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,15 +11,10 @@ from jaxtyping import Float, Int
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
-from beast_lp.features.keypoints import keypoint_features, read_keypoints
+from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
 from beast_lp.features.source import FeatureSource
-from beast_lp.features.store import FeatureStore, store_directories, store_names
-from beast_lp.runs.keys import digest
+from beast_lp.features.store import store_directories, store_names
 from beast_lp.segmentation.sequences import Features
-from beast_lp.video.identity import source_key
-from beast_lp.video.read import count_frames, probe, time_stamps
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # opens a source by its name; only the host's room knows how
 OpenSource = Callable[[str], FeatureSource]
@@ -169,8 +163,10 @@ def _open(
 ) -> list[OpenVideo]:
     if config.features == 'keypoints':
         check_stems(videos, f'predictions in {inputs.keypoints_dir}')
+        folder = inputs.keypoints_dir or Path()
+        # the network itself adds the differences between frames, which are the velocities
         return [
-            _from_keypoints(name, video, inputs.keypoints_dir)
+            _video(name, video, read_keypoint_table(folder / f'{video.stem}.csv', video=video))
             for name, video in zip(store_names(videos), videos, strict=True)
         ]
     if source is not None:
@@ -183,7 +179,7 @@ def _open(
             'with the same source and set beast.segmentation.features_dir to the folder'
         )
     return [
-        _from_store(video, FeatureStore.open(folder), config.features)
+        _video(folder.name, video, read_store(folder, config.features, video))
         for video, folder in zip(videos, folders, strict=True)
     ]
 
@@ -198,73 +194,30 @@ def _extraction(config: SegmentationConfig, source: FeatureSource) -> Extraction
     return ExtractionSettings(patches=True, patch_grid=grid)
 
 
-def _from_store(video: Path, store: FeatureStore, kind: str) -> OpenVideo:
-    features = store.cls if kind == 'cls' else store.patches
-    if features is None:
-        raise BeastError(
-            f'{store.directory} holds no patch features; run `litpose embed` with them, or set '
-            'beast.segmentation.features=cls'
-        )
-    if store.info.video_key != source_key(video, None):
-        logger.warning(
-            f'beast: the features in {store.directory} were made of another file than {video}, or '
-            'of frames that were cropped to boxes'
-        )
-    info = store.info
-    made_by = f'weights {info.source_hash}, images {info.image_size}'
-    if kind == 'patches':
-        made_by += f', patches {info.grid}, basis {info.patch_basis}'
+def _video(name: str, video: Path, features: FrameFeatures) -> OpenVideo:
     return OpenVideo(
-        store.directory.name,
+        name,
         video,
-        features,
-        store.frame,
-        info.frames,
-        _all_times(store),
-        info.fps or 1.0,
-        info.bytes_per_frame,
-        info.source,
-        made_by,
-        info.video_key,
+        features.values,
+        features.frame,
+        features.frames_in_video,
+        _all_times(features),
+        features.fps or 1.0,
+        features.frame_bytes,
+        features.source,
+        features.made_by,
+        features.content,
     )
 
 
-def _all_times(store: FeatureStore) -> Float[np.ndarray, ' frames']:
+def _all_times(features: FrameFeatures) -> Float[np.ndarray, ' frames']:
     """Return seconds of all frames of a video, of which a store may have every n-th only."""
-    frame, time, wanted = store.frame, store.time, np.arange(store.info.frames)
+    frame, time, wanted = features.frame, features.time, np.arange(features.frames_in_video)
+    assert time is not None
     if len(frame) == len(wanted):
         return np.array(time)
-    step = 1 / (store.info.fps or 1.0)
+    step = 1 / (features.fps or 1.0)
     if len(frame) > 1:
         step = float(np.median(np.diff(time) / np.diff(frame)))
     outside = wanted - np.clip(wanted, frame[0], frame[-1])
     return np.interp(wanted, frame, time) + step * outside
-
-
-def _from_keypoints(name: str, video: Path, directory: Path | None) -> OpenVideo:
-    path = (directory or Path()) / f'{video.stem}.csv'
-    positions, _ = read_keypoints(path)
-    frames, rate, times = count_frames(video), probe(video).fps, time_stamps(video)
-    if len(positions) != frames:
-        raise BeastError(
-            f'{path} has {len(positions)} rows, but {video} has {frames} frames; predict the '
-            'video again'
-        )
-    rate = rate if rate > 0 else 1.0
-    if times is None or len(times) != frames:
-        times = np.arange(frames) / rate
-    # the network itself adds the differences between frames, which are the velocities
-    values = keypoint_features(positions)
-    return OpenVideo(
-        name,
-        video,
-        values,
-        np.arange(frames),
-        frames,
-        times,
-        rate,
-        round(path.stat().st_size / frames),
-        'keypoints',
-        f'{values.shape[1] // 2} keypoints',
-        digest(values.tobytes()).hexdigest(),
-    )

@@ -6,10 +6,16 @@ from pathlib import Path
 
 import numpy as np
 from budget import Budget
+from jaxtyping import Int
 
 from beast_lp.config import parse_config
-from beast_lp.encoding.stage import run_encoding
-from beast_lp.encoding.tables import comparison_table
+from beast_lp.config.encoding import EncodingConfig
+from beast_lp.encoding.align import Bins
+from beast_lp.encoding.build import build_encoder
+from beast_lp.encoding.evaluate import evaluate
+from beast_lp.encoding.sources import find_sources
+from beast_lp.encoding.split import TEST, TRAIN, VALIDATION, number_blocks
+from beast_lp.encoding.stage import load_sessions
 
 
 @dataclass(frozen=True)
@@ -19,7 +25,7 @@ class Neurons:
     Attributes:
         file: with `spike_counts`.
         bin_width: seconds.
-        block: bins, of the blocks of which every 5th is held out.
+        block: number of bins of a block; every 5th block is held out.
         encoder: that suits the recording.
         reachable: by the true movement, by the score below (SOURCE.txt of the recordings).
     """
@@ -48,7 +54,7 @@ def encoding_scores(
         stores: of the views.
         seed: of the encoder.
         budget: bins.
-        directory: of the run; an interrupted one continues.
+        directory: folder for temporary files.
     """
     with np.load(neurons.file) as data:
         counts = data['spike_counts'][: budget.encoding_bins]
@@ -68,25 +74,48 @@ def encoding_scores(
                 'min_rate_hz': 0.5,
                 'lags': 8,
                 'camera_times': str(directory / 'camera.npy'),
-                'split': {
-                    'test_every': 5,
-                    'validation': 0.1,
-                    'gap_s': 0.0,
-                    'block_s': neurons.block * neurons.bin_width,
-                },
+                'split': {'block_s': neurons.block * neurons.bin_width},
                 # random weights are the control here; the encoding stage draws others
                 'controls': {'shifts': 0, 'permutations': 0},
             },
         }
     )
     features = Path(','.join(map(str, stores)))
-    results = run_encoding(
-        config, [('session', session)], [('video', features)], directory / 'run'
+    (prepared,) = load_sessions(
+        config.encoding,
+        seed,
+        [('session', session)],
+        find_sources([('video', features)]),
+        every_fifth_block,
     )
-    row = comparison_table(results).set_index('source').loc['video']
+    encoder = build_encoder(neurons.encoder, config.encoding, True, seed)
+    evaluation, _ = evaluate(
+        prepared, prepared.features['video'], encoder, config.encoding.controls, seed
+    )
     shutil.rmtree(directory)
     return {
-        'score': float(row['bps_train_null_mean']),
+        'score': float(np.nanmean(evaluation.scores.bps_train_null)),
         'reference': neurons.reachable,
-        'standard_definition': float(row['bps_mean']),
+        'standard_definition': float(np.nanmean(evaluation.scores.bps)),
     }
+
+
+def every_fifth_block(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:
+    """Split as the recordings' SOURCE.txt does: every fifth block is the test part.
+
+    A tenth of all blocks, spread evenly over the others, is for validation. Nothing is drawn, and
+    there are no gaps.
+
+    Args:
+        bins: bins of the session.
+        config: settings, of which the length of a block is read.
+        seed: not used.
+    """
+    present, block = np.unique(number_blocks(bins, config.split.block_s), return_inverse=True)
+    parts = np.full(len(present), TRAIN)
+    parts[4::5] = TEST
+    others = np.flatnonzero(parts == TRAIN)
+    wanted = max(1, round(0.1 * len(present)))
+    # the middle one of each of `wanted` stretches
+    parts[others[((np.arange(wanted) + 0.5) * len(others) / wanted).astype(int)]] = VALIDATION
+    return parts[block]

@@ -37,9 +37,8 @@ def _aligned(
     arrays: Sequence[np.ndarray],
     times: np.ndarray,
     bins: Bins,
-    interpolation: str = 'linear',
 ) -> tuple[np.ndarray, np.ndarray]:
-    near = frames_near(arrays, times, bins, interpolation, 0.1)
+    near = frames_near(arrays, times, bins, 0.1)
     return features_in(arrays, near), near.known
 
 
@@ -68,18 +67,13 @@ def test_a_spike_on_the_edge_belongs_to_the_later_bin() -> None:
     assert got.tolist() == [1, 1, 0, 1, 0, 1, 0, 0, 0, 0]
 
 
-@pytest.mark.parametrize('interpolation', ['linear', 'nearest'])
-def test_features_are_taken_at_the_time_of_a_bin(interpolation: str) -> None:
+def test_features_are_taken_at_the_time_of_a_bin() -> None:
     # irregular camera: a feature that is the time itself must come back as the time
     times = np.cumsum(np.random.default_rng(0).uniform(0.02, 0.06, 200))
     bins = continuous_bins(_spikes(np.array([0.0, 20.0])), (times[0], times[-1]), 0.05)
-    got, known = _aligned([times[:, None]], times, bins, interpolation)
+    got, known = _aligned([times[:, None]], times, bins)
     assert known.all()
-    if interpolation == 'linear':
-        np.testing.assert_allclose(got[:, 0], bins.times, atol=1e-5)
-    else:
-        nearest = [min(times, key=lambda t, c=c: abs(t - c)) for c in bins.times]
-        np.testing.assert_allclose(got[:, 0], nearest, atol=1e-5)
+    np.testing.assert_allclose(got[:, 0], bins.times, atol=1e-5)
 
 
 def test_a_clock_offset_moves_the_camera() -> None:

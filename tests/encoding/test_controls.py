@@ -1,10 +1,14 @@
 """Controls keep what they should and destroy the rest."""
 
 import numpy as np
-import pytest
 
-from beast_lp.encoding.controls import band, circular_shifts, drift, permutations
-from beast_lp.errors import BeastError
+from beast_lp.encoding.controls import (
+    band,
+    circular_shifts,
+    drift,
+    least_shift,
+    permutations,
+)
 
 
 def test_shifts_turn_the_recording_by_at_least_the_least() -> None:
@@ -16,10 +20,16 @@ def test_shifts_turn_the_recording_by_at_least_the_least() -> None:
         np.testing.assert_array_equal(order, (np.arange(100) + offset) % 100)
 
 
-def test_a_recording_too_short_to_shift_is_refused() -> None:
-    with pytest.raises(BeastError, match='100 bins cannot be shifted by 60 bins'):
-        list(circular_shifts(100, 3, 60, np.random.default_rng(0)))
-    assert not list(circular_shifts(100, 0, 60, np.random.default_rng(0)))
+def test_every_recording_can_be_shifted() -> None:
+    # 10 s, or a sixth of what is shorter than a minute
+    assert least_shift(6000, 0.02) == 500
+    assert least_shift(3000, 0.02) == 500
+    assert least_shift(2400, 0.02) == 400
+    for bins in (1, 3, 7, 100):
+        least = least_shift(bins, 0.02)
+        orders = list(circular_shifts(bins, 4, least, np.random.default_rng(0)))
+        assert [sorted(order) for order in orders] == [list(range(bins))] * 4
+    assert not list(circular_shifts(100, 0, 10, np.random.default_rng(0)))
 
 
 def test_every_trial_gets_another_whole_trial() -> None:
@@ -42,8 +52,8 @@ def test_the_band_holds_95_percent() -> None:
 
 
 def test_drift_is_slow() -> None:
-    waves = drift(np.arange(0, 600, 0.05), slowest_s=60)
+    waves = drift(np.arange(0, 600, 0.05))
     assert waves.shape == (12000, 10)
     # the fastest one has half a period in each of the ten minutes
     assert [int((np.diff(np.sign(wave)) != 0).sum()) for wave in waves.T] == list(range(1, 11))
-    assert drift(np.arange(0, 10, 0.05), 60).shape[1] == 2
+    assert drift(np.arange(0, 10, 0.05)).shape[1] == 2

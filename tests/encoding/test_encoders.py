@@ -6,7 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from beast_lp.config.encoding import LinearConfig
+from beast_lp.config import encoding as schema
+from beast_lp.config import parse_config
+from beast_lp.config.retired import RETIRED
+from beast_lp.encoding import controls, ridge, rrr, tcn, trial_rrr
+from beast_lp.encoding.build import ENCODERS, build_encoder
 from beast_lp.encoding.encoder import Encoder, Options, Reader, Target
 from beast_lp.encoding.metrics import bits_per_spike, variance_explained
 from beast_lp.encoding.ridge import Ridge
@@ -43,6 +47,48 @@ def _parts(trials: int = 60, bins: int = 20) -> tuple[list[Samples], np.ndarray]
     return [samples.part(mask) for mask in masks], rates[masks[2]]
 
 
+def test_every_choice_of_the_schema_has_a_builder() -> None:
+    assert ENCODERS.keys() == schema.ENCODERS.keys() == BUILD.keys()
+    config = parse_config({'encoding': {'lags': 2, 'smoothing_bins': 3.0}}).encoding
+    for name in ENCODERS:
+        encoder = build_encoder(name, config, is_counts=False, seed=4)
+        assert type(encoder) is type(BUILD[name]())
+        options = encoder.options
+        assert (options.is_counts, options.lags, options.smoothing) == (False, 2, 3.0)
+        assert options.seed == 4
+
+
+@pytest.mark.parametrize(
+    ('setting', 'used'),
+    [
+        ('linear.penalties', ridge.PENALTIES),
+        ('linear.ranks', rrr.RANKS),
+        ('linear.poisson_penalties', rrr.POISSON_PENALTIES),
+        ('linear.poisson_rank', rrr.POISSON_RANK),
+        ('trial_rrr.rank', trial_rrr.RANK),
+        ('trial_rrr.l2', trial_rrr.L2),
+        ('trial_rrr.learning_rates', trial_rrr.LEARNING_RATES),
+        ('tcn.learning_rates', tcn.LEARNING_RATES),
+        ('tcn.epochs', tcn.EPOCHS),
+        ('tcn.kernel', tcn.KERNEL),
+        ('controls.least_shift_s', controls.LEAST_SHIFT_S),
+        ('controls.drift_s', controls.DRIFT_S),
+    ],
+)
+def test_retired_settings_have_the_values_that_the_code_uses(setting: str, used: object) -> None:
+    expected = list(used) if isinstance(used, tuple) else used
+    assert RETIRED[f'beast.encoding.{setting}'] == expected
+
+
+@pytest.mark.parametrize(('block_s', 'gap_s'), [(10.0, 0.5), (2.0, 0.2)])
+def test_an_old_config_with_the_values_in_use_still_opens(block_s: float, gap_s: float) -> None:
+    split = {'block_s': block_s, 'gap_s': gap_s, 'test_every': None}
+    config = parse_config({'encoding': {'split': split, 'tcn': {'kernel': 201}}})
+    assert config == parse_config({'encoding': {'split': {'block_s': block_s}}})
+    with pytest.raises(BeastError, match=r'split.gap_s is no longer a setting: .* found 1.5'):
+        parse_config({'encoding': {'split': {**split, 'gap_s': 1.5}}})
+
+
 @pytest.mark.parametrize('name', BUILD)
 def test_every_encoder_learns_and_refits_to_the_same(name: str) -> None:
     (train, validation, test), truth = _parts()
@@ -70,8 +116,8 @@ def test_the_poisson_form_finds_a_weak_signal_below_penalties_that_leave_nothing
     rates = 0.12 * np.exp(x @ weights)
     every = Samples(x, rng.poisson(rates).astype(float), run)
     train, validation, test = (every.part(mask) for mask in (run < 14, run // 2 == 7, run > 15))
-    penalties = LinearConfig().poisson_penalties
-    encoder = PoissonReducedRank(Options(), [10.0, *penalties], LinearConfig().poisson_rank)
+    penalties = rrr.POISSON_PENALTIES
+    encoder = PoissonReducedRank(Options(), [10.0, *penalties])
     encoder.fit(train, validation)
     ceiling = bits_per_spike(test.responses, rates[run > 15]).pooled
     assert ceiling < 0.3

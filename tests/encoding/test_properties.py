@@ -24,7 +24,6 @@ from beast_lp.encoding.split import (
     UNUSED,
     VALIDATION,
     split_blocks,
-    split_every,
     split_trials,
 )
 from beast_lp.errors import BeastError
@@ -49,20 +48,16 @@ def recordings(draw: DrawFn) -> Bins:
     recordings(),
     st.sampled_from([0.25, 0.5, 1.0]),
     st.sampled_from([0.0, 0.05, 0.12]),
-    st.booleans(),
     st.integers(0, 5),
 )
 def test_no_bin_is_within_the_gap_of_another_part(
     bins: Bins,
     block_s: float,
     gap_s: float,
-    by_lot: bool,
     seed: int,
 ) -> None:
     def split(gap: float) -> np.ndarray:
-        if by_lot:
-            return split_blocks(bins, (0.6, 0.2, 0.2), block_s, gap, seed)
-        return split_every(bins, 4, 0.1, block_s, gap)
+        return split_blocks(bins, (0.6, 0.2, 0.2), block_s, gap, seed)
 
     try:
         part, without_gaps = split(gap_s), split(0.0)
@@ -189,14 +184,12 @@ def test_trials_lie_inside_the_recording_and_apart(
 @given(
     recordings(),
     st.lists(st.floats(0.005, 0.2), min_size=2, max_size=200),
-    st.sampled_from(['linear', 'nearest']),
     st.sampled_from([0.05, 0.1]),
     st.sets(st.integers(0, 199), max_size=5),
 )
 def test_features_come_from_frames_around_the_bin_or_not_at_all(
     bins: Bins,
     steps: list[float],
-    interpolation: str,
     max_gap: float,
     broken: set[int],
 ) -> None:
@@ -205,7 +198,7 @@ def test_features_come_from_frames_around_the_bin_or_not_at_all(
     broken = {frame for frame in broken if frame < len(times)}
     values[list(broken)] = np.nan
     assume(len(broken) < len(times))
-    near = frames_near([values], times, bins, interpolation, max_gap)
+    near = frames_near([values], times, bins, max_gap)
     got, known = features_in([values], near), near.known
     assert np.isfinite(got).all() and (got[~known] == 0).all()
     frames = times[~np.isnan(values[:, 0])]
@@ -218,7 +211,7 @@ def test_features_come_from_frames_around_the_bin_or_not_at_all(
         else:
             beyond = np.abs(frames - moment).min() - max_gap / 2
             assert is_known == (beyond <= 0) or abs(beyond) < 1e-5
-        # a feature that is its frame's time comes back as the bin's time, or as the nearest
+        # a feature that is its frame's time comes back as the bin's time
         assert not is_known or abs(value - moment) <= max_gap / 2 + 1e-4
 
 

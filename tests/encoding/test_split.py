@@ -11,7 +11,6 @@ from beast_lp.encoding.split import (
     VALIDATION,
     number_blocks,
     split_blocks,
-    split_every,
     split_trials,
 )
 from beast_lp.errors import BeastError
@@ -58,24 +57,14 @@ def test_blocks_are_apart_by_the_gap() -> None:
         assert (part == number).mean() == pytest.approx(share, abs=0.05)
 
 
-def test_every_fifth_block_is_the_reference_protocol() -> None:
-    part = split_every(_bins(15536), 5, 0.1, block_s=20.0, gap_s=0.0)
-    block = np.arange(15536) // 400
-    np.testing.assert_array_equal(part == TEST, block % 5 == 4)
-    assert (part != UNUSED).all()
-    by_block = [set(part[block == b].tolist()) for b in range(39)]
-    assert all(len(kinds) == 1 for kinds in by_block)
-    assert sum(kinds == {VALIDATION} for kinds in by_block) == 4
-
-
 def test_dropped_bins_do_not_shift_the_blocks() -> None:
     whole = _bins(1000)
     chosen = np.ones(1000, bool)
     chosen[130:190] = False
     torn = whole.part(chosen)
     np.testing.assert_array_equal(number_blocks(torn, 2.0), number_blocks(whole, 2.0)[chosen])
-    part = split_every(whole, 5, 0.1, 2.0, 0.0)
-    np.testing.assert_array_equal(split_every(torn, 5, 0.1, 2.0, 0.0), part[chosen])
+    part = split_blocks(whole, SHARES, 2.0, 0.0, seed=0)
+    np.testing.assert_array_equal(split_blocks(torn, SHARES, 2.0, 0.0, seed=0), part[chosen])
 
 
 def test_what_cannot_be_split_gets_a_sentence() -> None:
@@ -83,5 +72,3 @@ def test_what_cannot_be_split_gets_a_sentence() -> None:
         split_blocks(_bins(100), SHARES, 10.0, 0.5, 0)
     with pytest.raises(BeastError, match='gaps of 60 s take all of its blocks'):
         split_blocks(_bins(4000), SHARES, 10.0, 60.0, 0)
-    with pytest.raises(BeastError, match='none is the 50th'):
-        split_every(_bins(4000), 50, 0.1, 10.0, 0.0)

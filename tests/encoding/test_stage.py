@@ -12,11 +12,12 @@ import pytest
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.encoding import align, reduce, stage
-from beast_lp.encoding.align import row_width
+from beast_lp.encoding.align import Bins, row_width
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.sources import find_sources, parse_named, read_features, read_numbers
+from beast_lp.encoding.split import TEST, split_blocks
 from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
 from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
@@ -25,9 +26,8 @@ SECTION: dict[str, Any] = {
     'encoders': ['ridge', 'poisson_rrr'],
     'lags': 1,
     'min_rate_hz': 0.5,
-    'split': {'block_s': 4.0, 'gap_s': 0.2, 'test_every': 5},
-    'linear': {'penalties': [0.01, 0.1, 1.0], 'ranks': [3], 'poisson_penalties': [0.1, 0.01]},
-    'controls': {'shifts': 5, 'permutations': 4, 'least_shift_s': 5.0},
+    'split': {'block_s': 4.0},
+    'controls': {'shifts': 5, 'permutations': 4},
 }
 
 
@@ -229,8 +229,9 @@ def test_a_session_without_a_spike_to_test_on_has_no_score(
 ) -> None:
     for name in ('s1', 's2'):
         write_store(f'both/{name}', simulated['features'], simulated['times'])
-    # every fifth block of 80 bins is for the test
-    counts = simulated['counts'] * (np.arange(2400) // 80 % 5 < 4)[:, None]
+    shares = 0.7, 0.1, 0.2
+    bins = Bins(simulated['times'], 0.05, np.zeros(2400, int))
+    counts = simulated['counts'] * (split_blocks(bins, shares, 4.0, 0.4, 0) != TEST)[:, None]
     silent = tmp_path / 's2.npz'
     np.savez(silent, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05)
     config = _config(encoders=['ridge'], controls={**SECTION['controls'], 'shifts': 2})
@@ -283,9 +284,6 @@ def test_what_no_fit_can_mend_is_refused_before_the_first(
         patch.setattr(reduce, 'MOST_BYTES', 100)
         with pytest.raises(BeastError, match="6 features of 'good' in .* --patch_dim"):
             run_encoding(_config(components=2), [('s1', spikes)], sources, tmp_path / 'out')
-    controls = {'shifts': 1, 'permutations': 0, 'least_shift_s': 61.0}
-    with pytest.raises(BeastError, match='2400 bins cannot be shifted by 1220 bins'):
-        run_encoding(_config(controls=controls), [('s1', spikes)], sources, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
@@ -305,7 +303,7 @@ def test_features_of_two_backbones_are_refused(
 ) -> None:
     for name, source_hash in (('s1', 'aaaa'), ('s2', 'bbbb')):
         write_store(f'mixed/{name}', simulated['features'], simulated['times'], source_hash)
-    with pytest.raises(BeastError, match='different backbones .s1: aaaa, s2: bbbb'):
+    with pytest.raises(BeastError, match='different ways .s1: weights aaaa, .*; s2: weights bbbb'):
         run_encoding(
             _config(),
             [('s1', spikes), ('s2', spikes)],
@@ -364,8 +362,9 @@ def test_views_stand_side_by_side(
     right = write_store('right', features[:, 2:], times, 'b')
     (source,) = find_sources(parse_named([f'both={left},{right}'], 'features'))
     both = read_features(source, 's1', only=True, tokens='cls')
-    np.testing.assert_allclose(np.concatenate(both.arrays, axis=1), features, atol=1e-6)
-    assert both.made_by == ('a', 'b')
+    values = [view.values for view in both]
+    np.testing.assert_allclose(np.concatenate(values, axis=1), features, atol=1e-6)
+    assert [view.made_by for view in both] == ['weights a, images None', 'weights b, images None']
     short = write_store('short', features[:100], times[:100])
     (source,) = find_sources(parse_named([f'both={left},{short}'], 'features'))
     with pytest.raises(BeastError, match='the same frames .2400, 100 frames'):
@@ -418,8 +417,9 @@ def test_patches_are_read_only_where_they_are(
     patches = np.random.default_rng(0).normal(size=(2400, 4, 3))
     with_patches = write_store('p', features, times, patches=patches)
     (source,) = find_sources([('p', with_patches)])
-    for tokens, width in (('cls', 6), ('patches', 12), ('both', 18)):
-        assert row_width(read_features(source, 's1', True, tokens).arrays) == width
+    for tokens, width in (('cls', 6), ('patches', 12)):
+        (view,) = read_features(source, 's1', True, tokens)
+        assert row_width([view.values]) == width
     (source,) = find_sources([('c', write_store('c', features, times))])
     with pytest.raises(BeastError, match='holds no patch features'):
         read_features(source, 's1', True, 'patches')
@@ -517,8 +517,8 @@ def test_a_session_does_not_hold_the_patches_of_its_video(
     store = write_store('p', simulated['features'], simulated['times'], patches=patches)
     monkeypatch.setattr(align, '_BLOCK_BYTES', 2**16)
     monkeypatch.setattr(reduce, '_PIECE_BYTES', 2**17)
-    config = _config(tokens='both', components=8).encoding
-    # 262 features, 2.5 MB of them in all bins
+    config = _config(tokens='patches', components=8).encoding
+    # 256 features, 2.5 MB of them in all bins
     tracemalloc.start()
     (session,) = load_sessions(config, 0, [('s1', spikes)], find_sources([('p', store)]))
     _, peak = tracemalloc.get_traced_memory()

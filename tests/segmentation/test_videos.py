@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import beast_lp.segmentation.videos as under_test
+import beast_lp.features.frames as under_test
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, FeatureSource

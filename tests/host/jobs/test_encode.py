@@ -12,7 +12,7 @@ from beast_lp.demo import TINY, write_project
 from beast_lp.errors import BeastError
 from beast_lp.host.jobs.encode import encode
 
-SHORT = {'split': {'block_s': 0.16, 'gap_s': 0.0}, 'min_rate_hz': 0.1, 'encoders': ['ridge']}
+SHORT = {'split': {'block_s': 0.16}, 'min_rate_hz': 0.1, 'encoders': ['ridge']}
 
 
 @pytest.fixture(scope='module')
@@ -79,7 +79,7 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     lab: Path,
     tmp_path: Path,
 ) -> None:
-    controls = {'shifts': 1, 'permutations': 1, 'least_shift_s': 0.1}
+    controls = {'shifts': 1, 'permutations': 1}
     config = parse_config({'encoding': {**SHORT, 'controls': controls}})
     spikes = [('session_01', lab / 'spikes' / 'session_01.npz')]
     features = [('pose', lab / 'truth' / 'session_01_keypoints.csv')]

@@ -1,0 +1,142 @@
+"""Features of a video frame by frame, from a feature store or a table of predicted keypoints.
+
+Neural encoding and behaviour segmentation read features here, so both check them alike.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+
+from beast_lp.errors import BeastError
+from beast_lp.features.keypoints import keypoint_features, read_keypoints
+from beast_lp.features.store import FeatureStore
+from beast_lp.runs.keys import digest
+from beast_lp.video.identity import source_key
+from beast_lp.video.read import count_frames, probe, time_stamps
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """Features of one video.
+
+    Attributes:
+        values: one row per frame that has features; a memory map where they lie in a store.
+        frame: ordinals of these frames in the video, rising.
+        time: seconds of these frames since the video's first one; None for a table of keypoints
+            whose video is not given.
+        frames_in_video: number of frames of the whole video.
+        fps: average frames per second; None where that is unknown.
+        frame_bytes: bytes of a frame's features on disk.
+        source: name of what made the features.
+        made_by: all that features must have in common to be comparable: weights and image size,
+            for patches also their grid and basis; of keypoints their number.
+        content: key of the video that the features were computed from, or of the keypoints.
+        is_keypoints: whether the features are keypoints.
+    """
+
+    values: Float[np.ndarray, 'frames ...']
+    frame: Int[np.ndarray, ' frames']
+    time: Float[np.ndarray, ' frames'] | None
+    frames_in_video: int
+    fps: float | None
+    frame_bytes: int
+    source: str
+    made_by: str
+    content: str
+    is_keypoints: bool = False
+
+
+def read_store(directory: Path, tokens: str, video: Path | None = None) -> FrameFeatures:
+    """Open the features of a feature store.
+
+    Args:
+        directory: folder of one video, as `litpose embed` wrote it.
+        tokens: `cls` or `patches`.
+        video: file that the features should belong to, if it is at hand; a warning says if they
+            were made of another file.
+
+    Raises:
+        BeastError: if there is no complete store, it has no patches, or its frames are in
+            disorder.
+    """
+    store = FeatureStore.open(directory)
+    info = store.info
+    values = store.cls if tokens == 'cls' else store.patches
+    if values is None:
+        raise BeastError(
+            f'{directory} holds no patch features; run `litpose embed` with --patches, or use the '
+            'CLS tokens (`cls`) instead'
+        )
+    frames = info.frames or int(store.frame[-1:].sum()) + 1
+    bounded = np.concatenate([[-1], store.frame, [frames]])
+    if not len(store) or (np.diff(bounded) < 1).any() or (np.diff(store.time) < 0).any():
+        raise BeastError(
+            f'{directory} does not hold frames of a video of {frames} frames in their order; '
+            'delete the folder and run `litpose embed` again'
+        )
+    if video is not None and info.video_key != source_key(video, None):
+        logger.warning(
+            f'beast: the features in {directory} were made of another file than {video}, or of '
+            'frames that were cropped to boxes'
+        )
+    made_by = f'weights {info.source_hash}, images {info.image_size}'
+    if tokens == 'patches':
+        made_by += f', patches {info.grid}, basis {info.patch_basis}'
+    return FrameFeatures(
+        values=values,
+        frame=store.frame,
+        time=store.time,
+        frames_in_video=frames,
+        fps=info.fps,
+        frame_bytes=info.bytes_per_frame,
+        source=info.source,
+        made_by=made_by,
+        content=info.video_key,
+    )
+
+
+def read_keypoint_table(
+    path: Path,
+    velocities: bool = False,
+    video: Path | None = None,
+) -> FrameFeatures:
+    """Read keypoints that the host predicted as features.
+
+    Args:
+        path: CSV file that `litpose predict` wrote.
+        velocities: add the steps from frame to frame.
+        video: file whose keypoints they are, if it is at hand; it gives the times.
+
+    Raises:
+        BeastError: if it is no such file, or does not have a row for each frame of the video.
+    """
+    positions, names = read_keypoints(path)
+    frames, fps, time = len(positions), None, None
+    if video is not None:
+        in_video, rate, time = count_frames(video), probe(video).fps, time_stamps(video)
+        if frames != in_video:
+            raise BeastError(
+                f'{path} has {frames} rows, but {video} has {in_video} frames; predict the video '
+                'again'
+            )
+        fps = rate if rate > 0 else None
+        if time is None or len(time) != frames:
+            time = np.arange(frames) / (fps or 1.0)
+    values = keypoint_features(positions, velocities)
+    return FrameFeatures(
+        values=values,
+        frame=np.arange(frames),
+        time=time,
+        frames_in_video=frames,
+        fps=fps,
+        frame_bytes=round(path.stat().st_size / frames),
+        source='keypoints',
+        made_by=f'{len(names)} keypoints',
+        content=digest(values.tobytes()).hexdigest(),
+        is_keypoints=True,
+    )
