@@ -1,4 +1,4 @@
-"""Principal components: of whole frames, as a baseline, and of patch tokens, to store fewer."""
+"""Principal components of whole frames, as a baseline, and of patches, to store fewer channels."""
 
 import logging
 import zipfile
@@ -20,20 +20,25 @@ from beast_lp.runs.keys import digest
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 FRAME_PCA_NAME = 'frame_pca.npz'
-# frames that the components are fitted to, over all videos
+# number of frames that the components are fitted to, over all videos
 SAMPLE_FRAMES = 4_000
+# px, (height, width)
 PCA_IMAGE_SIZE = (64, 64)
 
 
 @dataclass(frozen=True)
 class Basis:
-    """Principal components.
+    """Principal components of frames or patches.
 
     Attributes:
-        mean: of the data.
-        components: orthonormal rows, by falling variance.
-        explained: share of the variance along each.
-        settings: what the components were fitted with; a basis is used with the same ones only.
+        mean: mean of the data.
+        components: orthonormal rows, by descending variance.
+        explained: share of the variance along each component.
+        settings: settings of the fit; a basis is used with the same ones only.
+
+    >>> basis = Basis(np.zeros(2), np.array([[0.0, 1.0]]), np.ones(1))
+    >>> basis.project(np.array([[3.0, 4.0]])).tolist()
+    [[4.0]]
     """
 
     mean: Float[np.ndarray, ' channels']
@@ -43,7 +48,7 @@ class Basis:
 
     @property
     def hash(self) -> str:
-        """Of mean and components."""
+        """Hash of mean and components."""
         content = digest(b'')
         for array in (self.mean, self.components):
             content.update(np.ascontiguousarray(array, np.float32).data)
@@ -53,11 +58,16 @@ class Basis:
         self,
         values: Float[np.ndarray, 'rows channels'],
     ) -> Float[np.ndarray, 'rows kept']:
-        """Return the coordinates along the components."""
+        """Return coordinates along the components."""
         return (values - self.mean) @ self.components.T
 
     def save(self, path: Path, **further: Any) -> None:
-        """Write a `.npz` file that appears complete or not at all."""
+        """Write a `.npz` file, which appears once it is complete.
+
+        Args:
+            path: file to write.
+            **further: more arrays to store.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
         with finished_file(path) as part, part.open('wb') as file:
             np.savez(
@@ -71,7 +81,7 @@ class Basis:
 
     @staticmethod
     def load(path: Path) -> 'Basis':
-        """Read what `save` wrote.
+        """Read a file that `save` wrote.
 
         Raises:
             BeastError: if it is no such file.
@@ -120,19 +130,29 @@ def fit_basis(batches: Batches, components: int, settings: str = '') -> Basis:
 
 
 class FramePCA(FeatureSource):
-    """Grey frames, scaled down, along their principal components."""
+    """Coordinates of small grey frames along their principal components."""
 
     kind = 'frame PCA'
     pixel_format = 'gray'
 
     def __init__(self, basis: Basis, image_size: tuple[int, int], name: str | Path) -> None:
-        """Use components that were fitted to frames of that size in px."""
+        """Store the components.
+
+        Args:
+            basis: components of frames, with values from 0 to 1.
+            image_size: size of the frames in px, (height, width).
+            name: name for tables and messages.
+        """
         self.name, self.image_size, self.hash = str(name), image_size, basis.hash
         self.dim = len(basis.components)
         self._basis = basis
 
     def encode(self, frames: UInt8[np.ndarray, 'frames h w'], patches: bool) -> Encoded:
-        """Compute the coordinates of some frames."""
+        """Compute the coordinates of some frames.
+
+        Raises:
+            BeastError: if patches are requested.
+        """
         if patches:
             raise BeastError('frame PCA has no patches; leave out --patches')
         return Encoded(self._basis.project(_flat(frames)), None)
@@ -145,8 +165,11 @@ class FramePCA(FeatureSource):
 def open_frame_pca(path: Path) -> FramePCA:
     """Open components that `FramePCA.save` wrote.
 
+    Args:
+        path: `.npz` file.
+
     Raises:
-        BeastError: if they are not of frames.
+        BeastError: if it holds components of something else than frames, or none.
     """
     basis = Basis.load(path)
     with np.load(path) as file:
@@ -158,6 +181,32 @@ def open_frame_pca(path: Path) -> FramePCA:
     return FramePCA(basis, (height, width), path)
 
 
+def is_frame_pca(name: str) -> bool:
+    """Return whether a name is that of a file of components."""
+    path = Path(name).expanduser()
+    return path.suffix == '.npz' and path.is_file()
+
+
+def frame_pca_source(name: str, image_size: tuple[int, int] | None, precision: str) -> FramePCA:
+    """Open components of frames by the name that the user gives.
+
+    Args:
+        name: `.npz` file that `FramePCA.save` wrote.
+        image_size: size in px, (height, width), which the components must have; None for any.
+        precision: not used.
+
+    Raises:
+        BeastError: if it is no such file, or its components are of another size.
+    """
+    source = open_frame_pca(Path(name).expanduser().absolute())
+    if image_size not in (None, source.image_size):
+        raise BeastError(
+            f'{source.name} was fitted to frames of {source.image_size[0]} x '
+            f'{source.image_size[1]} px; leave out --image_size'
+        )
+    return source
+
+
 def frame_pca(
     path: Path,
     videos: Sequence[Path],
@@ -165,14 +214,14 @@ def frame_pca(
     image_size: tuple[int, int] | None = None,
     progress: bool = True,
 ) -> FramePCA:
-    """Fit components to a sample of the frames of some videos, or open those fitted earlier.
+    """Fit components to a sample of the frames of some videos, or open those of an earlier run.
 
     Args:
         path: `.npz` file of the components; an existing one is used, whatever the videos.
-        videos: absolute paths.
-        components: channels of the features.
-        image_size: px, (height, width), None for `PCA_IMAGE_SIZE`.
-        progress: show a bar.
+        videos: video files, absolute paths.
+        components: number of channels of the features.
+        image_size: size in px, (height, width); None for `PCA_IMAGE_SIZE`.
+        progress: whether to show a progress bar.
 
     Raises:
         BeastError: if an existing file has other settings, or there are too few frames.

@@ -1,7 +1,15 @@
-"""What turns frames into features: one interface for networks and frame PCA."""
+"""Sources of features: one interface for networks and frame PCA.
+
+Adding a new feature source:
+
+1. write a subclass of `FeatureSource` in a file of its own, or wrap a module in
+   `beast_lp.features.networks.NetworkSource`, with a function that opens it by its name; test it
+2. add its `SourceKind` to `SOURCES` in `beast_lp/host/jobs/sources.py`, before `vit`
+3. name it in the help of `source` in `beast_lp/host/commands/embed.py`
+"""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -13,10 +21,14 @@ from beast_lp.runs.keys import digest
 
 
 class Encoded(NamedTuple):
-    """Features of some frames."""
+    """Features of some frames.
+
+    Attributes:
+        cls: one vector per frame.
+        patches: feature maps; None where they were not requested.
+    """
 
     cls: Float[np.ndarray, 'frames dim']
-    # in raster order; None where they were not asked for
     patches: Float[Tensor, 'frames channels rows columns'] | None
 
 
@@ -24,16 +36,15 @@ class FeatureSource(ABC):
     """Turns frames into features.
 
     Attributes:
-        name: as a person names it: a path, the name of a backbone.
-        kind: `vit`, `pose model`, `backbone` or `frame PCA`; of a part of a ViT, with the words
-            `without its last layers` behind.
-        hash: of the weights.
-        image_size: px, (height, width), of the frames that it takes.
-        pixel_format: of the frames that it takes, `rgb24` or `gray`.
-        dim: channels of a vector.
-        grid: patches along (height, width), None if it has no patches.
-        patch_dim: channels of a patch, None if it has no patches.
-        precision: in which it computes, `fp32` or `bf16`.
+        name: name that the user gives: a path, or the name of a backbone.
+        kind: `vit`, `pose model`, `backbone` or `frame PCA`.
+        hash: hash of the weights.
+        image_size: size in px, (height, width), of the frames that it takes.
+        pixel_format: format of the frames that it takes, `rgb24` or `gray`.
+        dim: number of channels of a vector.
+        grid: number of patches along (height, width); None if it has no patches.
+        patch_dim: number of channels of a patch; None if it has no patches.
+        precision: precision of its computations, `fp32` or `bf16`.
     """
 
     name: str
@@ -51,17 +62,30 @@ class FeatureSource(ABC):
         """Compute the features of some frames.
 
         Args:
-            frames: of `image_size`; RGB has a last axis of 3, grey has none.
-            patches: compute them too.
+            frames: frames of `image_size` and `pixel_format`, with a last axis of 3 for `rgb24`.
+            patches: whether patch features are computed too.
         """
 
 
+class SourceKind(NamedTuple):
+    """How the user's name for a source becomes the source.
+
+    Attributes:
+        accepts: function that returns whether a name belongs to this kind.
+        open: function from a name, an image size in px (height, width; None for the source's own)
+            and a precision (`auto`, `fp32` or `bf16`) to the source.
+    """
+
+    accepts: Callable[[str], bool]
+    open: Callable[[str, tuple[int, int] | None, str], FeatureSource]
+
+
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:
-    """Compute the hash of named tensors; their order does not matter."""
+    """Hash named tensors, whatever their order."""
     content = digest(b'')
     for name in sorted(tensors):
         tensor = tensors[name].detach().cpu().contiguous()
         content.update(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode())
-        # bytes of any type, bf16 among them, which numpy lacks
+        # as bytes, since numpy lacks bf16
         content.update(tensor.reshape(-1).view(torch.uint8).numpy().data)
     return content.hexdigest()

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
-from beast_lp.features.pca import open_frame_pca
-from beast_lp.features.source import FeatureSource
+from beast_lp.features.pca import frame_pca_source, is_frame_pca
+from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import pose_image_size
 from beast_lp.vit.weights import Architecture, EncoderWeights, disk_name, read_encoder
 
@@ -73,28 +73,14 @@ def open_source(
     Raises:
         BeastError: if there is no such source, or its weights cannot be had.
     """
-    path = Path(name).expanduser()
-    if path.suffix == '.npz' and path.is_file():
-        source = open_frame_pca(path.absolute())
-        if image_size not in (None, source.image_size):
-            raise BeastError(
-                f'{path} was fitted to frames of {source.image_size[0]} x {source.image_size[1]} '
-                'px; leave out --image_size'
-            )
-        return source
-    if (path / 'config.yaml').is_file() and not (path / 'beast.yaml').is_file():
-        return pose_source(path.absolute(), image_size, precision)
-    if not path.exists() and name in backbone_names():
-        return backbone_source(name, image_size, precision)
-    if not path.exists() and '/' not in name:
-        raise BeastError(
-            f'{name!r} is no source of features: there is no such path, and the host has no '
-            f'backbone of that name; give a pretraining output, a backbone directory, a weight '
-            f'file, a pose model, `pca`, or one of {", ".join(backbone_names())}'
-        )
-    encoder = read_encoder(name)
-    kept = str(path.absolute()) if path.exists() else name
-    return vit_source(encoder, kept, 'vit', image_size, precision)
+    for kind in SOURCES.values():
+        if kind.accepts(name):
+            return kind.open(name, image_size, precision)
+    raise BeastError(
+        f'{name!r} is no source of features: there is no such path, and the host has no '
+        f'backbone of that name; give a pretraining output, a backbone directory, a weight '
+        f'file, a pose model, `pca`, or one of {", ".join(backbone_names())}'
+    )
 
 
 def backbone_names() -> list[str]:
@@ -137,20 +123,21 @@ def backbone_source(
 
 
 def pose_source(
-    model_dir: Path,
+    name: str,
     image_size: tuple[int, int] | None,
     precision: str,
 ) -> NetworkSource:
     """Take the fine-tuned backbone out of a trained pose model of the host.
 
     Args:
-        model_dir: of the pose model.
+        name: directory of the pose model.
         image_size: px, (height, width); None for the one that the model was trained at.
         precision: `auto`, `fp32` or `bf16`.
 
     Raises:
         BeastError: if the directory holds no trained pose model.
     """
+    model_dir = Path(name).expanduser().absolute()
     cfg = OmegaConf.load(model_dir / 'config.yaml')
     if OmegaConf.select(cfg, 'model.model_type') is None:
         raise BeastError(
@@ -193,3 +180,32 @@ def _module_source(
         prefix = 1 + getattr(config, 'num_register_tokens', 0)
         network = TransformerTokens(encoder, config.patch_size, prefix)
     return NetworkSource(network, name, kind, size, precision=precision)
+
+
+def _is_pose_model(name: str) -> bool:
+    path = Path(name).expanduser()
+    return (path / 'config.yaml').is_file() and not (path / 'beast.yaml').is_file()
+
+
+def _is_backbone(name: str) -> bool:
+    return not Path(name).expanduser().exists() and name in backbone_names()
+
+
+def _has_weights(name: str) -> bool:
+    """Return whether a name is a path of weights, or the name of a ViT on a model hub."""
+    return Path(name).expanduser().exists() or '/' in name
+
+
+def _open_vit(name: str, image_size: tuple[int, int] | None, precision: str) -> NetworkSource:
+    path = Path(name).expanduser()
+    kept = str(path.absolute()) if path.exists() else name
+    return vit_source(read_encoder(name), kept, 'vit', image_size, precision)
+
+
+# by `FeatureSource.kind`; the first that accepts a name opens it
+SOURCES = {
+    'frame PCA': SourceKind(is_frame_pca, frame_pca_source),
+    'pose model': SourceKind(_is_pose_model, pose_source),
+    'backbone': SourceKind(_is_backbone, backbone_source),
+    'vit': SourceKind(_has_weights, _open_vit),
+}

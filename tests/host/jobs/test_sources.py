@@ -8,8 +8,15 @@ from transformers import Dinov2Config, Dinov2Model
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import LeanViT, NetworkSource
+from beast_lp.features.pca import Basis, FramePCA
 from beast_lp.host.backbone import BeastBackbone
-from beast_lp.host.jobs.sources import _module_source, backbone_names, backbone_source, open_source
+from beast_lp.host.jobs.sources import (
+    SOURCES,
+    _module_source,
+    backbone_names,
+    backbone_source,
+    open_source,
+)
 from beast_lp.vit.pixels import normalise
 from beast_lp.vit.weights import Architecture
 
@@ -81,6 +88,36 @@ def test_another_vit_gives_its_cls_token() -> None:
     torch.testing.assert_close(
         encoded.patches[:, :, 1, 2], tokens[:, 1 + 4 + 2], rtol=1e-3, atol=1e-4
     )
+
+
+def test_each_kind_of_source_is_known_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / 'pose').mkdir()
+    (tmp_path / 'pose' / 'config.yaml').touch()
+    (tmp_path / 'pretraining').mkdir()
+    for name in ('config.yaml', 'beast.yaml'):
+        (tmp_path / 'pretraining' / name).touch()
+    (tmp_path / 'frame_pca.npz').touch()
+    for name, kind in (
+        (tmp_path / 'frame_pca.npz', 'frame PCA'),
+        (tmp_path / 'pose', 'pose model'),
+        ('resnet18', 'backbone'),
+        (tmp_path / 'pretraining', 'vit'),
+        ('facebook/vit-mae-base', 'vit'),
+        ('resnet5', None),
+    ):
+        first = next((key for key, one in SOURCES.items() if one.accepts(str(name))), None)
+        assert first == kind
+
+
+def test_components_of_frames_keep_their_image_size(tmp_path: Path) -> None:
+    path = tmp_path / 'frame_pca.npz'
+    basis = Basis(np.zeros(64, np.float32), np.eye(64, dtype=np.float32)[:3], np.ones(3))
+    FramePCA(basis, (8, 8), path).save(path)
+    source = open_source(str(path), (8, 8))
+    assert (source.kind, source.dim, source.image_size) == ('frame PCA', 3, (8, 8))
+    assert source.kind in SOURCES
+    with pytest.raises(BeastError, match='fitted to frames of 8 x 8 px; leave out --image_size'):
+        open_source(str(path), (16, 16))
 
 
 def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:
