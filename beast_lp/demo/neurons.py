@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Integer
+from jaxtyping import Float
 
 # mean information about the rate, bits per spike, that the population is tuned to
 TARGET_BITS = 0.4
@@ -68,27 +68,6 @@ def make_neurons(
     weights *= gain
     bias = np.log(target) - np.log(np.mean(np.exp(z @ weights), axis=0))
     return Neurons(mean=mean, deviation=deviation, weights=weights, bias=bias)
-
-
-def bits_per_spike_ceiling(
-    counts: Integer[np.ndarray, 'bins neurons'], rates: Float[np.ndarray, 'bins neurons']
-) -> Float[np.ndarray, ' neurons']:
-    """Measure what a model that knows the true rates gains over each neuron's mean rate.
-
-    (NLL of the mean rate - NLL of the true rate) / spikes / ln 2 with the Poisson NLL; the
-    factorial is the same in both and cancels (Pei et al. 2021, Neural Latents Benchmark).
-
-    Args:
-        counts: spikes per bin.
-        rates: expected spikes per bin, above 0.
-
-    Returns:
-        bits per spike for each neuron, NaN for a neuron that never fired.
-    """
-    spikes = counts.sum(axis=0)
-    mean = np.maximum(counts.mean(axis=0), 1e-9)
-    gain = np.sum(counts * np.log(rates / mean) - rates + mean, axis=0)
-    return np.where(spikes > 0, gain / np.maximum(spikes, 1) / np.log(2), np.nan)
 
 
 def _standardise(

@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
 from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
-from beast_lp.demo.neurons import Neurons, bits_per_spike_ceiling, make_neurons
+from beast_lp.demo.neurons import Neurons, make_neurons
 from beast_lp.demo.settings import FULL, DemoSize, share_out
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
+from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_folder
 
@@ -248,7 +249,7 @@ def _write_spikes(path: Path, session: _Session, neurons: Neurons, fps: int) -> 
         bin_width=1 / fps,
         frame_times=times,
         true_rate=rates,
-        bits_per_spike_ceiling=bits_per_spike_ceiling(counts, rates.astype(np.float64)),
+        bits_per_spike_ceiling=bits_per_spike(counts, rates).per_neuron,
         covariates=covariates.astype(np.float32),
         covariate_names=np.array(COVARIATES),
     )

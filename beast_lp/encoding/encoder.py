@@ -1,4 +1,4 @@
-"""What all encoders share: their interface, the input they read and the target they aim at."""
+"""Common parts of all encoders: their interface, their inputs and their target."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
@@ -10,18 +10,24 @@ from jaxtyping import Float, Int
 from beast_lp.encoding.metrics import RATE_FLOOR, bits_per_spike, variance_explained
 from beast_lp.encoding.samples import Samples, Scaler, add_lags, smooth
 
-# shares of a neuron's mean rate below which a prediction without a log link is not believed
+# lowest predictions of encoders without a log link, as shares of a neuron's mean rate
 FLOORS = (0.02, 0.05, 0.1, 0.2, 0.4)
 
 
 @dataclass(frozen=True)
 class Options:
-    """Settings that every encoder reads."""
+    """Settings of all encoders.
 
-    # spike counts, or traces that may be negative
+    Attributes:
+        is_counts: whether the responses are spike counts; traces, of any sign, otherwise.
+        lags: number of bins before and after each that are inputs too.
+        smoothing: sigma in bins of the Gaussian over the responses of squared-error encoders.
+        seed: seed of random draws.
+        device: device that computes.
+    """
+
     is_counts: bool = True
     lags: int = 4
-    # sigma of the Gaussian that smooths the responses of squared-error encoders, in bins
     smoothing: float = 2.0
     seed: int = 0
     device: torch.device = field(default_factory=lambda: torch.device('cpu'))
@@ -31,21 +37,21 @@ class Encoder(ABC):
     """Predicts responses from features.
 
     Attributes:
-        chosen: the hyper-parameters that `fit` took, by name.
+        chosen: hyper-parameters that `fit` chose, by name.
     """
 
     def __init__(self, options: Options) -> None:
-        """Keep the settings; nothing is fitted yet."""
+        """Store the settings; nothing is fitted yet."""
         self.options = options
         self.chosen: dict[str, float] = {}
 
     @abstractmethod
     def fit(self, train: Samples, validation: Samples) -> None:
-        """Fit on the training part with the hyper-parameters that predict validation best."""
+        """Fit the training part with the hyper-parameters that predict validation best."""
 
     @abstractmethod
     def refit(self, train: Samples) -> None:
-        """Fit again, on other samples, with the hyper-parameters that `fit` chose."""
+        """Fit other samples with the hyper-parameters that `fit` chose."""
 
     @abstractmethod
     def predict(
@@ -53,30 +59,49 @@ class Encoder(ABC):
         features: Float[np.ndarray, 'bins features'],
         run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
-        """Return expected spikes per bin, above 0, or predicted traces."""
+        """Return expected spikes per bin, above 0, or predicted traces.
+
+        Args:
+            features: features of the bins.
+            run: run of each bin, as in `Samples`.
+        """
 
 
 def score(samples: Samples, predictions: Float[np.ndarray, 'bins neurons'], counts: bool) -> float:
-    """Return what hyper-parameters are chosen by: pooled bits per spike, or variance explained."""
+    """Return the score by which hyper-parameters are chosen.
+
+    Args:
+        samples: samples that were predicted.
+        predictions: expected spikes per bin, or predicted traces.
+        counts: whether the responses are spike counts.
+
+    Returns:
+        pooled bits per spike, or the mean variance explained of traces; -inf for a model that
+        diverged.
+    """
     if counts:
         value = bits_per_spike(samples.responses, predictions).pooled
     else:
         explained = variance_explained(samples.responses, predictions)
         value = float(np.mean(explained[np.isfinite(explained)])) if len(explained) else np.nan
-    # a model that diverged is the worst of all
     return value if np.isfinite(value) else -np.inf
 
 
 @dataclass(frozen=True)
 class Reader:
-    """From features to what a regression reads: z-scored by the training part, and their lags."""
+    """Converts features to the inputs of a regression: z-scored by the training part, with lags.
+
+    Attributes:
+        scaler: mean and deviation of the training part.
+        lags: number of bins before and after each that are inputs too.
+    """
 
     scaler: Scaler
     lags: int
 
     @classmethod
     def fit(cls, features: Float[np.ndarray, 'bins features'], lags: int) -> 'Reader':
-        """Measure the training part."""
+        """Measure the features of the training part."""
         return cls(Scaler.fit(features), lags)
 
     def __call__(
@@ -84,13 +109,19 @@ class Reader:
         features: Float[np.ndarray, 'bins features'],
         run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins inputs']:
-        """Prepare features, run by run."""
+        """Return the inputs; lags do not reach across runs."""
         return add_lags(self.scaler(features), run, self.lags)
 
 
 @dataclass(frozen=True)
 class Target:
-    """Smoothed and z-scored responses of the training part, and the way back."""
+    """Converts responses to the smoothed, z-scored target of a regression, and predictions back.
+
+    Attributes:
+        scaler: mean and deviation of the smoothed responses of the training part.
+        mean: mean response of each neuron in the training part.
+        is_counts: whether the responses are spike counts.
+    """
 
     scaler: Scaler
     mean: Float[np.ndarray, ' neurons']
@@ -102,7 +133,7 @@ class Target:
         train: Samples,
         options: Options,
     ) -> tuple['Target', Float[np.ndarray, 'bins neurons']]:
-        """Return the target and its values in the training part."""
+        """Measure the training part; return the converter and the training part's target."""
         sigma = options.smoothing if options.is_counts else 0.0
         smoothed = smooth(np.asarray(train.responses, dtype=np.float64), train.run, sigma)
         scaler = Scaler.fit(smoothed)
@@ -113,9 +144,12 @@ class Target:
         scaled: Float[np.ndarray, 'bins neurons'],
         floor: float,
     ) -> Float[np.ndarray, 'bins neurons']:
-        """Return predictions in the responses' unit, rates no lower than a share of the mean.
+        """Convert predictions to the unit of the responses.
 
-        One spike where a rate of zero was predicted costs more than a whole recording can gain.
+        Args:
+            scaled: predicted target.
+            floor: lowest rate, as a share of a neuron's mean. One spike at a predicted rate of
+                zero would cost more than a whole recording can gain.
         """
         values = self.scaler.undo(scaled)
         if not self.is_counts:
@@ -127,7 +161,7 @@ class Target:
         scaled: Float[np.ndarray, 'bins neurons'],
         validation: Samples,
     ) -> float:
-        """Return the floor that suits validation best."""
+        """Return the floor that predicts the validation part best."""
         if not self.is_counts:
             return 0.0
         return max(FLOORS, key=lambda floor: score(validation, self.undo(scaled, floor), True))

@@ -1,8 +1,8 @@
 """Low-rank Poisson regression: counts ~ Poisson(exp(b + x U V)), fitted by L-BFGS.
 
-Both factors are penalised by their squared norms, which at the optimum is the nuclear norm of
-their product (Srebro, Rennie & Jaakkola 2004): a larger penalty also lowers the rank in use.
-From a certain penalty on no direction is left, and the optimum is a constant rate.
+Both factors are penalised by their squared norms, which at the optimum equals the nuclear norm of
+their product (Srebro, Rennie & Jaakkola 2004): a larger penalty also lowers the rank in use. Above
+a certain penalty the optimum is a constant rate.
 """
 
 from dataclasses import dataclass
@@ -14,14 +14,20 @@ from torch import Tensor
 
 from beast_lp.encoding.metrics import RATE_FLOOR
 
-# exp of it is still a plain number of spikes; only steps of the line search go beyond
+# exp(15) is 3 million spikes per bin, which only steps of the line search exceed
 _LARGEST_LOG_RATE = 15.0
 _MAX_STEPS = 200
 
 
 @dataclass(frozen=True)
 class PoissonWeights:
-    """The fitted model: log rate = bias + x @ left @ right."""
+    """The fitted model: log rate = bias + x @ left @ right.
+
+    Attributes:
+        left: directions in the space of the features.
+        right: weights of these directions.
+        bias: log rate at features of zero.
+    """
 
     left: Float[np.ndarray, 'features rank']
     right: Float[np.ndarray, 'rank neurons']
@@ -37,9 +43,12 @@ class PoissonWeights:
         x: Float[np.ndarray, 'bins features'],
         largest: Float[np.ndarray, ' neurons'],
     ) -> Float[np.ndarray, 'bins neurons']:
-        """Return the expected spikes per bin, at most `largest` per neuron.
+        """Return the expected spikes per bin.
 
-        An exponential of features that training never saw has no limit of its own.
+        Args:
+            x: features.
+            largest: upper limit of each neuron's rate, since an exponential of features that were
+                absent from training has none.
         """
         drive = (x @ self.left) @ self.right + self.bias
         return np.minimum(np.exp(np.minimum(drive, _LARGEST_LOG_RATE)), largest)
@@ -57,18 +66,18 @@ def fit_poisson(
     Args:
         x: features of zero mean and about unit variance.
         counts: spikes per bin.
-        penalty: of both factors, at least 0.
-        start: first guess; its factors set the rank. A direction that is zero in it stays zero:
-            there the gradient of both factors vanishes, so weights that were fitted with a larger
+        penalty: weight of the squared factors, at least 0.
+        start: first guess, whose factors set the rank. A direction that is zero in both factors
+            stays zero, since its gradient vanishes, so weights that were fitted with a larger
             penalty are no first guess.
-        device: that computes.
+        device: device that computes.
 
     Returns:
         the fitted weights, of the same rank.
     """
     mean = np.maximum(counts.mean(axis=0, dtype=np.float64), RATE_FLOOR)
     if penalty >= constant_from(x, counts):
-        # known in closed form; L-BFGS would end near it, with factors that are almost zero
+        # the optimum is known; L-BFGS would end near it, with factors that are almost zero
         return PoissonWeights(np.zeros_like(start.left), np.zeros_like(start.right), np.log(mean))
     features, spikes = (
         torch.as_tensor(array, dtype=torch.float32, device=device) for array in (x, counts)
@@ -106,10 +115,10 @@ def constant_from(
     x: Float[np.ndarray, 'bins features'],
     counts: Float[np.ndarray, 'bins neurons'],
 ) -> float:
-    """Return the penalty from which on the best fit is a constant rate.
+    """Return the least penalty at which the best fit is a constant rate.
 
-    It is the largest singular value of the likelihood's gradient there: the nuclear norm of the
-    weights grows faster than any of them can lower the loss.
+    It is the largest singular value of the likelihood's gradient at the constant rate: beyond it,
+    the nuclear norm of any weights exceeds what they gain in likelihood.
     """
     return float(np.linalg.norm(x.T @ (counts - counts.mean(axis=0)) / len(x), 2))
 
@@ -118,7 +127,12 @@ def balanced(
     left: Float[np.ndarray, 'features rank'],
     right: Float[np.ndarray, 'rank neurons'],
 ) -> tuple[Float[np.ndarray, 'features rank'], Float[np.ndarray, 'rank neurons']]:
-    """Return factors of the same product whose squared norms are as small as can be."""
+    """Return the factors of the same product that have the smallest squared norms.
+
+    >>> left, right = balanced(np.array([[8.0]]), np.array([[0.5]]))
+    >>> np.abs([left.item(), right.item()]).round(6).tolist()
+    [2.0, 2.0]
+    """
     basis_left, triangle_left = np.linalg.qr(left)
     basis_right, triangle_right = np.linalg.qr(right.T)
     u, s, v = np.linalg.svd(triangle_left @ triangle_right.T, full_matrices=False)

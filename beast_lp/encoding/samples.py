@@ -1,4 +1,4 @@
-"""Aligned features and responses, and what respects their breaks in time."""
+"""Aligned features and responses, and operations that respect breaks in time."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,17 @@ from scipy.ndimage import gaussian_filter1d
 
 @dataclass(frozen=True)
 class Samples:
-    """Bins in the order of time, features and responses side by side.
+    """Features and responses of bins in the order of time.
 
-    Bins of one run follow each other without a break: a trial, or what is left of a recording
-    between two gaps. Nothing (smoothing, lags, convolutions) may reach across runs.
+    Attributes:
+        features: features of each bin.
+        responses: spike counts, or traces of calcium imaging.
+        run: number of each bin's run. Bins of one run follow each other without a break: a trial,
+            or a stretch of a recording between two gaps. Smoothing, lags and convolutions may not
+            reach across runs.
     """
 
     features: Float[np.ndarray, 'bins features']
-    # spike counts, or traces of calcium imaging
     responses: Float[np.ndarray, 'bins neurons']
     run: Int[np.ndarray, ' bins']
 
@@ -25,7 +28,7 @@ class Samples:
         return len(self.run)
 
     def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Samples':
-        """Return the chosen bins; runs that lose bins in their middle become several."""
+        """Return the chosen bins; a run that loses bins in its middle becomes several."""
         return Samples(
             self.features[chosen], self.responses[chosen], number_runs(self.run, chosen)[chosen]
         )
@@ -38,18 +41,26 @@ def number_runs(
     """Number the stretches of chosen bins that follow each other within one group.
 
     Args:
-        group: a number that changes where time breaks.
-        chosen: the bins that count.
+        group: number that changes where time breaks.
+        chosen: whether each bin is chosen.
 
     Returns:
-        0, 1, … for the chosen bins; the others have no meaning.
+        0, 1, … for the chosen bins; the values of the others have no meaning.
+
+    >>> chosen = np.array([True, True, False, True, True])
+    >>> number_runs(np.array([0, 0, 0, 0, 1]), chosen)[chosen].tolist()
+    [0, 0, 1, 2]
     """
     starts = chosen & np.concatenate([[True], ~chosen[:-1] | (np.diff(group) != 0)])
     return np.cumsum(starts) - 1
 
 
 def slices(run: Int[np.ndarray, ' bins']) -> list[slice]:
-    """Return the stretch of each run, in order."""
+    """Return the slice of each run, in order.
+
+    >>> slices(np.array([0, 0, 3]))
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
     edges = np.flatnonzero(np.diff(run)) + 1
     return [
         slice(int(start), int(stop))
@@ -63,7 +74,13 @@ def smooth(
     run: Int[np.ndarray, ' bins'],
     sigma: float,
 ) -> Float[np.ndarray, 'bins neurons']:
-    """Smooth each run by itself with a Gaussian; `sigma` in bins, 0 for none."""
+    """Smooth each run with a Gaussian.
+
+    Args:
+        responses: one row per bin.
+        run: run of each bin.
+        sigma: standard deviation in bins; 0 for no smoothing.
+    """
     if sigma <= 0:
         return responses
     return np.concatenate(
@@ -79,17 +96,20 @@ def add_lags(
     run: Int[np.ndarray, ' bins'],
     lags: int,
 ) -> Float[np.ndarray, 'bins lagged']:
-    """Put the features of the bins around each bin beside its own.
+    """Add the features of the bins around each bin to its own.
 
-    Where a run begins or ends, its first or last bin stands in for what lies beyond.
+    The first and last bins of a run are repeated beyond its ends.
 
     Args:
         features: one row per bin.
-        run: the bins' runs.
-        lags: bins before and after.
+        run: run of each bin.
+        lags: number of bins before and after.
 
     Returns:
         2 * lags + 1 copies of the features side by side, the earliest first.
+
+    >>> add_lags(np.array([[1.0], [2.0], [3.0]]), np.zeros(3, int), lags=1).tolist()
+    [[1.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 3.0]]
     """
     if lags == 0:
         return features
@@ -104,14 +124,19 @@ def add_lags(
 
 @dataclass(frozen=True)
 class Scaler:
-    """Subtracts a mean and divides by a standard deviation, both of the training part."""
+    """Z-scores columns by the mean and deviation of the training part.
+
+    Attributes:
+        mean: mean of each column.
+        deviation: standard deviation of each column; 1 where it never changes.
+    """
 
     mean: Float[np.ndarray, ' columns']
     deviation: Float[np.ndarray, ' columns']
 
     @classmethod
     def fit(cls, values: Float[np.ndarray, 'bins columns']) -> 'Scaler':
-        """Measure the columns; one that never changes is only centred."""
+        """Measure the columns."""
         deviation = values.std(axis=0, dtype=np.float64)
         # a constant in float32 has a deviation of rounding errors
         constant = deviation <= 1e-6 * np.abs(values).max(axis=0, initial=0)
@@ -128,5 +153,5 @@ class Scaler:
         self,
         scaled: Float[np.ndarray, 'bins columns'],
     ) -> Float[np.ndarray, 'bins columns']:
-        """Return scaled values to their own unit."""
+        """Return scaled values in their own unit."""
         return scaled * self.deviation + self.mean

@@ -1,4 +1,4 @@
-"""Neural activity as it is stored: ALF folders, NWB files, counts or traces in .npz."""
+"""Read neural activity: ALF folders, NWB files, and counts or traces in .npz."""
 
 from dataclasses import dataclass
 from importlib import import_module
@@ -16,14 +16,15 @@ NO_REGION = ''
 
 @dataclass(frozen=True)
 class SpikeTimes:
-    """Sorted spikes of some units.
+    """Times of sorted spikes.
 
     Attributes:
-        source: where they come from, for messages.
-        times: seconds, ascending.
-        unit: row of `names` that fired.
-        names: of the units.
-        regions: of the units, empty where unknown.
+        source: file or folder of the recording, for messages.
+        times: seconds of the spikes, ascending.
+        unit: index in `names` of the unit that fired each spike.
+        names: names of the units.
+        regions: brain regions of the units, empty where unknown.
+        is_counts: always True.
     """
 
     source: Path
@@ -43,7 +44,12 @@ class SpikeTimes:
         starts: Float[np.ndarray, ' bins'],
         width: float,
     ) -> Float[np.ndarray, 'bins neurons']:
-        """Count the spikes in [start, start + width) of bins that do not overlap, in order."""
+        """Count the spikes in [start, start + width) of bins.
+
+        Args:
+            starts: starts of the bins in seconds, ascending, at least `width` apart.
+            width: width of a bin in seconds.
+        """
         bins, neurons = len(starts), len(self.names)
         # a tenth of a microsecond: bin edges are sums of floats
         slack = 1e-7
@@ -57,17 +63,17 @@ class SpikeTimes:
 
 @dataclass(frozen=True)
 class Binned:
-    """Counts, or traces of calcium imaging, that come in bins of their own.
+    """Spike counts, or traces of calcium imaging, in bins of their own.
 
     Attributes:
-        source: where they come from, for messages.
+        source: file of the recording, for messages.
         values: spikes per bin, or trace values.
         times: centres of the bins in seconds, ascending.
-        width: of a bin in seconds.
-        names: of the neurons.
-        regions: of the neurons, empty where unknown.
-        is_counts: false for traces.
-        frame_times: seconds of the camera's frames, where the file holds them too.
+        width: width of a bin in seconds.
+        names: names of the neurons.
+        regions: brain regions of the neurons, empty where unknown.
+        is_counts: whether the values are spike counts; traces otherwise.
+        frame_times: seconds of the camera's frames; None if the file does not hold them.
     """
 
     source: Path
@@ -81,7 +87,7 @@ class Binned:
 
     @property
     def span(self) -> tuple[float, float]:
-        """Seconds of the begin of the first bin and the end of the last."""
+        """Seconds of the start of the first bin and the end of the last."""
         return float(self.times[0] - self.width / 2), float(self.times[-1] + self.width / 2)
 
 
@@ -92,15 +98,15 @@ def read_activity(path: str | Path) -> Activity:
     """Read the neural activity of one session.
 
     Args:
-        path: an ALF folder (or one that holds `alf/`) with `spikes.times.npy` and
-            `spikes.clusters.npy`; an `.nwb` file with a table of units; or an `.npz` with
+        path: ALF folder (or a folder that holds `alf/`) with `spikes.times.npy` and
+            `spikes.clusters.npy`; `.nwb` file with a table of units; or `.npz` file with
             `spike_counts` or `traces` (bins, neurons).
 
     Returns:
         spikes, or binned values.
 
     Raises:
-        BeastError: if the file is missing, of another kind, or holds what cannot be used.
+        BeastError: if the file is missing, of another kind, or its content cannot be used.
     """
     path = Path(path).expanduser()
     if not path.exists():
@@ -112,20 +118,23 @@ def read_activity(path: str | Path) -> Activity:
     if path.suffix == '.nwb':
         return _read_nwb(path)
     raise BeastError(
-        f'{path} is no neural recording that can be read; give a folder with spikes.times.npy and '
+        f'{path} is no readable neural recording; give a folder with spikes.times.npy and '
         'spikes.clusters.npy, an .nwb file, or an .npz with spike_counts'
     )
 
 
 def load_array(path: Path) -> np.ndarray:
-    """Read an array of numbers or words from a .npy file.
+    """Read an array of numbers or strings from a .npy file.
+
+    Args:
+        path: file to read.
 
     Raises:
         ValueError: if it holds something else, or cannot be read.
     """
     try:
         array: Any = np.load(path, allow_pickle=False)
-    except Exception as error:  # damage has numpy raise many kinds
+    except Exception as error:  # numpy raises errors of many kinds for damaged files
         raise ValueError(str(error) or 'it is damaged') from error
     if not isinstance(array, np.ndarray):
         array.close()
@@ -175,7 +184,7 @@ def _of_alf(file: Path) -> np.ndarray:
 
 
 def _alf_regions(folder: Path, names: Shaped[np.ndarray, ' neurons']) -> list[str]:
-    """Look the clusters up in `clusters.acronym.npy`, or in the CSV of the same tables."""
+    """Look up the regions of clusters in `clusters.acronym.npy` or `clusters.table.csv`."""
     file, table = folder / 'clusters.acronym.npy', folder / 'clusters.table.csv'
     if file.exists():
         acronyms = _of_alf(file).astype(str)
@@ -286,17 +295,17 @@ def _spike_times(
 
 def _arrays_of(path: Path) -> dict[str, np.ndarray]:
     try:
-        # a file of one array opens as that array, which no name can be asked of
+        # a file of one array opens as that array, without names
         data: Any = np.load(path, allow_pickle=False)
         if isinstance(data, np.ndarray):
             raise ValueError('it is one array without a name')
         with data:
             return {key: data[key] for key in data.files}
-    except Exception as error:  # damage has numpy raise many kinds
+    except Exception as error:  # numpy raises errors of many kinds for damaged files
         reason = str(error) or 'it is damaged'
         raise BeastError(
             f'{path} cannot be read ({reason}); write it again with numpy.savez, from arrays of '
-            'numbers and words'
+            'numbers and strings'
         ) from error
 
 

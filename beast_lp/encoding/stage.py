@@ -1,4 +1,7 @@
-"""The encoding stage: features and spikes in, scores with their controls out, resumable."""
+"""The encoding stage: score features by how well they predict spikes, beside controls.
+
+An interrupted run can be resumed.
+"""
 
 import json
 import logging
@@ -65,7 +68,7 @@ class EncodingFiles(RunDirectory):
 
     @property
     def summary(self) -> Path:
-        """Settings, seed, versions and scores; exists only once all are there."""
+        """Settings, seed, versions and scores; written after all fits."""
         return self.result
 
     def rates(self, session: str, source: str, encoder: str) -> Path:
@@ -80,13 +83,13 @@ def run_encoding(
     features: Sequence[tuple[str, Path]],
     output_dir: Path,
 ) -> list[Result]:
-    """Score every encoder on every source of features, or resume a run that was interrupted.
+    """Score every encoder on every source of features, or resume an interrupted run.
 
     Args:
-        config: all settings; `encoding` and `seed` are read.
+        config: all settings, of which `encoding` and `seed` are read.
         spikes: name and path of each session.
         features: name and path of each source.
-        output_dir: of this run alone.
+        output_dir: output directory of this run alone.
 
     Returns:
         one result per session, source and encoder, in that order.
@@ -100,7 +103,6 @@ def run_encoding(
     sources = find_sources(features)
     check_source_names(files, [*(source.name for source in sources), DRIFT])
     sessions = load_sessions(config.encoding, config.seed, spikes, sources)
-    # before the first fit, which would be lost to other settings
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
     # before the first fit, since fits may take hours
     for session in sessions:
@@ -114,14 +116,14 @@ def run_encoding(
 
 
 def check_source_names(files: EncodingFiles, names: Sequence[str]) -> None:
-    """Make sure that no source would read the results of another.
+    """Check that each source has result files of its own.
 
     Args:
-        files: of the run.
-        names: of all sources.
+        files: files of the run.
+        names: names of all sources.
 
     Raises:
-        BeastError: if two of them have one file name, also where disks tell no capitals.
+        BeastError: if two share a file name, also on disks that ignore case.
     """
     taken: dict[str, str] = {}
     for name in names:
@@ -246,7 +248,7 @@ def _evaluate_drift(
     session: Session,
     encoder: str,
 ) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
-    """Score the model that knows nothing but the time."""
+    """Score a model that knows nothing but the time."""
     none = replace(config.encoding.controls, shifts=0, permutations=0)
     return evaluate(
         session,

@@ -1,4 +1,4 @@
-"""The tables of the stage: a row per neuron, and one row per source and encoder."""
+"""Tables of the stage: one row per neuron, and one row per source and encoder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,11 +21,11 @@ class Result:
     """One encoder on one source of one session.
 
     Attributes:
-        session: that was predicted.
-        source: of the features.
-        encoder: its name.
+        session: session that was predicted.
+        source: name of the source of the features.
+        encoder: name of the encoder.
         evaluation: scores and controls.
-        file: of the predicted rates, which together would fill the memory.
+        file: file of the predicted rates, which are too many to hold in memory.
     """
 
     session: Session
@@ -38,8 +38,8 @@ class Result:
 def neuron_table(results: list[Result]) -> pd.DataFrame:
     """Return one row per session, source, encoder and neuron.
 
-    `null_low` and `null_high` are the band of 95 % of the neuron's own circular shifts of its main
-    score, which is `bps` for spikes and `variance_explained` for traces.
+    `null_low` and `null_high` are the central 95 % of the neuron's main score under circular
+    shifts, of `bps` for spikes and `variance_explained` for traces.
     """
     tables = []
     for result in results:
@@ -73,9 +73,9 @@ def neuron_table(results: list[Result]) -> pd.DataFrame:
 def comparison_table(results: list[Result]) -> pd.DataFrame:
     """Return one row per source and encoder: scores over all sessions beside their controls.
 
-    `score` is what is compared with the controls: bits per spike pooled (weighted by spikes over
-    sessions), or of traces the mean variance explained. A control's score is treated alike, draw
-    by draw. `verdict` is empty where a result is above all its controls, else it says which.
+    `score` is compared with the controls: pooled bits per spike, in which sessions are weighted by
+    their spikes, or the mean variance explained of traces. Scores of controls are pooled in the
+    same way, draw by draw. `verdict` names the controls that a result does not exceed.
     """
     rows: list[dict[str, object]] = []
     keys = list(dict.fromkeys((result.source, result.encoder) for result in results))
@@ -120,7 +120,11 @@ def comparison_table(results: list[Result]) -> pd.DataFrame:
 
 
 def verdict(row: Mapping[str, object]) -> str:
-    """Say which controls a result is not above; empty if it is above all of them."""
+    """Name the controls that a result does not exceed; return an empty string if there is none.
+
+    Args:
+        row: row of `comparison_table`.
+    """
     score = float(row['score'])  # type: ignore[arg-type]
     controls = {
         'circular shifts': float(row['shift_high']),  # type: ignore[arg-type]
@@ -137,7 +141,7 @@ def verdict(row: Mapping[str, object]) -> str:
 
 
 def _weights(results: list[Result]) -> Float[np.ndarray, ' sessions']:
-    """Weigh sessions by what their score is a mean over: test spikes, or neurons."""
+    """Return the sessions' weights: the number of spikes in the test part, or of traces."""
     return np.array(
         [
             r.session.responses[r.session.part == TEST].sum()
@@ -168,7 +172,7 @@ def _weighted_mean(
     values: Float[np.ndarray, 'sessions ...'],
     weights: Float[np.ndarray, ' sessions'],
 ) -> Float[np.ndarray, '...']:
-    """Average over the sessions that have a score and a weight; NaN where there are none.
+    """Average over sessions with a score and a weight; NaN where there are none.
 
     A session without a spike in its test part has neither.
     """

@@ -1,4 +1,7 @@
-"""From videos to feature stores: decoding overlapped with computing, resumable, flat in memory."""
+"""Write feature stores of videos: decoding overlaps with computing, and runs can be resumed.
+
+Memory does not grow with the length of a video.
+"""
 
 import logging
 import math
@@ -29,15 +32,17 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """How features are extracted and what is kept of them.
+    """Settings of the extraction.
 
     Attributes:
-        batch_size: frames that are encoded at once.
-        stride: every how many frames of a video get features.
-        patches: store patch features too.
-        patch_grid: patches along the longer side, averages of the source's; None for all.
-        patch_dim: channels of a patch, by principal components; None for all.
-        bbox_dir: folder of the host's bounding boxes, to which frames are cropped.
+        batch_size: number of frames that are encoded at once.
+        stride: distance between frames that get features; 1 for every frame.
+        patches: whether patch features are stored too.
+        patch_grid: number of patches along the longer side, averages of the source's; None for
+            the source's own.
+        patch_dim: number of channels of a patch, by principal components; None for all.
+        bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
+            frames.
     """
 
     batch_size: int = 32
@@ -48,6 +53,11 @@ class ExtractionSettings:
     bbox_dir: Path | None = None
 
     def __post_init__(self) -> None:
+        """Check the ranges.
+
+        Raises:
+            BeastError: if a number is below 1, or patches are shaped but not stored.
+        """
         for name in ('batch_size', 'stride', 'patch_grid', 'patch_dim'):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -60,7 +70,13 @@ class ExtractionSettings:
 
 
 class Batch(NamedTuple):
-    """Frames that are encoded together."""
+    """Frames that are encoded together.
+
+    Attributes:
+        frames: images as the source takes them.
+        ordinal: numbers of the frames in the video.
+        time: seconds since the video's first frame.
+    """
 
     frames: UInt8[np.ndarray, 'frames h w ...']
     ordinal: Int[np.ndarray, ' frames']
@@ -74,22 +90,22 @@ def extract_features(
     settings: ExtractionSettings | None = None,
     progress: bool = True,
 ) -> list[Path]:
-    """Write a feature store for every video; what is there already is used, or resumed.
+    """Write a feature store for every video; finished stores are kept, unfinished ones resumed.
 
     Args:
-        source: what makes the features.
-        videos: absolute paths, without duplicates.
-        output_dir: gets one folder per video, and the basis of the patches if they have one.
-        settings: of the extraction, None for the defaults.
-        progress: show bars.
+        source: source of the features.
+        videos: video files, absolute paths without duplicates.
+        output_dir: folder that gets one folder per video, and the basis of reduced patches.
+        settings: settings of the extraction; None for the defaults.
+        progress: whether to show progress bars.
 
     Returns:
         the folder of every video.
 
     Raises:
         BeastError: if a folder holds features of another source or of other settings, a setting
-            does not fit the source, or the disk is full; also, once all the others are done, if
-            videos could not be read.
+            does not suit the source, or the disk is full; and, after all other videos, if videos
+            could not be read.
     """
     settings = settings or ExtractionSettings()
     reduction = None
@@ -123,7 +139,7 @@ def extract_features(
                 f'{number}/{len(videos)} {video.name}',
             )
         except VideoError as error:
-            logger.warning(f'{error} (the other videos go on)')
+            logger.warning(f'beast: {error} (the other videos are read)')
             failed.append(str(error))
     if failed:
         raise BeastError(
@@ -144,16 +160,16 @@ def extract_video(
     """Write the feature store of one video.
 
     Args:
-        source: what makes the features.
-        video: absolute path.
-        directory: of the store.
-        settings: of the extraction.
-        reduction: of the patches, None to store none.
-        progress: show a bar.
-        label: of the bar, None for the video's name.
+        source: source of the features.
+        video: video file, an absolute path.
+        directory: folder of the store.
+        settings: settings of the extraction.
+        reduction: reduction of the patches; None to store no patches.
+        progress: whether to show a progress bar.
+        label: label of the bar; None for the video's name.
 
     Raises:
-        VideoError: if nothing of the video can be decoded.
+        VideoError: if no frame of the video can be decoded.
         BeastError: if the store holds other features, or the disk is full.
     """
     boxes = open_boxes(video, settings.bbox_dir)
@@ -166,7 +182,7 @@ def extract_video(
                 f'{directory} already holds other features: {changed}; delete the folder, or give '
                 'another --output_dir'
             )
-        logger.info(f'beast: the features of {video.name} are there already')
+        logger.info(f'beast: the features of {video.name} exist already')
         return
     directory.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -200,20 +216,20 @@ def extract_video(
                     'example with `ffmpeg -i video -r RATE video.mp4`'
                 )
             logger.warning(
-                f'{video} has no usable time stamps, so that the times of its frames are taken '
-                f'from its frame rate of {reader.info.fps:g} per second'
+                f'beast: {video} has no usable time stamps; the times of its frames follow from '
+                f'its frame rate of {reader.info.fps:g} per second'
             )
             writer.replace_times(1 / reader.info.fps)
         if reader.error:
             logger.warning(
-                f'{video} is damaged or cut short ({reader.error}); the {reader.frames_read} '
-                'frames that could be decoded have features'
+                f'beast: {video} is damaged or cut short ({reader.error}); the '
+                f'{reader.frames_read} frames that could be decoded have features'
             )
         writer.finish(reader.frames_read, reader.error)
         logger.info(
             f'beast: {writer.rows} frames of {video.name} are in {directory} '
             f'({writer.rows * info.bytes_per_frame / 1e6:.1f} MB'
-            + (f', {_hour(info):.2f} GB per hour of video)' if info.fps else ')')
+            + (f', {_gb_per_hour(info):.2f} GB per hour of video)' if info.fps else ')')
         )
 
 
@@ -248,13 +264,12 @@ def _describe(
     )
 
 
-def _hour(info: FeatureInfo) -> float:
-    """GB per hour of video."""
+def _gb_per_hour(info: FeatureInfo) -> float:
     return 3600 * (info.fps or 0) / info.stride * info.bytes_per_frame / 1e9
 
 
 class _Clock:
-    """Turns time stamps into seconds since the first frame, and says whether they are usable."""
+    """Converts time stamps to seconds since the first frame, and records unusable ones."""
 
     def __init__(self, fps: float) -> None:
         self.usable = True
@@ -266,7 +281,7 @@ class _Clock:
         if stamp is None or stamp <= self._last:
             self.usable = False
         if not self.usable or stamp is None:
-            # written anew at the end
+            # all times are replaced at the end
             return ordinal * self._frame_seconds
         self._first = stamp if self._first is None else self._first
         self._last = stamp
@@ -281,7 +296,7 @@ def _read(
     clock: _Clock,
     done: int,
 ) -> Iterator[Batch]:
-    """Decode the whole video and convert what is wanted and not yet done."""
+    """Decode the whole video, and convert the frames that are needed and not done yet."""
     convert = PictureConverter(source.pixel_format, boxes)
     frames, ordinals, times = [], [], []
     for ordinal, picture in enumerate(reader):

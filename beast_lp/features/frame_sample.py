@@ -1,4 +1,4 @@
-"""An even sample of the frames of some videos, for what is fitted to them."""
+"""An even sample of the frames of some videos, to fit components to."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -25,27 +25,27 @@ def sample_frames(
     progress: bool = True,
     bbox_dir: Path | None = None,
 ) -> Iterator[UInt8[np.ndarray, 'frames h w ...']]:
-    """Decode the videos once and give frames at even distances, in batches.
+    """Decode the videos once and yield frames at even distances, in batches.
 
     Args:
-        videos: absolute paths; one that cannot be read is left out, with a warning.
-        total: frames over all videos, shared in proportion to their lengths.
-        size: px, (height, width).
+        videos: video files, absolute paths; one that cannot be read is left out, with a warning.
+        total: number of frames over all videos, in proportion to their lengths.
+        size: size in px, (height, width).
         pixel_format: `rgb24` or `gray`.
-        batch: frames in a batch; the last one may have fewer.
-        progress: show a bar.
+        batch: number of frames in a batch; the last one may have fewer.
+        progress: whether to show a progress bar.
         bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
             frames.
 
     Yields:
-        arrays of frames.
+        batches of frames.
 
     Raises:
-        BeastError: if none of the videos can be read, or the boxes of a video are missing or
-            do not fit it.
+        BeastError: if none of the videos can be read, or the boxes of a video are missing or do
+            not suit it.
     """
     videos, lengths = _readable(videos)
-    # all of them first: that some are missing should show before videos are decoded
+    # all at first, so that missing ones are reported before videos are decoded
     boxes = [open_boxes(video, bbox_dir) for video in videos]
     shares = share_out(min(max(total, len(videos)), max(sum(lengths), len(videos))), lengths)
     buffer: list[np.ndarray] = []
@@ -78,14 +78,18 @@ def _readable(videos: Sequence[Path]) -> tuple[list[Path], list[int]]:
     if not readable:
         raise BeastError(f'none of the {len(videos)} videos can be read: {"; ".join(reasons)}')
     for reason in reasons:
-        logger.warning(f'{reason} (the other videos go on)')
+        logger.warning(f'beast: {reason} (the other videos are read)')
     return readable, lengths
 
 
 def open_boxes(video: Path, bbox_dir: Path | None) -> Boxes | None:
-    """Open the bounding boxes of a video; None where there is no folder of them.
+    """Open the bounding boxes of a video.
+
+    Args:
+        video: video file.
+        bbox_dir: folder of the host's bounding boxes; None for none.
 
     Raises:
-        BeastError: if they are missing from the folder, or are none.
+        BeastError: if the folder has no boxes for the video, or they cannot be read.
     """
     return None if bbox_dir is None else Boxes(boxes_file(bbox_dir, video))

@@ -72,9 +72,9 @@ def read_store(directory: Path, tokens: str, video: Path | None = None) -> Frame
             f'{directory} holds no patch features; run `litpose embed` with --patches, or use the '
             'CLS tokens (`cls`) instead'
         )
-    frames = info.frames or int(store.frame[-1:].sum()) + 1
+    frames = info.frames or int(store.frame[-1]) + 1
     bounded = np.concatenate([[-1], store.frame, [frames]])
-    if not len(store) or (np.diff(bounded) < 1).any() or (np.diff(store.time) < 0).any():
+    if (np.diff(bounded) < 1).any() or (np.diff(store.time) < 0).any():
         raise BeastError(
             f'{directory} does not hold frames of a video of {frames} frames in their order; '
             'delete the folder and run `litpose embed` again'

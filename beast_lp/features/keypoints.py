@@ -1,4 +1,4 @@
-"""Keypoints that the host predicted, as features of the frames."""
+"""Keypoints that the host predicted, as features of frames."""
 
 from pathlib import Path
 
@@ -13,11 +13,11 @@ def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'],
     """Read the host's predictions for a video.
 
     Args:
-        path: a CSV file with the header rows scorer, bodyparts and coords, an index column, and
-            for every keypoint x, y and further columns, which are left out.
+        path: CSV file with the header rows scorer, bodyparts and coords, an index column, and for
+            every keypoint x, y and other columns, which are left out.
 
     Returns:
-        positions in px, a row per frame of the video; names of the keypoints.
+        positions in px, one row per frame of the video, and names of the keypoints.
 
     Raises:
         BeastError: if it is no such file, or a position is not a number.
@@ -56,15 +56,19 @@ def keypoint_features(
     positions: Float[np.ndarray, 'frames keypoints 2'],
     velocities: bool = False,
 ) -> Float[np.ndarray, 'frames dim']:
-    """Turn positions into one vector per frame.
+    """Flatten positions to one vector per frame.
 
     Args:
-        positions: px.
-        velocities: append the steps from the frame before, in px per frame; the first frame, which
-            has none, gets 0.
+        positions: positions in px.
+        velocities: whether to append the steps from the frame before, in px per frame; those of
+            the first frame are 0.
 
     Returns:
-        float32; x and y of the first keypoint, of the second, ..., then the steps likewise.
+        x and y of the first keypoint, the second, ..., then the steps in the same order, as
+        float32.
+
+    >>> keypoint_features(np.array([[[1.0, 2.0]], [[4.0, 6.0]]]), velocities=True).tolist()
+    [[1.0, 2.0, 0.0, 0.0], [4.0, 6.0, 3.0, 4.0]]
     """
     flat = positions.reshape(len(positions), -1)
     if velocities:

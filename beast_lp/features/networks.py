@@ -1,4 +1,4 @@
-"""Networks as sources of features: the lean ViT, and any module that gives a vector and a map."""
+"""Networks as sources of features: the lean ViT, and modules that return a vector and a map."""
 
 from pathlib import Path
 
@@ -17,15 +17,15 @@ from beast_lp.vit.weights import EncoderWeights
 
 
 class LeanViT(nn.Module):
-    """The encoder of pretraining on whole images, for any image size."""
+    """The encoder of pretraining, for whole images of any size."""
 
     def __init__(self, encoder: EncoderWeights, image_size: tuple[int, int] | None = None) -> None:
         """Build the network with given weights.
 
         Args:
             encoder: complete weights.
-            image_size: px, (height, width); the position embeddings are interpolated to it. None
-                for the size that the weights were trained at.
+            image_size: size in px, (height, width), to which the position embeddings are
+                interpolated; None for the size at which the weights were trained.
 
         Raises:
             BeastError: if the size is no multiple of the patch size.
@@ -47,7 +47,7 @@ class LeanViT(nn.Module):
                 num_layers=shape.num_layers,
                 num_heads=shape.num_heads,
                 mlp_size=shape.mlp_size,
-                # masking is for training; this keeps an image of few patches acceptable
+                # masking is for training, but the ratio must leave patches of a small image
                 mask_ratio=0.5,
             ),
             decoder=False,
@@ -80,15 +80,15 @@ class NetworkSource(FeatureSource):
         weights_hash: str | None = None,
         precision: str = 'auto',
     ) -> None:
-        """Put the network on the device of this machine and learn its shapes from a blank image.
+        """Move the network to the device of this machine, and measure its shapes on a blank image.
 
         Args:
-            network: takes ImageNet-normalised images, returns (images, dim) vectors and
-                (images, channels, rows, columns) maps.
-            name: as a person names it.
+            network: module that takes ImageNet-normalised images and returns (images, dim) vectors
+                and (images, channels, rows, columns) maps.
+            name: name that the user gives.
             kind: `vit`, `pose model` or `backbone`.
-            image_size: px, (height, width).
-            weights_hash: None to compute it from the network's tensors.
+            image_size: size in px, (height, width).
+            weights_hash: hash of the weights; None to compute it from the network's tensors.
             precision: `auto` (bf16 where the hardware computes in it), `fp32` or `bf16`.
 
         Raises:
@@ -131,13 +131,14 @@ def vit_source(
     image_size: tuple[int, int] | None = None,
     precision: str = 'auto',
 ) -> NetworkSource:
-    """Make a source of a ViT's weights.
+    """Build a source from the weights of a ViT.
 
     Args:
         encoder: complete weights.
-        name: as a person names it.
+        name: name that the user gives.
         kind: `vit`, `pose model` or `backbone`.
-        image_size: px, (height, width), None for the size that the weights were trained at.
+        image_size: size in px, (height, width); None for the size at which the weights were
+            trained.
         precision: `auto`, `fp32` or `bf16`.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Making patch features small: an average-pooled grid, and fewer channels."""
+"""Smaller patch features: an average-pooled grid, and fewer channels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,17 +15,17 @@ from beast_lp.features.pca import Basis, fit_basis
 from beast_lp.features.source import FeatureSource
 
 BASIS_NAME = 'patch_basis.npz'
-# frames whose patches the basis is fitted to, over all videos
+# number of frames whose patches the basis is fitted to, over all videos
 BASIS_FRAMES = 500
 
 
 @dataclass(frozen=True)
 class PatchReduction:
-    """What is stored of the patches.
+    """Reduces patch features to what is stored.
 
     Attributes:
-        grid: patches along (height, width), averages of the source's.
-        basis: components onto which every patch is projected, None to keep its channels.
+        grid: number of patches along (height, width), averages of the source's.
+        basis: components onto which every patch is projected; None to keep its channels.
     """
 
     grid: tuple[int, int]
@@ -35,7 +35,7 @@ class PatchReduction:
         self,
         maps: Float[Tensor, 'frames channels rows columns'],
     ) -> Float[np.ndarray, 'frames patches kept']:
-        """Pool, put into raster order, project."""
+        """Pool feature maps, and return their patches in raster order."""
         if tuple(maps.shape[2:]) != self.grid:
             maps = functional.adaptive_avg_pool2d(maps, self.grid)
         patches = maps.flatten(2).transpose(1, 2).cpu().numpy()
@@ -46,17 +46,17 @@ class PatchReduction:
 
 
 def stored_grid(source: FeatureSource, patch_grid: int | None) -> tuple[int, int]:
-    """Say which grid is stored.
+    """Return the grid that is stored.
 
     Args:
-        source: of the patches.
-        patch_grid: patches along the longer side; None for the source's own.
+        source: source of the patches.
+        patch_grid: number of patches along the longer side; None for the source's own.
 
     Returns:
-        patches along (height, width); a non-square image keeps its proportions.
+        number of patches along (height, width), in the proportions of the source's grid.
 
     Raises:
-        BeastError: if the source has no patches, or fewer.
+        BeastError: if the source has no patches, or fewer than asked for.
     """
     if source.grid is None:
         raise BeastError(f'{source.name} has no patches; leave out --patches')
@@ -83,31 +83,31 @@ def patch_basis(
     progress: bool = True,
     bbox_dir: Path | None = None,
 ) -> Basis:
-    """Fit components to the pooled patches of a sample of frames, or open those fitted earlier.
+    """Fit components to the pooled patches of a sample of frames, or open those of an earlier run.
 
-    All videos of an output directory share one basis, so that their patches can be compared.
+    All videos of an output directory share one basis, so their patches can be compared.
 
     Args:
         path: `.npz` file of the basis.
-        source: of the patches.
-        grid: of the pooled patches.
-        components: channels to keep.
-        videos: absolute paths.
-        batch_size: frames that are encoded at once.
-        progress: show a bar.
+        source: source of the patches.
+        grid: grid of the pooled patches.
+        components: number of channels to keep.
+        videos: video files, absolute paths.
+        batch_size: number of frames that are encoded at once.
+        progress: whether to show a progress bar.
         bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
             frames.
 
     Raises:
-        BeastError: if an existing basis is of another source or of other settings, or boxes are
-            missing.
+        BeastError: if an existing basis belongs to another source or to other settings, or boxes
+            are missing.
     """
     size = source.image_size
     settings = (
         f'source {source.hash}, images of {size[0]} x {size[1]} px, grid {grid[0]} x {grid[1]}, '
         f'{components} components'
     )
-    # whether and not which: videos that come later bring boxes of their own, and share the basis
+    # not their paths: videos that are added later have boxes of their own, and share the basis
     if bbox_dir is not None:
         settings += ', cropped to bounding boxes'
     if path.exists():
@@ -129,7 +129,7 @@ def patch_basis(
             patches = pool(maps)
             yield patches.reshape(-1, patches.shape[-1])
 
-    # 300 MB of a ViT-B at 224 px, whatever the length of the videos
+    # 300 MB for a ViT-B at 224 px, however long the videos are
     held = list(tokens())
     basis = fit_basis(lambda: held, components, settings)
     basis.save(path)

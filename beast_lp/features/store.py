@@ -1,14 +1,14 @@
-"""The feature store: one folder of numpy files per video, read here and by numpy alone.
+"""The feature store: one folder of numpy files per video, which numpy alone can read.
 
-| file | what it holds |
+| file | content |
 |---|---|
 | `cls.npy` | (frames, dim) float32, one vector per frame: the CLS token of a ViT |
-| `patches.npy` | (frames, rows * columns, channels) float16, raster order; only if asked for |
+| `patches.npy` | (frames, rows * columns, channels) float16, raster order; optional |
 | `frame.npy` | (frames,) int64, ordinals in the video |
 | `time.npy` | (frames,) float64, seconds since the video's first frame |
 | `info.json` | the fields of `FeatureInfo` |
 
-The folder appears under its name once it is complete; until then it ends in `.part`.
+The folder gets its name once it is complete; until then the name ends in `.part`.
 """
 
 import json
@@ -25,37 +25,37 @@ from beast_lp.errors import BeastError
 from beast_lp.runs.files import part_of
 from beast_lp.video.identity import video_ids
 
-# raise it when the files of a store change their meaning
+# to be raised when the files of a store change their meaning
 STORE_FORMAT = 1
 INFO_NAME = 'info.json'
-# the arrays of a store: type, and dimensions
+# type and number of dimensions of each array of a store
 ARRAYS = {'cls': ('<f4', 2), 'patches': ('<f2', 3), 'frame': ('<i8', 1), 'time': ('<f8', 1)}
 
 
 @dataclass(frozen=True)
 class FeatureInfo:
-    """Where the features of a video come from.
+    """Origin of the features of a video.
 
     Attributes:
         video: path of the video.
-        source: what made the features, as a person names it: a path, the name of a backbone.
-        source_kind: what kind of thing that is, as `features.source.FeatureSource` names it.
-        source_hash: of the weights, so that features of two sources are never mixed.
-        dim: channels of a vector.
-        image_size: px, (height, width) to which frames were scaled; None if that is unknown.
-        grid: patches along (height, width) as stored; None if there are none.
-        patch_dim: channels of a patch as stored; None if there are none.
+        source: name of the source: a path, or the name of a backbone.
+        source_kind: kind of the source, as in `features.source.FeatureSource`.
+        source_hash: hash of the weights, so that features of two sources are never mixed.
+        dim: number of channels of a vector.
+        image_size: size in px, (height, width), to which frames were scaled; None if unknown.
+        grid: number of stored patches along (height, width); None if there are none.
+        patch_dim: number of stored channels of a patch; None if there are none.
         patch_basis: hash of the basis onto which the patches were projected; None if they have
             the source's own channels.
-        stride: every how many frames of the video have features.
-        precision: in which the source computed, `fp32` or `bf16`.
-        video_key: of the video's content, as `beast_lp.video.identity.source_key` computes it.
-        width: px, of the video.
-        height: px, of the video.
-        fps: average frames per second of the video; None where its file does not tell.
-        frames: decoded frames of the whole video.
+        stride: distance between frames that have features; 1 for every frame.
+        precision: precision of the source's computations, `fp32` or `bf16`.
+        video_key: key of the video's content, from `beast_lp.video.identity.source_key`.
+        width: width of the video in px.
+        height: height of the video in px.
+        fps: average frames per second of the video; None where its file does not record it.
+        frames: number of decoded frames of the whole video; 0 if unknown.
         time_from: `time stamps` of the frames, or `frame rate` where the file has no usable ones.
-        damage: why not every frame of the video could be decoded, or None.
+        damage: reason why some frames of the video could not be decoded; None if all could.
         format: version of the files.
     """
 
@@ -81,7 +81,7 @@ class FeatureInfo:
 
     @property
     def row_shapes(self) -> dict[str, tuple[int, ...]]:
-        """The shape of one frame's row in every array that the store has."""
+        """Shape of one frame's row in each array of the store."""
         shapes: dict[str, tuple[int, ...]] = {'cls': (self.dim,), 'frame': (), 'time': ()}
         if self.grid is not None and self.patch_dim is not None:
             shapes['patches'] = (self.grid[0] * self.grid[1], self.patch_dim)
@@ -89,26 +89,26 @@ class FeatureInfo:
 
     @property
     def bytes_per_frame(self) -> int:
-        """What one frame takes on disk."""
+        """Bytes of one frame's features on disk."""
         return sum(
             int(np.prod(shape)) * np.dtype(ARRAYS[name][0]).itemsize
             for name, shape in self.row_shapes.items()
         )
 
     def to_json(self) -> str:
-        """Write the fields as JSON."""
+        """Return the fields as JSON."""
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + '\n'
 
     @staticmethod
     def from_json(text: str, source: Path) -> 'FeatureInfo':
-        """Read what `to_json` wrote.
+        """Read a text that `to_json` wrote.
 
         Args:
-            text: the JSON.
-            source: where it was found, for the message.
+            text: JSON text.
+            source: file of the text, for the message.
 
         Raises:
-            BeastError: if it is not such a text, or is one of a newer version.
+            BeastError: if it is no such text, or of a newer version.
         """
         try:
             values: dict[str, Any] = json.loads(text)
@@ -132,14 +132,14 @@ class FeatureInfo:
 
 @dataclass(frozen=True)
 class FeatureStore:
-    """The features of one video; the arrays are memory maps, of which only what is used is read.
+    """The features of one video, as memory maps.
 
     Attributes:
-        directory: the folder.
-        info: where the features come from.
+        directory: folder of the store.
+        info: origin of the features.
         cls: one vector per frame.
-        patches: float16 patch features in raster order; None if they were not asked for.
-        frame: ordinals in the video, rising.
+        patches: float16 patch features in raster order; None if they were not stored.
+        frame: ordinals of the frames in the video, rising.
         time: seconds since the video's first frame, rising.
     """
 
@@ -159,10 +159,21 @@ class FeatureStore:
         """Open the features of a video.
 
         Args:
-            directory: the folder of the video, as `litpose embed` wrote it.
+            directory: folder of the video, as `litpose embed` wrote it.
 
         Raises:
-            BeastError: if there is no complete store in it.
+            BeastError: if it holds no complete store.
+
+        >>> import tempfile
+        >>> from beast_lp.features.writer import FeatureWriter
+        >>> directory = Path(tempfile.mkdtemp()) / 'session'
+        >>> info = FeatureInfo('session.mp4', 'resnet18', 'backbone', 'a1', dim=3)
+        >>> with FeatureWriter(directory, info) as writer:
+        ...     writer.append(np.ones((2, 3)), np.array([0, 1]), np.array([0.0, 0.04]))
+        ...     writer.finish(frames=2)
+        >>> store = FeatureStore.open(directory)
+        >>> store.cls.shape, store.frame.tolist(), store.time.tolist()
+        ((2, 3), [0, 1], [0.0, 0.04])
         """
         directory = Path(directory).expanduser()
         text = _read_info(directory)
@@ -180,15 +191,18 @@ class FeatureStore:
 
 
 def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Copy some rows out of an array of a store, or any other.
+    """Copy some rows of an array.
 
-    A memory map would keep every page that was ever looked at in the memory of the process, which
-    then grows with the length of the video; its file is read instead.
+    A memory map would keep every page that was ever read in the memory of the process, which would
+    then grow with the length of the video; its file is read instead.
 
     Args:
-        array: whole, no part of another.
+        array: array, or memory map of a whole file.
         start: first row.
         stop: row after the last one.
+
+    >>> read_rows(np.arange(8).reshape(4, 2), 1, 3).tolist()
+    [[2, 3], [4, 5]]
     """
     if not isinstance(array, np.memmap):
         return array[start:stop].copy()
@@ -200,17 +214,21 @@ def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
 
 
 def store_names(videos: Sequence[Path]) -> list[str]:
-    """Name videos by their stems; where two are equal, their parent folders' names go in front."""
+    """Name videos by their stems, after the names of their folders where two stems are equal.
+
+    >>> store_names([Path('/data/a.mp4'), Path('/data/b.mp4')])
+    ['a', 'b']
+    """
     names = [video.stem for video in videos]
     return names if len({name.lower() for name in names}) == len(names) else video_ids(videos)
 
 
 def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
-    """Say where the features of each video go: into a folder that bears the video's name.
+    """Return the folder of each video's features, which is named like the video.
 
     Args:
-        output_dir: of `litpose embed`.
-        videos: absolute paths, without duplicates.
+        output_dir: output directory of `litpose embed`.
+        videos: video files, absolute paths without duplicates.
     """
     return [output_dir / name for name in store_names(videos)]
 

@@ -1,4 +1,4 @@
-"""Writing a feature store: in order, in bounded memory, resumable after a kill at any moment."""
+"""Write a feature store in order and in bounded memory; a killed run can be resumed."""
 
 import io
 import json
@@ -23,9 +23,9 @@ from beast_lp.runs.settings import difference
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 PROGRESS_NAME = 'progress.json'
-# seconds of work that a kill can cost, and between two waits for the disk
+# seconds between two waits for the disk, the most work that a kill can cost
 COMMIT_SECONDS = 5.0
-# what is known of a video only at its end, and paths, which may change from run to run
+# fields that are known only at the end of a video, and paths, which may change between runs
 _NOT_COMPARED = {
     'video',
     'source',
@@ -40,20 +40,20 @@ _NOT_COMPARED = {
 
 
 class FeatureWriter:
-    """Writes the rows of one store and gives the folder its name at the end.
+    """Writes the rows of one store, and gives the folder its name at the end.
 
-    Rows are appended to plain files, never mapped, so that memory does not grow with the video.
+    Rows are appended to plain files, not memory maps, so memory does not grow with the video.
 
     Attributes:
-        rows: rows written so far; above 0 at the start where an interrupted run is resumed.
+        rows: number of rows written so far; above 0 at the start of a resumed run.
     """
 
     def __init__(self, directory: Path, info: FeatureInfo) -> None:
         """Start a store, or resume an unfinished one.
 
         Args:
-            directory: final name; nothing may be there.
-            info: of the store; `frames`, `time_from` and `damage` are set at the end.
+            directory: final folder, which may not exist yet.
+            info: description of the store; `frames`, `time_from` and `damage` are set at the end.
 
         Raises:
             BeastError: if the directory exists, or its unfinished store has other settings.
@@ -88,11 +88,11 @@ class FeatureWriter:
             cls: one vector per frame.
             frame: ordinals in the video.
             time: seconds since the video's first frame.
-            patches: patch features, where the store has them.
+            patches: patch features, if the store has them.
 
         Raises:
             BeastError: if a value is not finite (float16 ends at 65504), or the disk is full.
-            ValueError: if an array is missing or has another shape than the store's.
+            ValueError: if an array is missing or has a wrong shape.
         """
         given = {'cls': cls, 'frame': frame, 'time': time, 'patches': patches}
         arrays = {name: array for name, array in given.items() if array is not None}
@@ -116,7 +116,7 @@ class FeatureWriter:
             self.commit()
 
     def commit(self) -> None:
-        """Make sure that what was written so far survives a kill and a power cut."""
+        """Wait until the rows written so far would survive a kill or a power cut."""
         with full_disk_sentence(self._part):
             for column in self._columns.values():
                 column.flush()
@@ -126,7 +126,7 @@ class FeatureWriter:
         self._committed = monotonic()
 
     def replace_times(self, seconds_per_frame: float) -> None:
-        """Write all times anew, as ordinal times a constant."""
+        """Replace all times by the frames' ordinals times a constant."""
         frames, times = self._columns['frame'], self._columns['time']
         frames.flush()
         times.restart()
@@ -135,11 +135,11 @@ class FeatureWriter:
         self._info = replace(self._info, time_from='frame rate')
 
     def finish(self, frames: int, damage: str | None = None) -> None:
-        """Complete the store and give it its name.
+        """Complete the store and give the folder its name.
 
         Args:
-            frames: decoded frames of the whole video.
-            damage: why not every frame could be decoded, or None.
+            frames: number of decoded frames of the whole video.
+            damage: reason why some frames could not be decoded; None if all could.
         """
         info = replace(self._info, frames=frames, damage=damage)
         with full_disk_sentence(self._part):
@@ -150,11 +150,12 @@ class FeatureWriter:
             os.replace(self._part, self._directory)
 
     def close(self) -> None:
-        """Close the files; an unfinished store keeps what was written."""
+        """Close the files; an unfinished store keeps its rows."""
         for column in self._columns.values():
             column.close()
 
     def __enter__(self) -> 'FeatureWriter':
+        """Return the writer."""
         return self
 
     def __exit__(
@@ -163,7 +164,8 @@ class FeatureWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        # an interrupted run is resumed from the last row and not from the last commit
+        """Close the files, and commit an interrupted store."""
+        # so that an interrupted run is resumed after its last row, not its last commit
         if kind is not None and self._part.is_dir() and self.rows:
             self.commit()
         self.close()
@@ -197,7 +199,7 @@ def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
     except FileNotFoundError:
         return 0
     except (OSError, ValueError, TypeError, KeyError, BeastError) as error:
-        logger.warning(f'{part} is damaged ({error}) and is written anew')
+        logger.warning(f'beast: {part} is damaged ({error}) and is written anew')
         return 0
     changed = store_difference(old, info)
     if changed:
@@ -209,13 +211,15 @@ def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
         column = part / f'{name}.npy'
         needed = len(_header(ARRAYS[name][0], shape, 0)) + rows * _row_bytes(name, shape)
         if not column.is_file() or column.stat().st_size < needed:
-            logger.warning(f'{part} is damaged ({column.name} is too short) and is written anew')
+            logger.warning(
+                f'beast: {part} is damaged ({column.name} is too short) and is written anew'
+            )
             return 0
     return rows
 
 
 class _Column:
-    """A `.npy` file that grows: its header says how many rows there are once it is finished."""
+    """A growing `.npy` file, whose header gets the number of rows at the end."""
 
     def __init__(self, path: Path, kind: str, shape: tuple[int, ...], rows: int) -> None:
         self._kind, self._shape, self._path = kind, shape, path
@@ -248,13 +252,13 @@ class _Column:
         self._rows += len(array)
 
     def restart(self) -> None:
-        """Forget all rows."""
+        """Delete all rows."""
         self._file.seek(self._header_bytes)
         self._file.truncate()
         self._rows = 0
 
     def chunks(self, rows: int = 1 << 16) -> Iterator[np.ndarray]:
-        """Read the rows, some at a time."""
+        """Yield the rows in chunks."""
         for start in range(0, self._rows, rows):
             yield np.fromfile(
                 self._path,
@@ -264,7 +268,7 @@ class _Column:
             )
 
     def flush(self) -> None:
-        """Wait until the disk has everything."""
+        """Wait until the disk has all rows."""
         self._file.flush()
         os.fsync(self._file.fileno())
 
@@ -276,6 +280,7 @@ class _Column:
         self.close()
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 
@@ -284,7 +289,7 @@ def _row_bytes(name: str, shape: tuple[int, ...]) -> int:
 
 
 def _header(kind: str, shape: tuple[int, ...], rows: int) -> bytes:
-    """Return the head of a `.npy` file; its length does not depend on the number of rows.
+    """Return the header of a `.npy` file, whose length does not depend on the number of rows.
 
     numpy leaves room in every header for the first axis to grow.
     """

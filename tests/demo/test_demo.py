@@ -22,8 +22,9 @@ from beast_lp.demo.movement import (
     WALK,
     simulate_movement,
 )
-from beast_lp.demo.neurons import TARGET_BITS, bits_per_spike_ceiling, make_neurons
+from beast_lp.demo.neurons import TARGET_BITS, make_neurons
 from beast_lp.demo.skeleton import KEYPOINTS, SIDES, TAIL_SEGMENT, build_skeleton
+from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.errors import BeastError
 
 
@@ -271,16 +272,10 @@ def test_population_reaches_its_information_and_plausible_rates() -> None:
     neurons = make_neurons(covariates, 40, 0.04, rng)
     rates = neurons.rates(covariates)
     counts = rng.poisson(rates)
-    assert np.mean(bits_per_spike_ceiling(counts, rates)) == pytest.approx(TARGET_BITS, abs=0.03)
+    assert bits_per_spike(counts, rates).mean == pytest.approx(TARGET_BITS, abs=0.03)
     assert np.all((rates.mean(axis=0) > 5 * 0.04) & (rates.mean(axis=0) < 17 * 0.04))
     assert np.mean((rates > 1.5 * 0.04) & (rates < 30 * 0.04)) > 0.9
     assert np.linalg.matrix_rank(neurons.weights) == 3
-
-
-def test_silent_neuron_has_no_ceiling() -> None:
-    ceiling = bits_per_spike_ceiling(np.array([[0, 1], [0, 3]]), np.full((2, 2), 0.5))
-    assert np.isnan(ceiling[0])
-    assert np.isfinite(ceiling[1])
 
 
 def test_equal_seeds_give_equal_projects_and_other_seeds_do_not(

@@ -1,0 +1,107 @@
+"""Features of frames, of stores and of keypoint tables: what is read, and what is refused."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from beast_lp.errors import BeastError
+from beast_lp.features.frames import read_keypoint_table, read_store
+from beast_lp.features.store import FeatureInfo
+from beast_lp.video.identity import source_key
+
+
+def _save(folder: Path, **changes: Any) -> Path:
+    fields = {'frames': 8, **changes}
+    arrays = {
+        'cls': np.arange(8).reshape(4, 2).astype(np.float32),
+        'frame': np.arange(4) * 2,
+        'time': np.arange(4) * 0.1,
+    }
+    arrays |= {name: fields.pop(name) for name in list(fields) if name in arrays}
+    if 'grid' in fields:
+        arrays['patches'] = np.ones((4, 1, 3), np.float16)
+    folder.mkdir()
+    for name, array in arrays.items():
+        np.save(folder / f'{name}.npy', array)
+    info = FeatureInfo('a.mp4', 'x', 'vit', 'abc', 2, (32, 64), fps=20.0, **fields)
+    (folder / 'info.json').write_text(info.to_json())
+    return folder
+
+
+def test_a_store_gives_its_tokens_and_their_origin(tmp_path: Path) -> None:
+    fields = {'grid': (1, 1), 'patch_dim': 3, 'patch_basis': 'b1', 'video_key': 'k'}
+    folder = _save(tmp_path / 'a', **fields)
+    cls, patches = (read_store(folder, tokens) for tokens in ('cls', 'patches'))
+    np.testing.assert_array_equal(cls.values, np.arange(8.0).reshape(4, 2))
+    assert patches.values.shape == (4, 1, 3)
+    assert cls.made_by == 'weights abc, images (32, 64)'
+    assert patches.made_by == 'weights abc, images (32, 64), patches (1, 1), basis b1'
+    for found in (cls, patches):
+        np.testing.assert_array_equal(found.frame, [0, 2, 4, 6])
+        assert found.time is not None
+        np.testing.assert_allclose(found.time, [0, 0.1, 0.2, 0.3])
+        assert (found.frames_in_video, found.fps, found.source) == (8, 20.0, 'x')
+        assert (found.content, found.is_keypoints) == ('k', False)
+
+
+def test_a_store_without_the_length_of_its_video_ends_with_its_last_frame(tmp_path: Path) -> None:
+    assert read_store(_save(tmp_path / 'a', frames=0), 'cls').frames_in_video == 7
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [
+        {'frame': np.array([0, 2, 2, 4])},
+        {'frame': np.array([0, 4, 2, 6])},
+        {'frame': np.array([-1, 0, 1, 2])},
+        {'frame': np.array([0, 2, 4, 8])},
+        {'time': np.array([0, 0.2, 0.1, 0.3])},
+    ],
+)
+def test_frames_in_disorder_are_refused(
+    tmp_path: Path,
+    changes: dict[str, Any],
+) -> None:
+    with pytest.raises(BeastError, match='does not hold frames of a video of . frames in their'):
+        read_store(_save(tmp_path / 'a', **changes), 'cls')
+
+
+def test_patches_that_a_store_lacks_are_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(BeastError, match='a holds no patch features; .*--patches'):
+        read_store(_save(tmp_path / 'a'), 'patches')
+
+
+def test_features_of_another_file_are_said(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    video = tmp_path / 'a.mp4'
+    video.write_bytes(b'a')
+    read_store(_save(tmp_path / 'a', video_key=source_key(video, None)), 'cls', video)
+    assert not caplog.text
+    read_store(_save(tmp_path / 'b', video_key='other'), 'cls', video)
+    assert f'b were made of another file than {video}' in caplog.text
+
+
+def test_a_table_of_keypoints_fits_its_video(
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+) -> None:
+    table = tmp_path / 'a.csv'
+    rows = ''.join(f'{row},{row},2,5,6\n' for row in range(3))
+    table.write_text(f's,n,n,n,n\nb,nose,nose,tail,tail\nc,x,y,x,y\n{rows}')
+    alone = read_keypoint_table(table)
+    assert (alone.time, alone.fps, alone.frames_in_video) == (None, None, 3)
+    assert (alone.made_by, alone.is_keypoints) == ('2 keypoints', True)
+    np.testing.assert_array_equal(alone.values[:, 0], [0, 1, 2])
+    assert read_keypoint_table(table, velocities=True).values.shape == (3, 8)
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 4
+    found = read_keypoint_table(table, video=write_video('a.mp4', frames[:3], fps=20))
+    assert found.time is not None
+    np.testing.assert_allclose(found.time, [0, 0.05, 0.1])
+    assert found.fps == 20
+    with pytest.raises(BeastError, match='a.csv has 3 rows, but .*b.mp4 has 4 frames'):
+        read_keypoint_table(table, video=write_video('b.mp4', frames))
