@@ -1,4 +1,4 @@
-"""Encoding and behaviour on recordings whose reachable score is known, all through `litpose`.
+"""Encoding and behaviour on recordings whose reachable score is known.
 
 The numbers in the README are printed by `pytest -s integration_tests/test_real_recordings.py`.
 """
@@ -9,9 +9,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from encoding import every_fifth_block
 from omegaconf import OmegaConf
 from warm_litpose import Litpose
 
+from beast_lp.config import parse_config
+from beast_lp.encoding.stage import run_encoding
 from beast_lp.features.store import FeatureInfo
 
 # what encoding is measured in: bits per spike, the mean over neurons, against the rates of the
@@ -32,7 +35,7 @@ class Recording:
         counts: spikes.
         bin_width: seconds; there is one frame per bin.
         movement: what was measured of, or drives, the animal.
-        block: number of bins of a block; a fifth of the blocks is held out.
+        block: number of bins of a block; every 5th block is held out.
         encoder: that suits the recording.
     """
 
@@ -140,16 +143,13 @@ def encode(litpose: Litpose, recording: Recording, config: Path) -> pd.DataFrame
     )
     truth = _store(directory / 'truth', recording.movement, times)
     views = ','.join(str(directory / 'beast' / video.stem) for video in recording.videos)
-    litpose(
-        'encode',
-        config,
-        '--features',
-        f'video={views}',
-        f'movement={truth}',
-        '--spikes',
-        directory / 'session.npz',
-        '--output_dir',
+    # every 5th block is held out, as in SOURCE.txt; `litpose encode` draws the blocks
+    run_encoding(
+        parse_config(OmegaConf.load(config).beast),
+        [('session', directory / 'session.npz')],
+        [('video', Path(views)), ('movement', truth)],
         directory / 'encoding',
+        every_fifth_block,
     )
     table = pd.read_csv(directory / 'encoding' / 'comparison.csv')
     print(f'\n{table.drop(columns="verdict").round(3).to_string(index=False)}')

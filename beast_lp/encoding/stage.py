@@ -82,6 +82,7 @@ def run_encoding(
     spikes: Sequence[tuple[str, Path]],
     features: Sequence[tuple[str, Path]],
     output_dir: Path,
+    split: Split | None = None,
 ) -> list[Result]:
     """Score every encoder on every source of features, or resume an interrupted run.
 
@@ -90,6 +91,7 @@ def run_encoding(
         spikes: name and path of each session.
         features: name and path of each source.
         output_dir: output directory of this run alone.
+        split: function that replaces the split of the settings.
 
     Returns:
         one result per session, source and encoder, in that order.
@@ -102,7 +104,7 @@ def run_encoding(
     files.check(settings)
     sources = find_sources(features)
     check_source_names(files, [*(source.name for source in sources), DRIFT])
-    sessions = load_sessions(config.encoding, config.seed, spikes, sources)
+    sessions = load_sessions(config.encoding, config.seed, spikes, sources, split)
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
     # before the first fit, since fits may take hours
     for session in sessions:

@@ -11,11 +11,9 @@ from jaxtyping import Int
 from beast_lp.config import parse_config
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.align import Bins
-from beast_lp.encoding.build import build_encoder
-from beast_lp.encoding.evaluate import evaluate
-from beast_lp.encoding.sources import find_sources
 from beast_lp.encoding.split import TEST, TRAIN, VALIDATION, number_blocks
-from beast_lp.encoding.stage import load_sessions
+from beast_lp.encoding.stage import run_encoding
+from beast_lp.encoding.tables import comparison_table
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def encoding_scores(
         stores: of the views.
         seed: of the encoder.
         budget: bins.
-        directory: folder for temporary files.
+        directory: folder of the run; an interrupted one is resumed.
     """
     with np.load(neurons.file) as data:
         counts = data['spike_counts'][: budget.encoding_bins]
@@ -81,22 +79,19 @@ def encoding_scores(
         }
     )
     features = Path(','.join(map(str, stores)))
-    (prepared,) = load_sessions(
-        config.encoding,
-        seed,
+    results = run_encoding(
+        config,
         [('session', session)],
-        find_sources([('video', features)]),
+        [('video', features)],
+        directory / 'run',
         every_fifth_block,
     )
-    encoder = build_encoder(neurons.encoder, config.encoding, True, seed)
-    evaluation, _ = evaluate(
-        prepared, prepared.features['video'], encoder, config.encoding.controls, seed
-    )
+    row = comparison_table(results).set_index('source').loc['video']
     shutil.rmtree(directory)
     return {
-        'score': float(np.nanmean(evaluation.scores.bps_train_null)),
+        'score': float(row['bps_train_null_mean']),
         'reference': neurons.reachable,
-        'standard_definition': float(np.nanmean(evaluation.scores.bps)),
+        'standard_definition': float(row['bps_mean']),
     }
 
 

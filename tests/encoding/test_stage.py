@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding import align, reduce, stage
 from beast_lp.encoding.align import Bins, row_width
 from beast_lp.encoding.build import choose_encoders
@@ -568,3 +569,17 @@ def test_a_session_without_features_is_named(
     (source,) = find_sources([('some', folder)])
     with pytest.raises(BeastError, match="no features of session 's1', only of other"):
         read_features(source, 's1', True, 'cls')
+
+
+def test_a_given_split_takes_precedence_over_the_settings(
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+) -> None:
+    def thirds(bins: Bins, config: EncodingConfig, seed: int) -> np.ndarray:
+        assert (config.lags, seed) == (1, 0)
+        return np.arange(len(bins)) // 800
+
+    config = _config(encoders=['ridge'], controls={'shifts': 0, 'permutations': 0})
+    results = run_encoding(config, [('s1', spikes)], sources, tmp_path / 'out', thirds)
+    np.testing.assert_array_equal(results[0].session.part, np.repeat([0, 1, 2], 800))
