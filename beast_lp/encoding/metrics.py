@@ -6,7 +6,7 @@ spikes (that benchmark) and the `mean` over neurons (the BEAST paper).
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -120,7 +120,7 @@ def r_squared(
 
 
 def _per_neuron(
-    score: Callable[..., Float[np.ndarray, ' scored']],
+    score: Callable[..., Any],
     responses: Shaped[np.ndarray, 'bins neurons'],
     predictions: Float[np.ndarray, 'bins neurons'],
 ) -> Float[np.ndarray, ' neurons']:
