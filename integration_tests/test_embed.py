@@ -45,7 +45,7 @@ def test_features_are_those_of_the_backbone(
     size = stores[0].info.image_size
     assert size is not None
     for store, video in zip(stores, videos, strict=True):
-        frames = np.stack(list(FrameReader(video, size)))[::7]
+        frames = np.stack([frame.pixels(size) for frame in FrameReader(video)])[::7]
         with torch.no_grad():
             images = normalise(torch.from_numpy(frames).permute(0, 3, 1, 2) / 255)
             tokens = vit(images).last_hidden_state.numpy()

@@ -7,12 +7,15 @@ from pathlib import Path
 import av
 import av.video.stream
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from hypothesis import settings
+from PIL import Image
 
 from beast_lp.features.store import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
+from beast_lp.video import window_clip
 
 # the same examples on every machine and in every run, however slow it is
 settings.register_profile(
@@ -72,6 +75,22 @@ def write_video(tmp_path: Path) -> WriteVideo:
 
 
 @pytest.fixture
+def clips_in_vp9(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let this process store clips in VP9, which DALI decodes without a GPU."""
+    # constant quality, and one packet per frame: neither look-ahead nor hidden reference frames
+    options = {
+        'b': '0',
+        'deadline': 'realtime',
+        'cpu-used': '6',
+        'row-mt': '1',
+        'lag-in-frames': '0',
+        'auto-alt-ref': '0',
+    }
+    monkeypatch.setattr(window_clip, '_ENCODER', 'libvpx-vp9')
+    monkeypatch.setattr(window_clip, '_OPTIONS', options)
+
+
+@pytest.fixture
 def save_store() -> SaveStore:
     """Return a function that writes a whole feature store at once."""
 
@@ -81,3 +100,24 @@ def save_store() -> SaveStore:
             writer.finish(int(rows['frame'][-1]) + 1)
 
     return save
+
+
+@pytest.fixture
+def labelled_project(tmp_path: Path) -> tuple[Path, np.ndarray]:
+    """Write 30 labelled pictures of a square, and return the label file and the positions."""
+    draw = np.random.default_rng(0)
+    positions = np.stack([draw.integers(8, 56, 30), draw.integers(8, 40, 30)], axis=1)
+    folder = tmp_path / 'labeled-data' / 'one'
+    folder.mkdir(parents=True)
+    for i, (x, y) in enumerate(positions):
+        picture = np.full((48, 64, 3), 90, np.uint8)
+        picture[y - 8 : y + 8, x - 8 : x + 8] = 255
+        Image.fromarray(picture).save(folder / f'img{i:03d}.png')
+    columns = pd.MultiIndex.from_product(
+        [['me'], ['square', 'never'], ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
+    )
+    names = pd.Index([f'labeled-data/one/img{i:03d}.png' for i in range(30)])
+    table = pd.DataFrame(np.nan, names, columns)
+    table.iloc[1:, :2] = positions[1:]
+    table.to_csv(tmp_path / 'CollectedData.csv')
+    return tmp_path / 'CollectedData.csv', positions

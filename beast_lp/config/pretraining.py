@@ -38,12 +38,6 @@ class AnchorConfig(Section):
         'fewer',
         low=1,
     )
-    # RETIRE
-    total: Optional[int] = setting(None, 'anchors over all videos', low=1)
-    # RETIRE
-    motion_percentile: Optional[float] = setting(None, 'least motion energy', low=0, high=99)
-    # RETIRE
-    min_spacing: int = setting(3, 'least distance of two anchors in steps of k', low=1)
 
 
 @dataclass
@@ -52,10 +46,6 @@ class WindowConfig(Section):
 
     path: ClassVar[str] = 'beast.windows'
 
-    # RETIRE
-    codec: str = setting('h264', 'codec', choices={'h264': 'small', 'vp9': 'for DALI on a CPU'})
-    # RETIRE
-    crf: int = setting(8, 'constant rate factor', low=0, high=51)
     longest_side: int = setting(
         256,
         'px; frames are stored no larger than this. Where it is left out, it is at least the '

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 # name in a config -> value, or a function from the configuration to it
 RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
+    'beast.anchors.total': None,
+    'beast.anchors.motion_percentile': None,
+    'beast.anchors.min_spacing': 3,
+    'beast.windows.codec': 'h264',
+    'beast.windows.crf': 8,
     'beast.segmentation.label_format': 'auto',
     'beast.segmentation.patch_dim': None,
     'beast.segmentation.seed': lambda config: config.seed,

@@ -25,7 +25,7 @@ from beast_lp.features.writer import FeatureWriter, store_difference
 from beast_lp.runs.files import only_writer
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.identity import source_key
-from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
+from beast_lp.video.read import FrameReader, VideoError, count_frames
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -173,7 +173,7 @@ def extract_video(
         BeastError: if the store holds other features, or the disk is full.
     """
     boxes = open_boxes(video, settings.bbox_dir)
-    reader = PictureReader(video)
+    reader = FrameReader(video, source.pixel_format, boxes)
     info = _describe(source, reader, boxes, settings, reduction)
     if directory.exists():
         changed = store_difference(FeatureStore.open(directory).info, info)
@@ -192,7 +192,7 @@ def extract_video(
         if writer.rows:
             logger.info(f'beast: resuming {video.name} after {writer.rows} frames')
         clock = _Clock(reader.info.fps)
-        batches = _read(reader, source, settings, boxes, clock, writer.rows)
+        batches = _read(reader, source.image_size, settings, clock, writer.rows)
         total = -(-count_frames(video) // settings.stride)
         bar = tqdm(
             desc=label or video.name,
@@ -235,7 +235,7 @@ def extract_video(
 
 def _describe(
     source: FeatureSource,
-    reader: PictureReader,
+    reader: FrameReader,
     boxes: Boxes | None,
     settings: ExtractionSettings,
     reduction: PatchReduction | None,
@@ -289,22 +289,25 @@ class _Clock:
 
 
 def _read(
-    reader: PictureReader,
-    source: FeatureSource,
+    reader: FrameReader,
+    size: tuple[int, int],
     settings: ExtractionSettings,
-    boxes: Boxes | None,
     clock: _Clock,
     done: int,
 ) -> Iterator[Batch]:
+<<<<<<< HEAD
     """Decode the whole video, and convert the frames that are needed and not done yet."""
     convert = PictureConverter(source.pixel_format, boxes)
+=======
+    """Decode the whole video and convert what is wanted and not yet done."""
+>>>>>>> ec8a4ea (Retire five video settings, and open the anchor strategies to additions)
     frames, ordinals, times = [], [], []
-    for ordinal, picture in enumerate(reader):
-        second = clock(ordinal, picture.time)
-        if ordinal % settings.stride or ordinal // settings.stride < done:
+    for frame in reader:
+        second = clock(frame.ordinal, frame.time)
+        if frame.ordinal % settings.stride or frame.ordinal // settings.stride < done:
             continue
-        frames.append(convert(picture, source.image_size, ordinal))
-        ordinals.append(ordinal)
+        frames.append(frame.pixels(size))
+        ordinals.append(frame.ordinal)
         times.append(second)
         if len(frames) == settings.batch_size:
             yield Batch(np.stack(frames), np.array(ordinals), np.array(times))

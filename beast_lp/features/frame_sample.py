@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Boxes, boxes_file
-from beast_lp.video.read import PictureConverter, PictureReader, VideoError, count_frames
+from beast_lp.video.read import FrameReader, VideoError, count_frames
 from beast_lp.video.shares import share_out
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -54,11 +54,10 @@ def sample_frames(
     ) as bar:
         for video, box, length, share in zip(videos, boxes, lengths, shares, strict=True):
             wanted = set(np.linspace(0, length - 1, min(share, length)).round().astype(int))
-            convert = PictureConverter(pixel_format, box)
-            for ordinal, picture in enumerate(PictureReader(video)):
+            for frame in FrameReader(video, pixel_format, box):
                 bar.update()
-                if ordinal in wanted:
-                    buffer.append(convert(picture, size, ordinal))
+                if frame.ordinal in wanted:
+                    buffer.append(frame.pixels(size))
                 if len(buffer) == batch:
                     yield np.stack(buffer)
                     buffer = []

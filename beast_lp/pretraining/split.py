@@ -48,8 +48,7 @@ def split_windows(
     )
     if len(training) < 2:
         raise BeastError(
-            f'the videos give only {len(table)} anchors, too few to train on; add videos, or '
-            'lower beast.anchors.min_spacing or beast.anchors.motion_percentile'
+            f'the videos give only {len(table)} anchors, too few to train on; add videos'
         )
     return training, held_out
 

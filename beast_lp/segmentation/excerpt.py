@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.outputs import Prediction
-from beast_lp.video.read import PictureConverter, PictureReader
+from beast_lp.video.read import FrameReader
 
 # px: width below which frames are enlarged, so that the text is legible; height of its band
 _LEAST_WIDTH, _BAND = 256, 26
@@ -44,7 +44,7 @@ def write_excerpt(prediction: Prediction, path: Path, seconds: float) -> None:
     length = max(1, round(seconds * prediction.fps))
     start = busiest_stretch(prediction.labels, length)
     stop = min(len(prediction.labels), start + length)
-    reader, convert = PictureReader(prediction.video), PictureConverter()
+    reader = FrameReader(prediction.video)
     scale = max(1, -(-_LEAST_WIDTH // reader.info.width))
     height, width = (side * scale // 2 * 2 for side in (reader.info.height, reader.info.width))
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,12 +56,11 @@ def write_excerpt(prediction: Prediction, path: Path, seconds: float) -> None:
         stream = container.add_stream('libx264', rate=rate, options={'crf': '20'})
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.width, stream.height, stream.pix_fmt = width, height + _BAND, 'yuv420p'
-        for ordinal, picture in enumerate(reader):
-            if ordinal >= stop:
+        for frame in reader:
+            if frame.ordinal >= stop:
                 break
-            if ordinal >= start:
-                frame = convert(picture, (height, width), ordinal)
-                shown = _with_text(frame, prediction, ordinal)
+            if frame.ordinal >= start:
+                shown = _with_text(frame.pixels((height, width)), prediction, frame.ordinal)
                 container.mux(stream.encode(av.VideoFrame.from_ndarray(shown, format='rgb24')))
         container.mux(stream.encode())
 

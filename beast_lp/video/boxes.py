@@ -1,8 +1,8 @@
 """Bounding boxes of the frames of a video, in the host's format, and cropping to them.
 
-A file `<video_stem>_bbox.csv` has an index column and the columns x, y, h and w: the left and
-upper edge and the size in px of the box of every frame, one row per frame in the order of the
-frames. It is what `litpose create_bbox` writes and `litpose predict --bbox_dir` reads.
+A file `<video_stem>_bbox.csv`, which `litpose create_bbox` writes and `litpose predict --bbox_dir`
+reads, has one row per frame, in the order of the frames. Its columns are an index, then x, y, h
+and w: the left and upper edge and the size of the frame's box in px.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ COLUMNS = ('x', 'y', 'h', 'w')
 
 
 class Box(NamedTuple):
-    """A box in px of the whole frame, which it may leave."""
+    """A box in px of the whole frame, which may reach beyond the frame."""
 
     x: int
     y: int
@@ -29,22 +29,25 @@ class Boxes:
     """The boxes of one video.
 
     Attributes:
-        path: the file that they are from.
+        path: file that the boxes were read from.
     """
 
     def __init__(self, path: Path) -> None:
         """Read a file.
 
+        Args:
+            path: CSV file with one row per frame.
+
         Raises:
-            BeastError: if it is missing, not of the host's format, or a box is not a number or
-                empty.
+            BeastError: if the file is missing or not of the host's format, or a box is empty or
+                holds something other than numbers.
         """
-        # only here: it would cost every command a second of its start
+        # imported here because pandas takes a second to import and few runs have boxes
         import pandas as pd
 
         self.path = path
         try:
-            # as in the host, the order of the rows counts and not their index
+            # as in the host, the order of the rows counts, not their index
             table = pd.read_csv(path, index_col=0)
         except (OSError, ValueError) as error:
             raise BeastError(
@@ -58,7 +61,7 @@ class Boxes:
                 f'{", ".join(COLUMNS)}, as `litpose create_bbox` writes them'
             )
         rows = table[list(COLUMNS)].apply(pd.to_numeric, errors='coerce').to_numpy(np.float64)
-        # parts of a pixel are cut off, as the host does
+        # fractions of a pixel are cut off, as in the host
         sizes = np.trunc(rows[:, 2:])
         bad = np.flatnonzero(~np.isfinite(rows).all(1) | ~(sizes >= 1).all(1))
         if len(rows) == 0 or len(bad):
@@ -69,14 +72,14 @@ class Boxes:
             )
         self._rows = rows.astype(np.int64)
 
-    def __len__(self) -> int:
-        return len(self._rows)
-
     def __getitem__(self, ordinal: int) -> Box:
         """Return the box of a frame.
 
+        Args:
+            ordinal: index of the frame.
+
         Raises:
-            BeastError: if there is none.
+            BeastError: if the file has no row for it.
         """
         if ordinal >= len(self._rows):
             raise BeastError(
@@ -87,21 +90,40 @@ class Boxes:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Median (height, width) in px, to which `litpose crop` scales the crops of a video."""
+        """Median (height, width) in px, the size to which `litpose crop` scales all crops."""
         height, width = np.median(self._rows[:, 2:], axis=0)
         return round(float(height)), round(float(width))
 
 
 def boxes_file(directory: Path, video: Path) -> Path:
-    """Return where the host looks for the boxes of a video."""
+    """Return the path at which the host looks for the boxes of a video.
+
+    Args:
+        directory: folder of the files of boxes.
+        video: video file.
+
+    Examples:
+        >>> boxes_file(Path('boxes'), Path('videos/mouse.mp4')).name
+        'mouse_bbox.csv'
+    """
     return directory / f'{video.stem}_bbox.csv'
 
 
 def crop(frame: UInt8[np.ndarray, 'h w ...'], box: Box) -> UInt8[np.ndarray, 'y x ...']:
-    """Cut a box out of a frame; what lies outside the frame is black, as in `litpose crop`.
+    """Cut a box out of a frame; pixels outside the frame are black, as in `litpose crop`.
+
+    Args:
+        frame: (H, W) or (H, W, channels).
+        box: region to cut out.
 
     Returns:
-        a view of the frame where the box lies within it, else an array of its own.
+        (box.h, box.w) or (box.h, box.w, channels), a view of the frame where the box lies within
+        it, else a new array.
+
+    Examples:
+        >>> crop(np.array([[1, 2], [3, 4]], np.uint8), Box(x=1, y=0, h=2, w=2))
+        array([[2, 0],
+               [4, 0]], dtype=uint8)
     """
     height, width = frame.shape[:2]
     top, bottom = max(0, box.y), min(height, box.y + box.h)

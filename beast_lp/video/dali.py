@@ -1,24 +1,22 @@
 """Reading anchor-positive pairs of the window store with DALI, which decodes on the GPU.
 
-A worker process takes the few packets of each pair out of its clip, without decoding them, and
-puts those of a whole batch into two clips in memory; DALI decodes and scales them. The order is
-therefore that of our own sampler, pair by pair. Two clips and not one per pair, because a GPU
-takes far longer to begin a clip than to decode its frames: of 64 pairs at 256 px, an H100
-(2026-11-26) read 1,700 frames/s from 1 clip, 2,600 from 2, 2,300 from 4, 1,600 from 8, 900 from 16
-and 250 from 64; the 960 frames of one clip by themselves went at 3,200.
+A worker process copies the few packets of each pair from its clip, without decoding them, and
+writes those of a whole batch into two streams in memory, which DALI decodes and scales. The order
+is therefore that of our own sampler, pair by pair. There are two streams, not one per pair,
+because a GPU takes far longer to begin a stream than to decode its frames: of 64 pairs at 256 px,
+an H100 (2026-11-26) read 1,700 frames/s from 1 stream, 2,600 from 2, 2,300 from 4, 1,600 from 8,
+900 from 16 and 250 from 64; 960 frames in one stream were read at 3,200 frames/s.
 
 DALI's own reader of video files was measured too. It reads every byte of the clips before the
-first batch, follows an order of ours only through a list with a line per window that has to be
-rebuilt for every epoch, and passes over what it cannot find in silence. Taking out the packets
-costs 0.1 ms a pair.
+first batch, takes an order of ours only from a list with a line per window, which has to be
+rebuilt for every epoch, and skips silently what it cannot find. Copying the packets costs 0.1 ms a
+pair.
 """
 
 import ctypes
 import io
-import os
 from collections import deque
 from collections.abc import Iterator, Sequence
-from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
@@ -33,8 +31,9 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset
 
 from beast_lp.errors import BeastError
+from beast_lp.video.open_clips import OpenClip, OpenClips
 from beast_lp.video.window_clip import OFFSETS, WINDOW
-from beast_lp.video.window_store import OPEN_CLIPS, OpenClip, WindowStore
+from beast_lp.video.window_store import WindowStore
 from beast_lp.video.workers import outlast_signals
 
 if TYPE_CHECKING:
@@ -42,55 +41,62 @@ if TYPE_CHECKING:
     from nvidia.dali.pipeline import Pipeline
 
 Device = Literal['cpu', 'gpu']
+Streams = list[UInt8[np.ndarray, ' bytes']]
 
-# of the codecs that a window store can have
-CPU_CODECS = ('vp9',)
-# px, (height, width): the smallest pictures that every GPU's decoder takes, by codec (NVIDIA Video
+# (height, width) in px of the smallest H.264 frames that every GPU's decoder takes (NVIDIA Video
 # Codec SDK, capabilities of NVDEC)
-_LEAST_SIDES = {'h264': (16, 48), 'vp9': (128, 128)}
-# clips that a batch is spread over, where all its windows are of one format
+_LEAST_SIZE = (16, 48)
+# streams that a batch is divided among, where all its windows have one format
 _STREAMS = 2
-# characters of DALI's own messages, which come with stack traces
+# characters kept of DALI's own messages, which come with stack traces
 _LONGEST_REASON = 300
 
 
 class PairOrder(Protocol):
-    """What `DaliPairs` reads in a pass; `beast_lp.pretraining.pairs.PairSampler` is one."""
+    """Order of the pairs of a pass, such as `beast_lp.pretraining.pairs.PairSampler`."""
 
     def __len__(self) -> int:
         """Return the number of pairs."""
         ...
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        """Yield pairs: window of the anchor, window of the positive, its offset (-1, 0, 1)."""
+        """Yield pairs: row of the anchor's window, row and offset (-1, 0, 1) of the positive's."""
         ...
 
 
 class PairBatch(NamedTuple):
-    """The frames of a batch of pairs, and which they are."""
+    """Decoded frames of a batch of pairs.
 
-    # anchor, positive; on the device that decoded them
+    Attributes:
+        pixels: anchor and positive of each pair, on the device that decoded them.
+        pairs: row of the anchor's window, row of the positive's, offset of the positive.
+    """
+
     pixels: UInt8[Tensor, 'pairs 2 height width 3']
-    # row of the anchor's window, row of the positive's, offset of the positive
     pairs: Int[Tensor, 'pairs 3']
 
 
 class EncodedBatch(NamedTuple):
-    """Pairs that are not decoded yet."""
+    """Pairs that are not decoded yet.
 
-    # clips of a few windows each
-    streams: list[UInt8[np.ndarray, ' bytes']]
-    # frames in each of them
+    Attributes:
+        streams: encoded videos of a few windows each.
+        lengths: number of frames of each stream.
+        places: index of each anchor and positive among the frames of all streams in a row.
+        pairs: the same as in `PairBatch`.
+    """
+
+    streams: Streams
     lengths: list[int]
-    # of anchor and positive among the frames of all streams, one stream after the other
     places: Int[np.ndarray, 'pairs 2']
     pairs: Int[np.ndarray, 'pairs 3']
 
 
 def dali_obstacle(store: WindowStore) -> str | None:
-    """Say why DALI cannot read a store on a GPU of this machine; None if nothing is known.
+    """Return why DALI cannot read a store on a GPU of this machine, None if nothing is known.
 
-    On a CPU, PyAV reads the same store faster.
+    Args:
+        store: window store.
     """
     if not torch.cuda.is_available():
         return 'there is no CUDA device'
@@ -105,25 +111,21 @@ def dali_obstacle(store: WindowStore) -> str | None:
         ctypes.CDLL('libnvcuvid.so.1')
     except OSError:
         return "the driver's video decoder (libnvcuvid.so.1) is not installed"
-    codec = _EncodedPairs(store).codec(0)
     for size in sorted(store.clip_sizes()):
-        if any(side < least for side, least in zip(size, _LEAST_SIDES[codec], strict=True)):
-            return f"a GPU's decoder takes no {codec} of {size[1]} x {size[0]} px"
+        if any(side < least for side, least in zip(size, _LEAST_SIZE, strict=True)):
+            return f"a GPU's decoder takes no H.264 of {size[1]} x {size[0]} px"
     return None
-
-
-Streams = list[UInt8[np.ndarray, ' bytes']]
 
 
 class DaliPairs:
     """Batches of pairs in a sampler's order, decoded and scaled by DALI.
 
-    Guaranteed: the pairs are exactly those of the sampler, in its order, so that the epoch's
-    coverage, the held-out windows, the shards of the ranks, the seed and a resume within an epoch
-    are the sampler's, as for the reader on the CPU. Every pass over the object starts with the
-    sampler's present epoch, however far the pass before it went, and equal passes give equal
-    batches. Each packet's time stamp is compared with its place in the clip, and the frames that
-    were decoded are counted.
+    Guaranteed: the pairs are exactly those of the sampler, in its order, so that the coverage of
+    an epoch, the held-out windows, the shards of the ranks, the seed and resuming within an epoch
+    depend on the sampler alone, as with the reader on the CPU. Every pass starts with the present
+    epoch of the sampler, however far the previous pass went, and equal passes give equal batches.
+    Each packet's time stamp is compared with its place in the clip, and the decoded frames are
+    counted.
 
     Not guaranteed: that pixels equal those of `WindowStore.read`. Conversion and scaling differ by
     a few grey levels.
@@ -139,20 +141,20 @@ class DaliPairs:
         drop_last: bool = False,
         workers: int = 0,
     ) -> None:
-        """Read from a store; DALI is imported here.
+        """Set up the reading of packets, and check that DALI is there.
 
         Args:
-            store: the window store.
-            sampler: what to read, and in which order.
-            batch_size: pairs in a batch.
+            store: window store.
+            sampler: pairs to read, in order.
+            batch_size: number of pairs in a batch.
             size: (height, width) in px of the frames returned. Where it is smaller than the clip,
                 a pixel is a weighted average of the area it covers.
-            device: `gpu` is torch's current CUDA device; `cpu` is for tests.
+            device: `gpu` is torch's current CUDA device; `cpu` serves tests, with clips in VP9.
             drop_last: leave out the last batch of an epoch if it is smaller.
-            workers: processes that read the packets; 0 reads them in this one.
+            workers: number of processes that read packets; 0 reads them in this process.
 
         Raises:
-            BeastError: if DALI is missing, or cannot decode the first clip's codec on this device.
+            BeastError: if DALI is missing, or cannot decode the first clip on this device.
         """
         try:
             import nvidia.dali  # noqa: F401
@@ -165,14 +167,11 @@ class DaliPairs:
         self._size = size
         self._device: Device = device
         dataset = _EncodedPairs(store)
-        codec = dataset.codec(0)
-        if device == 'cpu' and codec not in CPU_CODECS:
+        if device == 'cpu' and dataset.codec(0) == 'h264':
             raise BeastError(
-                f'DALI cannot decode {codec} without a GPU; read the windows in '
-                f'{store.directory} with PyAV (beast.training.loader=pyav), or store them with '
-                'beast.windows.codec=vp9'
+                'DALI cannot decode H.264 without a GPU; set beast.training.loader=pyav'
             )
-        # by its type, a sampler of batches takes one of integers
+        # torch types the samplers that a BatchSampler takes as samplers of integers
         order: Any = sampler
         self._loader = DataLoader(
             dataset,
@@ -181,7 +180,7 @@ class DaliPairs:
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=outlast_signals,
-            collate_fn=_as_it_is,
+            collate_fn=_unchanged,
         )
 
     def __len__(self) -> int:
@@ -192,11 +191,11 @@ class DaliPairs:
         """Yield the batches of the sampler's epoch.
 
         Raises:
-            BeastError: if a clip is missing or damaged, or DALI cannot decode a batch, for want of
-                the GPU's memory for one.
+            BeastError: if a clip is missing or damaged, or DALI cannot decode a batch, for example
+                because the GPU's memory is full.
         """
         waiting: deque[EncodedBatch] = deque()
-        # its processes start to read here, before DALI's threads exist
+        # the worker processes are started here, before DALI's threads exist
         batches = iter(self._loader)
 
         def source() -> Iterator[Streams]:
@@ -204,7 +203,7 @@ class DaliPairs:
                 waiting.append(batch)
                 yield batch.streams
 
-        # a pipeline of its own for each pass: nothing is left over from one that was not finished
+        # each pass has its own pipeline, so that nothing is left over from an unfinished pass
         pipeline = build_pipeline(source(), 2 * self._batch_size, self._size, self._device)
         copied = torch.cuda.Event() if self._device == 'gpu' else None
         while True:
@@ -218,7 +217,7 @@ class DaliPairs:
             if copied is not None:
                 copied.record()
             yield batch
-            # DALI may write there again as soon as we let go, and knows nothing of torch's stream
+            # once this memory is released, DALI may overwrite it without waiting for torch
             if copied is not None:
                 copied.synchronize()
             del decoded
@@ -227,17 +226,18 @@ class DaliPairs:
 def build_pipeline(
     source: Iterator[Streams], most_streams: int, size: tuple[int, int], device: Device
 ) -> 'Pipeline':
-    """Define the DALI pipeline: clips in memory in, all their frames in one size out.
+    """Define the DALI pipeline from encoded streams to all their frames in one size.
 
     Args:
-        source: yields the clips of batches; a few batches are taken ahead of need.
-        most_streams: clips of a batch, at most.
+        source: yields the streams of each batch; a few batches are taken ahead of need.
+        most_streams: largest number of streams in a batch.
         size: (height, width) in px of the frames.
-        device: where to decode and scale.
+        device: device that decodes and scales.
 
     Returns:
-        the pipeline, defined and not built, so that no device is needed yet. A run gives, for each
-        clip, its frames as uint8 (frames, height, width, 3), or StopIteration at the source's end.
+        the pipeline, defined but not built, so that no device is needed yet. A run gives the
+        frames of each stream as uint8 (frames, height, width, 3), and raises StopIteration at the
+        end of the source.
     """
     from nvidia.dali import fn, types
     from nvidia.dali.pipeline import Pipeline
@@ -247,7 +247,7 @@ def build_pipeline(
         most_streams,
         num_threads=_STREAMS,
         device_id=_cuda_index() if on_gpu else None,
-        # outputs are ours for as long as we refer to them
+        # outputs stay valid for as long as they are referred to
         exec_dynamic=True,
     )
     with pipeline:
@@ -255,7 +255,7 @@ def build_pipeline(
         video = fn.decoders.video(
             streams,
             device='mixed' if on_gpu else 'cpu',
-            # processes that train side by side would all pin their threads to the same cores
+            # several trainings on one machine would pin their threads to the same cores
             affine=False,
         )
         scaled = fn.resize(
@@ -273,13 +273,13 @@ def _cuda_index() -> int:
 
 
 def _as_batch(decoded: 'TensorListCPU | TensorListGPU', batch: EncodedBatch) -> PairBatch:
-    """Pick anchors and positives out of the frames of all clips, into memory of torch's own."""
-    clips = [torch.from_dlpack(decoded[at]) for at in range(len(decoded))]
-    lengths = [len(clip) for clip in clips]
+    """Copy anchors and positives from the frames of all streams to memory of torch's own."""
+    streams = [torch.from_dlpack(decoded[at]) for at in range(len(decoded))]
+    lengths = [len(stream) for stream in streams]
     if lengths != batch.lengths:
-        raise _undecodable(f'clips of {batch.lengths} frames gave {lengths}')
-    frames = torch.cat(clips)
-    # a copy that waits would wait for all that the GPU still has to do
+        raise _undecodable(f'streams of {batch.lengths} frames gave {lengths}')
+    frames = torch.cat(streams)
+    # a blocking copy would wait for everything that the GPU still has to do
     places = torch.from_numpy(batch.places).to(frames.device, non_blocking=True)
     return PairBatch(frames[places], torch.from_numpy(batch.pairs))
 
@@ -291,27 +291,32 @@ def _undecodable(reason: str) -> BeastError:
     )
 
 
-def _as_it_is(batch: Any) -> Any:
+def _unchanged(batch: Any) -> Any:
     return batch
 
 
 class _Piece(NamedTuple):
-    """The packets of one window, for one pair or for one half of it."""
+    """Packets of one window, for a pair or for one half of it.
 
-    clip: '_Clip'
+    Attributes:
+        clip: clip of the packets.
+        packets: the first packets of the window.
+        wanted: frames needed: packet, pair of the batch, and anchor (0) or positive (1).
+    """
+
+    clip: '_PacketClip'
     packets: list[Packet]
-    # which of them is the anchor (0) or the positive (1) of which pair of the batch
     wanted: list[tuple[int, int, int]]
 
 
 class _EncodedPairs(Dataset[EncodedBatch]):
-    """Map-style dataset: a batch of pairs goes in, its undecoded frames come out."""
+    """Map-style dataset from a batch of pairs to its undecoded frames."""
 
     def __init__(self, store: WindowStore) -> None:
         self._store = store
         self._clips = store.table['clip'].tolist()
         self._windows = store.table['window'].tolist()
-        self._open = lru_cache(OPEN_CLIPS)(_Clip)
+        self._open = OpenClips(store.directory, _PacketClip)
 
     def __getitem__(self, pairs: Sequence[tuple[int, int, int]]) -> EncodedBatch:
         pieces = [piece for at, pair in enumerate(pairs) for piece in self._pieces(at, *pair)]
@@ -334,27 +339,21 @@ class _EncodedPairs(Dataset[EncodedBatch]):
         return [self._piece(anchor, [(middle, at, 0)]), self._piece(window, [(place, at, 1)])]
 
     def _piece(self, row: int, wanted: list[tuple[int, int, int]]) -> _Piece:
-        clip = self._clip(row)
+        clip = self._open[self._clips[row]]
         count = 1 + max(place for place, _, _ in wanted)
         return _Piece(clip, clip.packets(self._windows[row], count), wanted)
 
     def codec(self, row: int) -> str:
         """Return FFmpeg's name of the codec of a window's clip."""
-        return self._clip(row).codec
+        return self._open[self._clips[row]].codec
 
-    def _clip(self, row: int) -> '_Clip':
-        # a forked process shares the file positions of its parent's open files
-        return self._open(self._store.directory / self._clips[row], os.getpid())
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {'store': self._store}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state['store'])
+    def __reduce__(self) -> tuple[type['_EncodedPairs'], tuple[WindowStore]]:
+        """Pickle the dataset without its open clips."""
+        return _EncodedPairs, (self._store,)
 
 
 def _spread(pieces: Sequence[_Piece], count: int) -> Iterator[list[_Piece]]:
-    """Divide pieces among about as many clips, each with what one decoder can go on through."""
+    """Divide pieces among about `count` streams, each of a format that one decoder can read."""
     longest = -(-len(pieces) // count)
     alike = sorted(pieces, key=lambda piece: piece.clip.format)
     for _, group in groupby(alike, key=lambda piece: piece.clip.format):
@@ -362,13 +361,12 @@ def _spread(pieces: Sequence[_Piece], count: int) -> Iterator[list[_Piece]]:
             yield part
 
 
-class _Clip(OpenClip):
-    """An open clip, read packet by packet."""
+class _PacketClip(OpenClip):
+    """An open clip that is read packet by packet."""
 
-    def __init__(self, path: Path, process: int) -> None:
-        """Open; `process` is there to tell the clips of forked processes apart."""
+    def __init__(self, path: Path) -> None:
         super().__init__(path)
-        # what packets of several clips must have in common to be those of one
+        # packets of several clips can share a stream if these are equal
         context = self._stream.codec_context
         self.format = (context.name, context.width, context.height, context.extradata or b'')
 
@@ -387,11 +385,11 @@ class _Clip(OpenClip):
             raise self._damaged(f'{error.strerror} at frame {first}') from error
         times = [packet.pts for packet in packets]
         if times != [self._ticks(first + place) for place in range(count)]:
-            raise self._damaged(f'at frame {first} the time stamps {times} were found')
+            raise self._damaged(f'the frames from {first} on have the time stamps {times}')
         return packets
 
     def remux(self, packets: Sequence[Packet]) -> UInt8[np.ndarray, ' bytes']:
-        """Write packets, of clips of the same format, as a clip of their own."""
+        """Write packets of clips of the same format into one stream."""
         memory = io.BytesIO()
         with av.open(memory, 'w', format='mp4') as container:
             stream = container.add_stream_from_template(self._stream)

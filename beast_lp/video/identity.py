@@ -1,4 +1,4 @@
-"""Which video this is: its name among others, and the key of its content."""
+"""Identity of a video: its name among others, and the hash of its content."""
 
 import re
 import unicodedata
@@ -10,9 +10,9 @@ from beast_lp.errors import BeastError
 from beast_lp.runs.keys import digest
 from beast_lp.video.read import VideoError
 
-# characters of a video's name that are kept
+# characters kept of a video's name
 _LONGEST_ID = 80
-# what is read of a video to recognise it
+# bytes that are read of a video to recognise it: of both ends, and of samples between
 _EDGE_BYTES = 1 << 20
 _SAMPLES = 32
 _SAMPLE_BYTES = 1 << 16
@@ -21,11 +21,20 @@ _SAMPLE_BYTES = 1 << 16
 def video_ids(videos: Sequence[Path]) -> list[str]:
     """Name videos by their stems, in characters that are safe in file names.
 
-    Videos whose names would be equal, even where upper and lower case are the same, get their
-    parent folders' names in front, as many as it takes; a number settles what is left.
+    Videos whose names would be equal, also if upper and lower case are ignored, get the names of
+    as many parent folders in front as tell them apart, and a number where that is not enough.
+
+    Args:
+        videos: paths of the videos.
 
     Returns:
         one name per video, all different.
+
+    Examples:
+        >>> video_ids([Path('day1/cam 0.mp4'), Path('day1/cam 1.mp4')])
+        ['cam_0', 'cam_1']
+        >>> video_ids([Path('day1/cam.mp4'), Path('day2/cam.mp4')])
+        ['day1_cam', 'day2_cam']
     """
     depth = [1] * len(videos)
     while True:
@@ -45,7 +54,7 @@ def video_ids(videos: Sequence[Path]) -> list[str]:
 def _safe_name(video: Path, level: int) -> str:
     parts = (*video.parts[-level:-1], video.stem)
     name = unicodedata.normalize('NFC', '_'.join(parts))
-    # the end of a long name tells more than its beginning
+    # the end of a long name distinguishes more than its beginning
     return re.sub(r'[^\w.-]+', '_', name)[-_LONGEST_ID:].lstrip('._-') or 'video'
 
 
@@ -63,18 +72,21 @@ def _numbered(names: list[str]) -> list[str]:
 
 
 def source_key(video: Path, boxes: Path | None) -> str:
-    """Compute the key of what a clip or features are made of.
+    """Hash the content of a video and its bounding boxes.
 
-    The video is recognised by its size and by samples of its content (head, tail and 32 evenly
-    spaced pieces), not by its path or date, so that a copied or moved data set is recognised.
+    Of the video, the hash covers its size and samples of its content (head, tail and 32 evenly
+    spaced pieces), not its path or date, so that a copied or moved data set is recognised.
 
     Args:
-        video: the file.
-        boxes: the file of its bounding boxes, if it is cropped.
+        video: video file.
+        boxes: file of its bounding boxes; None if it is not cropped.
+
+    Returns:
+        32 hexadecimal digits.
 
     Raises:
         VideoError: if the video cannot be read.
-        BeastError: if its bounding boxes cannot.
+        BeastError: if the bounding boxes cannot be read.
     """
     try:
         content = digest(boxes.read_bytes() if boxes else b'')

@@ -16,16 +16,22 @@ from beast_lp.errors import BeastError
 
 @dataclass(frozen=True)
 class LabelledFrames:
-    """The labelled frames of a project."""
+    """The labelled frames of a project.
+
+    Attributes:
+        images: image file of each frame.
+        keypoints: name of each keypoint.
+        positions: (frames, keypoints, 2) x and y in px of the original images; NaN where a
+            keypoint is not labelled.
+    """
 
     images: Sequence[Path]
     keypoints: Sequence[str]
-    # px of the original images, x and y; NaN where a keypoint is not labelled
     positions: Float[np.ndarray, 'frames keypoints 2']
 
     @property
     def videos(self) -> list[str]:
-        """The folder of each image, which the host names after the video."""
+        """Folder of each image, which the host names after the video."""
         return [str(image.parent) for image in self.images]
 
 
@@ -33,12 +39,12 @@ def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
     """Read label files as Lightning Pose and DeepLabCut write them.
 
     Args:
-        files: tables with three header rows (scorer, bodyparts, coords) and the path of an image
-            first in every row; several, one for each view.
-        data_dir: what the image paths are relative to.
+        files: tables of labels, one for each view, with three header rows (scorer, bodyparts,
+            coords) and the path of an image in the first column.
+        data_dir: folder that image paths are relative to.
 
     Raises:
-        BeastError: if a file or an image is missing, or a file is no such table.
+        BeastError: if a file or an image is missing, or a file is not such a table.
     """
     tables = []
     for path in files:
@@ -50,7 +56,7 @@ def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
                 'data.csv_file of a Lightning Pose project'
             ) from error
         if table.index.name is not None:
-            # pandas takes a first row without any label for the name of the index
+            # pandas reads a first row without any label as the name of the index
             first = pd.Index([str(table.index.name)])
             empty = pd.DataFrame(np.nan, index=first, columns=table.columns)
             table = pd.concat([empty, table])
@@ -70,19 +76,25 @@ def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
     if missing:
         raise BeastError(
             f'{len(missing)} of the {len(images)} labelled images are missing, such as '
-            f'{missing[0]}; they are needed where the table of labels says they are'
+            f'{missing[0]}; restore them to the places that the table of labels gives'
         )
     return LabelledFrames(images, names, positions.reshape(len(images), len(names), 2))
 
 
 def read_images(
-    paths: Sequence[Path],
-    size: tuple[int, int],
+    paths: Sequence[Path], size: tuple[int, int]
 ) -> UInt8[Tensor, 'frames height width 3']:
-    """Read images at a size, (height, width) in px, as the window store's frames are.
+    """Read and scale images, as `WindowStore.read` does with frames.
+
+    Args:
+        paths: image files.
+        size: (height, width) in px.
+
+    Returns:
+        (images, height, width, 3) RGB.
 
     Raises:
-        BeastError: if one is damaged.
+        BeastError: if an image is damaged.
     """
     pictures = np.empty((len(paths), *size, 3), np.uint8)
     for index, path in enumerate(paths):
@@ -90,7 +102,7 @@ def read_images(
             with Image.open(path) as image:
                 scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
                 pictures[index] = np.asarray(scaled)
-        # what Pillow raises for damaged files
+        # these are what Pillow raises for damaged files
         except (OSError, SyntaxError, ValueError) as error:
             raise BeastError(
                 f'the labelled image {path} cannot be read ({error}); replace it, or leave its '

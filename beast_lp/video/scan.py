@@ -10,20 +10,21 @@ from tqdm import tqdm
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import full_disk_sentence
-from beast_lp.video.anchors import THUMBNAIL_SIZE, Anchors, motion_energy, select_anchors
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.read import FrameReader, VideoError, VideoInfo
+from beast_lp.video.selection import Anchors, select_anchors
+from beast_lp.video.thumbnails import THUMBNAIL_SIZE, motion_energy
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one pass over a video found.
+    """Result of one pass over a video.
 
     Attributes:
-        info: the header.
-        frames: decoded frames.
+        info: header of the video.
+        frames: number of decoded frames.
         error: why not every frame could be decoded, or None.
-        anchors: the chosen frames.
+        anchors: chosen frames.
     """
 
     info: VideoInfo
@@ -43,25 +44,24 @@ def scan_video(
 ) -> Scan:
     """Decode a video once and choose its anchors.
 
-    Thumbnails (1 kB per frame) and what they are compressed to go to temporary files without a
-    name, so that memory does not grow with the video's length and nothing is left behind when the
-    process is killed.
+    Thumbnails (1 kB per frame) and their principal components go to unnamed temporary files, so
+    that memory does not grow with the video's length and a killed process leaves nothing behind.
 
     Args:
-        path: the video.
-        config: how to choose.
+        path: video file.
+        config: strategy, and number of anchors.
         seed: equal seeds give equal anchors.
         progress: show a bar of frames.
-        spool_dir: folder of the temporary files, None for the system's own, which on some machines
-            is held in memory.
-        step: frames, k of the windows (t-k, t, t+k).
-        boxes: what each frame is cropped to, None for the whole frame.
+        spool_dir: folder of the temporary files; None for the system's own, which some machines
+            hold in memory.
+        step: number of frames, k of the windows (t-k, t, t+k).
+        boxes: bounding boxes that frames are cropped to; None keeps whole frames.
 
     Raises:
         VideoError: if the video is unreadable, shorter than a window or motionless.
         BeastError: if the disk is full or there are fewer boxes than frames.
     """
-    reader = FrameReader(path, THUMBNAIL_SIZE, 'gray', boxes)
+    reader = FrameReader(path, 'gray', boxes)
     with full_disk_sentence(spool_dir), tempfile.TemporaryFile(dir=spool_dir) as spool:
         bar = tqdm(
             reader,
@@ -70,8 +70,8 @@ def scan_video(
             total=reader.info.frames_declared,
             disable=not progress,
         )
-        for thumbnail in bar:
-            spool.write(thumbnail.tobytes())
+        for frame in bar:
+            spool.write(frame.pixels(THUMBNAIL_SIZE).tobytes())
         spool.flush()
         shape = (reader.frames_read, THUMBNAIL_SIZE[0] * THUMBNAIL_SIZE[1])
         # an empty file cannot be mapped

@@ -10,7 +10,7 @@ class SourceVideo:
     """A video and its project.
 
     Attributes:
-        path: the file.
+        path: video file.
         project: name of the project; empty where there is one project alone.
     """
 
@@ -19,10 +19,14 @@ class SourceVideo:
 
 
 def source_videos(videos: Iterable[Path | SourceVideo]) -> list[SourceVideo]:
-    """Return videos with their projects; a path alone belongs to the one project there is.
+    """Return videos with their projects.
 
-    >>> source_videos([Path('a.mp4'), SourceVideo(Path('b.mp4'), 'mice')])[0].project
-    ''
+    Args:
+        videos: videos, or paths of videos where there is one project alone.
+
+    Examples:
+        >>> source_videos([Path('a.mp4'), SourceVideo(Path('b.mp4'), 'mice')])[0].project
+        ''
     """
     return [
         video if isinstance(video, SourceVideo) else SourceVideo(Path(video)) for video in videos

@@ -1,4 +1,4 @@
-"""Building the clips of several videos, one after the other or in processes of their own."""
+"""Building the clips of several videos, one after the other or in several processes."""
 
 import logging
 import multiprocessing
@@ -32,26 +32,26 @@ from beast_lp.video.workers import usable_cores
 
 logger = logging.getLogger('lightning_pose.' + __name__)
 
-# the disk and the decoders' own threads leave little for more
+# more gain little, because of the disk and the decoders' own threads
 MOST_PROCESSES = 8
-# of video per process; starting one takes seconds, in which so much is prepared
+# bytes of video per process; starting a process takes as many seconds as preparing these
 WORTH_A_PROCESS = 20_000_000
 
 
 @dataclass(frozen=True)
 class Job:
-    """What it takes to build the clip of one video; it can be sent to another process.
+    """Everything that building the clip of one video needs; it can be sent to another process.
 
     Attributes:
-        video: the file.
-        video_id: the clip's name without its suffix.
-        boxes: the file of its bounding boxes, None for whole frames.
-        directory: of the clip and its record.
-        anchors: how to choose; `per_video` is this video's number.
-        windows: how to store.
-        step: frames, k of the windows (t-k, t, t+k).
+        video: video file.
+        video_id: name of the clip without its suffix.
+        boxes: file of the video's bounding boxes; None for whole frames.
+        directory: folder of the clip and its record.
+        anchors: strategy, and number of anchors.
+        windows: longest side of the frames.
+        step: number of frames, k of the windows (t-k, t, t+k).
         seed: equal seeds give equal anchors.
-        source_key: of the content of the video and its boxes.
+        source_key: hash of the content of the video and its boxes.
     """
 
     video: Path
@@ -66,52 +66,63 @@ class Job:
 
     @property
     def settings_key(self) -> str:
-        """Key of every setting that shapes the clip."""
+        """Hash of every setting that shapes the clip."""
         return settings_key(self.anchors, self.windows, self.step, self.seed)
 
     @property
     def sidecar(self) -> Path:
-        """The clip's record."""
+        """File of the clip's record."""
         return self.directory / f'{self.video_id}{SIDECAR_SUFFIX}'
 
     @property
     def clip(self) -> Path:
-        """The clip."""
+        """File of the clip."""
         return self.directory / f'{self.video_id}{CLIP_SUFFIX}'
 
 
 def finished_earlier(job: Job) -> ClipRecord | None:
-    """Return the record of a clip that an earlier run finished, and say why it cannot be used.
+    """Return the record of a clip that an earlier run finished, or log why it must be rebuilt.
+
+    Args:
+        job: job whose clip may exist.
 
     Returns:
-        None if the clip has to be built.
+        the record, None if the clip must be built.
     """
     record = read_record(job.sidecar)
     if record is None:
         if job.sidecar.exists() or job.clip.exists():
-            logger.warning(f'{job.clip} has no usable record beside it; it is built again')
+            logger.warning(f'beast: {job.clip} has no usable record beside it; it is built again')
         return None
     change = changed_since(record, job.source_key, job.settings_key)
     if change:
-        logger.info(f'{job.video}: {change} since {job.clip.name} was built; it is built again')
+        logger.info(
+            f'beast: {job.video}: {change} since {job.clip.name} was built; it is built again'
+        )
         return None
     harm = damage(record, job.directory)
     if harm:
-        logger.warning(f'the clip {job.clip} is missing or damaged ({harm}); it is built again')
+        logger.warning(
+            f'beast: the clip {job.clip} is missing or damaged ({harm}); it is built again'
+        )
         return None
-    logger.info(f'{job.video}: the windows of an earlier run are used')
+    logger.info(f'beast: {job.video}: the windows of an earlier run are used')
     return record
 
 
 def build(job: Job, progress: bool) -> ClipRecord:
     """Choose the anchors of a video and write its clip and record.
 
+    Args:
+        job: what to build.
+        progress: show a bar of frames.
+
     Raises:
         VideoError: if the video gives no anchors.
         BeastError: if the disk is full or the boxes do not fit the video.
     """
     boxes = Boxes(job.boxes) if job.boxes else None
-    # an old clip stays until then: the video may be unreadable only for now
+    # an old clip is kept until the scan succeeds: the video may be unreadable only for now
     scan = scan_video(job.video, job.anchors, job.seed, progress, job.directory, job.step, boxes)
     # the record must not outlive the clip that it describes
     job.sidecar.unlink(missing_ok=True)
@@ -143,23 +154,23 @@ def build(job: Job, progress: bool) -> ClipRecord:
 def build_all(
     jobs: Sequence[Job], processes: int | None, progress: bool
 ) -> Iterator[tuple[Job, ClipRecord | VideoError]]:
-    """Build clips, in processes of their own where there are several videos.
+    """Build clips, in several processes where there are several videos.
 
     The result does not depend on the number of processes.
 
     Args:
-        jobs: one per video.
-        processes: None is one per core that this process may use, at most `MOST_PROCESSES`, and
-            fewer where the videos are small; there are never more than jobs, and a single one is
-            this process.
-        progress: show a bar of frames for each video, or of videos if there are processes.
+        jobs: one job per video.
+        processes: number of processes, at most one per job; with 1, this process does the work.
+            None is one per core that this process may use, at most `MOST_PROCESSES`, and fewer
+            where the videos are small.
+        progress: show a bar of frames for each video, or of videos if there are several processes.
 
     Yields:
-        each job when it is done, with its record or the reason why the video cannot be used.
+        each job once it is done, with its record or the reason why the video cannot be used.
 
     Raises:
         BeastError: if the disk is full, boxes do not fit, or a process is killed. Other processes
-            are stopped, and what is finished stays.
+            are stopped, and finished clips are kept.
     """
     if processes is None:
         size = sum(job.video.stat().st_size for job in jobs)
@@ -175,7 +186,7 @@ def build_all(
 def _build_in_parallel(
     jobs: Sequence[Job], processes: int, progress: bool
 ) -> Iterator[tuple[Job, ClipRecord | VideoError]]:
-    # started afresh and not forked: locks that threads of this process hold would stay locked
+    # spawned, not forked: locks that threads of this process hold would stay locked for ever
     context = multiprocessing.get_context('spawn')
     others = set(multiprocessing.active_children())
     executor = ProcessPoolExecutor(processes, context, _prepare_process)
@@ -212,7 +223,7 @@ def _attempt(job: Job, progress: bool) -> ClipRecord | VideoError:
 
 
 def _prepare_process() -> None:
-    """Let a process of the pool end with the one that started it, and quietly."""
+    """Let a process of the pool end quietly, together with the process that started it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

@@ -1,11 +1,12 @@
-"""Writing the windows of one video into a small clip.
+"""Writing the windows of one video into a clip.
 
 A window is the frames (t-k, t, t+k) of an anchor t; `step` is its k. Each window is one closed
 group of pictures of 3 frames, so that every access starts at a key frame and reads at most 3
-frames, on the CPU as with a hardware decoder, and any player shows the clip.
+frames, on the CPU as with a hardware decoder, and every player shows the clip.
 """
 
 from collections import deque
+from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from tqdm import tqdm
 from beast_lp.config import WindowConfig
 from beast_lp.runs.files import finished_file
 from beast_lp.video.boxes import Boxes
-from beast_lp.video.read import PictureConverter, PictureReader, VideoError
+from beast_lp.video.read import Frame, FrameReader, VideoError
 
 # frames of a window, by their distance to the anchor in steps of k
 OFFSETS = (-1, 0, 1)
@@ -29,29 +30,21 @@ WINDOW = len(OFFSETS)
 # one gives whole time stamps in every container
 CLIP_RATE = 25
 CLIP_SUFFIX = '.mp4'
+# constant rate factor: by eye, 8 cannot be told from the original, at about 9 kB a frame
+CRF = 8
 
-_CODECS = {'h264': 'libx264', 'vp9': 'libvpx-vp9'}
-_GROUPS = {'g': str(WINDOW), 'keyint_min': str(WINDOW)}
+# Tests replace both constants by VP9, because DALI decodes no H.264 without a GPU. `fastdecode`
+# halves the time of a random read for 4 % more bytes; `mbtree`, which plans beyond a group, gains
+# nothing here and differs from run to run.
+_ENCODER = 'libx264'
 _OPTIONS = {
-    # fastdecode halves the time of a random read for 4 % more bytes; mbtree, which plans beyond a
-    # group, gains nothing here and is not the same from run to run
-    'h264': {
-        'preset': 'veryfast',
-        'tune': 'fastdecode',
-        'bf': '0',
-        'sc_threshold': '0',
-        'mbtree': '0',
-    },
-    # constant quality, and one packet per frame: neither look-ahead nor hidden reference frames
-    'vp9': {
-        'b': '0',
-        'deadline': 'realtime',
-        'cpu-used': '6',
-        'row-mt': '1',
-        'lag-in-frames': '0',
-        'auto-alt-ref': '0',
-    },
+    'preset': 'veryfast',
+    'tune': 'fastdecode',
+    'bf': '0',
+    'sc_threshold': '0',
+    'mbtree': '0',
 }
+_GROUPS = {'g': str(WINDOW), 'keyint_min': str(WINDOW)}
 
 
 def build_clip(
@@ -65,38 +58,36 @@ def build_clip(
 ) -> None:
     """Decode a video once more and write the windows of its anchors.
 
-    Decoding stops at the last frame that is needed. The clip is H.264 or VP9, yuv420p, BT.601,
-    marked as full range, in anchor order; frame 3 w + 1 is the anchor of window w.
+    Decoding stops at the last frame that is needed. The clip is H.264, yuv420p, BT.601, tagged as
+    full range, in the order of the anchors; frame 3 w + 1 is the anchor of window w.
 
     Args:
-        path: the video.
+        path: video file.
         anchors: ordinals, ascending, each with a frame k before and k after it.
-        destination: the clip, which appears only when it is complete.
-        config: codec, quality and size.
+        destination: file of the clip, which appears only when it is complete.
+        config: longest side of the frames.
         progress: show a bar of frames.
-        step: frames, k.
-        boxes: what each frame is cropped to before it is scaled, all to the shape of the median
-            box; None for the whole frame.
+        step: number of frames, k.
+        boxes: bounding boxes that frames are cropped to before they are scaled, all to the size of
+            the median box; None keeps whole frames.
 
     Raises:
         VideoError: if the video is unreadable or ends before the last window.
         BeastError: if the disk is full or there are fewer boxes than frames.
     """
-    reader = PictureReader(path)
+    reader = FrameReader(path, boxes=boxes)
     shape = boxes.size if boxes else (reader.info.height, reader.info.width)
     size = clip_size(*shape, config.longest_side)
-    last = int(anchors[-1]) + step
     bar = tqdm(
-        enumerate(reader),
+        reader,
         desc=f'{Path(path).name} windows',
         unit='frame',
-        total=last + 1,
+        total=int(anchors[-1]) + step + 1,
         disable=not progress,
     )
     with finished_file(destination) as part:
-        with _ClipWriter(part, size, config) as writer, bar:
-            convert = PictureConverter(boxes=boxes)
-            written = _write_windows(bar, anchors, step, convert, size, writer)
+        with _ClipWriter(part, size) as writer, bar:
+            written = _write_windows(bar, anchors, step, size, writer)
         if written < len(anchors):
             raise VideoError(
                 f'{path} ended at frame {reader.frames_read}, before the window around frame '
@@ -105,41 +96,44 @@ def build_clip(
 
 
 def clip_size(height: int, width: int, longest_side: int) -> tuple[int, int]:
-    """Compute a clip's (height, width): even, and no larger than the video.
+    """Compute a clip's (height, width), which is even and no larger than the video.
 
     Args:
-        height: px, of the video.
-        width: px, of the video.
-        longest_side: px, limit of the longer side.
+        height: height of the video in px.
+        width: width of the video in px.
+        longest_side: limit of the longer side in px.
+
+    Examples:
+        >>> clip_size(1024, 1280, longest_side=320)
+        (256, 320)
     """
     scale = min(1.0, longest_side / max(height, width))
     return _even(height * scale), _even(width * scale)
 
 
 def _even(side: float) -> int:
-    # the small term keeps 320 of 320 from becoming 318 by rounding
+    # the small term keeps rounding from making 318 of 320
     return max(2, 2 * int(side / 2 + 1e-6))
 
 
 def _write_windows(
-    pictures: 'tqdm[tuple[int, av.VideoFrame]]',
+    frames: Iterable[Frame],
     anchors: Int[np.ndarray, ' k'],
     step: int,
-    convert: PictureConverter,
     size: tuple[int, int],
     writer: '_ClipWriter',
 ) -> int:
-    """Write each window when its last frame has come; returns the number of windows written."""
+    """Write each window once its last frame is decoded; return the number of windows written."""
     needed = {int(anchor) + step * offset for anchor in anchors for offset in OFFSETS}
     recent: deque[np.ndarray | None] = deque(maxlen=2 * step + 1)
     written = 0
-    for ordinal, picture in pictures:
-        recent.append(convert(picture, size, ordinal) if ordinal in needed else None)
-        if ordinal == anchors[written] + step:
+    for frame in frames:
+        recent.append(frame.pixels(size) if frame.ordinal in needed else None)
+        if frame.ordinal == anchors[written] + step:
             for place in (0, step, 2 * step):
-                frame = recent[place]
-                assert frame is not None
-                writer.write(frame)
+                pixels = recent[place]
+                assert pixels is not None
+                writer.write(pixels)
             written += 1
             if written == len(anchors):
                 break
@@ -149,11 +143,10 @@ def _write_windows(
 class _ClipWriter:
     """Encode RGB frames so that every third packet, and no other, is a key frame."""
 
-    def __init__(self, path: Path, size: tuple[int, int], config: WindowConfig) -> None:
+    def __init__(self, path: Path, size: tuple[int, int]) -> None:
         self._container: OutputContainer = av.open(str(path), 'w', format='mp4')
-        options = {**_GROUPS, **_OPTIONS[config.codec], 'crf': str(config.crf)}
         stream = self._container.add_stream(
-            _CODECS[config.codec], rate=Fraction(CLIP_RATE), options=options
+            _ENCODER, rate=Fraction(CLIP_RATE), options={**_GROUPS, **_OPTIONS, 'crf': str(CRF)}
         )
         assert isinstance(stream, VideoStream)
         stream.height, stream.width = size
@@ -175,7 +168,7 @@ class _ClipWriter:
             dst_colorspace=Colorspace.ITU601,
             src_color_range=ColorRange.JPEG,
             dst_color_range=ColorRange.JPEG,
-            # starting threads for a small picture takes longer than converting it
+            # starting threads takes longer than converting a small picture
             threads=1,
         )
         self._mux(picture)

@@ -1,9 +1,8 @@
-"""From raw videos to a window store, one clip per video, resumable and reusable."""
+"""Preparation of a window store from raw videos, one clip per video, resumable and reusable."""
 
 import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from beast_lp.runs.files import PART_SUFFIX, only_writer, write_table
 from beast_lp.video.boxes import boxes_file
 from beast_lp.video.identity import source_key, video_ids
 from beast_lp.video.read import VideoError, probe
-from beast_lp.video.shares import anchors_per_video
 from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_build import Job, build_all, finished_earlier
 from beast_lp.video.window_records import SIDECAR_SUFFIX, ClipRecord, read_record
@@ -39,7 +37,7 @@ VIDEO_COLUMNS = (
     'status',
     'message',
 )
-# reasons that are named when no video at all can be used
+# number of reasons in the error where no video can be used
 _REASONS = 3
 
 
@@ -57,27 +55,52 @@ def prepare_windows(
 
     Writes `windows/` (clips, their records, `index.csv`), `anchors.csv` and `videos.csv` in the
     output directory. A clip that was finished earlier from the same video content and settings is
-    used as it is; a changed or damaged one is rebuilt; one of a video that is not listed any more
-    is deleted. A video that gives no anchors is left out with a warning and a row in `videos.csv`.
+    used again, a changed or damaged clip is rebuilt, and the clip of a video that is no longer
+    listed is deleted. A video that gives no anchors is left out, with a warning and a row in
+    `videos.csv`.
 
     Args:
-        videos: absolute paths, without duplicates, with their projects where there are several;
-            the views of a session are videos like others.
-        output_dir: created where it does not exist.
-        anchors: how to choose.
-        windows: how to cut out and store, and in how many processes.
+        videos: absolute paths without duplicates, with their projects where there are several; the
+            views of a session are videos like others.
+        output_dir: folder of the results, created where it does not exist.
+        anchors: strategy, and number of anchors per video.
+        windows: size of the stored frames, folder of bounding boxes, and number of processes.
         seed: equal seeds give equal anchors.
         progress: show bars.
-        offset_frames: k.
-        offset_ms: k in milliseconds, at least one frame, by each video's own frame rate; goes
-            before `offset_frames`.
+        offset_frames: k in frames.
+        offset_ms: k in milliseconds, by each video's own frame rate and at least one frame; takes
+            precedence over `offset_frames`.
 
     Raises:
         BeastError: if no video gives anchors (`videos.csv` lists every reason), bounding boxes are
             missing or too few, the disk is full, another run writes the same store, or a process
             is killed.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> import av
+        >>> import numpy as np
+        >>> folder = TemporaryDirectory()
+        >>> video = Path(folder.name, 'mouse.mp4')
+        >>> with av.open(str(video), 'w') as file:
+        ...     stream = file.add_stream('mpeg4', rate=25)
+        ...     stream.width, stream.height = 64, 48
+        ...     for grey in range(0, 240, 8):
+        ...         picture = np.full((48, 64, 3), grey, np.uint8)
+        ...         file.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        ...     file.mux(stream.encode())
+        >>> settings = AnchorConfig(strategy='uniform', per_video=3), WindowConfig()
+        >>> out = Path(folder.name, 'out')
+        >>> store = prepare_windows([video], out, *settings, seed=0, progress=False)
+        >>> store.table[['video_id', 'frame', 'clip', 'window']]
+          video_id  frame       clip  window
+        0    mouse      1  mouse.mp4       0
+        1    mouse     14  mouse.mp4       1
+        2    mouse     28  mouse.mp4       2
+        >>> store.read(1, offsets=(0, 1), size=(24, 32)).shape
+        (2, 24, 32, 3)
+        >>> folder.cleanup()
     """
-    output_dir = Path(output_dir)
     directory = output_dir / WINDOWS_DIR
     directory.mkdir(parents=True, exist_ok=True)
     with only_writer(output_dir / LOCK_NAME, str(directory)):
@@ -103,19 +126,18 @@ def _jobs(
     offset_frames: int,
     offset_ms: float | None,
 ) -> dict[str, Job | VideoError]:
-    """Say what there is to do for every video, by its name."""
+    """Describe the work for every video, by its name."""
     videos = [source.path for source in named.values()]
     boxes = _boxes_files(videos, windows.bbox_dir)
-    counts = anchors_per_video(videos, anchors)
     jobs: dict[str, Job | VideoError] = {}
-    for video_id, video, box, count in zip(named, videos, boxes, counts, strict=True):
+    for video_id, video, box in zip(named, videos, boxes, strict=True):
         try:
             jobs[video_id] = Job(
                 video=video,
                 video_id=video_id,
                 boxes=box,
                 directory=directory,
-                anchors=replace(anchors, per_video=count, total=None),
+                anchors=anchors,
                 windows=windows,
                 step=offset_frames if offset_ms is None else _step(video, offset_ms),
                 seed=seed,
@@ -127,7 +149,7 @@ def _jobs(
 
 
 def _boxes_files(videos: Sequence[Path], bbox_dir: str | None) -> list[Path | None]:
-    """Find the boxes of every video, before hours go into the others."""
+    """Find the boxes of every video, before hours are spent on decoding."""
     if bbox_dir is None:
         return [None] * len(videos)
     files = [boxes_file(Path(bbox_dir), video) for video in videos]
@@ -150,7 +172,7 @@ def _step(video: Path, offset_ms: float) -> int:
     rate = probe(video).fps
     if not rate > 0:
         raise VideoError(
-            f'{video} does not tell its frame rate, which beast.pairs.offset_ms needs; set '
+            f'{video} does not give its frame rate, which beast.pairs.offset_ms needs; set '
             'beast.pairs.offset_frames instead'
         )
     return max(1, round(offset_ms * rate / 1000))
@@ -159,7 +181,7 @@ def _step(video: Path, offset_ms: float) -> int:
 def _build_or_reuse(
     jobs: dict[str, Job | VideoError], processes: int | None, progress: bool
 ) -> Iterator[tuple[str, ClipRecord | VideoError]]:
-    """Yield the result for every video, those first that take no time."""
+    """Yield the result for every video, first those that need no work."""
     pending: list[Job] = []
     for video_id, job in jobs.items():
         result = job if isinstance(job, VideoError) else finished_earlier(job)
@@ -175,10 +197,10 @@ def _build_or_reuse(
 
 def _warn(video: Path, result: ClipRecord | VideoError) -> None:
     if isinstance(result, VideoError):
-        logger.warning(f'{result} (this video is left out)')
+        logger.warning(f'beast: {result} (this video is left out)')
     elif result.error:
         logger.warning(
-            f'{video} is damaged or cut short ({result.error}); the {result.frames_read} '
+            f'beast: {video} is damaged or cut short ({result.error}); the {result.frames_read} '
             'frames that could be decoded are used'
         )
 
@@ -186,7 +208,7 @@ def _warn(video: Path, result: ClipRecord | VideoError) -> None:
 def _write_tables(
     output_dir: Path, named: dict[str, SourceVideo], results: dict[str, ClipRecord | VideoError]
 ) -> None:
-    """Write the tables and the index, and delete the clips of videos that are not listed."""
+    """Write the tables and the index, and delete the clips of videos that are no longer listed."""
     directory = output_dir / WINDOWS_DIR
     rows = [_video_row(item.path, name, results[name]) for name, item in named.items()]
     _write_table(output_dir / 'videos.csv', rows, VIDEO_COLUMNS)
@@ -204,7 +226,7 @@ def _write_tables(
 
 
 def _remove_stale(directory: Path, keep: set[str]) -> None:
-    """Delete the clips of videos that are not listed any more, and nothing else."""
+    """Delete the clips of videos that are no longer listed, and nothing else."""
     for sidecar in directory.glob(f'*{SIDECAR_SUFFIX}'):
         record = read_record(sidecar)
         if record is not None and record.video_id not in keep:
@@ -268,7 +290,7 @@ def _index_rows(records: list[tuple[SourceVideo, ClipRecord]]) -> list[dict[str,
 
 def _write_table(path: Path, rows: list[dict[str, Any]], columns: Sequence[str]) -> None:
     table = pd.DataFrame(rows, columns=pd.Index(columns))
-    # counts of frames, of which some videos have none, would turn into floats
+    # counts of frames would turn into floats, because skipped videos have none
     for name in ('width', 'height', 'frames_declared', 'frames_read'):
         if name in table:
             table[name] = table[name].astype('Int64')

@@ -1,4 +1,4 @@
-"""What is known of each finished clip, and how a clip is recognised as still valid."""
+"""Records of finished clips, by which a clip is recognised as still valid."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -13,10 +13,10 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.config.retired import retired_group
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import key_of
-from beast_lp.video.anchors import Anchors
+from beast_lp.video.selection import Anchors
 from beast_lp.video.window_clip import WINDOW
 
-# part of every key: raise it when the same settings give other anchors or other clips
+# part of every key; raise it when the same settings give other anchors or other clips
 STORE_VERSION = 3
 SIDECAR_SUFFIX = '.json'
 
@@ -32,19 +32,19 @@ _ANCHOR_TYPES = {
 
 @dataclass(frozen=True)
 class ClipRecord:
-    """A finished clip, written beside it as JSON.
+    """Record of a finished clip, which is written beside it as JSON.
 
     Attributes:
-        source_key: of the content of the video and its boxes.
-        settings_key: of every setting that shaped the clip.
-        video_id: the clip's name without its suffix.
-        clip: file name.
-        clip_bytes: size of the file.
+        source_key: hash of the content of the video and its boxes.
+        settings_key: hash of every setting that shaped the clip.
+        video_id: name of the clip without its suffix.
+        clip: file name of the clip.
+        clip_bytes: size of the clip in bytes.
         header: width, height, fps, codec and declared frames of the video.
-        frames_read: frames of the video that could be decoded.
-        error: why not all of them, or None.
-        step: frames, k of the windows (t-k, t, t+k).
-        anchors: the chosen frames, in the order of the windows.
+        frames_read: number of frames of the video that could be decoded.
+        error: why not all frames could be decoded, or None.
+        step: number of frames, k of the windows (t-k, t, t+k).
+        anchors: chosen frames, in the order of the windows.
     """
 
     source_key: str
@@ -63,6 +63,13 @@ def settings_key(anchors: AnchorConfig, windows: WindowConfig, step: int, seed: 
     """Hash every setting that, with the video itself, determines a clip.
 
     A retired setting counts with the value now in use, so that older clips stay valid.
+
+    Args:
+        anchors: strategy, and number of anchors.
+        windows: longest side of the frames. The number of processes changes no clip, and boxes
+            count by their content, in the source key.
+        step: number of frames, k.
+        seed: seed of the choice of anchors.
     """
     chosen = {**retired_group('beast.anchors'), **asdict(anchors)}
     shape = {**retired_group('beast.windows'), **asdict(windows)}
@@ -71,7 +78,12 @@ def settings_key(anchors: AnchorConfig, windows: WindowConfig, step: int, seed: 
 
 
 def write_record(directory: Path, record: ClipRecord) -> None:
-    """Write a clip's record beside it."""
+    """Write the record of a clip beside it.
+
+    Args:
+        directory: folder of the clips.
+        record: record to write.
+    """
     content = asdict(record)
     content['anchors'] = {name: values.tolist() for name, values in content['anchors'].items()}
     with finished_file(directory / f'{record.video_id}{SIDECAR_SUFFIX}') as part:
@@ -79,11 +91,13 @@ def write_record(directory: Path, record: ClipRecord) -> None:
 
 
 def read_record(sidecar: Path) -> ClipRecord | None:
-    """Read a clip's record.
+    """Read the record of a clip.
+
+    Args:
+        sidecar: JSON file beside the clip.
 
     Returns:
-        the record, or None if the file is absent or not a record, which means that the clip has
-        to be built.
+        the record, or None if the file is missing or not a record, so that the clip must be built.
     """
     try:
         content = json.loads(sidecar.read_text(encoding='utf-8'))
@@ -95,7 +109,13 @@ def read_record(sidecar: Path) -> ClipRecord | None:
 
 
 def changed_since(record: ClipRecord, source: str, settings: str) -> str | None:
-    """Say what has changed since a clip was built, or None."""
+    """Describe what has changed since a clip was built, None if nothing has.
+
+    Args:
+        record: record of the clip.
+        source: present hash of the video and its boxes.
+        settings: present hash of the settings.
+    """
     if record.source_key != source:
         return 'the video or its bounding boxes have changed'
     if record.settings_key != settings:
@@ -104,7 +124,12 @@ def changed_since(record: ClipRecord, source: str, settings: str) -> str | None:
 
 
 def damage(record: ClipRecord, directory: Path) -> str | None:
-    """Say what is wrong with a record's clip, or None; its header is read and no frame decoded."""
+    """Describe the damage of a clip by its size and header, None if there is none.
+
+    Args:
+        record: record of the clip.
+        directory: folder of the clips.
+    """
     clip = directory / record.clip
     try:
         size = clip.stat().st_size

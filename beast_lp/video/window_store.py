@@ -1,67 +1,67 @@
-"""The window store on disk: reading windows back, exactly and at random."""
+"""The window store on disk: reading windows back, exactly and in any order."""
 
-import os
-from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
 import numpy as np
 import pandas as pd
-from av.container import InputContainer
 from av.error import FFmpegError
-from av.video.stream import VideoStream
 from jaxtyping import UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
-from beast_lp.video.read import PictureConverter
-from beast_lp.video.window_clip import CLIP_RATE, OFFSETS, WINDOW
+from beast_lp.video.open_clips import OpenClip, OpenClips
+from beast_lp.video.pictures import PictureConverter
+from beast_lp.video.window_clip import OFFSETS, WINDOW
 
 INDEX_NAME = 'index.csv'
 INDEX_COLUMNS = ('video', 'video_id', 'frame', 'clip', 'window', 'step', 'fps', 'project')
-# clips that a process keeps open: 1 MB each, and opening one costs as much as reading a window
-OPEN_CLIPS = 32
 
 
 def write_index(directory: Path, table: pd.DataFrame) -> None:
-    """Write the index that makes a folder of clips a window store.
+    """Write the index, which makes a folder of clips a window store.
 
     Args:
-        directory: the folder of the clips.
+        directory: folder of the clips.
         table: one row per window with the columns of `WindowStore.table`.
     """
     write_table(table[list(INDEX_COLUMNS)], directory / INDEX_NAME, missing='nan')
 
 
 class WindowStore:
-    """Windows (t-k, t, t+k) of chosen anchors t of many videos.
+    """A folder of clips that hold the windows (t-k, t, t+k) of the anchors t of many videos.
 
-    It can be pickled and forked: each process opens clips by itself, when it needs them.
+    A store can be pickled and forked: each process opens clips by itself, when it needs them.
+    `prepare_windows` writes one, with an example.
 
     Attributes:
-        directory: the folder that holds the index and the clips.
-        table: one row per window: `video` (the source's path), `video_id`, `frame` (the anchor's
-            ordinal in the source), `clip` (file name), `window` (ordinal in the clip), `step` (k,
-            in frames of the source), `fps` (of the source, NaN where unknown) and `project` (of
-            the video, empty where there is one alone).
+        directory: folder of the index and the clips.
+        table: one row per window: `video` (path of the source video), `video_id`, `frame` (ordinal
+            of the anchor in the source), `clip` (file name), `window` (ordinal in the clip),
+            `step` (k in frames of the source), `fps` (rate of the source, NaN where unknown) and
+            `project` (project of the video, empty where there is one project alone).
     """
 
     def __init__(self, directory: Path, table: pd.DataFrame) -> None:
+        """Keep the index; `open` reads it from a folder.
+
+        Args:
+            directory: folder of the clips.
+            table: index of the windows.
+        """
         self.directory = directory
         self.table = table
         self._clips = table['clip'].tolist()
         self._windows = table['window'].tolist()
-        self._forget_open()
+        self._open = OpenClips(directory, _FrameClip)
 
     @classmethod
     def open(cls, directory: str | Path) -> 'WindowStore':
         """Open a store.
 
         Args:
-            directory: the folder with `index.csv`, or the one that holds it as `windows/`.
+            directory: folder with `index.csv`, or the folder that holds it as `windows/`.
 
         Raises:
             BeastError: if there is no index or it lacks a column.
@@ -92,21 +92,26 @@ class WindowStore:
         )
 
     def __len__(self) -> int:
+        """Return the number of windows."""
         return len(self.table)
+
+    def __reduce__(self) -> tuple[type['WindowStore'], tuple[Path, pd.DataFrame]]:
+        """Pickle a store without its open clips."""
+        return WindowStore, (self.directory, self.table)
 
     def read(
         self, index: int, offsets: Sequence[int], size: tuple[int, int]
     ) -> UInt8[np.ndarray, 'k h w 3']:
-        """Read frames of one window: one seek to a key frame and at most 3 decoded frames.
+        """Read frames of one window, by one seek to a key frame and at most 3 decoded frames.
 
         Args:
             index: row of the table.
-            offsets: which frames, in this order: -1, 0 and 1 are t-k, t and t+k.
-            size: (height, width) in px. Where it is smaller than the clip, a pixel is the average
-                of the area it covers.
+            offsets: frames to read, in this order: -1, 0 and 1 are t-k, t and t+k.
+            size: (height, width) in px. Where it is smaller than the clip, each pixel is the
+                average of the area it covers.
 
         Returns:
-            RGB, full range.
+            (offsets, H, W, 3) RGB in full-range values.
 
         Raises:
             BeastError: if the clip is missing or damaged.
@@ -114,81 +119,30 @@ class WindowStore:
         """
         if not offsets or not set(offsets) <= set(OFFSETS):
             raise ValueError(f'offsets must be among {OFFSETS}, found {tuple(offsets)}')
-        clip = self._open_clip(self._clips[index])
+        clip = self._open[self._clips[index]]
         frames = clip.read(int(self._windows[index]), {offset + 1 for offset in offsets}, size)
         return np.stack([frames[offset + 1] for offset in offsets])
 
     def clip_size(self, index: int) -> tuple[int, int]:
-        """Return the (height, width) in px at which a window's frames are stored."""
-        return self._open_clip(self._clips[index]).size
+        """Return the (height, width) in px at which the frames of a window are stored.
+
+        Args:
+            index: row of the table.
+        """
+        return self._open[self._clips[index]].size
 
     def clip_sizes(self) -> set[tuple[int, int]]:
-        """Return the sizes, (height, width) in px, that occur among the clips; opens each."""
+        """Open every clip and return the sizes, (height, width) in px, that occur."""
         first_of_each = self.table.groupby('clip', sort=False).indices.values()
         return {self.clip_size(int(rows[0])) for rows in first_of_each}
 
-    def _open_clip(self, name: str) -> '_Clip':
-        if self._pid != os.getpid():
-            # a forked process shares the file positions of its parent's open files
-            self._forget_open()
-        clip = self._open.get(name)
-        if clip is None:
-            while len(self._open) >= OPEN_CLIPS:
-                self._open.popitem(last=False)[1].close()
-            clip = self._open[name] = _Clip(self.directory / name)
-        self._open.move_to_end(name)
-        return clip
 
-    def _forget_open(self) -> None:
-        self._pid = os.getpid()
-        self._open: OrderedDict[str, _Clip] = OrderedDict()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {'directory': self.directory, 'table': self.table}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state['directory'], state['table'])
-
-
-class OpenClip:
-    """An open clip; a reader of its pictures or packets is made from it."""
-
-    def __init__(self, path: Path) -> None:
-        """Open.
-
-        Raises:
-            BeastError: if the clip is missing or damaged.
-        """
-        self._path = path
-        try:
-            self._container: InputContainer = av.open(str(path))
-        except (FFmpegError, OSError) as error:
-            raise self._damaged(error.strerror or 'it cannot be opened') from error
-        if not self._container.streams.video:
-            raise self._damaged('it holds no video')
-        self._stream: VideoStream = self._container.streams.video[0]
-        assert self._stream.time_base is not None
-        self._time_base: Fraction = self._stream.time_base
-        # the rate gives whole time stamps in every container
-        self._frame_ticks = int(Fraction(1, CLIP_RATE) / self._time_base)
-
-    def _ticks(self, ordinal: int) -> int:
-        """Return the time stamp of a frame."""
-        return ordinal * self._frame_ticks
-
-    def _damaged(self, reason: str) -> BeastError:
-        return BeastError(
-            f'the clip {self._path} of the window store is missing or damaged ({reason}); delete '
-            'it and run the same command again, which rebuilds it'
-        )
-
-
-class _Clip(OpenClip):
-    """An open clip, read picture by picture."""
+class _FrameClip(OpenClip):
+    """An open clip that is read frame by frame."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        # decoder threads would ask for further frames before they give out the first
+        # decoder threads would ask for further frames before they return the first
         self._stream.thread_type = 'NONE'
         self._stream.codec_context.thread_count = 1
         self._convert = PictureConverter()
@@ -210,9 +164,7 @@ class _Clip(OpenClip):
             for position, picture in enumerate(self._pictures()):
                 ordinal = first_ordinal + position
                 if picture.pts != self._ticks(ordinal):
-                    raise self._damaged(
-                        f'at frame {ordinal} the time stamp {picture.pts} was found'
-                    )
+                    raise self._damaged(f'frame {ordinal} has the time stamp {picture.pts}')
                 if position in positions:
                     frames[position] = self._convert(picture, size)
                 if position == last:
@@ -220,9 +172,6 @@ class _Clip(OpenClip):
         except FFmpegError as error:
             raise self._damaged(f'{error.strerror} at frame {first_ordinal}') from error
         raise self._damaged(f'it ends before window {window} is complete')
-
-    def close(self) -> None:
-        self._container.close()
 
     def _pictures(self) -> Iterator[av.VideoFrame]:
         for packet in self._container.demux(self._stream):

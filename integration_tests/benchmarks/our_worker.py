@@ -17,14 +17,20 @@ from typing import Any
 def extract(arguments: argparse.Namespace) -> dict[str, Any]:
     """Scan videos, choose anchors, write the window store."""
     from beast_lp.config import AnchorConfig, WindowConfig
+    from beast_lp.video import anchors
     from beast_lp.video.window_prepare import prepare_windows
 
     if arguments.start_only:
         return {}
-    # anchors next to each other, as the authors' selection allows
-    anchors = AnchorConfig(per_video=arguments.anchors, min_spacing=1)
+    # anchors may be next to each other, as in the authors' selection
+    anchors.MIN_SPACING = 1
     store = prepare_windows(
-        arguments.videos, arguments.output, anchors, WindowConfig(processes=1), 0, progress=False
+        arguments.videos,
+        arguments.output,
+        AnchorConfig(per_video=arguments.anchors),
+        WindowConfig(processes=1),
+        0,
+        progress=False,
     )
     return {'anchors': len(store)}
 

@@ -159,16 +159,25 @@ MUTANTS = [
         ('% every == every - 1', '% every == 0'),
     ),
     *_mutants(
-        'beast_lp/video/anchors.py',
-        ('tests/video/test_anchors.py', 'tests/video/test_properties.py'),
+        'beast_lp/video/thumbnails.py',
+        ('tests/video/test_thumbnails.py', 'tests/video/test_selection.py'),
         ('np.abs(now - before).mean(1', '(now - before).mean(1'),
         ('above = inner > threshold', 'above = inner >= threshold'),
         ('np.flatnonzero(above) + step', 'np.flatnonzero(above)'),
-        ('75.0 if len(energy) >= LONG_VIDEO', '75.0 if len(energy) > LONG_VIDEO'),
+        ('if len(energy) >= LONG_VIDEO', 'if len(energy) > LONG_VIDEO'),
         ('.max() > STILL_LEVELS', '.max() >= STILL_LEVELS'),
         (
             'np.sort(np.unique(digests, return_index=True)[1])',
             'np.unique(digests, return_index=True)[1]',
+        ),
+        ('(high - low > 1).any()', '(high - low > 0).any()'),
+    ),
+    *_mutants(
+        'beast_lp/video/anchors.py',
+        (
+            'tests/video/test_anchors.py',
+            'tests/video/test_properties.py',
+            'tests/video/test_selection.py',
         ),
         ('.astype(np.float32) - mean\n        scatter', '.astype(np.float32)\n        scatter'),
         (
@@ -186,9 +195,8 @@ MUTANTS = [
         ('int(nearest.argmax())', 'int(nearest.argmin())'),
         ('if nearest[latest] <= 0:', 'if nearest[latest] < 0:'),
         ('if not blocked[frame]:', 'if True:'),
-        ('max(0, frame - spacing + 1):frame + spacing', 'frame:frame + spacing'),
-        ('return step + np.arange(wanted) * last', 'return np.arange(wanted) * last'),
-        ('(high - low > 1).any()', '(high - low > 0).any()'),
+        ('max(0, frame - spacing + 1) : frame + spacing', 'frame : frame + spacing'),
+        ('footage.step + np.arange(wanted) * last', 'np.arange(wanted) * last'),
     ),
     *_mutants(
         'beast_lp/video/dali.py',

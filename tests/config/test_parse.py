@@ -107,7 +107,7 @@ def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() ->
         ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
         # what the user asks for is theirs
         ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),
-        ({'model': {'image_size': 448}, 'windows': {'crf': 12}}, 448),
+        ({'model': {'image_size': 448}, 'windows': {'processes': 2}}, 448),
     ],
 )
 def test_clips_are_no_smaller_than_the_images(section: dict[str, Any], longest: int) -> None:

@@ -27,21 +27,21 @@ BATCH = 4
 READERS = ('pyav', 'dali')
 
 
-def _store(videos: list[Path], directory: Path, codec: str) -> WindowStore:
+def _store(videos: list[Path], directory: Path) -> WindowStore:
     return prepare_windows(
         videos,
         directory,
         AnchorConfig(strategy='uniform', per_video=9),
-        WindowConfig(codec=codec, crf=4, processes=1),
+        WindowConfig(processes=1),
         0,
         progress=False,
     )
 
 
 @pytest.fixture
-def store(videos: list[Path], tmp_path: Path, no_gpu: None) -> WindowStore:
+def store(videos: list[Path], tmp_path: Path, no_gpu: None, clips_in_vp9: None) -> WindowStore:
     """Return a store of two videos in which a square jumps about, which DALI reads on a CPU."""
-    return _store(videos, tmp_path / 'out', 'vp9')
+    return _store(videos, tmp_path / 'out')
 
 
 def config_of(loader: str, positive: str = 'adjacent', **training: Any) -> BeastConfig:
@@ -235,7 +235,7 @@ def test_a_trial_passes_or_says_what_is_wrong(
 @pytest.mark.gpu
 def test_a_trial_passes_on_a_gpu(videos: list[Path], tmp_path: Path) -> None:
     # its decoder takes no VP9 as small as this
-    store = _store(videos, tmp_path / 'out', 'h264')
+    store = _store(videos, tmp_path / 'out')
     outcome = trial(store, IMAGE_SIZE, 'gpu', 1, 18, 4)
     assert outcome.failure is None
     assert outcome.dali > 0

@@ -7,14 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from PIL import Image
 from sklearn.linear_model import RidgeCV
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.probe import _ALPHAS, assign_folds, frozen_features, probe_error
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
-from beast_lp.video.labelled import read_images, read_labels
+from beast_lp.video.labelled import read_labels
 from beast_lp.vit.model import MaskedAutoencoder
 
 
@@ -110,70 +109,13 @@ def test_features_are_those_of_the_whole_image_in_raster_order() -> None:
     np.testing.assert_array_equal(patches[:, :32], cls)
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> tuple[Path, np.ndarray]:
-    """Write 30 labelled pictures of a square, and return the label file and the positions."""
-    draw = np.random.default_rng(0)
-    positions = np.stack([draw.integers(8, 56, 30), draw.integers(8, 40, 30)], axis=1)
-    folder = tmp_path / 'labeled-data' / 'one'
-    folder.mkdir(parents=True)
-    for i, (x, y) in enumerate(positions):
-        picture = np.full((48, 64, 3), 90, np.uint8)
-        picture[y - 8 : y + 8, x - 8 : x + 8] = 255
-        Image.fromarray(picture).save(folder / f'img{i:03d}.png')
-    columns = pd.MultiIndex.from_product(
-        [['me'], ['square', 'never'], ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
-    )
-    names = pd.Index([f'labeled-data/one/img{i:03d}.png' for i in range(30)])
-    table = pd.DataFrame(np.nan, names, columns)
-    table.iloc[1:, :2] = positions[1:]
-    table.to_csv(tmp_path / 'CollectedData.csv')
-    return tmp_path / 'CollectedData.csv', positions
-
-
-def test_label_files_are_read(project: tuple[Path, np.ndarray]) -> None:
-    path, positions = project
-    frames = read_labels([path], path.parent)
-    assert frames.keypoints == ['square', 'never']
-    # the first row has no label at all, which pandas takes for a name
-    assert len(frames.images) == 30 and frames.images[0].name == 'img000.png'
-    np.testing.assert_array_equal(frames.positions[1:, 0], positions[1:])
-    assert np.isnan(frames.positions[:, 1]).all() and np.isnan(frames.positions[0]).all()
-    assert set(frames.videos) == {str(path.parent / 'labeled-data' / 'one')}
-
-
-def test_missing_images_and_other_tables_get_a_sentence(
-    project: tuple[Path, np.ndarray],
-    tmp_path: Path,
-) -> None:
-    path, _ = project
-    frames = read_labels([path], path.parent)
-    frames.images[3].unlink()
-    with pytest.raises(BeastError, match='1 of the 30 labelled images are missing.*img003'):
-        read_labels([path], path.parent)
-    (tmp_path / 'other.csv').write_text('a,b\n1,2\n')
-    with pytest.raises(BeastError, match='other.csv'):
-        read_labels([tmp_path / 'other.csv'], tmp_path)
-    with pytest.raises(BeastError, match='cannot be read as a table of labels'):
-        read_labels([tmp_path / 'none.csv'], tmp_path)
-
-
-@pytest.mark.parametrize('kept', [0, 60, 120])
-def test_a_damaged_image_is_named(project: tuple[Path, np.ndarray], kept: int) -> None:
-    path, _ = project
-    images = read_labels([path], path.parent).images
-    images[3].write_bytes(images[3].read_bytes()[:kept])
-    with pytest.raises(BeastError, match='labelled image .*img003.png cannot be read'):
-        read_images(images, (32, 32))
-
-
 def test_a_run_measures_the_probe_and_survives_a_resume(
     tiny_config: Callable[..., BeastConfig],
     videos: list[Path],
-    project: tuple[Path, np.ndarray],
+    labelled_project: tuple[Path, np.ndarray],
     tmp_path: Path,
 ) -> None:
-    path, _ = project
+    path, _ = labelled_project
     frames = read_labels([path], path.parent)
     config = tiny_config(probe={'every_epochs': 2}, training={'epochs': 5})
     run_pretraining(config, videos, tmp_path / 'out', labels=frames)
@@ -189,10 +131,10 @@ def test_a_run_measures_the_probe_and_survives_a_resume(
 def test_too_few_labels_get_a_sentence(
     tiny_config: Callable[..., BeastConfig],
     videos: list[Path],
-    project: tuple[Path, np.ndarray],
+    labelled_project: tuple[Path, np.ndarray],
     tmp_path: Path,
 ) -> None:
-    path, _ = project
+    path, _ = labelled_project
     frames = read_labels([path], path.parent)
     few = type(frames)(frames.images[:9], frames.keypoints, frames.positions[:9])
     config = tiny_config(probe={'every_epochs': 2})

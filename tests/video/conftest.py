@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from av.container import OutputContainer
 from av.video.stream import VideoStream
+from threadpoolctl import threadpool_limits
 
 HEIGHT, WIDTH, BITS = 96, 128, 16
 
@@ -40,6 +41,13 @@ def _read_counter(frame: np.ndarray) -> int:
     row = frame[height // 24 : height // 8].reshape(height // 8 - height // 24, width, -1)
     levels = row.mean((0, 2)).reshape(BITS, block)[:, block // 4 : 3 * block // 4].mean(1)
     return sum(1 << bit for bit in range(BITS) if levels[bit] > 128)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Limit the matrix library, whose threads wait for each other where cores are shared."""
+    with threadpool_limits(limits=1):
+        yield
 
 
 @pytest.fixture

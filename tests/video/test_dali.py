@@ -28,32 +28,27 @@ SIZE = (48, 64)
 # grey levels, mean over a frame's pixels and channels: PyAV and DALI convert colours and scale
 # each in their own way
 TOLERANCE = 3.0
-StoreOf = Callable[[str], WindowStore]
 ReadCounter = Callable[[np.ndarray], int]
 
 
 @pytest.fixture
-def store_of(write_counted: Callable[..., Path], tmp_path: Path) -> StoreOf:
-    """Return a function that stores windows of two numbered videos, in a path with a space."""
-
-    def store(codec: str) -> WindowStore:
-        videos = [write_counted(f'a lab/video {i}.mp4', 90, first=1000 * i) for i in range(2)]
-        return prepare_windows(
-            videos,
-            tmp_path / 'a lab' / codec,
-            AnchorConfig(strategy='uniform', per_video=14),
-            WindowConfig(codec=codec, processes=1),
-            seed=0,
-            progress=False,
-        )
-
-    return store
+def store(write_counted: Callable[..., Path], tmp_path: Path) -> WindowStore:
+    """Store windows of two numbered videos, in a path with a space."""
+    videos = [write_counted(f'a lab/video {i}.mp4', 90, first=1000 * i) for i in range(2)]
+    return prepare_windows(
+        videos,
+        tmp_path / 'a lab' / 'out',
+        AnchorConfig(strategy='uniform', per_video=14),
+        WindowConfig(processes=1),
+        seed=0,
+        progress=False,
+    )
 
 
 @pytest.fixture
-def vp9(store_of: StoreOf) -> WindowStore:
+def vp9(clips_in_vp9: None, store: WindowStore) -> WindowStore:
     """Return a store that DALI decodes without a GPU."""
-    return store_of('vp9')
+    return store
 
 
 def sampler_of(
@@ -191,6 +186,7 @@ def test_videos_of_different_sizes_share_a_batch(
     counter_frame: Callable[..., np.ndarray],
     read_counter: ReadCounter,
     tmp_path: Path,
+    clips_in_vp9: None,
 ) -> None:
     videos = [
         write_video(f'video {i}.mp4', [counter_frame(1000 * i + k, *size) for k in range(30)])
@@ -200,7 +196,7 @@ def test_videos_of_different_sizes_share_a_batch(
         videos,
         tmp_path / 'out',
         AnchorConfig(strategy='uniform', per_video=4),
-        WindowConfig(codec='vp9', processes=1),
+        WindowConfig(processes=1),
         seed=0,
         progress=False,
     )
@@ -231,11 +227,11 @@ def test_what_dali_cannot_decode_is_reported(
     vp9: WindowStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(clip: dali._Clip, packets: list[Packet]) -> np.ndarray:
+    def broken(clip: dali._PacketClip, packets: list[Packet]) -> np.ndarray:
         return np.zeros_like(remux(clip, packets))
 
-    remux = dali._Clip.remux
-    monkeypatch.setattr(dali._Clip, 'remux', broken)
+    remux = dali._PacketClip.remux
+    monkeypatch.setattr(dali._PacketClip, 'remux', broken)
     with pytest.raises(BeastError, match='DALI could not decode a batch'):
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
 
@@ -256,14 +252,13 @@ def test_frames_that_dali_loses_are_counted(
     vp9: WindowStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    remux = dali._Clip.remux
-    monkeypatch.setattr(dali._Clip, 'remux', lambda clip, packets: remux(clip, packets[:-1]))
-    with pytest.raises(BeastError, match=r'clips of \[.*\] frames gave \['):
+    remux = dali._PacketClip.remux
+    monkeypatch.setattr(dali._PacketClip, 'remux', lambda clip, packets: remux(clip, packets[:-1]))
+    with pytest.raises(BeastError, match=r'streams of \[.*\] frames gave \['):
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
 
 
-def test_a_batch_is_spread_over_two_clips(store_of: StoreOf) -> None:
-    store = store_of('h264')
+def test_a_batch_is_divided_among_two_streams(store: WindowStore) -> None:
     dataset = dali._EncodedPairs(store)
     for count in (1, 2, 9, len(store)):
         batch = dataset[list(sampler_of(store))[:count]]
@@ -274,9 +269,8 @@ def test_a_batch_is_spread_over_two_clips(store_of: StoreOf) -> None:
         assert batch.places.max() < sum(batch.lengths)
 
 
-def test_h264_needs_a_gpu(store_of: StoreOf) -> None:
-    store = store_of('h264')
-    with pytest.raises(BeastError, match='cannot decode h264 without a GPU.*windows.codec=vp9'):
+def test_h264_needs_a_gpu(store: WindowStore) -> None:
+    with pytest.raises(BeastError, match='cannot decode H.264 without a GPU.*loader=pyav'):
         DaliPairs(store, sampler_of(store), 4, SIZE, 'cpu')
 
 
@@ -291,8 +285,7 @@ def test_gpu_pipeline_is_accepted_by_dali(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='is about machines without a CUDA device')
-def test_a_gpu_that_is_not_there_is_reported(store_of: StoreOf) -> None:
-    store = store_of('h264')
+def test_a_gpu_that_is_not_there_is_reported(store: WindowStore) -> None:
     with pytest.raises(BeastError, match='DALI could not decode.*GPU driver'):
         list(DaliPairs(store, sampler_of(store), 4, SIZE, 'gpu'))
 
@@ -305,20 +298,8 @@ def test_datasets_can_be_sent_to_other_processes(vp9: WindowStore) -> None:
         np.testing.assert_array_equal(here, other)
 
 
-def test_a_forked_process_opens_clips_by_itself(
-    vp9: WindowStore,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    dataset = dali._EncodedPairs(vp9)
-    for process in (1, 1, 2):
-        monkeypatch.setattr(dali.os, 'getpid', lambda process=process: process)
-        dataset.codec(0)
-    assert dataset._open.cache_info().misses == 2
-
-
 @pytest.mark.gpu
-def test_gpu_pairs_are_exact(store_of: StoreOf, read_counter: ReadCounter) -> None:
-    store = store_of('h264')
+def test_gpu_pairs_are_exact(store: WindowStore, read_counter: ReadCounter) -> None:
     for positive in ('adjacent', 'anywhere'):
         sampler = sampler_of(store, positive=positive)
         pairs = DaliPairs(store, sampler, 8, SIZE, 'gpu', workers=1)
@@ -332,18 +313,18 @@ def test_gpu_pairs_are_exact(store_of: StoreOf, read_counter: ReadCounter) -> No
 
 
 def test_what_keeps_dali_from_a_gpu_is_named(
-    store_of: StoreOf,
+    store: WindowStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    store = store_of('h264')
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert dali_obstacle(store) == 'there is no CUDA device'
 
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(ctypes, 'CDLL', lambda name: None)
     assert dali_obstacle(store) is None
-    # 96 x 128 px
-    assert dali_obstacle(store_of('vp9')) == "a GPU's decoder takes no vp9 of 128 x 96 px"
+    with monkeypatch.context() as patch:
+        patch.setattr(store, 'clip_sizes', lambda: {(96, 128), (16, 46)})
+        assert dali_obstacle(store) == "a GPU's decoder takes no H.264 of 46 x 16 px"
 
     def no_driver(name: str) -> None:
         raise OSError(name)

@@ -15,7 +15,6 @@ from av.video.stream import VideoStream
 from beast_lp.errors import BeastError
 from beast_lp.video.read import (
     FrameReader,
-    PictureReader,
     VideoError,
     count_frames,
     find_videos,
@@ -113,7 +112,7 @@ def test_what_is_no_video_is_said(tmp_path: Path, name: str, words: str) -> None
         probe(tmp_path / name)
     assert name in str(caught.value)
     with pytest.raises(VideoError, match=words):
-        FrameReader(tmp_path / name, SIZE)
+        FrameReader(tmp_path / name)
 
 
 def _properties(path: Path) -> dict[str, bool]:
@@ -168,8 +167,8 @@ def test_every_frame_comes_in_order(
         assert container.streams.video[0].frames in (60 + source.hidden, 0)
     if source.name in ('bframes.mp4', 'irregular.mp4', 'open_gop.mp4', 'edit_list.mp4'):
         assert properties['reordered']
-    reader = FrameReader(path, SIZE)
-    frames = list(reader)
+    reader = FrameReader(path)
+    frames = [frame.pixels(SIZE) for frame in reader]
     assert [read_counter(frame) for frame in frames] == list(range(60))
     assert all(frame.shape == (96, 128, 3) and frame.dtype == np.uint8 for frame in frames)
     assert (reader.frames_read, reader.error) == (60, None)
@@ -184,12 +183,12 @@ def test_time_stamps_are_had_without_decoding(
     path = write_counted(source)
     stamps = time_stamps(path)
     assert stamps is not None
-    times = [float(picture.time or 0) for picture in PictureReader(path)]
+    times = [float(frame.time or 0) for frame in FrameReader(path)]
     np.testing.assert_allclose(stamps, np.array(times) - times[0])
 
 
 def test_a_second_iteration_starts_again(write_counted: Callable[..., Path]) -> None:
-    reader = FrameReader(write_counted('video.mp4', 20), SIZE)
+    reader = FrameReader(write_counted('video.mp4', 20))
     iterator = iter(reader)
     next(iterator)
     assert reader.frames_read == 1
@@ -200,7 +199,7 @@ def test_down_scaling_averages_areas(write_video: Callable[..., Path]) -> None:
     random = np.random.default_rng(0)
     noise = random.integers(0, 256, (64, 96, 1), np.uint8).repeat(3, 2)
     path = write_video('noise.mkv', [noise], codec='ffv1', pixel_format='gray')
-    small = next(iter(FrameReader(path, (16, 32), 'gray')))
+    small = next(iter(FrameReader(path, 'gray'))).pixels((16, 32))
     assert small.shape == (16, 32)
     for row in range(16):
         for column in range(32):
@@ -211,7 +210,8 @@ def test_down_scaling_averages_areas(write_video: Callable[..., Path]) -> None:
 def test_up_scaling_keeps_the_picture(
     write_counted: Callable[..., Path], read_counter: Callable[[np.ndarray], int]
 ) -> None:
-    frames = list(FrameReader(write_counted('video.mp4', 5), (240, 320)))
+    reader = FrameReader(write_counted('video.mp4', 5))
+    frames = [frame.pixels((240, 320)) for frame in reader]
     assert [frame.shape for frame in frames] == [(240, 320, 3)] * 5
     assert [read_counter(frame) for frame in frames] == list(range(5))
 
@@ -255,11 +255,11 @@ def test_every_colour_range_becomes_full_range(
         container.mux(stream.encode(picture))
         container.mux(stream.encode())
     expected = ramp if size == SIZE else ramp.reshape(48, 2, 64, 2, 3).mean((1, 3))
-    frame = next(iter(FrameReader(path, size)))
+    frame = next(iter(FrameReader(path))).pixels(size)
     assert np.abs(frame - expected.astype(float)).mean() < 2
     assert frame.min() <= 3
     assert frame.max() >= 252
-    grey = next(iter(FrameReader(path, size, 'gray')))
+    grey = next(iter(FrameReader(path, 'gray'))).pixels(size)
     luma = expected @ [0.299, 0.587, 0.114]
     assert np.abs(grey - luma).mean() < 2
 
@@ -284,7 +284,7 @@ def test_a_size_change_mid_stream_is_resized(
                 packet.time_base = Fraction(1, 1000)
                 container.mux(packet)
     for size in (SIZE, (60, 64)):
-        frames = list(FrameReader(path, size))
+        frames = [frame.pixels(size) for frame in FrameReader(path)]
         assert {frame.shape for frame in frames} == {(*size, 3)}
         assert [read_counter(frame) for frame in frames] == list(range(20))
 
@@ -324,8 +324,8 @@ def test_a_truncated_video_gives_what_decodes(
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
     cut = _cut(path, 0.6)
-    reader = FrameReader(cut, SIZE)
-    ordinals = [read_counter(frame) for frame in reader]
+    reader = FrameReader(cut)
+    ordinals = [read_counter(frame.pixels(SIZE)) for frame in reader]
     assert 40 < len(ordinals) < 90
     # the very last pictures may be concealed ones
     assert ordinals[:-3] == list(range(len(ordinals) - 3))
@@ -349,8 +349,8 @@ def test_damage_in_the_middle_loses_only_the_damaged_part(
             content[packet.pos : packet.pos + packet.size] = bytes(packet.size)
     damaged = tmp_path / 'damaged.mp4'
     damaged.write_bytes(content)
-    reader = FrameReader(damaged, SIZE)
-    ordinals = [read_counter(frame) for frame in reader]
+    reader = FrameReader(damaged)
+    ordinals = [read_counter(frame.pixels(SIZE)) for frame in reader]
     assert 80 <= len(ordinals) <= 95
     assert ordinals[:30] == list(range(30))
     assert len(ordinals) == reader.frames_read

@@ -11,9 +11,10 @@ import pytest
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import scan
-from beast_lp.video.anchors import motion_energy, select_anchors
 from beast_lp.video.read import FrameReader, VideoError
 from beast_lp.video.scan import scan_video
+from beast_lp.video.selection import select_anchors
+from beast_lp.video.thumbnails import motion_energy
 
 
 def test_a_scan_equals_reading_and_choosing(
@@ -24,7 +25,7 @@ def test_a_scan_equals_reading_and_choosing(
     spool.mkdir()
     config = AnchorConfig(per_video=8)
     found = scan_video(path, config, 5, progress=False, spool_dir=spool)
-    frames = [frame.ravel() for frame in FrameReader(path, (32, 32), 'gray')]
+    frames = [frame.pixels((32, 32)).ravel() for frame in FrameReader(path, 'gray')]
     thumbnails = np.stack(frames)
     expected = select_anchors(thumbnails, motion_energy(thumbnails), config, 5)
     np.testing.assert_array_equal(found.anchors.frame, expected.frame)

@@ -1,14 +1,9 @@
-"""Sharing a number of anchors out among videos."""
-
-from collections.abc import Callable
-from pathlib import Path
+"""Sharing a number of frames among videos."""
 
 import numpy as np
 import pytest
 
-from beast_lp.config import AnchorConfig
-from beast_lp.errors import BeastError
-from beast_lp.video.shares import anchors_per_video, share_out
+from beast_lp.video.shares import share_out
 
 
 @pytest.mark.parametrize(
@@ -44,19 +39,3 @@ def test_shares_add_up_and_follow_the_lengths() -> None:
                 # per frame, two videos differ by what rounding to whole anchors does
                 scale = lengths[other] / lengths[one]
                 assert abs(shares[other] - shares[one] * scale) <= 1 + scale
-
-
-def test_lengths_come_from_headers_or_from_reading_through(
-    write_counted: Callable[..., Path], tmp_path: Path
-) -> None:
-    (tmp_path / 'broken.mp4').write_bytes(b'no video')
-    videos = [
-        write_counted('long.mp4', 60),
-        write_counted('short.webm.mkv', 20),
-        tmp_path / 'broken.mp4',
-        tmp_path / 'gone.mp4',
-    ]
-    assert anchors_per_video(videos, AnchorConfig(total=10)) == [6, 2, 1, 1]
-    assert anchors_per_video(videos, AnchorConfig(per_video=7)) == [7, 7, 7, 7]
-    with pytest.raises(BeastError, match='beast.anchors.total is 3, but each of the 4 videos'):
-        anchors_per_video(videos, AnchorConfig(total=3))

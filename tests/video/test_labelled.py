@@ -1,0 +1,45 @@
+"""Reading labelled frames."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from beast_lp.errors import BeastError
+from beast_lp.video.labelled import read_images, read_labels
+
+
+def test_label_files_are_read(labelled_project: tuple[Path, np.ndarray]) -> None:
+    path, positions = labelled_project
+    frames = read_labels([path], path.parent)
+    assert frames.keypoints == ['square', 'never']
+    # the first row has no label at all, which pandas takes for a name
+    assert len(frames.images) == 30 and frames.images[0].name == 'img000.png'
+    np.testing.assert_array_equal(frames.positions[1:, 0], positions[1:])
+    assert np.isnan(frames.positions[:, 1]).all() and np.isnan(frames.positions[0]).all()
+    assert set(frames.videos) == {str(path.parent / 'labeled-data' / 'one')}
+
+
+def test_missing_images_and_other_tables_get_a_sentence(
+    labelled_project: tuple[Path, np.ndarray],
+    tmp_path: Path,
+) -> None:
+    path, _ = labelled_project
+    frames = read_labels([path], path.parent)
+    frames.images[3].unlink()
+    with pytest.raises(BeastError, match='1 of the 30 labelled images are missing.*img003'):
+        read_labels([path], path.parent)
+    (tmp_path / 'other.csv').write_text('a,b\n1,2\n')
+    with pytest.raises(BeastError, match='other.csv'):
+        read_labels([tmp_path / 'other.csv'], tmp_path)
+    with pytest.raises(BeastError, match='cannot be read as a table of labels'):
+        read_labels([tmp_path / 'none.csv'], tmp_path)
+
+
+@pytest.mark.parametrize('kept', [0, 60, 120])
+def test_a_damaged_image_is_named(labelled_project: tuple[Path, np.ndarray], kept: int) -> None:
+    path, _ = labelled_project
+    images = read_labels([path], path.parent).images
+    images[3].write_bytes(images[3].read_bytes()[:kept])
+    with pytest.raises(BeastError, match='labelled image .*img003.png cannot be read'):
+        read_images(images, (32, 32))
