@@ -179,7 +179,6 @@ MUTANTS = [
             'tests/video/test_properties.py',
             'tests/video/test_selection.py',
         ),
-        ('.astype(np.float32) - mean\n        scatter', '.astype(np.float32)\n        scatter'),
         (
             'np.lexsort((candidates, distances, labels))',
             'np.lexsort((candidates, -distances, labels))',
