@@ -11,7 +11,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from beast_lp.config.checks import check_group
-from beast_lp.errors import BeastError
+from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.start import START_DIR
 
 
@@ -39,6 +39,8 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
         # a name between braces that leads nowhere shows here, not in the middle of the work
         OmegaConf.to_container(cfg, resolve=True)
         return cfg
+    except UnicodeDecodeError as error:
+        raise BeastError(f'{config_file}: {sentence_of(error)}') from error
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise BeastError(f'{config_file}: {" ".join(str(error).split())}') from error
 

@@ -10,10 +10,11 @@ def digest(content: bytes) -> 'hashlib.blake2b':
     Args:
         content: first bytes to hash; `update` adds more.
 
-    >>> hasher = digest(b'one ')
-    >>> hasher.update(b'two')
-    >>> hasher.hexdigest() == digest(b'one two').hexdigest()
-    True
+    Examples:
+        >>> hasher = digest(b'one ')
+        >>> hasher.update(b'two')
+        >>> hasher.hexdigest() == digest(b'one two').hexdigest()
+        True
     """
     return hashlib.blake2b(content, digest_size=16)
 
@@ -24,7 +25,8 @@ def key_of(values: object) -> str:
     Args:
         values: numbers, strings, None, and lists and mappings of them.
 
-    >>> key_of({'seed': 0, 'step': 1})
-    '813e31c460f68823df8d0bb298843118'
+    Examples:
+        >>> key_of({'seed': 0, 'step': 1})
+        '813e31c460f68823df8d0bb298843118'
     """
     return digest(json.dumps(values, sort_keys=True).encode()).hexdigest()

@@ -16,10 +16,11 @@ def derive_seed(*key: int | str) -> int:
     Args:
         *key: integers (0 or more) and words.
 
-    >>> derive_seed(0, 'crop', 3) == derive_seed(0, 'crop', 3)
-    True
-    >>> derive_seed(0, 'crop', 3) == derive_seed(0, 'flip', 3)
-    False
+    Examples:
+        >>> derive_seed(0, 'crop', 3) == derive_seed(0, 'crop', 3)
+        True
+        >>> derive_seed(0, 'crop', 3) == derive_seed(0, 'flip', 3)
+        False
     """
     words = [zlib.crc32(part.encode()) if isinstance(part, str) else part for part in key]
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)

@@ -27,10 +27,12 @@ def difference(old: Settings, new: Settings, may_differ: Collection[str] = ()) -
     Returns:
         the end of a sentence; empty if nothing differs.
 
-    >>> difference({'lags': 4, 'split': {'seed': 0}}, {'lags': 4, 'split': {'seed': 1}})
-    'split.seed was 0 and is now 1'
-    >>> difference({'lags': 4, 'split': {'seed': 0}}, {'lags': 4, 'split': {'seed': 1}}, ['split'])
-    ''
+    Examples:
+        >>> old, new = {'lags': 4, 'split': {'seed': 0}}, {'lags': 4, 'split': {'seed': 1}}
+        >>> difference(old, new)
+        'split.seed was 0 and is now 1'
+        >>> difference(old, new, may_differ=['split'])
+        ''
     """
     before, now = _flat(old), _flat(new)
     for key in changed_names(before, now):
@@ -54,10 +56,11 @@ def run_difference(old: Settings, new: Settings, may_differ: Collection[str] = (
     Returns:
         the end of a sentence; empty if nothing differs.
 
-    >>> run_difference({'beast': {}}, {'beast': {'seed': 0}})
-    ''
-    >>> run_difference({'beast': {}}, {'beast': {'seed': 3}})
-    'beast.seed was 0 and is now 3'
+    Examples:
+        >>> run_difference({'beast': {}}, {'beast': {'seed': 0}})
+        ''
+        >>> run_difference({'beast': {}}, {'beast': {'seed': 3}})
+        'beast.seed was 0 and is now 3'
     """
     before, now, defaults = _flat(old), _flat(new), _defaults()
     before |= {key: defaults[key] for key in now.keys() - before.keys() & defaults.keys()}
@@ -71,8 +74,9 @@ def run_difference(old: Settings, new: Settings, may_differ: Collection[str] = (
 def changed_names(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     """Return the names whose values differ, or that one of two mappings lacks.
 
-    >>> changed_names({'a': 1, 'b': 2, 'c': 3}, {'b': 2, 'c': 4, 'd': 5})
-    ['a', 'c', 'd']
+    Examples:
+        >>> changed_names({'a': 1, 'b': 2, 'c': 3}, {'b': 2, 'c': 4, 'd': 5})
+        ['a', 'c', 'd']
     """
     missing = object()
     return [

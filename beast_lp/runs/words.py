@@ -7,12 +7,13 @@ def duration(seconds: float) -> str:
     Args:
         seconds: duration, 0 or more.
 
-    >>> duration(45)
-    '45 s'
-    >>> duration(12 * 60)
-    '12 min'
-    >>> duration(3 * 3600 + 5 * 60)
-    '3 h 05 min'
+    Examples:
+        >>> duration(45)
+        '45 s'
+        >>> duration(12 * 60)
+        '12 min'
+        >>> duration(3 * 3600 + 5 * 60)
+        '3 h 05 min'
     """
     if seconds < 100:
         return f'{seconds:.0f} s'

@@ -46,3 +46,10 @@ def test_an_override_replaces_no_value_of_a_group(tmp_path: Path) -> None:
         compose_config(file, ['beast.training.epochs=3'])
     cfg = compose_config(file, ['beast.training={epochs: 3}', 'beast.model.patch_size=8'])
     assert (cfg.beast.training.epochs, cfg.beast.model.patch_size) == (3, 8)
+
+
+def test_a_config_that_is_not_utf_8_is_named_with_the_place(tmp_path: Path) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_bytes(b'data: {video_dir: caf\xe9}\n')
+    with pytest.raises(BeastError, match=r"c\.yaml: .*byte 0xe9 after 'data: {video_dir: caf'"):
+        compose_config(file, [])
