@@ -77,15 +77,20 @@ def check_retired(given: Mapping[str, Any], config: 'BeastConfig') -> None:
         config: configuration that they were given beside.
 
     Raises:
-        BeastError: if one has another value.
+        BeastError: if some have other values; the message names all of them, so that a config of
+            an older version is mended in one go.
     """
-    for key, value in given.items():
-        used = value_of(key, config)
-        if value != used:
-            raise BeastError(
-                f'{key} is no longer a setting: beast_lp always uses {used!r}, found {value!r}; '
-                'leave it out, or use the version of beast_lp that the config was written for'
-            )
+    in_use = {key: value_of(key, config) for key in given}
+    changed = [key for key, value in given.items() if value != in_use[key]]
+    if not changed:
+        return
+    first, *others = changed
+    also = ', '.join(f'{key} (always {in_use[key]!r}, found {given[key]!r})' for key in others)
+    raise BeastError(
+        f'{first} is no longer a setting: beast_lp always uses {in_use[first]!r}, found '
+        f'{given[first]!r}{f"; nor are {also}" if also else ""}; leave {"them" if also else "it"} '
+        'out, or use the version of beast_lp that the config was written for'
+    )
 
 
 def retired_group(path: str) -> dict[str, Any]:

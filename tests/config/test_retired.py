@@ -18,6 +18,9 @@ def test_a_retired_setting_is_accepted_with_the_value_in_use_and_refused_with_an
         parse_config({'training': {'old': 4}})
     with pytest.raises(BeastError, match=r'beast.gone.size .* uses 32, found 8'):
         parse_config({'gone': {'size': 8}})
+    words = r'found 4; nor are beast.gone.size \(always 32, found 8\); leave them out, or use'
+    with pytest.raises(BeastError, match=words):
+        parse_config({'training': {'old': 4}, 'gone': {'size': 8}})
     with pytest.raises(BeastError, match=r'unknown key beast.gone'):
         parse_config({'gone': {'other': 8}})
 
