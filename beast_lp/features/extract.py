@@ -295,12 +295,7 @@ def _read(
     clock: _Clock,
     done: int,
 ) -> Iterator[Batch]:
-<<<<<<< HEAD
     """Decode the whole video, and convert the frames that are needed and not done yet."""
-    convert = PictureConverter(source.pixel_format, boxes)
-=======
-    """Decode the whole video and convert what is wanted and not yet done."""
->>>>>>> ec8a4ea (Retire five video settings, and open the anchor strategies to additions)
     frames, ordinals, times = [], [], []
     for frame in reader:
         second = clock(frame.ordinal, frame.time)
