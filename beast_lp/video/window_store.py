@@ -26,7 +26,7 @@ def write_index(directory: Path, table: pd.DataFrame) -> None:
         directory: folder of the clips.
         table: one row per window with the columns of `WindowStore.table`.
     """
-    write_table(table[list(INDEX_COLUMNS)], directory / INDEX_NAME, missing='nan')
+    write_table(table.loc[:, list(INDEX_COLUMNS)], directory / INDEX_NAME, missing='nan')
 
 
 class WindowStore:
