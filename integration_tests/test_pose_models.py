@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from torch import Tensor
 
 from beast_lp.host.jobs.pretrain import pretrain
-from beast_lp.host.pose import check_pose_config, warn_of_resnet_settings
+from beast_lp.host.pose import check_pose_config, warn_about_resnet_optimizer
 
 VIEWS = ('left', 'right')
 FRAMES = 60
@@ -436,7 +436,7 @@ def test_what_the_host_recommends_suits_the_backbone(
     cfg.model.backbone = 'beast'
     with caplog.at_level('WARNING', 'lightning_pose'):
         check_pose_config(cfg)
-        warn_of_resnet_settings(cfg)
+        warn_about_resnet_optimizer(cfg)
     assert not caplog.records
 
 

@@ -7,7 +7,6 @@ import logging
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.frame_sample import open_boxes
 from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
 from beast_lp.features.prefetch import prefetch
+from beast_lp.features.settings import ExtractionSettings
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, store_difference
@@ -28,45 +28,6 @@ from beast_lp.video.identity import source_key
 from beast_lp.video.read import FrameReader, VideoError, count_frames
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
-
-
-@dataclass(frozen=True)
-class ExtractionSettings:
-    """Settings of the extraction.
-
-    Attributes:
-        batch_size: number of frames that are encoded at once.
-        stride: distance between frames that get features; 1 for every frame.
-        patches: whether patch features are stored too.
-        patch_grid: number of patches along the longer side, averages of the source's; None for
-            the source's own.
-        patch_dim: number of channels of a patch, by principal components; None for all.
-        bbox_dir: folder of the host's bounding boxes, to which frames are cropped; None for whole
-            frames.
-    """
-
-    batch_size: int = 32
-    stride: int = 1
-    patches: bool = False
-    patch_grid: int | None = None
-    patch_dim: int | None = None
-    bbox_dir: Path | None = None
-
-    def __post_init__(self) -> None:
-        """Check the ranges.
-
-        Raises:
-            BeastError: if a number is below 1, or patches are shaped but not stored.
-        """
-        for name in ('batch_size', 'stride', 'patch_grid', 'patch_dim'):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BeastError(f'--{name} must be at least 1, found {value}')
-        if not self.patches and (self.patch_grid or self.patch_dim):
-            raise BeastError(
-                '--patch_grid and --patch_dim shape the patch features, which are stored with '
-                '--patches only; add it'
-            )
 
 
 class Batch(NamedTuple):

@@ -1,0 +1,1 @@
+"""The plugin inside Lightning Pose; the one room that knows the host."""

@@ -1,24 +1,26 @@
-"""What several commands have alike: a directory for results, overrides, the last line of help."""
+"""Options that several commands share: `--output_dir`, `--overrides`, the end of the help."""
 
 import argparse
 import datetime
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lightning_pose.cli import types
 
-from beast_lp.host.children import OUTPUT_DIR_VARIABLE
+from beast_lp.host.start import OUTPUT_DIR_VARIABLE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# they are installed with the package
+# installed with the package
 GUIDES = Path(__file__).parents[1] / 'guides'
 
 
 def name_guides(parser: argparse.ArgumentParser) -> None:
-    """End the help of a command with where our guides are; else the host names its own pages."""
-    # the host's parser takes no `epilog` when it is made
+    """Name our guides at the end of a command's help, in place of the host's own pages."""
+    # set afterwards: the host's parser takes no `epilog`
     parser.epilog = f'guides, a page for each job:\n  {GUIDES}'
 
 
@@ -26,11 +28,11 @@ def add_output_dir(
     parser: argparse.ArgumentParser,
     interrupted: str = 'a run that was interrupted there is resumed',
 ) -> None:
-    """Let a command take `--output_dir`, by default dated as the host's are.
+    """Add the option `--output_dir`, dated by default as in the host's commands.
 
     Args:
-        parser: of the command.
-        interrupted: what becomes of a run that was interrupted, for the help.
+        parser: parser of the command.
+        interrupted: what happens to an interrupted run, for the help.
     """
     parser.add_argument(
         '--output_dir',
@@ -41,7 +43,12 @@ def add_output_dir(
 
 
 def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
-    """Let a command take `--overrides`."""
+    """Add the option `--overrides`.
+
+    Args:
+        parser: parser of the command.
+        example: an override, for the help.
+    """
     parser.add_argument(
         '--overrides',
         nargs='*',
@@ -51,10 +58,34 @@ def add_overrides(parser: argparse.ArgumentParser, example: str) -> None:
     )
 
 
-def choose_output_dir(args: argparse.Namespace) -> Path:
-    """Return the absolute path of the directory for results, and say which it is."""
+def choose_output_dir(given: Path | None) -> Path:
+    """Return the absolute path of the output directory, and log it.
+
+    Args:
+        given: value of `--output_dir`, if there is one.
+    """
     now = datetime.datetime.now()
     dated = Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
-    chosen = args.output_dir or Path(os.environ.get(OUTPUT_DIR_VARIABLE) or dated)
-    logger.info(f'output directory: {chosen.absolute()}')
+    chosen = given or Path(os.environ.get(OUTPUT_DIR_VARIABLE) or dated)
+    logger.info(f'beast: output directory: {chosen.absolute()}')
     return chosen.absolute()
+
+
+def parser_of(
+    register_parser: Callable[[Any], argparse.ArgumentParser],
+) -> Callable[[], argparse.ArgumentParser]:
+    """Return the `get_parser` of a command module, which the host's contract asks for.
+
+    Args:
+        register_parser: the module's function that adds the command to a parser.
+
+    Returns:
+        a function that returns the parser of this command alone, for documentation and tests.
+    """
+
+    def get_parser() -> argparse.ArgumentParser:
+        """Return a parser for this command alone."""
+        parser = argparse.ArgumentParser(prog='litpose')
+        return register_parser(parser.add_subparsers(dest='command'))
+
+    return get_parser

@@ -1,28 +1,28 @@
-"""The backbone as the host's trackers want it."""
+"""The backbone that the host's pose models use."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTModel
 
 from beast_lp.errors import BeastError
-from beast_lp.host.messages import NO_REGRESSION, NO_WEIGHTS
 from beast_lp.host.names import STRIDE
-from beast_lp.host.softargmax import warn_of_soft_argmax
+from beast_lp.host.pose import NO_REGRESSION, NO_WEIGHTS
+from beast_lp.host.softargmax import warn_if_heatmaps_are_misread
 from beast_lp.vit.weights import Architecture, load_into_vit, read_encoder
 
-# A pose checkpoint holds the backbone's weights itself; in place of the path that they came from,
-# it names the architecture, so that it opens wherever it is moved.
+# A pose checkpoint holds the backbone's weights; it names the architecture in place of the path
+# that the weights came from, so that it opens wherever it is moved.
 ARCHITECTURE_PREFIX = 'beast-architecture:'
 
 
 class BeastBackbone(nn.Module):
-    """A plain ViT that returns a feature map; patch (i, j) of the image is feature (i, j)."""
+    """Plain ViT that returns a feature map: feature (i, j) is patch (i, j) of the image."""
 
     def __init__(self, architecture: Architecture) -> None:
         """Build an untrained backbone.
 
         Args:
-            architecture: of the encoder; its patch size is the stride of the feature map.
+            architecture: sizes of the encoder; the patch size is the stride of the feature map.
         """
         super().__init__()
         self.architecture = architecture
@@ -48,7 +48,7 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
     Args:
         model_type: the host's `heatmap` or `regression`.
         checkpoint: any checkpoint that `read_encoder` accepts, or the architecture that a pose
-            checkpoint of this package names.
+            checkpoint names.
 
     Returns:
         the backbone and its number of feature channels.
@@ -60,7 +60,7 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
         raise BeastError(NO_REGRESSION)
     if not checkpoint:
         raise BeastError(NO_WEIGHTS)
-    warn_of_soft_argmax()
+    warn_if_heatmaps_are_misread()
     if str(checkpoint).startswith(ARCHITECTURE_PREFIX):
         architecture = Architecture.from_json(checkpoint.removeprefix(ARCHITECTURE_PREFIX))
         return BeastBackbone(architecture), architecture.hidden_size

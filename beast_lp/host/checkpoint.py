@@ -1,24 +1,24 @@
-"""Keeps pose checkpoints self-contained, and training in several processes alive.
+"""Callbacks for pose training: self-contained checkpoints, and one writer of the progress file.
 
 The host stores the path of `backbone_checkpoint` in every pose checkpoint and opens it again on
 every load. Lightning's official entry point for callbacks lets this package store the architecture
 instead, so that a pose model can be moved and the pretraining output deleted.
 
-The host lets all processes write `train_status.json` through one temporary file. Where two meet,
-what one of them reads is no JSON and the run ends, so the first process alone writes it.
+In the host all processes write `train_status.json` through one temporary file. Where two write at
+once, one of them reads broken JSON and the run ends; so only rank 0 writes it.
 """
 
 import sys
 from typing import Any
 
-# in `lightning_pose.callbacks`
+# name of the class in `lightning_pose.callbacks`
 PROGRESS_TRACKER = 'JSONTrainingProgressTracker'
 
 
 def callbacks() -> list[Any]:
-    """Return the callbacks, if a beast backbone was ever built in this process.
+    """Return the callbacks, if this process has built a beast backbone.
 
-    Lightning calls this for every trainer of the environment, so it imports nothing by itself.
+    Lightning calls this for every trainer in the environment, so it imports nothing before that.
     """
     if 'beast_lp.host.backbone' not in sys.modules:
         return []
@@ -27,9 +27,10 @@ def callbacks() -> list[Any]:
     from beast_lp.host.backbone import ARCHITECTURE_PREFIX, BeastBackbone
 
     class SelfContainedCheckpoint(Callback):
-        """Names the backbone's architecture in the hyper-parameters of a pose model."""
+        """Stores the backbone's architecture in the hyper-parameters of a pose model."""
 
         def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+            """Replace the path of the backbone's checkpoint."""
             backbone = getattr(pl_module, 'backbone', None)
             if isinstance(backbone, BeastBackbone):
                 pl_module.hparams['backbone_checkpoint'] = (
@@ -37,11 +38,12 @@ def callbacks() -> list[Any]:
                 )
 
     class OneWriterOfProgress(Callback):
-        """Takes the host's progress file from all processes but the first."""
+        """Removes the host's progress tracker from every process except rank 0."""
 
         def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+            """Remove the tracker before the host's training begins."""
             if not trainer.is_global_zero:
-                # a new list: Lightning is going through the old one
+                # a new list, since Lightning is iterating over the old one
                 trainer.callbacks = [  # pyright: ignore[reportAttributeAccessIssue]
                     callback
                     for callback in trainer.callbacks  # type: ignore[attr-defined]

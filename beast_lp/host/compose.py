@@ -1,4 +1,4 @@
-"""Reading a pose config as the host's commands do, with errors that say what to mend."""
+"""Pose configs and their paths, read as the host's commands read them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
     """Read a config file and apply overrides.
 
     Args:
-        config_file: the YAML file.
-        overrides: in Hydra's grammar. An override of a key under `beast.` may name one that the
-            file lacks: the section is optional, and its own schema checks the names.
+        config_file: YAML file.
+        overrides: overrides in Hydra's grammar. One under `beast.` may name a key that the file
+            lacks: the section is optional, and its own schema checks the names.
 
     Raises:
         BeastError: if the file or an override cannot be read.
@@ -36,7 +36,7 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
                 others = [item for item in overrides if item not in ours]
                 _check_groups(hydra.compose(config_file.stem, others), ours)
             cfg = hydra.compose(config_file.stem, lenient)
-        # a name between braces that leads nowhere shows here, not in the middle of the work
+        # so that an interpolation that leads nowhere fails here, not in the middle of the work
         OmegaConf.to_container(cfg, resolve=True)
         return cfg
     except UnicodeDecodeError as error:
@@ -68,39 +68,40 @@ def _check_groups(cfg: DictConfig, overrides: Sequence[str]) -> None:
 
 
 def data_dir(cfg: DictConfig) -> Path:
-    """Return the folder that a config's relative paths start at, as an absolute path.
+    """Return the absolute path of the folder that a config's relative paths start at.
 
-    It is `data.data_dir`, or the directory where the command was started if there is none, as in a
-    config that holds a `beast:` section alone.
+    It is `data.data_dir`, or the directory where the command was started if the config has none,
+    as when it holds a `beast:` section alone.
     """
     wanted = OmegaConf.select(cfg, 'data.data_dir', default=None)
     return Path(START_DIR, str(wanted or ''))
 
 
 def path_from(base: Path, path: object) -> Path:
-    """Return a path of a config made absolute: from `base`, or for `~` from the user's home."""
+    """Return a path of a config made absolute; it starts at `base`, or for `~` at the home."""
     return base / Path(str(path)).expanduser()
 
 
 def paths_from(base: Path, source: Any) -> list[Path]:
-    """Return one path of a config, or a list of them, made absolute."""
+    """Return a path of a config, or a list of paths, made absolute."""
     if OmegaConf.is_config(source):
         source = OmegaConf.to_container(source)
     return [path_from(base, item) for item in (source if isinstance(source, list) else [source])]
 
 
 def video_sources(cfg: DictConfig, own: Any, setting: str) -> list[Path]:
-    """Return the folders and files that hold the videos of a config, as absolute paths.
+    """Return the absolute paths of the folders and files that hold the videos of a config.
 
     As in the host, a relative path starts at `data.data_dir`.
 
     Args:
-        cfg: the pose config.
-        own: videos of one stage, which go before `data.video_dir`; None if it has none.
-        setting: the name of that setting, for the message.
+        cfg: pose config.
+        own: videos of one stage, which take precedence over `data.video_dir`; None if it has
+            none.
+        setting: name of that setting, for the message.
 
     Raises:
-        BeastError: if the config does not say where the videos are.
+        BeastError: if the config names no videos.
     """
     source = own or OmegaConf.select(cfg, 'data.video_dir', default=None)
     if not source:
@@ -112,7 +113,7 @@ def video_sources(cfg: DictConfig, own: Any, setting: str) -> list[Path]:
 
 
 def pose_image_size(cfg: DictConfig) -> tuple[int, int] | None:
-    """Return the size in px, (height, width), of the pose model's images, if the config has it."""
+    """Return the size in px, (height, width), of the pose model's images; None if not set."""
     height, width = (
         OmegaConf.select(cfg, f'data.image_resize_dims.{side}') for side in ('height', 'width')
     )
@@ -120,9 +121,9 @@ def pose_image_size(cfg: DictConfig) -> tuple[int, int] | None:
 
 
 def absolute_path(path: str, cfg: DictConfig) -> str:
-    """Return a path of the config made absolute; what exists nowhere stays as it is (hub names).
+    """Return a path of the config made absolute; one that exists nowhere (a hub name) stays.
 
-    A relative path may start where the command was started, in the current directory or in
+    A relative path may start where the command was started, at the current directory or at
     `data.data_dir`; `~` is the user's home.
     """
     path = str(Path(path).expanduser()) if path.startswith('~') else path

@@ -1,8 +1,8 @@
 """Lightning Pose's GUI (`lightning-pose-app`): `beast` in its dialog, pretraining in its projects.
 
-The dialog for a new model takes a project's `configs/default.yaml`, where there is one, in place
-of the app's own defaults. It sets what it asks for and keeps all else, so that a `beast:` section
-there makes every model with `backbone: beast` pretrain first.
+The dialog for a new model reads a project's `configs/default.yaml`, where there is one, in place
+of the app's own defaults. It sets the values that it asks for and keeps all others, so a `beast:`
+section there makes every model with `backbone: beast` pretrain first.
 """
 
 import importlib.util
@@ -26,9 +26,9 @@ from beast_lp.runs.settings import difference
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# relative to a project's folder; the app reads it by this name
+# path in a project's folder at which the app looks for it
 DEFAULTS = Path('configs', 'default.yaml')
-# of the app's page: the list of backbones, and how the multiview ones are told from the others
+# in the app's page: the list of backbones, and the filter of those for multiview models
 _BACKBONES = re.compile(r'("vitb_imagenet",[^\]]*?)(\s*\])')
 _MULTIVIEW = re.compile(r'(\.filter\(\(?(\w+)\)?\s*=>\s*)(\2\.startsWith\("vit"\))(?=\))')
 
@@ -41,16 +41,16 @@ _MULTIVIEW = re.compile(r'(\.filter\(\(?(\w+)\)?\s*=>\s*)(\2\.startsWith\("vit"\
 def setup_gui(project: Path, config_file: Path | None, overrides: Sequence[str]) -> Path:
     """Make the GUI pretrain in a project: write a `beast:` section into its defaults.
 
-    An existing file keeps every line and gets the section at its end. A new one is the given
-    config, or else the app's own defaults with an optimiser that suits a ViT.
+    An existing file keeps every line and gets the section at its end. A new file is a copy of the
+    given config, or of the app's own defaults with an optimiser that suits a ViT.
 
     Args:
-        project: the folder of a project of the GUI.
-        config_file: a pose config whose `beast:` section is taken.
-        overrides: of its settings, in Hydra's grammar.
+        project: folder of a project of the GUI.
+        config_file: pose config whose `beast:` section is used.
+        overrides: overrides of its settings, in Hydra's grammar.
 
     Returns:
-        the path of the file.
+        the path of the file of defaults.
 
     Raises:
         BeastError: if the folder is no project, or has a section with other settings.
@@ -75,11 +75,16 @@ def setup_gui(project: Path, config_file: Path | None, overrides: Sequence[str])
                 '# The GUI starts every new model from this file.\n' + _whole(cfg, section),
                 encoding='utf-8',
             )
+    logger.info(
+        f'beast: the GUI takes its defaults from {path}\n'
+        '  start it     litpose run_app\n'
+        '  there        Models, New model, Regular model, backbone: beast'
+    )
     return path
 
 
 def _section(cfg: DictConfig, project: Path) -> dict[str, Any]:
-    """Return the `beast:` section, checked, with one place for all models of the project."""
+    """Return the checked `beast:` section, with one output directory for all models."""
     section = cast(
         dict[str, Any],
         OmegaConf.to_container(cfg.get('beast') or OmegaConf.create(), resolve=True),
@@ -92,7 +97,7 @@ def _section(cfg: DictConfig, project: Path) -> dict[str, Any]:
 
 
 def _append(path: Path, section: Mapping[str, Any]) -> None:
-    """Add the section to a file that lacks it; one that has the same stays as it is."""
+    """Add the section to a file that lacks it; a file that has the same section stays."""
     try:
         before = path.read_text(encoding='utf-8')
         there = OmegaConf.create(before)
@@ -124,7 +129,7 @@ def _append(path: Path, section: Mapping[str, Any]) -> None:
 
 
 def _whole(cfg: DictConfig, section: Mapping[str, Any]) -> str:
-    """Return the text of a whole file of defaults."""
+    """Return the text of a new file of defaults."""
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.beast = OmegaConf.create(dict(section))
@@ -157,12 +162,12 @@ def _app_defaults(project: Path) -> Path:
 def offer_backbone(module: ModuleType) -> None:
     """Let the app's dialog offer `beast` among the backbones.
 
-    The page's script is changed on its way to the browser; no file is. Where the script looks
-    different, there is one warning and the app stays as it was: `backbone: beast` still works in
-    `configs/default.yaml` and over HTTP.
+    The page's script is changed on its way to the browser; no file is changed. Where the script
+    looks different, there is one warning and the app stays as it was: `backbone: beast` still
+    works in `configs/default.yaml` and over HTTP.
 
     Args:
-        module: the app's `main`.
+        module: module `main` of the app.
     """
     app, static = getattr(module, 'app', None), getattr(module, 'STATIC_DIR', None)
     scripts = sorted(static.glob('main-*.js')) if isinstance(static, Path) else []
@@ -185,18 +190,18 @@ def offer_backbone(module: ModuleType) -> None:
             script, media_type='text/javascript', headers={'Cache-Control': 'no-cache'}
         )
 
-    # before the app's own, the first that fits is taken
+    # before the app's own route, since the first match serves
     cast(list[Any], routes).insert(0, Route(f'/static/{scripts[0].name}', serve))
 
 
 def with_beast(script: str) -> str | None:
-    """Add `beast` to the backbones of the app's script, of one view and of several.
+    """Add `beast` to the app's lists of backbones for single-view and multiview models.
 
     Args:
         script: JavaScript, minified or not.
 
     Returns:
-        the changed script; None if it has not exactly one list of each kind.
+        the changed script; None unless it has exactly one list of each kind.
     """
     script, lists = _BACKBONES.subn(r'\1, "beast"\2', script)
     script, filters = _MULTIVIEW.subn(r'\1(\3 || \2 === "beast")', script)

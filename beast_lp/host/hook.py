@@ -1,7 +1,7 @@
-"""Post-import hook: extends Lightning Pose's modules right after they execute.
+"""Post-import hook that extends Lightning Pose's modules right after they execute.
 
-Runs at the start of every interpreter of the environment, so it imports only what each has
-imported by then, and nothing happens until one of the host's modules is imported.
+It runs at the start of every interpreter of the environment, so it imports only modules that each
+has imported by then, and nothing happens until one of the host's modules is imported.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 
-# imported for its side effect: it must read the directory before anything changes it
+# imported for its side effect: it reads the directory before anything changes it
 import beast_lp.host.start  # noqa: F401
 
 # `typing` alone would double the cost
@@ -31,7 +31,7 @@ TARGETS = {
 
 
 def install() -> None:
-    """Watch for the host's modules, and extend those that are already imported.
+    """Extend the host's modules, those imported so far now and others after their import.
 
     `BEAST_LP_DISABLE=1` in the environment switches the plugin off.
     """
@@ -46,7 +46,7 @@ def install() -> None:
 
 
 class _HostFinder:
-    """Finds the host's modules where they are, and has them extended once they have run."""
+    """Finds the host's modules by the other finders, and extends them once they have run."""
 
     def find_spec(
         self,
@@ -54,6 +54,7 @@ class _HostFinder:
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
+        """Find a module of the host, with a loader that extends it."""
         if name not in TARGETS:
             return None
         others = (finder for finder in sys.meta_path if finder is not self)

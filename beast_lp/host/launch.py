@@ -1,7 +1,7 @@
 """`litpose pretrain` and `litpose train` as Hydra applications: Slurm by submitit, and sweeps.
 
-`litpose` reads its config by Hydra's compose function, which knows no launchers. The files in
-`configs/launch` say how to use this.
+`litpose` reads its config by Hydra's compose function, which has no launchers. The files in
+`configs/launch` show how to use this module.
 """
 
 import argparse
@@ -18,16 +18,15 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError, sentence_of
+from beast_lp.host.train_status import is_completed
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 def main(cfg: DictConfig) -> None:
-    """Run a job, and have Hydra print an error as one sentence, with exit status 1.
+    """Run a job; Hydra prints an error that the user can mend as one sentence, with status 1.
 
-    As `litpose` does, for errors that a person can mend.
-
-    `HYDRA_FULL_ERROR=1` in the environment shows where it comes from.
+    `HYDRA_FULL_ERROR=1` in the environment shows its traceback.
     """
     try:
         run(cfg)
@@ -35,7 +34,7 @@ def main(cfg: DictConfig) -> None:
         sentence = sentence_of(error)
         if sentence is None:
             raise
-        # an exception still: a sweep goes on with its next job, and a launcher hands it over
+        # still an exception: a sweep then runs its next job, and a launcher passes it on
         raise CompactHydraException(f'error: {sentence}') from error
 
 
@@ -43,8 +42,8 @@ def run(cfg: DictConfig) -> None:
     """Pretrain, or train a pose model, as one job.
 
     Args:
-        cfg: `command`, `pretrain` or `train`; `config_file`; `output_dir`; under `set` what
-            differs from the config file, and under `variant` what differs from that.
+        cfg: `command` (`pretrain` or `train`), `config_file` and `output_dir`; settings under
+            `set` take precedence over the config file, and those under `variant` over both.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -75,10 +74,10 @@ def run(cfg: DictConfig) -> None:
 
 @contextmanager
 def _as_if_alone() -> Iterator[None]:
-    """Let a command of `litpose` run inside this application, and undo what it leaves behind.
+    """Run a command of `litpose` inside this Hydra application, and undo its side effects.
 
-    It composes its config by Hydra, which serves one application at a time, and changes the
-    directory; the next job of a sweep is in the same process.
+    The command composes its config by Hydra, which serves one application at a time, and changes
+    the directory; the next job of a sweep runs in the same process.
     """
     directory, application = Path.cwd(), GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
@@ -92,9 +91,7 @@ def _as_if_alone() -> Iterator[None]:
 
 
 def _is_trained(output_dir: Path) -> bool:
-    """Say whether a job's model is there already, so that a sweep goes on where it stopped."""
-    from beast_lp.host.jobs.demo_results import is_completed
-
+    """Return whether the job's model is finished, so that a resumed sweep leaves it out."""
     finished = is_completed(output_dir)
     if finished:
         logger.info(f'beast: {output_dir} holds a finished model, which is kept')
@@ -102,7 +99,7 @@ def _is_trained(output_dir: Path) -> bool:
 
 
 def as_overrides(section: DictConfig | None) -> list[str]:
-    """Spell a tree of settings as overrides in Hydra's grammar, adding keys that a file lacks."""
+    """Return a tree of settings as Hydra overrides that may add keys to the config."""
     if section is None:
         return []
     flat: list[str] = []

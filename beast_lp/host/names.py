@@ -1,11 +1,11 @@
-"""Names and numbers of the host that several files of this room share."""
+"""Names of the host and of the backbone that several files of this room share."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 BACKBONE = 'beast'
 STRIDE = 16
 
-# the oldest host that this package was run with; newer ones are judged by their names alone
+# the oldest host that this package was tested with; for newer ones the names decide
 OLDEST_HOST = (2, 3, 0)
 
 
@@ -14,5 +14,5 @@ def host_version() -> str:
     try:
         return version('lightning-pose')
     except PackageNotFoundError:
-        # run from a source tree; its names decide
+        # run from a source tree
         return 'unknown'

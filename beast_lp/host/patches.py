@@ -1,4 +1,4 @@
-"""Everything that changes in the host, each name checked to exist before anything is touched.
+"""All changes to the host, each made only after its names were checked.
 
 The host has no extension point for backbones or commands (as of 2.4.3). Where a name is missing or
 looks different, one warning is given, the host stays as it was, and `backbone: beast` is refused
@@ -22,20 +22,20 @@ from beast_lp.host.start import START_DIR, START_DIR_VARIABLE
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
-# why `backbone: beast` is refused, once something did not fit
+# the reason why `backbone: beast` is refused, once a name did not fit
 _refusal = ''
 
 
 class HostMismatch(Exception):
-    """A name of the host is missing, or is not what it used to be."""
+    """A name of the host is missing or has changed its meaning."""
 
 
 def apply(name: str, module: ModuleType) -> None:
-    """Extend one module of the host, or leave it as it is and say why.
+    """Extend one module of the host, or leave it as it is and warn.
 
     Args:
-        name: of the function here that does it.
-        module: the host's, executed.
+        name: name of the function in this file that extends it.
+        module: executed module of the host.
     """
     try:
         _check_version()
@@ -111,10 +111,10 @@ def extend_commands(module: ModuleType) -> None:
 
 
 def extend_main(module: ModuleType) -> None:
-    """Let `litpose` print an error that a person can mend as one sentence, with exit status 1.
+    """Let `litpose` print an error that the user can mend as one sentence, with exit status 1.
 
-    What the host's own commands raise stays as it is. A child of a distributed training starts
-    where the person started the command, not in the model directory.
+    Errors of the host's own commands stay as they are. A process that Lightning starts changes
+    into the directory where the user started the command, not into the model directory.
     """
     original = _function(module, 'main', [])
 
@@ -134,7 +134,7 @@ def extend_main(module: ModuleType) -> None:
 
 
 def extend_train(module: ModuleType) -> None:
-    """Run the pretraining stage first, where the config asks for it."""
+    """Run the pretraining stage first where the config asks for it."""
     original = _function(module, 'train', ['cfg', 'model_dir'])
 
     @functools.wraps(original)
@@ -177,7 +177,7 @@ def _refuse(problem: str) -> None:
             f'beast-lp does not work with the installed lightning-pose {host_version()} '
             f'({problem}); update one of the two, or use another backbone'
         )
-        logger.warning(_refusal)
+        logger.warning(f'beast: {_refusal}')
 
 
 def _guard(module: ModuleType, name: str) -> None:
@@ -195,7 +195,7 @@ def _guard(module: ModuleType, name: str) -> None:
 
 
 def _is_ours(error: Exception) -> bool:
-    """Say whether an error came about in this package; this module only passes the host's on."""
+    """Return whether an error was raised in this package, beyond this module."""
     names = {frame.f_globals.get('__name__', '') for frame, _ in walk_tb(error.__traceback__)}
     return isinstance(error, BeastError) or any(
         name.startswith('beast_lp.') for name in names - {__name__}

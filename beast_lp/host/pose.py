@@ -1,4 +1,4 @@
-"""Pose training with `backbone: beast`: checks, paths, and the pretraining stage before it."""
+"""Pose training with `backbone: beast`: checks, paths, and the pretraining stage first."""
 
 import json
 import logging
@@ -12,19 +12,32 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.children import OUTPUT_DIR_VARIABLE, told_to_children
 from beast_lp.host.compose import absolute_path, path_from
-from beast_lp.host.messages import NO_REGRESSION, NO_SHARED_DIRECTORY, NO_WEIGHTS
-from beast_lp.host.start import START_DIR, START_DIR_VARIABLE
+from beast_lp.host.start import (
+    NO_SHARED_DIRECTORY,
+    OUTPUT_DIR_VARIABLE,
+    START_DIR,
+    START_DIR_VARIABLE,
+    InheritedVariable,
+)
+from beast_lp.host.train_status import NAME
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# what the host's default config asks of Adam
+NO_REGRESSION = (
+    'backbone: beast does not work with model_type: regression, whose head needs pooled features '
+    'and which does not pass on the checkpoint; use model_type: heatmap'
+)
+NO_WEIGHTS = (
+    'backbone: beast needs weights: set model.backbone_checkpoint to the output directory of '
+    '`litpose pretrain`, or add a `beast:` section so that `litpose train` pretrains first'
+)
+# learning rate of Adam in the host's default config
 RESNET_RATE = 1e-3
 
 
 def check_pose_config(cfg: DictConfig) -> None:
-    """Refuse what the host would build wrongly in silence.
+    """Refuse configs for which the host would silently build a wrong model.
 
     Raises:
         BeastError: for a model type, heatmap size or image shape that a ViT at stride 16 cannot
@@ -46,19 +59,19 @@ def check_pose_config(cfg: DictConfig) -> None:
 
 
 def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
-    """Make a pose config ready for the host's `train`: checked, with an absolute checkpoint.
+    """Check a pose config for the host's `train`, and make its checkpoint path absolute.
 
     Where there is a `beast:` section and no checkpoint, the pretraining stage runs first.
 
     Args:
-        cfg: the pose config; `model.backbone_checkpoint` is filled in.
-        model_dir: of the pose model; the current directory if not given.
+        cfg: pose config; `model.backbone_checkpoint` is filled in.
+        model_dir: directory of the pose model; None for the current one.
 
     Raises:
         BeastError: for anything that the user can mend.
     """
     check_pose_config(cfg)
-    warn_of_resnet_settings(cfg)
+    warn_about_resnet_optimizer(cfg)
     checkpoint = cfg.model.get('backbone_checkpoint')
     if checkpoint:
         checkpoint = absolute_path(str(checkpoint), cfg)
@@ -72,12 +85,12 @@ def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
 
 
 def check_before_pretraining(cfg: DictConfig) -> None:
-    """Refuse now what the host would refuse once the pretraining stage is over.
+    """Refuse now a config that the host would refuse after the pretraining stage.
 
     Raises:
         BeastError: with the host's reason.
     """
-    # late: the host's models take seconds to import
+    # imported here because the host's models take seconds, and the GUI imports this module
     import torch
     from lightning_pose.api import ModelConfig
     from lightning_pose.models import check_if_semi_supervised
@@ -96,19 +109,19 @@ def check_before_pretraining(cfg: DictConfig) -> None:
 
 @contextmanager
 def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator[None]:
-    """Prepare the host's `train`, which is to run in the block, in all processes alike.
+    """Prepare the host's `train`, which runs in the block, alike in all processes.
 
-    Its children go through the command from its beginning, and where no directory was given the
-    host would name one by the clock for each of them.
+    Processes that Lightning starts run the whole command again, and where no directory was given
+    the host would name one by the clock for each of them.
 
     Args:
-        cfg: the pose config; `model.backbone_checkpoint` is filled in.
-        model_dir: of the pose model; the current directory if not given.
+        cfg: pose config; `model.backbone_checkpoint` is filled in.
+        model_dir: directory of the pose model; None for the current one.
 
     Raises:
         BeastError: for anything that the user can mend.
     """
-    # late: it brings Lightning with it
+    # imported here because Lightning takes seconds, and the GUI imports this module
     from beast_lp.pretraining.distributed import launched_processes
 
     own = Path(model_dir or Path.cwd()).absolute()
@@ -116,8 +129,8 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
         _leave(own, Path(START_DIR))
         raise BeastError(NO_SHARED_DIRECTORY)
     with (
-        told_to_children(START_DIR_VARIABLE, START_DIR),
-        told_to_children(OUTPUT_DIR_VARIABLE, str(own)) as shared,
+        InheritedVariable(START_DIR_VARIABLE, START_DIR),
+        InheritedVariable(OUTPUT_DIR_VARIABLE, str(own)) as shared,
     ):
         if model_dir is None and shared != str(own):
             _leave(own, Path(shared))
@@ -126,21 +139,21 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
 
 
 def _is_dated(directory: Path) -> bool:
-    """Say whether the host named a directory by the time at which the command was started."""
+    """Return whether the host named a directory by the time of the start."""
     name = Path(os.path.relpath(directory, START_DIR)).as_posix()
     return re.fullmatch(r'outputs/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d', name) is not None
 
 
 def _leave(own: Path, other: Path) -> None:
-    """Change into another directory; what the host made for this process alone goes away."""
+    """Change into another directory, and remove the empty one that the host made."""
     os.chdir(other)
     with suppress(OSError):
         # not empty where another process chose the same moment
         own.rmdir()
 
 
-def warn_of_resnet_settings(cfg: DictConfig) -> None:
-    """Say so where the optimiser is still the one that the host ships for a ResNet."""
+def warn_about_resnet_optimizer(cfg: DictConfig) -> None:
+    """Warn where the optimiser is still the host's default, which suits a ResNet."""
     if has_resnet_optimizer(cfg):
         width = _hidden_size(cfg)
         rate = (
@@ -155,17 +168,17 @@ def warn_of_resnet_settings(cfg: DictConfig) -> None:
 
 
 def has_resnet_optimizer(cfg: DictConfig) -> bool:
-    """Say whether the optimiser is still the one that the host ships for a ResNet."""
+    """Return whether the optimiser is still the host's default, which suits a ResNet."""
     return _optimizer(cfg) == 'Adam' and _learning_rate(cfg) >= RESNET_RATE
 
 
 def suitable_learning_rate(hidden_size: int) -> float:
-    """Return the step of AdamW that suits the pose training of a backbone of this width."""
+    """Return the learning rate of AdamW that suits pose training of a ViT of this width."""
     return 5e-4 if hidden_size <= 192 else 5e-5
 
 
 def _hidden_size(cfg: DictConfig) -> int | None:
-    """Return the width of the backbone, or None where only its weights would tell."""
+    """Return the width of the backbone, or None where only the weights know it."""
     checkpoint = cfg.model.get('backbone_checkpoint')
     if not checkpoint:
         section = cfg.get('beast')
@@ -176,7 +189,7 @@ def _hidden_size(cfg: DictConfig) -> int | None:
             try:
                 return int(json.loads(config.read_text(encoding='utf-8'))['hidden_size'])
             except (ValueError, KeyError, TypeError):
-                # loading the weights will say what is wrong with it
+                # loading the weights raises the proper error
                 return None
     return None
 
@@ -191,10 +204,10 @@ def _learning_rate(cfg: DictConfig) -> float:
 
 
 def _pretraining_stage(cfg: DictConfig, model_dir: Path) -> Path:
-    # late: the stage brings Lightning and the video room with it
+    # imported here because the GUI imports this module, without the video room
     from beast_lp.host.jobs.pretrain import pretrain
 
     wanted = parse_config(cfg.beast).output_dir
     output_dir = path_from(Path(START_DIR), wanted) if wanted else model_dir / 'beast'
     logger.info(f'beast: the pretraining stage is in {output_dir}')
-    return pretrain(cfg, output_dir, model_dir / 'train_status.json', reuse=True)
+    return pretrain(cfg, output_dir, model_dir / NAME, reuse=True)

@@ -14,31 +14,11 @@ from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_directories, store_names
+from beast_lp.segmentation.inputs import Inputs
 from beast_lp.segmentation.sequences import Features
 
 # opens a source by its name; only the host's room knows how
 OpenSource = Callable[[str], FeatureSource]
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """Absolute paths of what a run reads.
-
-    Attributes:
-        videos: all videos that are trained or scored on.
-        held_out: those of them that the config names as test videos.
-        labels: folder of label files, or one BORIS table.
-        source: name of what makes the features, where a backbone computes them.
-        features_dir: folder of stores that `litpose embed` wrote, where features come from there.
-        keypoints_dir: folder of prediction files, where features are keypoints.
-    """
-
-    videos: Sequence[Path]
-    held_out: Sequence[Path]
-    labels: Path
-    source: str | None
-    features_dir: Path | None
-    keypoints_dir: Path | None
 
 
 @dataclass(frozen=True)

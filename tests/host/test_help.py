@@ -36,7 +36,7 @@ def test_help_ends_with_our_guides_and_can_be_copied(
     assert not lines[-1:] or not lines[-1].endswith('\\')
 
 
-def test_only_commands_that_continue_say_so(
+def test_only_commands_that_resume_say_so(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -44,7 +44,7 @@ def test_only_commands_that_continue_say_so(
         shown = ' '.join(_help(command, monkeypatch, capsys).split())
         assert 'a run that was interrupted there is resumed' in shown
     shown = ' '.join(_help('compare', monkeypatch, capsys).split())
-    assert 'resumed' not in shown and 'predicts everything again' in shown
+    assert 'resumed' not in shown and 'starts again from the beginning' in shown
 
 
 def test_every_action_of_segment_takes_overrides(

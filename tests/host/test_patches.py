@@ -46,7 +46,7 @@ def _backbones(**changes: Any) -> ModuleType:
 
 
 def test_the_installed_host_fits() -> None:
-    import lightning_pose.cli.main  # noqa: F401
+    import lightning_pose.cli.main
     import lightning_pose.train  # noqa: F401
 
     for name in hook.TARGETS:

@@ -102,11 +102,11 @@ def test_resnet_settings_are_warned_of_but_kept(caplog: pytest.LogCaptureFixture
     cfg = _cfg(training__optimizer='Adam', training__optimizer_params={'learning_rate': 1e-3})
     before = OmegaConf.to_yaml(cfg)
     with caplog.at_level('WARNING', 'lightning_pose'):
-        pose.warn_of_resnet_settings(cfg)
+        pose.warn_about_resnet_optimizer(cfg)
     assert 'AdamW, with 5e-5 for ViT-B, 5e-4 for the smallest' in caplog.text
     assert OmegaConf.to_yaml(cfg) == before
     caplog.clear()
-    pose.warn_of_resnet_settings(_cfg())
+    pose.warn_about_resnet_optimizer(_cfg())
     assert not caplog.records
 
 
@@ -136,7 +136,7 @@ def test_the_warning_names_the_step_that_suits_the_checkpoint(
         model__backbone_checkpoint=str(tmp_path / 'run'),
     )
     with caplog.at_level('WARNING', 'lightning_pose'):
-        pose.warn_of_resnet_settings(cfg)
+        pose.warn_about_resnet_optimizer(cfg)
     assert words in caplog.text
 
 
@@ -158,7 +158,7 @@ def test_the_warning_names_the_step_that_suits_the_pretraining_to_come(
         beast={'preset': preset},
     )
     with caplog.at_level('WARNING', 'lightning_pose'):
-        pose.warn_of_resnet_settings(cfg)
+        pose.warn_about_resnet_optimizer(cfg)
     assert words in caplog.text
 
 

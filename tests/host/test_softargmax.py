@@ -35,10 +35,10 @@ def _turn_around(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _messages(caplog: pytest.LogCaptureFixture) -> list[str]:
-    softargmax.warn_of_soft_argmax.cache_clear()
+    softargmax.warn_if_heatmaps_are_misread.cache_clear()
     with caplog.at_level('WARNING', 'lightning_pose'):
         for _ in range(2):
-            softargmax.warn_of_soft_argmax()
+            softargmax.warn_if_heatmaps_are_misread()
     return [record.getMessage() for record in caplog.records]
 
 
@@ -62,9 +62,9 @@ def test_building_the_backbone_asks_and_draws_no_random_number(
 ) -> None:
     """A model starts from the same weights, whether it is the first of its process or not."""
     asked: list[int] = []
-    check = softargmax.warn_of_soft_argmax.__wrapped__
+    check = softargmax.warn_if_heatmaps_are_misread.__wrapped__
     monkeypatch.setattr(
-        'beast_lp.host.backbone.warn_of_soft_argmax', lambda: asked.append(1) or check()
+        'beast_lp.host.backbone.warn_if_heatmaps_are_misread', lambda: asked.append(1) or check()
     )
     with pytest.raises(Exception, match='no checkpoint'):
         backbone: Any = 'beast'

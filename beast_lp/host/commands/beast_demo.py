@@ -1,10 +1,10 @@
-"""`litpose beast_demo`: the whole main job on a small synthetic lab."""
+"""`litpose beast_demo`: every stage on a small synthetic project."""
 
 import argparse
 from pathlib import Path
 from typing import Any
 
-from beast_lp.host.arguments import name_guides
+from beast_lp.host.arguments import name_guides, parser_of
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -26,21 +26,17 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         '--tiny',
         action='store_true',
-        help='a demo of a minute, too small to learn anything: checks an installation',
+        help='a demo of one minute that checks an installation; too small to learn anything',
     )
     name_guides(parser)
     return parser
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return a parser for this command alone, for documentation."""
-    parser = argparse.ArgumentParser(prog='litpose')
-    return register_parser(parser.add_subparsers(dest='command'))
+get_parser = parser_of(register_parser)
 
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
-    # late: these take seconds, and the command line imports every command
     from beast_lp.demo import FULL, TINY
     from beast_lp.host.jobs.beast_demo import run_demo
 

@@ -1,4 +1,4 @@
-"""`litpose encode`: how much of neural activity do features of the video explain?"""
+"""`litpose encode`: predict neural activity from features of video."""
 
 import argparse
 from typing import Any
@@ -10,6 +10,7 @@ from beast_lp.host.arguments import (
     add_overrides,
     choose_output_dir,
     name_guides,
+    parser_of,
 )
 
 
@@ -18,7 +19,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser = subparsers.add_parser(
         'encode',
         description='Predict neural activity from features of video, compare sources of features '
-        'in one table of bits per spike beside controls, and draw a report.\n\n'
+        'in one table of bits per spike with controls, and draw a report.\n\n'
         'example:\n'
         '  litpose encode config.yaml --spikes spikes/session_01.npz \\\n'
         '      --features beast=features/ pca=frame_pca/ keypoints=model/video_preds/',
@@ -46,8 +47,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         nargs='+',
         metavar='[SESSION=]PATH',
         help='one recording per session: an ALF folder, an .nwb file, or an .npz that holds '
-        'spike_counts or traces (bins, neurons) and bin_width in s; a session is called like its '
-        'video',
+        'spike_counts or traces (bins, neurons) and bin_width in s; a session has the name of '
+        'its video',
     )
     add_output_dir(parser)
     add_overrides(parser, '"beast.encoding.encoders=[rrr,tcn]"')
@@ -55,29 +56,14 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return a parser for this command alone, for documentation."""
-    parser = argparse.ArgumentParser(prog='litpose')
-    return register_parser(parser.add_subparsers(dest='command'))
+get_parser = parser_of(register_parser)
 
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
-    # late: these take seconds, and the command line imports every command
-    from beast_lp.config import parse_config
-    from beast_lp.encoding.sources import parse_named
     from beast_lp.host.compose import compose_config
-    from beast_lp.host.jobs.encode import encode
+    from beast_lp.host.jobs.encode import encode, named_inputs
 
     cfg = compose_config(args.config_file, args.overrides or [])
-    config = parse_config(cfg.get('beast'))
-    features = parse_named(args.features or as_list(config.encoding.features), 'features')
-    spikes = parse_named(args.spikes or as_list(config.encoding.spikes), 'spikes')
-    encode(config, spikes, features, choose_output_dir(args))
-
-
-def as_list(value: object) -> list[str]:
-    """Return a setting that may be one string, a list of them or absent as a list."""
-    if value is None:
-        return []
-    return [str(item) for item in value] if isinstance(value, list) else [str(value)]
+    config, spikes, features = named_inputs(cfg, args.spikes or [], args.features or [])
+    encode(config, spikes, features, choose_output_dir(args.output_dir))

@@ -1,7 +1,6 @@
-"""`litpose segment`: behaviour of every frame, learned from a few scored videos."""
+"""`litpose segment`: predict the behaviour in every frame, from a few scored videos."""
 
 import argparse
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,10 @@ from beast_lp.host.arguments import (
     add_overrides,
     choose_output_dir,
     name_guides,
+    parser_of,
 )
 
-logger = logging.getLogger(f'lightning_pose.{__name__}')
-
-# the options that not every action has
+# option -> the actions that take it, for options that not every action takes
 _ACTIONS_WITH = {
     'model_dir': ('predict', 'evaluate'),
     'videos': ('predict', 'evaluate'),
@@ -33,8 +31,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'segment',
         description='Learn behaviour from a few scored videos and predict it for every frame of '
         'others (action segmentation). The settings are in the `beast: segmentation:` section of '
-        'the config; predict and evaluate take from it where labels and features are and how '
-        'probabilities become labels (decoding), and what it leaves out as it was in training.',
+        'the config. For predict and evaluate, it may give new places of labels and features and '
+        'a new decoding of probabilities into labels; all else comes from the training run.',
         usage='litpose segment train <config_file> [--output_dir OUTPUT_DIR] \\\n'
         '                      [--overrides KEY=VALUE...]\n'
         '       litpose segment predict <config_file> --model_dir MODEL_DIR \\\n'
@@ -48,8 +46,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     parser.add_argument(
         'action',
         choices=('train', 'predict', 'evaluate'),
-        help='train: on scored videos, with scores of what is held out; predict: any videos; '
-        'evaluate: on scored videos that were not trained on',
+        help='train: train on scored videos, and score the held-out part; predict: label any '
+        'videos; evaluate: score models on videos that they were not trained on',
     )
     parser.add_argument(
         'config_file',
@@ -73,7 +71,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '--clip_seconds',
         type=float,
         default=0.0,
-        help='predict: also write the busiest piece of each video, so long, with labels in it',
+        help='predict: also write a clip of this length of each video, with the labels drawn in, '
+        'where its behaviour changes most',
     )
     parser.add_argument(
         '--nwb',
@@ -94,18 +93,44 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     return parser
 
 
-def get_parser() -> argparse.ArgumentParser:
-    """Return a parser for this command alone, for documentation."""
-    parser = argparse.ArgumentParser(prog='litpose')
-    return register_parser(parser.add_subparsers(dest='command'))
+get_parser = parser_of(register_parser)
 
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
-    # late: these take seconds, and the command line imports every command
+    _check_options(args)
     from beast_lp.host.compose import compose_config
+    from beast_lp.host.jobs.segment_inputs import check_inputs
+
+    cfg = compose_config(args.config_file, args.overrides or [])
+    model_dir = args.model_dir and args.model_dir.absolute()
+    check_inputs(cfg, args.action, args.videos, model_dir)
+    output_dir = choose_output_dir(args.output_dir)
+    # imported here because torch takes seconds, and mistakes in the config are reported first
     from beast_lp.host.jobs import segment
 
+    if args.action == 'train':
+        segment.train(cfg, output_dir, args.config_file)
+    elif args.action == 'evaluate':
+        segment.evaluate(cfg, model_dir, output_dir, args.videos)
+    else:
+        segment.predict(
+            cfg,
+            model_dir,
+            output_dir,
+            args.videos,
+            args.clip_seconds,
+            args.nwb,
+            args.lightning_action,
+        )
+
+
+def _check_options(args: argparse.Namespace) -> None:
+    """Refuse options that the action does not take, and ask for one that it needs.
+
+    Raises:
+        BeastError: naming the option.
+    """
     for name, actions in _ACTIONS_WITH.items():
         if getattr(args, name) and args.action not in actions:
             raise BeastError(
@@ -116,35 +141,4 @@ def handle(args: argparse.Namespace) -> None:
         raise BeastError(
             f'litpose segment {args.action} needs --model_dir, the output directory of `litpose '
             'segment train`'
-        )
-    cfg = compose_config(args.config_file, args.overrides or [])
-    output_dir = choose_output_dir(args)
-    if args.action == 'predict':
-        segment.predict(
-            cfg,
-            args.model_dir.absolute(),
-            output_dir,
-            args.videos,
-            args.clip_seconds,
-            args.nwb,
-            args.lightning_action,
-        )
-    elif args.action == 'evaluate':
-        outcome = segment.evaluate(cfg, args.model_dir.absolute(), output_dir, args.videos)
-        _log_scores(outcome)
-    else:
-        outcome = segment.train(cfg, output_dir)
-        _log_scores(outcome)
-        logger.info(
-            f'  predict with   litpose segment predict {args.config_file} '
-            f'--model_dir {output_dir} --videos ...'
-        )
-    logger.info(f'  look at        {output_dir / "report.html"}')
-
-
-def _log_scores(outcome: Any) -> None:
-    if outcome.scores is not None:
-        logger.info(
-            'beast: scores of what was held out\n'
-            + outcome.scores.summary.round(3).to_string(index=False)
         )

@@ -1,4 +1,4 @@
-"""The stages of `litpose beast_demo`, each skipped where its result is there already."""
+"""The job of `litpose beast_demo`: every stage in turn, finished ones left out."""
 
 import logging
 import time
@@ -18,17 +18,18 @@ from beast_lp.features.extract import extract_features
 from beast_lp.features.pca import FRAME_PCA_NAME, frame_pca
 from beast_lp.host.compose import compose_config
 from beast_lp.host.jobs import segment
-from beast_lp.host.jobs.demo_results import DemoFiles, is_completed, write_results
+from beast_lp.host.jobs.demo_results import DemoFiles, write_results
 from beast_lp.host.jobs.encode import encode
-from beast_lp.host.jobs.pretrain import mark_completed, pretrain
+from beast_lp.host.jobs.pretrain import pretrain
 from beast_lp.host.jobs.sources import open_source
+from beast_lp.host.train_status import NAME, is_completed, mark_completed
 from beast_lp.pretraining.stage import RunFiles
 from beast_lp.runs.files import finished_folder
 from beast_lp.segmentation.run_files import SegmentationFiles
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# of the frames themselves, the baseline of the encoding stage
+# features of the frame PCA, the baseline of the encoding stage
 _PCA_COMPONENTS = 30
 
 
@@ -36,8 +37,8 @@ def run_demo(directory: Path, size: DemoSize) -> None:
     """Write a project, pretrain, and train and evaluate all three kinds of head.
 
     Args:
-        directory: of the demo; what is finished in it is kept.
-        size: of the synthetic lab.
+        directory: directory of the demo; stages that are finished in it are kept.
+        size: size of the synthetic project.
     """
     files = DemoFiles(directory)
     config_file = files.project / CONFIG_NAME
@@ -57,7 +58,7 @@ def run_demo(directory: Path, size: DemoSize) -> None:
             segment.train(cfg, files.segmentation)
     page = write_results(files, seconds)
     logger.info(
-        f'\nWhere to look:\n'
+        f'beast: Where to look:\n'
         f'  {page}   the results, with links to the report of every stage\n'
         f'  {config_file}   the pose config, with its beast: section\n'
         f"  {files.pretraining / 'backbone'}   the backbone, in transformers' format\n"
@@ -69,7 +70,7 @@ def run_demo(directory: Path, size: DemoSize) -> None:
 def _pretrain(cfg: DictConfig, files: DemoFiles) -> None:
     if RunFiles(files.pretraining).is_finished:
         return
-    status_file = files.pretraining / 'train_status.json'
+    status_file = files.pretraining / NAME
     pretrain(cfg, files.pretraining, status_file)
     mark_completed(status_file)
 
@@ -99,7 +100,7 @@ def _encode(cfg: DictConfig, files: DemoFiles) -> None:
 
 
 def _predict_keypoints(files: DemoFiles, videos: Sequence[Path], folder: Path) -> None:
-    """Write the pose model's keypoints of videos; the folder appears once it is complete."""
+    """Write the pose model's keypoints of videos; the folder appears once complete."""
     if folder.exists():
         return
     model = Model.from_dir(files.pose)
@@ -110,8 +111,8 @@ def _predict_keypoints(files: DemoFiles, videos: Sequence[Path], folder: Path) -
 
 @contextmanager
 def _stage(number: str, name: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Say that a stage begins, and measure it."""
-    logger.info(f'\n=== {number} {name} ===')
+    """Log the start of a stage, and record its duration in s."""
+    logger.info(f'beast: === {number} {name} ===')
     start = time.perf_counter()
     yield
     seconds[name] = time.perf_counter() - start

@@ -1,4 +1,4 @@
-"""Compare trained pose models on labelled frames: seeds make ensembles, backbones are compared."""
+"""The job of `litpose compare`: pixel errors of backbones, by the disagreement of their models."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -25,11 +25,12 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 
 class _Predictor(Model):
-    """A trained model that leaves its own folder as it is."""
+    """Trained model that writes its predictions outside its own directory."""
 
     predictions: Path
 
     def image_preds_dir(self) -> Path:
+        """Return the directory of the predictions, which the host reads here."""
         return self.predictions
 
 
@@ -37,25 +38,24 @@ def compare(
     models: Mapping[str, Sequence[Path]],
     labels_files: Sequence[Path],
     output_dir: Path,
-    pooled: bool = True,
 ) -> Path:
-    """Draw the pixel error of several backbones against the disagreement of their models.
+    """Draw the pixel error of several backbones against the disagreement of all their models.
+
+    All models form one ensemble, so that all backbones are compared on the same keypoints.
 
     Args:
-        models: the folders of the trained models of each backbone, as `find_models` returns them.
-        labels_files: labelled frames that no model was trained on; of a multi-view project one
-            table for each view.
-        output_dir: gets the predictions, `keypoints.csv`, the curves, a summary and a page.
-        pooled: one ensemble of all models sorts the keypoints, so that all backbones are compared
-            on the same ones; otherwise each backbone's own ensemble.
+        models: model directories of each backbone, as `find_models` returns them.
+        labels_files: tables of labelled frames that no model was trained on; for a multi-view
+            project one per view.
+        output_dir: directory of the predictions, `keypoints.csv`, curves, summary and page.
 
     Returns:
         the path of the page.
 
     Raises:
-        BeastError: for anything that the user can mend; before the first prediction.
+        BeastError: for anything that the user can mend, before the first prediction.
     """
-    # the last file that is written
+    # written last
     if (output_dir / 'report.html').exists():
         raise BeastError(
             f'{output_dir} already holds a comparison; look at its report.html, or give another '
@@ -72,16 +72,20 @@ def compare(
     errors = {
         name: np.linalg.norm(values - truth, axis=-1) for name, values in predictions.items()
     }
-    spreads = _spreads(predictions, pooled)
+    spreads = dict.fromkeys(predictions, _spread(predictions))
     write_table(_keypoint_table(views, errors, spreads), output_dir / 'keypoints.csv')
     summary = summary_table(errors, spreads)
     page = write_comparison(
         output_dir,
         curve_table(errors, spreads),
         summary,
-        _sentences(models, views, pooled),
+        _sentences(models, views),
     )
-    logger.info('beast: mean pixel errors\n' + summary.round(3).to_string(index=False))
+    logger.info(
+        'beast: mean pixel errors\n'
+        + summary.round(3).to_string(index=False)
+        + f'\n  look at        {page}'
+    )
     return page
 
 
@@ -109,7 +113,7 @@ def _predict(
     predictor: _Predictor,
     views: Sequence[View],
 ) -> Float[np.ndarray, 'frames keypoints 2']:
-    """Predict all views, their keypoints side by side."""
+    """Predict all views; keypoints of the views are side by side."""
     if len(views) == 1:
         tables = [
             predictor.predict_on_label_csv(
@@ -135,7 +139,7 @@ def _positions(
     images: Sequence[str],
     keypoints: Sequence[str],
 ) -> Float[np.ndarray, 'frames keypoints 2']:
-    """Return the keypoints of a table of predictions, frames in the order of the labels."""
+    """Return the keypoints of a table of predictions, in the order of the labelled frames."""
     table = table.copy()
     table.columns = pd.MultiIndex.from_tuples([column[1:] for column in table.columns])
     columns = pd.MultiIndex.from_product([keypoints, ['x', 'y']])
@@ -143,13 +147,11 @@ def _positions(
     return values.reshape(len(images), len(keypoints), 2)
 
 
-def _spreads(
+def _spread(
     predictions: Mapping[str, Float[np.ndarray, 'models frames keypoints 2']],
-    pooled: bool,
-) -> dict[str, Float[np.ndarray, 'frames keypoints']]:
-    if not pooled:
-        return {name: ensemble_spread(values) for name, values in predictions.items()}
-    return dict.fromkeys(predictions, ensemble_spread(np.concatenate([*predictions.values()])))
+) -> Float[np.ndarray, 'frames keypoints']:
+    """Return the standard deviation of all models together, in px."""
+    return ensemble_spread(np.concatenate([*predictions.values()]))
 
 
 def _keypoint_table(
@@ -157,8 +159,8 @@ def _keypoint_table(
     errors: Mapping[str, Float[np.ndarray, 'models frames keypoints']],
     spreads: Mapping[str, Float[np.ndarray, 'frames keypoints']],
 ) -> pd.DataFrame:
-    """Return a row for every labelled keypoint and backbone, for analyses of one's own."""
-    # frames are the rows of the arrays, and the keypoints of all views their columns
+    """Return one row per labelled keypoint and backbone, for the user's own analyses."""
+    # rows of the arrays are frames, columns are the keypoints of all views
     places = {
         'image': np.stack(
             [np.array(view.images) for view in views for _ in view.labels.keypoints], axis=1
@@ -188,16 +190,15 @@ def _keypoint_table(
 def _sentences(
     models: Mapping[str, Sequence[Path]],
     views: Sequence[View],
-    pooled: bool,
 ) -> list[str]:
-    """Say what was compared, for the page."""
+    """Return the page's description of what was compared."""
     count = int(np.isfinite(joined_positions(views)).all(axis=-1).sum())
-    ensemble = 'all models together' if pooled else 'the models of the same backbone'
     listed = [f'{name}: {", ".join(map(str, folders))}' for name, folders in models.items()]
     files = ', '.join(f'{view.name} {view.file.absolute()}'.strip() for view in views)
     return [
         f'{count} labelled keypoints in {len(views[0].labels.images)} frames of {files}.',
         *listed,
-        f'The ensemble is {ensemble}. Its standard deviation is the root of the summed variances '
-        'of x and y. An error is the distance from the label, in px of the original images.',
+        'The ensemble is all models together. Its standard deviation is the root of the summed '
+        'variances of x and y. An error is the distance from the label, in px of the original '
+        'images.',
     ]

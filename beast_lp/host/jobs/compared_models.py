@@ -1,4 +1,4 @@
-"""The trained pose models that `litpose compare` is given, and the labels that fit them."""
+"""Trained pose models of `litpose compare`, and the labels that they are scored on."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -18,18 +18,16 @@ from beast_lp.video.labelled import LabelledFrames, read_labels
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-LEAST_MODELS = 2
-
 
 @dataclass(frozen=True)
 class View:
     """Labelled frames of one camera.
 
     Attributes:
-        name: of the camera; empty where there is one alone.
-        file: the table of labels.
-        base: the folder that the images' names start at.
-        labels: what is in the table.
+        name: name of the camera; empty where there is only one.
+        file: table of labels.
+        base: folder that the images' paths start at.
+        labels: contents of the table.
     """
 
     name: str
@@ -39,7 +37,7 @@ class View:
 
     @property
     def images(self) -> list[str]:
-        """The images as the table names them."""
+        """Paths of the images as in the table."""
         return [image.relative_to(self.base).as_posix() for image in self.labels.images]
 
 
@@ -48,65 +46,15 @@ def joined_positions(views: Sequence[View]) -> Float[np.ndarray, 'frames keypoin
     return np.concatenate([view.labels.positions for view in views], axis=1)
 
 
-def find_models(items: Sequence[str]) -> dict[str, list[Path]]:
-    """Read `NAME=DIR,DIR`, in which a folder of models stands for all in it.
-
-    Args:
-        items: as given on the command line.
-
-    Returns:
-        the folders of the models of each backbone.
-
-    Raises:
-        BeastError: if a name or a folder is missing, one is given twice, or a backbone has too few
-            models to make an ensemble.
-    """
-    models: dict[str, list[Path]] = {}
-    for item in items:
-        name, separator, joined = item.partition('=')
-        if not (name and separator and joined):
-            raise BeastError(
-                f'{item!r} does not name a backbone and its models; write NAME=DIR,DIR, for '
-                'example beast=model_seed0,model_seed1'
-            )
-        if name in models:
-            raise BeastError(f'{name} is given twice; write {name}=DIR,DIR once')
-        folders = [path for part in joined.split(',') if part for path in _in_folder(part)]
-        if len(folders) < LEAST_MODELS:
-            raise BeastError(
-                f'{name} has {len(folders)} model, which makes no ensemble: give at least '
-                f'{LEAST_MODELS} that differ by their seed (training.rng_seed_model_pt)'
-            )
-        models[name] = folders
-    every = [folder for folders in models.values() for folder in folders]
-    twice = {folder for folder in every if every.count(folder) > 1}
-    if twice:
-        raise BeastError(f'{min(twice)} is given twice; a model counts once')
-    return models
-
-
-def _in_folder(part: str) -> list[Path]:
-    folder = Path(part).expanduser().resolve()
-    if (folder / 'config.yaml').is_file():
-        return [folder]
-    found = sorted(path.parent for path in folder.glob('*/config.yaml'))
-    if not found:
-        raise BeastError(
-            f'{folder} is no trained pose model and no folder of such: there is no config.yaml; '
-            'give the --output_dir of `litpose train`'
-        )
-    return found
-
-
 def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
-    """Return the config of a trained model, which can predict what is labelled.
+    """Return the config of a trained model after checking that the labels fit it.
 
     Args:
-        folder: of the model.
-        labels_files: one for each view, or one alone.
+        folder: model directory.
+        labels_files: tables of labels, one per view, or a single one.
 
     Raises:
-        BeastError: if there is no such model, or it needs the labels of other views.
+        BeastError: if there is no trained model, or it needs the labels of other views.
     """
     try:
         config = ModelConfig.from_yaml_file(folder / 'config.yaml')
@@ -122,7 +70,7 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
             'again, or leave it out'
         )
     wanted, given = view_names(config), len(labels_files)
-    # what predicts view by view can be scored on one alone
+    # a model that predicts view by view can be scored on a single view
     alone = given == 1 and model_type != 'heatmap_multiview_transformer'
     if not alone and given != max(1, len(wanted)):
         raise BeastError(
@@ -135,7 +83,7 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
 
 
 def view_names(config: ModelConfig) -> list[str]:
-    """Return the views of a multi-view project; none where the host keeps all in one table."""
+    """Return the views of a multi-view project; none where one table holds all labels."""
     return [str(name) for name in OmegaConf.select(config.cfg, 'data.view_names') or []]
 
 
@@ -143,11 +91,11 @@ def read_views(
     labels_files: Sequence[Path],
     configs: Mapping[Path, ModelConfig],
 ) -> list[View]:
-    """Read the labels; images lie beside the table, or in the project that a model came from.
+    """Read the labels; images lie beside the table, or in the project of the models.
 
     Args:
-        labels_files: one for each view, or one alone.
-        configs: of the models, by folder.
+        labels_files: tables of labels, one per view, or a single one.
+        configs: config of each model by its folder.
 
     Raises:
         BeastError: if a table or its images are missing, nothing is labelled, or the views do not

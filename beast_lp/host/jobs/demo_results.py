@@ -1,6 +1,5 @@
-"""What came out of `litpose beast_demo`: a few numbers, and one page that links all reports."""
+"""Results of `litpose beast_demo`: a few numbers, and one page that links all reports."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,57 +20,57 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 @dataclass(frozen=True)
 class DemoFiles:
-    """Where the demo keeps what."""
+    """Paths of what a demo writes."""
 
     directory: Path
 
     @property
     def project(self) -> Path:
-        """The synthetic lab."""
+        """Folder of the synthetic project."""
         return self.directory / 'project'
 
     @property
     def pretraining(self) -> Path:
-        """What `litpose pretrain` writes."""
+        """Output directory of `litpose pretrain`."""
         return self.directory / 'pretraining'
 
     @property
     def pose(self) -> Path:
-        """The pose model."""
+        """Output directory of the pose model."""
         return self.directory / 'pose'
 
     @property
     def features(self) -> Path:
-        """A folder per source of features, with what `litpose embed` or the pose model writes."""
+        """Folder with one folder per source of features."""
         return self.directory / 'features'
 
     @property
     def encoding(self) -> Path:
-        """What `litpose encode` writes."""
+        """Output directory of `litpose encode`."""
         return self.directory / 'encoding'
 
     @property
     def segmentation(self) -> Path:
-        """What `litpose segment train` writes."""
+        """Output directory of `litpose segment train`."""
         return self.directory / 'segmentation'
 
     @property
     def videos(self) -> list[Path]:
-        """All videos of the lab, the held-out one too."""
+        """All videos of the project, with the held-out one."""
         return find_videos([self.project / 'videos', self.project / 'videos_test'])
 
     @property
     def spikes(self) -> list[Path]:
-        """The recordings of neurons, each named like its video."""
+        """Recordings of neurons, each with the name of its video."""
         return sorted((self.project / 'spikes').glob('*.npz'))
 
 
 def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
-    """Say what came out of a demo, and write `index.html` and `pose_error.csv`.
+    """Log the results of a demo, and write `index.html` and `pose_error.csv`.
 
     Args:
-        files: of a demo whose stages are all done.
-        seconds: what each stage took.
+        files: paths of a demo whose stages are all done.
+        seconds: duration of each stage by its name.
 
     Returns:
         the path of the page.
@@ -126,7 +125,7 @@ def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
         table.round(3).to_string(index=False) for table in (retrieval, errors, encoding, behavior)
     )
     logger.info(
-        f'\nThe demo is done ({sum(seconds.values()) / 60:.1f} min: '
+        f'beast: the demo is done ({sum(seconds.values()) / 60:.1f} min: '
         + ', '.join(f'{name} {value:.0f} s' for name, value in seconds.items())
         + f').\n\n{tables}'
     )
@@ -136,12 +135,12 @@ def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
 def pose_errors(project: Path, pose: Path) -> pd.DataFrame:
     """Return the mean pixel error of the model and of a constant prediction.
 
-    The constant is each keypoint's mean position over the labelled frames: the error that needs no
-    picture.
+    The constant is each keypoint's mean position over the labelled frames, whose error needs no
+    image.
 
     Args:
-        project: the demo's project.
-        pose: the trained model.
+        project: folder of the demo's project.
+        pose: output directory of the trained model.
 
     Returns:
         one row per set of labelled frames: `frames`, `model_px`, `constant_px`.
@@ -161,9 +160,3 @@ def pose_errors(project: Path, pose: Path) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def is_completed(pose: Path) -> bool:
-    """Say whether the host finished training a model in this directory."""
-    status = pose / 'train_status.json'
-    return status.exists() and json.loads(status.read_text()).get('status') == 'COMPLETED'

@@ -1,13 +1,12 @@
-"""The pretraining stage as a host user meets it: from a pose config to a backbone and a report."""
+"""The job of `litpose pretrain`: from a pose config to a backbone and a report."""
 
-import json
 import logging
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lightning_pose.callbacks import JSONTrainingProgressTracker
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
@@ -19,23 +18,59 @@ from beast_lp.host.compose import (
     pose_image_size,
     video_sources,
 )
-from beast_lp.pretraining.distributed import launched_rank
-from beast_lp.pretraining.probe import LEAST_FRAMES
-from beast_lp.pretraining.stage import (
-    RunFiles,
-    run_pretraining,
-    run_settings,
-)
-from beast_lp.reports.pretraining_run import write_report
-from beast_lp.runs.files import finished_file
-from beast_lp.video.labelled import LabelledFrames, read_labels
+from beast_lp.host.start import OUTPUT_DIR_VARIABLE, InheritedVariable
+from beast_lp.host.train_status import NAME, mark_completed
 from beast_lp.video.read import find_videos
 from beast_lp.video.source_video import SourceVideo
+
+if TYPE_CHECKING:
+    from beast_lp.pretraining.stage import RunFiles
+    from beast_lp.video.labelled import LabelledFrames
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # settings of a run that may differ where its backbone is used again
 _VIDEOS = ('videos', 'projects')
+
+
+def joint_config(config_files: Sequence[Path], overrides: Sequence[str]) -> DictConfig:
+    """Read the pose config of a project, with further projects that are trained on with it.
+
+    Args:
+        config_files: pose configs; the first one holds the settings.
+        overrides: overrides of the first config, in Hydra's grammar.
+
+    Raises:
+        BeastError: if a setting cannot be used or a project has no videos.
+    """
+    first, *others = config_files
+    cfg = compose_config(first, overrides)
+    if others:
+        listed = [*(OmegaConf.select(cfg, 'beast.projects') or []), *map(str, others)]
+        OmegaConf.update(cfg, 'beast.projects', listed, force_add=True)
+    gather_videos(cfg, parse_config(cfg.get('beast'), pose_image_size(cfg)))
+    return cfg
+
+
+def run(cfg: DictConfig, output_dir: Path) -> None:
+    """Pretrain as a command of its own, and log where the backbone is.
+
+    Args:
+        cfg: pose config.
+        output_dir: directory of the run.
+
+    Raises:
+        BeastError: for anything that the user can mend.
+    """
+    status_file = output_dir / NAME
+    with InheritedVariable(OUTPUT_DIR_VARIABLE, str(output_dir)):
+        backbone = pretrain(cfg, output_dir, status_file)
+    mark_completed(status_file)
+    logger.info(
+        f'beast: the backbone is in {backbone}\n'
+        f'  look at      {output_dir / "report.html"}\n'
+        f'  train with   model.backbone=beast model.backbone_checkpoint={output_dir}'
+    )
 
 
 def pretrain(
@@ -47,11 +82,11 @@ def pretrain(
     """Run the pretraining stage of a pose config and draw its report.
 
     Args:
-        cfg: the pose config; `data` says where the videos are, `beast` how to pretrain.
-        output_dir: folder of the run; a run that was interrupted there is resumed.
-        status_file: the host's progress file.
-        reuse: take the backbone of a finished run with the same settings instead of refusing;
-            its videos may be others.
+        cfg: pose config; `data` names the videos, `beast` holds the settings.
+        output_dir: directory of the run; an interrupted run in it is resumed.
+        status_file: progress file of the host.
+        reuse: use the backbone of a finished run with the same settings instead of refusing it;
+            its videos may differ.
 
     Returns:
         the directory of the finished backbone.
@@ -61,6 +96,13 @@ def pretrain(
     """
     config = parse_config(cfg.get('beast'), pose_image_size(cfg))
     videos = gather_videos(cfg, config)
+    # imported here because Lightning takes seconds, and mistakes in the config are reported first
+    from lightning_pose.callbacks import JSONTrainingProgressTracker
+
+    from beast_lp.pretraining.distributed import launched_rank
+    from beast_lp.pretraining.stage import RunFiles, run_pretraining, run_settings
+    from beast_lp.reports.pretraining_run import write_report
+
     labels = labelled_frames(cfg, config)
     config = with_absolute_paths(config, cfg)
     files = RunFiles(output_dir)
@@ -90,11 +132,11 @@ def with_absolute_paths(config: BeastConfig, cfg: DictConfig) -> BeastConfig:
     )
 
 
-def _check_reusable(files: RunFiles, settings: dict[str, Any]) -> None:
+def _check_reusable(files: 'RunFiles', settings: dict[str, Any]) -> None:
     """Check that a finished backbone serves a pose model; the project may have new videos by now.
 
     Raises:
-        BeastError: if its settings are others.
+        BeastError: if its settings differ.
     """
     changed = files.changed(settings, _VIDEOS)
     if changed:
@@ -114,10 +156,10 @@ def _check_reusable(files: RunFiles, settings: dict[str, Any]) -> None:
 
 
 def gather_videos(cfg: DictConfig, config: BeastConfig) -> list[SourceVideo]:
-    """Return the videos of a project and of those that are trained on together with it.
+    """Return the videos of a project and of the projects that are trained on with it.
 
     Returns:
-        the videos with their projects, which have no name where there is one alone.
+        the videos with their projects, which have no name where there is only one.
 
     Raises:
         BeastError: if a project has no videos, or two have one in common.
@@ -143,8 +185,8 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> list[SourceVideo]:
     return [SourceVideo(video, project) for video, project in videos.items()]
 
 
-def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | None:
-    """Return the labelled frames, where the probe is asked for or can help to tune.
+def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | None':
+    """Return the labelled frames where the probe needs them or tuning can use them.
 
     Raises:
         BeastError: if the probe is asked for and there are none.
@@ -163,6 +205,10 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | No
             'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
             'beast.probe.every_epochs=null'
         )
+    # imported here because they take seconds, and missing labels are reported first
+    from beast_lp.pretraining.probe import LEAST_FRAMES
+    from beast_lp.video.labelled import read_labels
+
     frames = read_labels(files, base)
     return frames if asked or len(frames.images) >= LEAST_FRAMES else None
 
@@ -170,10 +216,3 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> LabelledFrames | No
 def num_devices(cfg: DictConfig) -> int:
     """Return the number of GPUs that the config asks for, at least 1."""
     return max(1, int(OmegaConf.select(cfg, 'training.num_gpus', default=1) or 1))
-
-
-def mark_completed(status_file: Path) -> None:
-    """Set the host's progress file to completed, as the host's own training does."""
-    status = json.loads(status_file.read_text()) if status_file.exists() else {}
-    with finished_file(status_file) as part:
-        part.write_text(json.dumps({**status, 'status': 'COMPLETED'}))

@@ -1,25 +1,24 @@
-"""Action segmentation as a host user meets it: from a pose config to scores and predictions."""
+"""The job of `litpose segment`: from a pose config to scores and predictions."""
 
 import logging
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
-from beast_lp.config import SegmentationConfig, parse_config
+from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import absolute_path, data_dir, path_from, paths_from, video_sources
+from beast_lp.host.jobs.segment_inputs import config_of_use, resolve
 from beast_lp.host.jobs.sources import open_source
-from beast_lp.host.start import START_DIR
 from beast_lp.reports.segmentation import (
     MAX_ETHOGRAMS,
     write_prediction_report,
     write_segmentation_report,
 )
 from beast_lp.segmentation.excerpt import write_excerpt
+from beast_lp.segmentation.inputs import Inputs
 from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.nwb import check_nwb_packages, write_nwb
 from beast_lp.segmentation.outcome import Outcome
@@ -38,17 +37,18 @@ from beast_lp.segmentation.prediction import (
 )
 from beast_lp.segmentation.run_files import SegmentationFiles, UseFiles
 from beast_lp.segmentation.training import run_training
-from beast_lp.segmentation.videos import Inputs, OpenVideo, open_videos
-from beast_lp.video.read import find_videos
+from beast_lp.segmentation.videos import OpenVideo, open_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# settings of the videos at hand and their labels
-_OF_USE = ('labels', 'ignore', 'subject', 'features_dir', 'keypoints_dir')
 
-
-def train(cfg: DictConfig, output_dir: Path) -> Outcome:
+def train(cfg: DictConfig, output_dir: Path, config_file: Path | None = None) -> Outcome:
     """Train models on the scored videos of a project, score them and draw the report.
+
+    Args:
+        cfg: pose config.
+        output_dir: directory of the run; an interrupted run in it is resumed.
+        config_file: file of the config, for the line that says how to predict.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -57,6 +57,12 @@ def train(cfg: DictConfig, output_dir: Path) -> Outcome:
     inputs = resolve(cfg, config.segmentation)
     outcome = run_training(config, inputs, output_dir, open_source)
     write_segmentation_report(output_dir, outcome, config.segmentation.decoding)
+    _log_scores(outcome)
+    _log_results(
+        output_dir,
+        f'  predict with   litpose segment predict {config_file or "<config_file>"} '
+        f'--model_dir {output_dir} --videos ...\n',
+    )
     return outcome
 
 
@@ -69,16 +75,17 @@ def predict(
     nwb: bool = False,
     lightning_action: bool = False,
 ) -> None:
-    """Predict every frame of videos and write tables, ethograms and what else is asked for.
+    """Predict every frame of videos, and write tables, ethograms and the exports asked for.
 
     Args:
-        cfg: the pose config.
-        model_dir: of a finished training run.
-        output_dir: new, or that of the same command, which was interrupted.
-        videos: files or folders; without them, the config's.
-        clip_seconds: length of a labelled clip of each video; 0 for none.
-        nwb: write the bouts as NWB too.
-        lightning_action: write features and labels in the layout of lightning-action too.
+        cfg: pose config.
+        model_dir: directory of a finished training run.
+        output_dir: directory of the results; an interrupted run in it is resumed.
+        videos: video files or folders; without them, the config's.
+        clip_seconds: length in s of a labelled clip of each video; 0 for none.
+        nwb: whether the bouts are also written as NWB.
+        lightning_action: whether features and labels are also written in the layout of
+            lightning-action.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -110,6 +117,7 @@ def predict(
             shown = [*shown, prediction][:MAX_ETHOGRAMS]
         write_bouts(pd.concat(bouts), output_dir / 'bouts.csv')
         write_prediction_report(output_dir, shown)
+    _log_results(output_dir)
 
 
 def evaluate(
@@ -121,14 +129,14 @@ def evaluate(
     """Score trained models on videos that they were not trained on, and draw the report.
 
     Args:
-        cfg: the pose config.
-        model_dir: of a finished training run.
-        output_dir: new, or that of the same command, which was interrupted.
-        videos: files or folders; without them, the config's.
+        cfg: pose config.
+        model_dir: directory of a finished training run.
+        output_dir: directory of the results; an interrupted run in it is resumed.
+        videos: video files or folders; without them, the config's.
 
     Raises:
-        BeastError: for anything that the user can mend; if the config names none but videos that
-            were trained on, that too.
+        BeastError: for anything that the user can mend, or if the config names no videos but
+            those that were trained on.
     """
     trained, inputs, found = _open(cfg, model_dir, videos)
     files = find_label_files(found, inputs.labels)
@@ -140,11 +148,37 @@ def evaluate(
         _, labels = load_labels(opened, files, trained.config, trained.classes)
         outcome = run_evaluation(trained, opened, labels, output_dir)
         write_segmentation_report(output_dir, outcome, trained.config.decoding)
+    _log_scores(outcome)
+    _log_results(output_dir)
     return outcome
 
 
+def _log_scores(outcome: Outcome) -> None:
+    if outcome.scores is not None:
+        logger.info(
+            'beast: scores of the held-out part\n'
+            + outcome.scores.summary.round(3).to_string(index=False)
+        )
+
+
+def _log_results(output_dir: Path, usage: str = '') -> None:
+    logger.info(
+        f'beast: the results are in {output_dir}\n{usage}'
+        f'  look at        {output_dir / "report.html"}'
+    )
+
+
 def _check_unseen(trained: Trained, videos: Sequence[Path], chosen: bool) -> None:
-    """Warn of videos that were trained on, and refuse them where nobody chose them."""
+    """Warn of videos that were trained on; refuse them where the user did not choose them.
+
+    Args:
+        trained: trained models.
+        videos: videos to be scored.
+        chosen: whether the command line names them.
+
+    Raises:
+        BeastError: if all were trained on and the config alone names them.
+    """
     seen = [video.name for video in videos if trained.has_seen(video)]
     if len(seen) == len(videos) and not chosen:
         raise BeastError(
@@ -164,8 +198,8 @@ def _open(
     model_dir: Path,
     videos: Sequence[Path],
 ) -> tuple[Trained, Inputs, list[Path]]:
-    """Open a trained model, with what the config says of the use of it, and find the videos."""
-    # before the models, which take a while
+    """Open trained models with the config's labels and decoding, and find the videos."""
+    # first, since the models take a while to load
     parse_config(cfg.get('beast'))
     trained = load_trained(model_dir, open_source)
     config = config_of_use(cfg, trained.config)
@@ -187,85 +221,3 @@ def _open_videos(
         SegmentationFiles(output_dir).features,
         trained.source,
     )
-
-
-def config_of_use(cfg: DictConfig, trained: SegmentationConfig) -> SegmentationConfig:
-    """Return the settings by which trained models are used on the videos of a config.
-
-    Model settings come from the training run. Labels, videos and decoding come from the config
-    where it gives them; it may have no `beast.segmentation` at all.
-
-    Args:
-        cfg: pose config.
-        trained: settings of the training run.
-
-    Raises:
-        BeastError: if the config has a setting that does not exist or has a wrong value.
-    """
-    config = parse_config(cfg.get('beast')).segmentation
-    section: Any = OmegaConf.select(cfg, 'beast.segmentation', default=None) or {}
-    given = {key: getattr(config, key) for key in _OF_USE if key in section}
-    if trained.features_dir is None:
-        # the models bring what makes their features
-        given.pop('features_dir', None)
-    asked = section.get('decoding') or {}
-    decoding = {
-        item.name: getattr(config.decoding, item.name)
-        for item in fields(config.decoding)
-        if item.name in asked
-    }
-    return replace(
-        trained,
-        **given,
-        decoding=replace(trained.decoding, **decoding),
-        videos=config.videos,
-        split=config.split,
-    )
-
-
-def resolve(
-    cfg: DictConfig,
-    config: SegmentationConfig,
-    chosen: Sequence[Path] = (),
-) -> Inputs:
-    """Find what the config names; as in the host, relative paths start at `data.data_dir`.
-
-    Args:
-        cfg: the pose config.
-        config: the settings.
-        chosen: files or folders in place of the videos of the config; relative ones start where
-            the command was started.
-
-    Raises:
-        BeastError: if there are no videos.
-    """
-    base = data_dir(cfg)
-    videos, held_out = (
-        _config_videos(cfg, config)
-        if not chosen
-        else (find_videos([Path(START_DIR, video) for video in chosen]), [])
-    )
-    checkpoint = config.source or OmegaConf.select(cfg, 'model.backbone_checkpoint', default=None)
-    return Inputs(
-        videos=videos,
-        held_out=held_out,
-        labels=path_from(base, config.labels),
-        source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
-        features_dir=path_from(base, config.features_dir) if config.features_dir else None,
-        keypoints_dir=path_from(base, config.keypoints_dir) if config.keypoints_dir else None,
-    )
-
-
-def _config_videos(
-    cfg: DictConfig,
-    config: SegmentationConfig,
-) -> tuple[list[Path], list[Path]]:
-    """Return all videos that a config names, and those of them that are test videos."""
-    paths = video_sources(cfg, config.videos, 'beast.segmentation.videos')
-    if not config.split.test_videos:
-        return find_videos(paths), []
-    test_paths = paths_from(data_dir(cfg), config.split.test_videos)
-    # a link and its target are one video: under two names it would be both trained and scored on
-    test_files = {video.resolve() for video in find_videos(test_paths)}
-    videos = find_videos([*paths, *test_paths])
-    return videos, [video for video in videos if video.resolve() in test_files]

@@ -1,6 +1,6 @@
-"""Sources of features that a person names on the command line, the host's models among them.
+"""Sources of features that the user names on the command line, the host's models among them.
 
-The host's models take seconds to import, so they are where a source is one of them.
+The host's models take seconds to import, so they are imported only for a source that needs them.
 """
 
 from pathlib import Path
@@ -17,12 +17,12 @@ from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import pose_image_size
 from beast_lp.vit.weights import Architecture, EncoderWeights, disk_name, read_encoder
 
-# px; what the backbones of the host were trained at
+# px, (height, width) of the images on which the host's backbones were trained
 BACKBONE_IMAGE_SIZE = (224, 224)
 
 
 class PooledMap(nn.Module):
-    """A convolutional backbone: the vector is the average of the map."""
+    """Convolutional backbone whose vector is the average of its feature map."""
 
     def __init__(self, backbone: nn.Module) -> None:
         """Wrap a module that returns a feature map."""
@@ -39,10 +39,10 @@ class PooledMap(nn.Module):
 
 
 class TransformerTokens(nn.Module):
-    """A ViT of transformers that is none of the plain ones, such as DINOv2 and DINOv3."""
+    """ViT of transformers with tokens beside CLS and patches, such as DINOv2 and DINOv3."""
 
     def __init__(self, encoder: nn.Module, patch_size: int, prefix: int) -> None:
-        """Wrap a model whose tokens are CLS, `prefix - 1` registers, and patches."""
+        """Wrap a model whose tokens are CLS, `prefix - 1` registers and the patches."""
         super().__init__()
         self.encoder, self.patch_size, self.prefix = encoder, patch_size, prefix
 
@@ -61,17 +61,17 @@ def open_source(
     image_size: tuple[int, int] | None = None,
     precision: str = 'auto',
 ) -> FeatureSource:
-    """Open what a person names as the source of features.
+    """Open the source of features that the user names.
 
     Args:
-        name: the output directory of a pretraining or its `backbone/`, a weight file, a trained
-            pose model's directory, a file of frame components, the name of a backbone that the
-            host can build, or a ViT's name on a model hub.
-        image_size: px, (height, width); None for the source's own.
+        name: output directory of a pretraining or its `backbone/`, weight file, directory of a
+            trained pose model, file of frame components, name of a backbone that the host can
+            build, or name of a ViT on a model hub.
+        image_size: size in px, (height, width); None for the source's own.
         precision: `auto`, `fp32` or `bf16`.
 
     Raises:
-        BeastError: if there is no such source, or its weights cannot be had.
+        BeastError: if there is no such source, or its weights are not available.
     """
     for kind in SOURCES.values():
         if kind.accepts(name):
@@ -84,7 +84,7 @@ def open_source(
 
 
 def backbone_names() -> list[str]:
-    """Return the names of the backbones that the host can build by itself."""
+    """Return the names of the host's own backbones."""
     from lightning_pose.models.backbones import factory
 
     return [
@@ -105,14 +105,14 @@ def backbone_source(
     """Build one of the host's backbones with its published weights.
 
     Raises:
-        BeastError: if the weights are neither in the local cache nor within reach.
+        BeastError: if the weights are not cached and cannot be downloaded.
     """
     from lightning_pose.models.backbones import factory
 
     size = image_size or BACKBONE_IMAGE_SIZE
     try:
         backbone, _ = factory.build_backbone(name, image_size=size[0])  # type: ignore[arg-type]
-    except Exception as error:  # each library says in its own way that it has no network
+    except Exception as error:  # each library reports a missing network in its own way
         raise BeastError(
             f'the weights of {name!r} are neither in the local cache nor could they be downloaded '
             f'({type(error).__name__}); on a machine with a network run `litpose embed {name} '
@@ -127,11 +127,11 @@ def pose_source(
     image_size: tuple[int, int] | None,
     precision: str,
 ) -> NetworkSource:
-    """Take the fine-tuned backbone out of a trained pose model of the host.
+    """Open the fine-tuned backbone of a trained pose model of the host.
 
     Args:
         name: directory of the pose model.
-        image_size: px, (height, width); None for the one that the model was trained at.
+        image_size: size in px, (height, width); None for that of the model's training.
         precision: `auto`, `fp32` or `bf16`.
 
     Raises:

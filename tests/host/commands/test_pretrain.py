@@ -21,7 +21,8 @@ def test_children_write_where_the_main_process_does(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    (tmp_path / 'c.yaml').write_text('beast: {}\n')
+    (tmp_path / 'a.mp4').touch()
+    (tmp_path / 'c.yaml').write_text(f'data: {{video_dir: {tmp_path}}}\nbeast: {{}}\n')
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv('BEAST_LP_OUTPUT_DIR', raising=False)
     monkeypatch.setattr(job, 'mark_completed', lambda file: None)
@@ -45,7 +46,7 @@ def test_children_write_where_the_main_process_does(
 class _Tomorrow:
     """Stands in for the module `datetime`."""
 
-    class datetime:  # noqa: N801
+    class datetime:
         """Stands in for the class."""
 
         @staticmethod

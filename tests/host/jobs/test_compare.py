@@ -11,8 +11,9 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.host.jobs.compare import _keypoint_table, _positions, _spreads, compare
-from beast_lp.host.jobs.compared_models import View, find_models, joined_positions, read_views
+from beast_lp.host.jobs.compare import _keypoint_table, _positions, _spread, compare
+from beast_lp.host.jobs.compared_models import View, joined_positions, read_views
+from beast_lp.host.jobs.model_folders import check_labels, find_models
 from beast_lp.video.labelled import LabelledFrames
 
 
@@ -220,11 +221,17 @@ def test_predictions_follow_the_order_of_the_labels() -> None:
     assert positions.tolist() == [[[9, 10], [6, 7]], [[3, 4], [0, 1]]]
 
 
-def test_one_ensemble_of_all_models_or_each_its_own() -> None:
+def test_all_models_are_one_ensemble() -> None:
     rng = np.random.default_rng(0)
-    predictions = {'beast': rng.normal(size=(2, 3, 2, 2)), 'vit': rng.normal(size=(3, 3, 2, 2))}
-    together, own = _spreads(predictions, True), _spreads(predictions, False)
-    assert np.array_equal(together['beast'], together['vit'])
-    for name, values in predictions.items():
-        np.testing.assert_allclose(own[name] ** 2, values.var(axis=0).sum(axis=-1))
-    assert not np.allclose(own['beast'], together['beast'])
+    beast, vit = rng.normal(size=(2, 3, 2, 2)), rng.normal(size=(3, 3, 2, 2))
+    spread = _spread({'beast': beast, 'vit': vit})
+    both = [*beast, *vit]
+    centre = sum(both) / 5
+    variance = sum(((one - centre) ** 2).sum(axis=-1) for one in both) / 5
+    np.testing.assert_allclose(spread, np.sqrt(variance))
+
+
+def test_labels_that_do_not_exist_are_refused(labels: Path, tmp_path: Path) -> None:
+    check_labels([labels])
+    with pytest.raises(BeastError, match=f'no table of labels at {tmp_path}/none.csv'):
+        check_labels([labels, tmp_path / 'none.csv'])

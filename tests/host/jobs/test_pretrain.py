@@ -9,7 +9,6 @@ from PIL import Image
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.jobs import pretrain as job
 from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain
 from beast_lp.pretraining.stage import RunFiles, run_settings
 from beast_lp.runs.settings import settings_yaml
@@ -141,7 +140,10 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     files.backbone.mkdir(parents=True)
     videos = [tmp_path / 'a' / 'videos' / '1.mp4']
     files.settings.write_text(settings_yaml(run_settings(parse_config({}), videos)))
-    monkeypatch.setattr(job, 'write_report', lambda out: RunFiles(out).report.touch())
+    monkeypatch.setattr(
+        'beast_lp.reports.pretraining_run.write_report',
+        lambda out: RunFiles(out).report.touch(),
+    )
 
     def run() -> Path:
         return pretrain(cfg, files.directory, tmp_path / 'status.json', reuse)

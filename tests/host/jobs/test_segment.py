@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,10 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 from transformers import ViTConfig, ViTModel
 
-from beast_lp.config import parse_config
-from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.errors import BeastError
-from beast_lp.host.commands import segment as command
 from beast_lp.host.jobs import segment
 from beast_lp.vit.weights import Architecture, disk_name, save_backbone
 
@@ -159,124 +155,6 @@ def test_a_backbone_that_moved_is_named_in_the_description_of_the_model(
     )
     segment.predict(project, tmp_path / 'run', tmp_path / 'out')
     assert (tmp_path / 'out' / 'a_labels.csv').is_file()
-
-
-def test_a_link_to_a_video_is_that_video(tmp_path: Path) -> None:
-    for name in ('videos/a.mp4', 'videos/b.mp4', 'others/c.mp4'):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    (tmp_path / 'test').mkdir()
-    for name, target in (('x.mp4', 'videos/b.mp4'), ('y.mp4', 'others/c.mp4')):
-        (tmp_path / 'test' / name).symlink_to(tmp_path / target)
-    cfg = OmegaConf.create(
-        {
-            'data': {'data_dir': str(tmp_path), 'video_dir': 'videos'},
-            'beast': {'segmentation': {'split': {'test_videos': 'test'}}},
-        }
-    )
-    inputs = segment.resolve(cfg, parse_config(cfg.beast).segmentation)
-    names = ['videos/a.mp4', 'videos/b.mp4', 'test/y.mp4']
-    assert inputs.videos == [tmp_path / name for name in names]
-    assert inputs.held_out == [tmp_path / name for name in names[1:]]
-
-
-def test_paths_start_at_the_data_directory_or_at_home(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv('HOME', str(tmp_path))
-    for name in ('videos/a.mp4', 'project/b.mp4'):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).touch()
-    section = {
-        'videos': ['~/videos', 'b.mp4'],
-        'labels': '~/labels',
-        'features_dir': '~/features',
-        'keypoints_dir': 'keypoints',
-        'split': {'test_videos': '~/videos/a.mp4'},
-    }
-    project = tmp_path / 'project'
-    cfg = OmegaConf.create(
-        {
-            'data': {'data_dir': str(project)},
-            'beast': {'segmentation': section},
-        }
-    )
-    inputs = segment.resolve(cfg, parse_config(cfg.beast).segmentation)
-    assert inputs.videos == [tmp_path / 'videos' / 'a.mp4', project / 'b.mp4']
-    assert inputs.held_out == inputs.videos[:1]
-    assert (inputs.labels, inputs.features_dir) == (tmp_path / 'labels', tmp_path / 'features')
-    assert inputs.keypoints_dir == project / 'keypoints'
-    del cfg.beast.segmentation.videos
-    with pytest.raises(BeastError, match='set data.video_dir .* beast.segmentation.videos'):
-        segment.resolve(cfg, parse_config(cfg.beast).segmentation)
-
-
-def test_models_are_used_as_the_config_says_and_else_as_in_training() -> None:
-    trained = parse_config(
-        {
-            'segmentation': {
-                'features': 'cls',
-                'subject': 'a',
-                'ignore': ['odd'],
-                'labels': 'scored',
-                'videos': 'old',
-                'decoding': {'min_bout_frames': 5},
-                'background': 'class',
-            }
-        }
-    ).segmentation
-    used = segment.config_of_use(OmegaConf.create({}), trained)
-    assert used == replace(trained, videos=None)
-    cfg = OmegaConf.create(
-        {
-            'method': 'viterbi',
-            'beast': {
-                'segmentation': {
-                    'features': 'patches',
-                    'subject': 'b',
-                    'ignore': [],
-                    'background': 'unscored',
-                    'features_dir': 'features',
-                    # what older versions wrote
-                    'decoding': {'method': '${method}', 'stay': 0.95},
-                    'label_format': 'auto',
-                    'videos': 'new',
-                }
-            },
-        }
-    )
-    assert segment.config_of_use(cfg, trained) == replace(
-        trained, subject='b', ignore=[], videos='new', decoding=DecodingConfig('viterbi', 5)
-    )
-    # features that `litpose embed` wrote are where those of the new videos are
-    stored = replace(trained, features_dir='old')
-    assert segment.config_of_use(cfg, stored).features_dir == 'features'
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'words'),
-    [
-        (['train', '--videos', 'a.mp4'], '--videos is for `litpose segment predict or evaluate`'),
-        (['train', '--model_dir', 'm'], '--model_dir is for .* found train'),
-        (
-            ['evaluate', '--model_dir', 'm', '--nwb'],
-            '--nwb is for `litpose segment predict`, found',
-        ),
-        (['evaluate', '--model_dir', 'm', '--clip_seconds', '3'], '--clip_seconds is for'),
-        (['predict'], 'predict needs --model_dir'),
-    ],
-)
-def test_an_option_of_another_action_is_refused(
-    tmp_path: Path,
-    arguments: list[str],
-    words: str,
-) -> None:
-    config = tmp_path / 'c.yaml'
-    config.touch()
-    args = command.get_parser().parse_args([arguments[0], str(config), *arguments[1:]])
-    with pytest.raises(BeastError, match=words):
-        command.handle(args)
 
 
 @pytest.mark.parametrize('package', ['pynwb', 'ndx_ethogram'])

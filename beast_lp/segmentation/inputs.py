@@ -1,0 +1,26 @@
+"""Paths of everything that a segmentation run reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Absolute paths of everything that a run reads.
+
+    Attributes:
+        videos: all videos that are trained on, scored or predicted.
+        held_out: those of them that the config names as test videos.
+        labels: folder of label files, or one BORIS table.
+        source: source of the features as the user names it, where a backbone computes them.
+        features_dir: folder of the stores that `litpose embed` wrote, where features are read.
+        keypoints_dir: folder of prediction files, where features are keypoints.
+    """
+
+    videos: Sequence[Path]
+    held_out: Sequence[Path]
+    labels: Path
+    source: str | None
+    features_dir: Path | None
+    keypoints_dir: Path | None

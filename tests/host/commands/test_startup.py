@@ -1,0 +1,59 @@
+"""A mistake in a config or a path is refused before anything slow is imported."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SLOW = {'torch', 'lightning', 'sklearn', 'matplotlib', 'transformers'}
+
+PROGRAM = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules))
+from lightning_pose.cli.main import main
+main()
+"""
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """Return the config of a project whose videos are missing."""
+    path = tmp_path / 'config.yaml'
+    path.write_text(f'data: {{data_dir: {tmp_path}, video_dir: nowhere}}\nbeast: {{}}\n')
+    return path
+
+
+@pytest.mark.parametrize(
+    ('command', 'words'),
+    [
+        ('pretrain {config}', '/nowhere does not exist'),
+        ('pretrain {config} --overrides beast.trainin=1', "did you mean 'training'"),
+        ('pretrain {config} --overrides beast.training.epochs=0', 'beast.training.epochs must be'),
+        ('embed {config}.ckpt nowhere.mp4', 'nowhere.mp4 does not exist'),
+        ('embed pca {config} --stride 0', '--stride must be at least 1'),
+        ('encode {config} --features nowhere --spikes nowhere', 'no features at .*/nowhere'),
+        ('encode {config} --overrides beast.encodin=1', "did you mean 'encoding'"),
+        ('segment train {config}', '/nowhere does not exist'),
+        ('segment predict {config} --model_dir nowhere', 'no folder .*/nowhere'),
+        ('compare a=nowhere,b --labels nowhere.csv', '/nowhere is no trained pose model'),
+    ],
+)
+def test_a_mistake_is_refused_before_slow_imports(
+    command: str,
+    words: str,
+    config: Path,
+) -> None:
+    result = subprocess.run(
+        [sys.executable, '-c', PROGRAM, *command.format(config=config).split()],
+        cwd=config.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 1, result.stderr
+    assert re.search(words, result.stderr)
+    imported = set(result.stdout.splitlines()[-1].split())
+    assert 'omegaconf' in imported
+    assert not imported & SLOW
