@@ -11,6 +11,9 @@ from warm_litpose import PROGRAM, Litpose, WarmLitpose
 
 from beast_lp.demo import TINY, write_project
 
+# they run in the environment of the authors' package, which is not installed here
+collect_ignore_glob = ['benchmarks/authors_*.py']
+
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -170,7 +170,7 @@ def write_csv(path: Path, measures: Sequence[Measure]) -> None:
             for side, values in sides.items():
                 for repeat, value in enumerate(values):
                     writer.writerow([item.name, side, repeat, value, item.target, item.met])
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def machine() -> str:

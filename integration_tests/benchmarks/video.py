@@ -67,15 +67,7 @@ def our_child(*arguments: str | Path, extra: dict[str, str] = ONE_THREAD) -> Chi
 
 
 class Bench:
-    """Runs the measures in one working directory.
-
-    Args:
-        directory: for everything that is written, several hundred MB.
-        authors: folder of their programs, None to measure ours alone.
-        anchors: number per video.
-        repeats: of each measure.
-        seconds: of each measure of images per second.
-    """
+    """Runs the measures in one working directory."""
 
     def __init__(
         self,
@@ -85,6 +77,15 @@ class Bench:
         repeats: int,
         seconds: float,
     ) -> None:
+        """Choose what is measured.
+
+        Args:
+            directory: working directory, for several hundred MB.
+            authors: folder of their programs, None to measure ours alone.
+            anchors: number per video.
+            repeats: number of runs of each measure.
+            seconds: length of each measure of images per second.
+        """
         self.directory = directory
         self.authors = authors
         self.anchors = anchors

@@ -83,10 +83,15 @@ MUTANTS = [
     *_mutants(
         'beast_lp/pretraining/split.py',
         ('tests/pretraining/test_split.py', 'tests/pretraining/test_properties.py'),
-        ('rows[:max(start - 1, 0)]', 'rows[:start]'),
-        ('rows[start + size + 1:]', 'rows[start + size:]'),
+        ('rows[: max(start - 1, 0)]', 'rows[:start]'),
+        ('rows[start + size + 1 :]', 'rows[start + size :]'),
         ("group.sort_values('frame').index", 'group.index'),
         ('sum(map(len, held_out)) >= wanted', 'sum(map(len, held_out)) > wanted'),
+    ),
+    *_mutants(
+        'beast_lp/pca.py',
+        ('tests/test_pca.py',),
+        ('yield batch - mean.astype(batch.dtype)', 'yield batch'),
     ),
     *_mutants(
         'beast_lp/encoding/metrics.py',
@@ -98,15 +103,9 @@ MUTANTS = [
         ('gain[fires].sum() / spikes[fires].sum()', '(gain[fires] / spikes[fires]).mean()'),
         ('float(per_neuron[fires].mean())', 'float(np.median(per_neuron[fires]))'),
         ('fires = spikes > 0', 'fires = spikes >= 0'),
-        (
-            'np.var(responses - predictions, axis=0)',
-            'np.mean((responses - predictions) ** 2, axis=0)',
-        ),
-        (
-            'np.mean((responses - predictions) ** 2, axis=0)',
-            'np.var(responses - predictions, axis=0)',
-        ),
-        ('changes = total > 0', 'changes = total >= 0'),
+        ('import explained_variance_score\n', 'import r2_score as explained_variance_score\n'),
+        ('import r2_score\n', 'import explained_variance_score as r2_score\n'),
+        ('(np.ptp(responses, axis=0) > 0)', '(np.ptp(responses, axis=0) >= 0)'),
     ),
     *_mutants(
         'beast_lp/encoding/poisson.py',
@@ -210,7 +209,7 @@ MUTANTS = [
     ),
     *_mutants(
         'beast_lp/vit/attention.py',
-        ('tests/pretraining/test_attention.py',),
+        ('tests/vit/test_attention.py',),
         ("== 'medium'", "== 'highest'"),
         ('return medium or', 'return'),
         ('query.shape[-1] ** -0.5', 'query.shape[-1] ** -1'),

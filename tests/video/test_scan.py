@@ -93,7 +93,7 @@ def test_a_full_disk_is_one_sentence(
     monkeypatch.setattr(
         scan.tempfile,
         'TemporaryFile',
-        lambda dir=None: open('/dev/full', 'wb'),  # noqa: SIM115
+        lambda dir=None: Path('/dev/full').open('wb'),  # noqa: SIM115
     )
     with pytest.raises(BeastError, match='is full') as caught:
         scan_video(write_counted('video.mp4', 20), AnchorConfig(), 0, progress=False)
