@@ -1,4 +1,4 @@
-"""The synthetic lab: a small, complete Lightning Pose project whose truth is known.
+"""The synthetic lab: a small, complete Lightning Pose project with known ground truth.
 
 A drawn animal walks, turns, grooms and rests in an arena; its keypoints, its behaviour and the
 rates of its simulated neurons are known for every frame. `litpose beast_demo` and the tests of

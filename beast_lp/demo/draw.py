@@ -1,7 +1,8 @@
 """Draw the animal and its arena, with soft edges that follow sub-pixel movement.
 
-Every part is a distance field: a pixel's cover is its signed distance to the part's edge, so an
-edge moves by fractions of a pixel. Colours are RGB in 0 to 1, lengths are pixels.
+Every part is a distance field: the signed distance to the part's edge decides how much of a pixel
+the part covers, so an edge moves by fractions of a pixel. Colours are RGB in 0 to 1, lengths are
+pixels.
 """
 
 from collections.abc import Iterator, Mapping
@@ -30,12 +31,17 @@ PIXEL_NOISE = 2.0
 
 @dataclass(frozen=True)
 class Look:
-    """What tells one animal and one recording from another."""
+    """Appearance of one animal in one recording.
+
+    Attributes:
+        fur: colour of the fur.
+        fur_texture: fine structure of the fur, a square texture around 0.
+        light_phase: phases of the light's slow drift.
+        pixel_noise: standard deviation of the camera's noise, in grey levels of 255.
+    """
 
     fur: Color
-    # fine structure of the fur, a square texture around 0
     fur_texture: Plane
-    # phases of the light's slow drift
     light_phase: tuple[float, float]
     pixel_noise: float = PIXEL_NOISE
 
@@ -54,16 +60,16 @@ def make_look(rng: np.random.Generator) -> Look:
 def render(
     skeleton: Skeleton, arena: Picture, look: Look, rng: np.random.Generator
 ) -> Iterator[UInt8[np.ndarray, 'height width 3']]:
-    """Draw a video frame by frame; nothing is kept between frames.
+    """Draw a video frame by frame.
 
     Args:
-        skeleton: where the animal's parts are.
+        skeleton: positions of the animal's parts.
         arena: the empty scene of `make_arena`.
         look: appearance of the animal, the light and the camera.
         rng: source of the pixel noise.
 
     Yields:
-        the frames, RGB.
+        The frames, RGB.
     """
     side = arena.shape[0]
     ramp = np.linspace(-1, 1, side, dtype=np.float32)[None, :, None]
@@ -75,7 +81,7 @@ def render(
         image *= np.float32(level) + np.float32(slope) * ramp
         image *= 255
         if look.pixel_noise:
-            # the same for the three colours: what 4:2:0 video keeps of a camera's noise
+            # the same in all three colours: 4:2:0 video keeps no finer noise of colour
             image += look.pixel_noise * rng.standard_normal((side, side, 1), dtype=np.float32)
         yield np.clip(image + 0.5, 0, 255).astype(np.uint8)
 
@@ -89,7 +95,7 @@ def draw_animal(
         image: scene to draw on.
         points: the skeleton's points of one frame, in pixels (x, y).
         size: distance from the nose to the base of the tail, in pixels.
-        groom: 0 to 1; a grooming animal sits and is rounder.
+        groom: 0 to 1; a grooming animal sits and looks rounder.
         look: appearance of the animal.
     """
     trunk = _trunk(points, size, groom)
@@ -171,7 +177,7 @@ def _limb(
     color: Color,
 ) -> None:
     """Draw one bar; radii are in units of the animal's size."""
-    # never thinner than what a pixel can show, or thin parts would flicker as they move
+    # never thinner than a pixel: thinner parts would flicker as they move
     bar = _Cone(start, end, max(start_radius * size, 0.5), max(end_radius * size, 0.5))
     window = _Window.around(image, [start, end], max(bar.start_radius, bar.end_radius) + 1)
     distance = bar.distance(window.x, window.y)
@@ -218,7 +224,7 @@ def _trunk(points: Mapping[str, Point], size: float, groom: float) -> list[_Cone
 
 
 def _trunk_distance(trunk: list[_Cone], x: np.ndarray, y: np.ndarray, size: float) -> Plane:
-    """Join the bars with a fillet, so that no joint shows."""
+    """Join the bars with a fillet that hides their joints."""
     fillet = np.float32(0.05 * size)
     distance = trunk[0].distance(x, y)
     for bar in trunk[1:]:
@@ -244,13 +250,13 @@ def _cast_shadow(image: Picture, trunk: list[_Cone], size: float) -> None:
 def _draw_fur(
     image: Picture, trunk: list[_Cone], points: Mapping[str, Point], size: float, look: Look
 ) -> None:
-    """Draw the trunk as a lit, rounded body whose fur moves with it."""
+    """Draw the trunk as a lit, rounded body with fur that moves with it."""
     window = _trunk_window(image, trunk, 0.26 * size)
     distance = _trunk_distance(trunk, window.x, window.y, size)
     depth = np.clip(-distance / (0.15 * size), 0, 1)
     height = np.sqrt(1 - (1 - depth) ** 2)
     slope_y, slope_x = np.gradient(height * (0.12 * size))
-    # the light falls on slopes that face it, that is, that rise away from it
+    # slopes that rise away from the light face it
     light = 0.72 + 0.35 * height - 0.22 * (slope_x * LIGHT[0] + slope_y * LIGHT[1])
     axis = (points['chest'] - points['hip']).astype(np.float32)
     axis /= np.linalg.norm(axis) + 1e-6
@@ -264,7 +270,7 @@ def _draw_fur(
 
 
 def _look_up(texture: Plane, row: Plane, column: Plane) -> Plane:
-    """Read a texture that repeats, between its pixels too."""
+    """Read a repeating texture, interpolating between its pixels."""
     height, width = texture.shape
     top, left = np.floor(row).astype(int), np.floor(column).astype(int)
     down, right = row - top, column - left
@@ -310,7 +316,7 @@ def make_arena(side: int, rng: np.random.Generator) -> Picture:
         rng: source of the texture.
 
     Returns:
-        the scene.
+        The scene.
     """
     image = np.full((side, side, 3), (0.74, 0.68, 0.58), np.float32)
     _scatter_bedding(image, rng)
@@ -389,7 +395,7 @@ def _raise_walls(image: Picture) -> None:
 
 
 def _smooth_noise(side: int, scale: float, rng: np.random.Generator) -> Plane:
-    """Draw noise of unit variance whose structure is about `scale` pixels wide; it tiles."""
+    """Draw noise of unit variance, with structure of about `scale` pixels, that tiles."""
     down, right = np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None, :]
     spectrum = np.exp(-2 * (np.pi * scale) ** 2 * (down**2 + right**2))
     noise = np.fft.irfft2(np.fft.rfft2(rng.standard_normal((side, side))) * spectrum, (side, side))

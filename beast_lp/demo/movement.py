@@ -1,4 +1,7 @@
-"""How the animal moves: bouts of behaviour, and the path they lead to.
+"""Movement of the animal: bouts of behaviour, and the path that follows from them.
+
+Adding a new behaviour: append its name to `BEHAVIORS`, its number to the constants below and to
+`_deal`, and give `_Walker` a method that returns its speeds.
 
 Lengths are shares of the image side, angles are radians, times are frames. The y axis points down,
 as in images, so a positive angular velocity is a turn to the animal's right.
@@ -24,22 +27,29 @@ COVARIATES: tuple[str, ...] = (
     'groom_stroke',
 )
 
-# half the side of the square that the body's centre keeps to, around the middle of the image:
-# with it no part of the largest animal leaves the picture
+# half the side of the square, around the middle of the image, that the body's centre stays in:
+# small enough to keep every part of the largest animal in the picture
 ROAM = 0.25
 WALK_SPEED = (0.010, 0.018)
 TURN_SPEED = (np.deg2rad(5.0), np.deg2rad(9.0))
 GROOM_FREQUENCY = 2 * np.pi / 8
-# shares of the gap to the target that are closed per frame: a change of mind takes 3-5 frames
+# share of the gap to the target that each frame closes: a change of behaviour takes 3-5 frames
 SPEED_RESPONSE, TURN_RESPONSE, GROOM_RESPONSE = 0.4, 0.4, 0.3
 
 
 @dataclass(frozen=True)
 class Movement:
-    """What one animal does in one video; the first axis is the frame.
+    """Movement of one animal in one video; the first axis is the frame.
 
-    `behavior` indexes `BEHAVIORS`, `center` is the body's middle, `groom` (0 to 1) says how
-    far the paws are at the face and `groom_phase` where in their stroke they are.
+    Attributes:
+        behavior: index into `BEHAVIORS`.
+        center: middle of the body, x and y.
+        heading: direction of the body.
+        speed: length of the step from the frame before.
+        angular_velocity: change of the heading since the frame before.
+        head_yaw: angle of the head to the body.
+        groom: 0 (paws on the floor) to 1 (paws at the face).
+        groom_phase: phase of the paws' grooming stroke.
     """
 
     behavior: Int[np.ndarray, ' frames']
@@ -52,7 +62,7 @@ class Movement:
     groom_phase: Float[np.ndarray, ' frames']
 
     def covariates(self) -> Float[np.ndarray, 'frames covariates']:
-        """Stack what the simulated neurons listen to, in the order of `COVARIATES`."""
+        """Stack the variables that drive the simulated neurons, in the order of `COVARIATES`."""
         return np.stack(
             [
                 self.speed,
@@ -69,7 +79,7 @@ class Movement:
 
 
 def simulate_movement(frames: int, rng: np.random.Generator) -> Movement:
-    """Let an animal live for a while.
+    """Simulate the movement of one animal.
 
     Behaviours follow each other as in a semi-Markov chain with uniform dwell times of 10 to 50
     frames (turns at most 25, and shorter ones in a short video). They are dealt from shuffled
@@ -78,9 +88,6 @@ def simulate_movement(frames: int, rng: np.random.Generator) -> Movement:
     Args:
         frames: frames to simulate.
         rng: source of all randomness.
-
-    Returns:
-        the movement.
     """
     animal = _Walker(rng)
     longest = int(np.clip(frames // 6, 12, 50))
@@ -90,7 +97,7 @@ def simulate_movement(frames: int, rng: np.random.Generator) -> Movement:
             animal.act(behavior, min(dwell, 25) if behavior == TURN else dwell)
     columns = [np.array(column) for column in zip(*animal.trace[:frames], strict=True)]
     behavior, center, heading, groom, groom_phase = columns
-    # what the camera sees is what counts: velocities come from the path, not from the intentions
+    # velocities follow the path that the camera sees, which the walls may cut short
     steps = np.diff(center, axis=0, prepend=center[:1])
     return Movement(
         behavior=behavior,
@@ -105,7 +112,7 @@ def simulate_movement(frames: int, rng: np.random.Generator) -> Movement:
 
 
 class _Walker:
-    """The state of the animal and the frames it has lived through."""
+    """The state of the animal, and the frames simulated so far."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
@@ -118,7 +125,7 @@ class _Walker:
         self.trace: list[tuple[int, np.ndarray, float, float, float]] = []
 
     def act(self, behavior: int, dwell: int) -> None:
-        """Do one thing for a number of frames."""
+        """Perform one behaviour for a number of frames."""
         intend = {WALK: self._walk, TURN: self._turn}.get(behavior, self._stay)(dwell)
         for _ in range(dwell):
             speed, omega = intend()
@@ -128,7 +135,7 @@ class _Walker:
             )
 
     def free_way(self, heading: float) -> float:
-        """Measure how far the animal could walk straight ahead."""
+        """Return the distance to the wall along a heading."""
         direction = np.array([np.cos(heading), np.sin(heading)])
         wall = 0.5 + ROAM * np.sign(direction)
         return float(np.min((wall - self.center) / (direction + 1e-9 * np.sign(direction))))
@@ -146,7 +153,7 @@ class _Walker:
         return lambda: (0.0, 0.0)
 
     def _turn(self, dwell: int) -> Callable[[], tuple[float, float]]:
-        """Turn on the spot, by the choice of a few that leaves most room ahead."""
+        """Turn on the spot; of four random turns, take the one that leaves most room ahead."""
         choices = self.rng.choice([-1, 1], 4) * self.rng.uniform(*TURN_SPEED, size=4)
         omega = max(choices, key=lambda choice: self.free_way(self.heading + choice * dwell))
         return lambda: (0.0, float(omega))
@@ -169,7 +176,7 @@ class _Walker:
         return intend
 
     def _waypoint(self) -> np.ndarray:
-        """Choose a place that is far away and ahead rather than behind."""
+        """Choose a distant place, preferably ahead."""
         places = self.rng.uniform(0.5 - ROAM, 0.5 + ROAM, (12, 2))
         away = places - self.center
         angle = np.arctan2(away[:, 1], away[:, 0]) - self.heading
@@ -178,7 +185,7 @@ class _Walker:
 
 
 def _deal(animal: _Walker, rng: np.random.Generator) -> list[int]:
-    """Shuffle the behaviours; nothing twice in a row, and no walk straight into the wall."""
+    """Shuffle the behaviours; none comes twice in a row, and no walk leads into a wall."""
     deck = [STILL, WALK, TURN, GROOM]
     rng.shuffle(deck)
     last = animal.trace[-1][0] if animal.trace else None

@@ -1,15 +1,15 @@
-"""Simulated neurons: Poisson counts whose rates follow the animal's movement, truth included."""
+"""Simulated neurons: Poisson counts with known rates, which follow the animal's movement."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
-# mean information about the rate, bits per spike, that the population is tuned to
+# bits per spike that a model with the true rates reaches, in the mean over neurons
 TARGET_BITS = 0.4
 MEAN_RATE_HZ = (6.0, 16.0)
 RANK = 3
-# outliers of a covariate, in standard deviations, are cut here, so that rates stay plausible
+# standard deviations, at which covariates are clipped to keep rates plausible
 CLIP = 2.0
 
 
@@ -42,16 +42,13 @@ def make_neurons(
     model that knows the true rates would reach 0.4 bits per spike in the mean over neurons.
 
     Args:
-        covariates: movement in all bins of the recording; it sets the z-scores and the gain.
+        covariates: movement in all bins of the recording, which sets the z-scores and the gain.
         count: number of neurons.
         bin_width: seconds per bin.
         rng: source of all randomness.
-
-    Returns:
-        the population.
     """
     mean, deviation = covariates.mean(axis=0), covariates.std(axis=0)
-    # a covariate that never changes tells nothing
+    # a constant covariate stays 0
     deviation = np.where(deviation > 0, deviation, 1.0)
     z = _standardise(covariates, mean, deviation)
     weights = rng.standard_normal((z.shape[1], RANK)) @ rng.standard_normal((RANK, count))
@@ -81,6 +78,6 @@ def _standardise(
 def _scaled_to(
     target: Float[np.ndarray, ' neurons'], drive: Float[np.ndarray, 'bins neurons']
 ) -> Float[np.ndarray, 'bins neurons']:
-    """Turn log-rates up to a constant into rates with the given means."""
+    """Turn log-rates, known up to a constant, into rates with the given means."""
     rates = np.exp(drive)
     return rates * target / rates.mean(axis=0)

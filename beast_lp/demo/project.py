@@ -16,7 +16,7 @@ from tqdm import tqdm
 from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
 from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
 from beast_lp.demo.neurons import Neurons, make_neurons
-from beast_lp.demo.settings import FULL, DemoSize, share_out
+from beast_lp.demo.settings import FULL, DemoSize
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
 from beast_lp.encoding.metrics import bits_per_spike
@@ -24,14 +24,14 @@ from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_folder
 
 CONFIG_NAME = 'config_demo.yaml'
-# the animals' size, nose to tail base, as a share of the image side
+# range of the animals' size, nose to tail base, as a share of the image side
 SIZE = (0.32, 0.36)
 SCORER = 'synthetic_lab'
 
 
 @dataclass(frozen=True)
 class _Session:
-    """One video to be written, and its own stream of randomness."""
+    """One video to write, and its own random generator."""
 
     name: str
     folder: str
@@ -50,12 +50,12 @@ def write_project(directory: Path, size: DemoSize = FULL, seed: int = 0) -> Path
     On one machine, equal arguments give equal files.
 
     Args:
-        directory: where the project goes; it must not exist, or be empty.
+        directory: folder of the project; it must not exist, or be empty.
         size: amount of data, `FULL` or `TINY`.
-        seed: of everything random; each video has its own stream.
+        seed: seed of all randomness; each video has its own stream.
 
     Returns:
-        the absolute path of the config file.
+        The absolute path of the config file.
 
     Raises:
         BeastError: if the directory is a file or holds something.
@@ -96,20 +96,16 @@ def _write_all(part: Path, directory: Path, size: DemoSize, seed: int) -> None:
 
 
 def _plan_session(number: int, size: DemoSize, rng: np.random.Generator) -> _Session:
-    """Decide all about a video but its pixel noise and its spikes."""
-    held_out, frames = number == size.videos - 1, size.frames(number)
-    if held_out:
-        labels = min(max(size.labeled_frames // 4, 4), frames)
-    else:
-        labels = share_out(size.labeled_frames, size.videos - 1, number)
+    """Draw everything about a video except its pixel noise and its spikes."""
+    frames = size.frames(number)
     movement = simulate_movement(frames, rng)
     return _Session(
         name=f'session_{number + 1:02d}',
-        folder='videos_test' if held_out else 'videos',
+        folder='videos_test' if number == size.videos - 1 else 'videos',
         movement=movement,
         skeleton=build_skeleton(movement, size.image_side, rng.uniform(*SIZE)),
         look=make_look(rng),
-        labeled=_choose_frames(frames, labels, rng),
+        labeled=_choose_frames(frames, size.labels(number), rng),
         rng=rng,
     )
 
@@ -124,7 +120,7 @@ def _choose_frames(frames: int, count: int, rng: np.random.Generator) -> Int[np.
 
 
 def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int) -> None:
-    """Write all videos, some at once: most of the work is done outside Python's lock."""
+    """Write several videos at once: most of the work is done outside Python's lock."""
     total = sum(len(session.movement.behavior) for session in sessions)
     bar = tqdm(total=total, desc='drawing videos', unit='frame')
     with bar, ThreadPoolExecutor() as pool:
@@ -136,7 +132,7 @@ def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int
 
 
 def _write_session(part: Path, session: _Session, arena: Picture, fps: int, bar: tqdm) -> None:
-    """Write one video and all that is known about it but its spikes."""
+    """Write one video, its labelled frames, keypoints and behaviour."""
     video = part / session.folder / f'{session.name}.mp4'
     for folder in ('truth', 'behavior', session.folder):
         (part / folder).mkdir(exist_ok=True)
@@ -164,13 +160,13 @@ def encode_video(
     """Encode square RGB frames as H.264 (yuv420p), one frame in memory at a time.
 
     Args:
-        path: of the mp4 file.
-        frames: the pictures.
+        path: the mp4 file.
+        frames: RGB pictures.
         side: height and width in pixels, even.
         fps: frames per second.
     """
     with av.open(str(path), 'w') as container:
-        # x264's mbtree decided otherwise in about 1 of 50 runs on the very same pictures
+        # with mbtree, x264 wrote different files in about 1 of 50 runs on the same pictures
         options = {'crf': '16', 'g': str(fps), 'preset': 'medium', 'mbtree': '0'}
         stream = container.add_stream('libx264', rate=Fraction(fps), options=options)
         stream.width = stream.height = side
@@ -184,7 +180,7 @@ def encode_video(
 
 
 def _extract_frames(video: Path, folder: Path, wanted: Int[np.ndarray, ' labels']) -> None:
-    """Save frames as a labeller gets them: from the encoded video."""
+    """Save frames of the encoded video, which is what a person labels."""
     folder.mkdir(parents=True)
     missing = set(wanted.tolist())
     with av.open(str(video)) as container:
@@ -205,7 +201,7 @@ def _image_name(frame: int) -> str:
 
 
 def _write_labels(path: Path, sessions: list[_Session]) -> None:
-    """Write labels in the three-row header layout of DeepLabCut that the host reads."""
+    """Write labels with DeepLabCut's header of three rows, which the host reads."""
     columns = pd.MultiIndex.from_product(
         [[SCORER], list(KEYPOINTS), ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
     )
@@ -225,19 +221,19 @@ def _write_labels(path: Path, sessions: list[_Session]) -> None:
 def _write_truth(path: Path, skeleton: Skeleton) -> None:
     """Write all keypoints in the layout of the host's prediction files."""
     keypoints = skeleton.keypoints()
-    sure = np.ones((*keypoints.shape[:2], 1))
+    likelihood = np.ones((*keypoints.shape[:2], 1))
     columns = pd.MultiIndex.from_product(
         [[SCORER], list(KEYPOINTS), ['x', 'y', 'likelihood']],
         names=['scorer', 'bodyparts', 'coords'],
     )
-    values = np.concatenate([keypoints, sure], axis=2).reshape(len(keypoints), -1)
+    values = np.concatenate([keypoints, likelihood], axis=2).reshape(len(keypoints), -1)
     pd.DataFrame(values, columns=columns).to_csv(path, float_format='%.4f')
 
 
 def _write_spikes(path: Path, session: _Session, neurons: Neurons, fps: int) -> None:
-    """Draw spikes, one bin per frame, and write them with their truth."""
+    """Draw spikes, one bin per frame, and write them with the true rates."""
     covariates = session.movement.covariates()
-    # rounded first, so that the ceiling belongs to the rates in the file
+    # rounded first, so that the ceiling is that of the rates in the file
     rates: Float[np.ndarray, 'bins neurons'] = neurons.rates(covariates).astype(np.float32)
     counts = session.rng.poisson(rates).astype(np.uint16)
     times = (np.arange(len(counts)) + 0.5) / fps

@@ -1,18 +1,29 @@
-"""How much data a demo has, and settings of its stages that suit it."""
+"""How much data a demo has, and settings of its stages that suit it.
+
+Adding a new size: define a `DemoSize` beside `FULL` and `TINY`, export it from `beast_lp.demo`,
+and give `litpose beast_demo` an option that chooses it.
+"""
 
 from dataclasses import dataclass
 
 from beast_lp.errors import BeastError
+from beast_lp.video.shares import share_out
 
 
 @dataclass(frozen=True)
 class DemoSize:
-    """How large a demo is.
+    """Amount of data in a demo, and epochs and batches that suit it.
 
-    `videos` counts the held-out one, which comes last; `labeled_frames` are drawn from the others,
-    and a quarter as many from the held-out one. The first one has `recorded_frames`, and neurons
-    were recorded in it; the others have `frames_per_video`. `image_side` is in pixels. The rest
-    goes into the config: epochs and batches that suit the amount of data.
+    Attributes:
+        videos: number of videos; the last one is held out.
+        frames_per_video: frames of every video except the first.
+        recorded_frames: frames of the first video, the one with recorded neurons.
+        image_side: height and width of the videos, px.
+        labeled_frames: labelled frames of all training videos together; the held-out video has a
+            quarter as many.
+        neurons: number of simulated neurons.
+        fps: frames per second.
+        encoding_block: length of the blocks by which the encoding stage splits a session, seconds.
     """
 
     videos: int
@@ -28,7 +39,6 @@ class DemoSize:
     pretraining_epochs: int = 70
     pretraining_batch: int = 64
     segmentation_epochs: int = 40
-    # seconds; of the blocks of time by which the encoding stage splits a session
     encoding_block: float = 6.0
     encoding_lags: int = 4
     control_draws: int = 20
@@ -39,7 +49,7 @@ class DemoSize:
             'frames_per_video': 10,
             'recorded_frames': 10,
             'image_side': 32,
-            'labeled_frames': 4,
+            'labeled_frames': max(4, self.videos - 1),
             'neurons': 1,
             'fps': 1,
         }
@@ -54,26 +64,23 @@ class DemoSize:
                 f'image_side must be even for 4:2:0 video, found {self.image_side}; '
                 f'use {self.image_side + 1}'
             )
-        shares = [
-            share_out(self.labeled_frames, self.videos - 1, number)
-            for number in range(self.videos - 1)
-        ]
-        for number, share in enumerate(shares):
-            if share > self.frames(number):
+        for number in range(self.videos - 1):
+            labels, frames = self.labels(number), self.frames(number)
+            if labels > frames:
                 raise BeastError(
-                    f'{self.labeled_frames} labeled_frames were asked for, {share} of them in a '
-                    f'video that has {self.frames(number)} frames; ask for fewer'
+                    f'{self.labeled_frames} labeled_frames were asked for, {labels} of them in a '
+                    f'video that has {frames} frames; ask for fewer'
                 )
 
     def frames(self, number: int) -> int:
-        """Return the frames of a video, the first one being 0."""
+        """Return the number of frames of a video; the first video is number 0."""
         return self.recorded_frames if number == 0 else self.frames_per_video
 
-
-def share_out(total: int, among: int, number: int) -> int:
-    """Return the share of one of several; what does not divide goes to the first ones."""
-    share, rest = divmod(total, among)
-    return share + (number < rest)
+    def labels(self, number: int) -> int:
+        """Return the number of labelled frames of a video; the first video is number 0."""
+        if number == self.videos - 1:
+            return min(max(self.labeled_frames // 4, 4), self.frames(number))
+        return share_out(self.labeled_frames, [1] * (self.videos - 1))[number]
 
 
 FULL = DemoSize(

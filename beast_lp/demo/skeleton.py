@@ -1,4 +1,4 @@
-"""Where every part of the animal is: the one source of both the drawing and the labels.
+"""Positions of all parts of the animal, from which both the drawing and the labels follow.
 
 Lengths are in pixels; (0, 0) is the centre of the top left pixel. Within the animal they are given
 in units of its size, which is the distance from the nose to the base of the tail.
@@ -28,9 +28,9 @@ TAIL_POINTS = 7
 TAIL_SEGMENT = 0.12
 # half the side of the floor, as a share of the image side: the tail does not cross the walls
 FLOOR = 0.455
-# how far a joint of the tail bends; the first one is the joint with the body
+# largest bend of the tail's joint with the body, and of its other joints, radians
 TAIL_BEND = np.deg2rad((50.0, 35.0))
-# swing of a paw; 2 pi times it is a stride, so that a paw on the floor does not slide
+# swing of a paw; a stride is 2 pi times as long, so that a paw on the floor does not slide
 SWING = 0.10
 
 Points = Float[np.ndarray, 'frames 2']
@@ -54,20 +54,20 @@ class Skeleton:
 
 
 def build_skeleton(movement: Movement, image_side: int, size: float) -> Skeleton:
-    """Put an animal's parts in place.
+    """Place all parts of an animal.
 
     Args:
-        movement: what the animal does.
+        movement: movement of the animal.
         image_side: height and width of the image in pixels.
         size: distance from the nose to the base of the tail, as a share of the image side.
 
     Returns:
-        the points of every frame.
+        The points of every frame.
     """
     scale = size * image_side
     center = movement.center * image_side - 0.5
     effort = np.clip(movement.speed / 0.012 + np.abs(movement.angular_velocity) / 0.12, 0, 1)
-    # a stride per 2 pi SWING of the way; turning on the spot takes small steps too
+    # one stride per 2 pi SWING of the way; turning on the spot takes small steps too
     way = movement.speed / size + 0.35 * np.abs(movement.angular_velocity)
     gait = np.cumsum(way) / SWING
     # the spine bends into a turn, the head most of all
@@ -84,7 +84,7 @@ def build_skeleton(movement: Movement, image_side: int, size: float) -> Skeleton
 
 @dataclass(frozen=True)
 class _Pose:
-    """The posture that the offsets of all parts from the body's centre follow from."""
+    """The posture, which determines the offsets of all parts from the body's centre."""
 
     heading: Float[np.ndarray, ' frames']
     groom: Float[np.ndarray, ' frames']
@@ -135,7 +135,7 @@ def _move(
     ahead: float | Float[np.ndarray, ' frames'],
     left: float | Float[np.ndarray, ' frames'] = 0.0,
 ) -> Points:
-    """Go ahead and to the animal's left; y points down, so left of +x is -y."""
+    """Shift points ahead and to the animal's left; y points down, so left of +x is -y."""
     cos, sin = np.cos(heading), np.sin(heading)
     return start + np.stack([ahead * cos + left * sin, ahead * sin - left * cos], axis=1)
 
@@ -149,13 +149,13 @@ def _drag_tail(
     """Pull a chain behind the body: each point stays at its distance from the one before it.
 
     Args:
-        base: where the chain is held, in pixels.
-        rear: direction in which the body ends, in radians.
-        segment: distance between two points of the chain, in pixels.
-        floor: smallest and largest coordinate that a point may take, in pixels.
+        base: point that holds the chain, pixels.
+        rear: direction of the body's rear end, radians.
+        segment: distance between two points of the chain, pixels.
+        floor: smallest and largest coordinate that a point may take, pixels.
 
     Returns:
-        the points of the chain, the base first.
+        The points of the chain, the base first.
     """
     tail = []
     # before the first frame the tail lies straight behind

@@ -1,4 +1,4 @@
-"""The demo's Lightning Pose config, written as a person would read it."""
+"""The demo's Lightning Pose config, with comments for its readers."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ training:
   val_prob: 0.1
   train_frames: 1
   num_gpus: 1
-  # the pretrained backbone rests while the new heads find their feet
+  # the pretrained backbone is frozen until this epoch, while the new head learns
   unfreezing_epoch: {unfreezing}
   min_epochs: {pose_epochs}
   max_epochs: {pose_epochs}
@@ -154,8 +154,8 @@ truth/*_keypoints.csv   exact keypoints of every frame, in the layout of the hos
 behavior/*.csv          behaviour of every frame, one-hot
 spikes/session_01.npz   spike_counts (bins, neurons); true_rate, expected spikes per bin;
                         bin_times, centres in s; bin_width, s; frame_times, s; covariates and
-                        covariate_names, what the rates follow; bits_per_spike_ceiling per neuron,
-                        what a model that knew true_rate would score
+                        covariate_names, which drive the rates; bits_per_spike_ceiling per neuron,
+                        the score of a model that knows true_rate
 """
 
 
@@ -164,11 +164,11 @@ def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> s
 
     Args:
         directory: absolute path of the project.
-        keypoint_names: in the order of the label file.
+        keypoint_names: keypoints in the order of the label file.
         size: amount of data and length of the stages.
 
     Returns:
-        the YAML text.
+        The YAML text.
     """
     milestones = [size.pose_epochs * share // 20 for share in (12, 15, 18)]
     return TEMPLATE.format(

@@ -17,16 +17,16 @@ from beast_lp.reports.style import (
     PALETTE,
     SMALL,
     TEXT,
+    add_legend,
     check_counts,
-    keep_verbatim,
-    short_numbers,
+    label_axes,
+    short_ticks,
     shorten_apart,
-    style_axes,
 )
 
 _MARKERS = ('o', '^')
 _NAMED_VIDEOS = len(PALETTE) * len(_MARKERS)
-# width of a map through its height
+# width of a map divided by its height
 _MAP_ASPECT = 1.15
 _LEGEND_COLUMNS = 3
 # inches, without the marker
@@ -45,7 +45,7 @@ def embedding_map(
             are not finite are left out, and the title says how many.
         video: name of each token's video. The twelve with the most tokens have a colour and a
             marker, the others are grey.
-        time: where in its video each token's frame lies, 0 (start) to 1 (end).
+        time: position of each token's frame in its video, 0 (start) to 1 (end).
 
     Returns:
         A figure with two maps of the same points and a colour bar.
@@ -58,9 +58,10 @@ def embedding_map(
     if finite.sum() < 3 or embeddings.shape[1] < 2:
         raise ValueError(f'a map needs 3 finite tokens of 2 dimensions: {embeddings.shape}')
     pca = PCA(n_components=2, random_state=0)
-    # equal tokens have no variance to share out
+    # equal tokens have no variance, and their shares of it are not a number
     with np.errstate(invalid='ignore'):
         points = pca.fit_transform(np.asarray(embeddings[finite], dtype=np.float64))
+    shares = np.nan_to_num(pca.explained_variance_ratio_)
     names = [name for name, keep in zip(video, finite, strict=True) if keep]
 
     handles, texts = _legend_entries(names)
@@ -68,28 +69,39 @@ def embedding_map(
     left_out = len(finite) - len(points)
     note = f' ({left_out} not finite, left out)' if left_out else ''
     _scatter_by_video(left, points, names)
-    _add_legend(figure, handles, texts)
-    left.set_title(f'{len(points)} CLS tokens by video{note}', loc='left', fontsize=TEXT + 1)
+    add_legend(
+        figure,
+        handles,
+        texts,
+        loc='lower left',
+        bbox_to_anchor=(0.3 / figure.get_figwidth(), 0),
+        ncols=_LEGEND_COLUMNS,
+        handletextpad=0.2,
+    )
     dots = right.scatter(*points.T, c=time[finite], cmap='cividis', vmin=0, vmax=1, s=14, lw=0)
-    right.set_title('the same by time within the video', loc='left', fontsize=TEXT + 1)
     bar = figure.colorbar(dots, cax=bar_axes, format=PercentFormatter(1.0))
     bar.set_label('time elapsed in the video', fontsize=TEXT)
     bar.ax.tick_params(labelsize=SMALL)
-    shares = np.nan_to_num(pca.explained_variance_ratio_)
-    # both components are in the same unit: distances on the map shall be distances
+    # both components have the same unit, so distances on the map are distances between tokens
     centre = (points.max(axis=0) + points.min(axis=0)) / 2
     reach = np.ptp(points, axis=0) / 2 / (_MAP_ASPECT, 1.0)
     reach = 1.06 * (reach.max() or 1.0) * np.array((_MAP_ASPECT, 1.0))
-    for axes in (left, right):
+    for axes, title in (
+        (left, f'{len(points)} CLS tokens by video{note}'),
+        (right, 'the same tokens by time in the video'),
+    ):
         axes.set(
             aspect='equal',
             xlim=(centre[0] - reach[0], centre[0] + reach[0]),
             ylim=(centre[1] - reach[1], centre[1] + reach[1]),
         )
-        axes.yaxis.set_major_formatter(short_numbers())
-        axes.set_xlabel(f'component 1 ({shares[0]:.0%} of variance)', fontsize=TEXT)
-        axes.set_ylabel(f'component 2 ({shares[1]:.0%} of variance)', fontsize=TEXT)
-        style_axes(axes)
+        axes.yaxis.set_major_formatter(short_ticks())
+        label_axes(
+            axes,
+            f'component 1 ({shares[0]:.0%} of variance)',
+            f'component 2 ({shares[1]:.0%} of variance)',
+            title,
+        )
     return figure
 
 
@@ -147,21 +159,3 @@ def _legend_entries(names: Sequence[str]) -> tuple[list[Line2D], list[str]]:
         for colour, marker in looks
     ]
     return handles, texts
-
-
-def _add_legend(figure: Figure, handles: list[Line2D], texts: list[str]) -> None:
-    """Put a legend into the lower left corner."""
-    # matplotlib drops labels that begin with '_', which a file name may: the texts are set after
-    legend = figure.legend(
-        handles,
-        [' '] * len(handles),
-        loc='lower left',
-        bbox_to_anchor=(0.3 / figure.get_figwidth(), 0),
-        ncols=_LEGEND_COLUMNS,
-        fontsize=SMALL,
-        frameon=False,
-        handletextpad=0.2,
-    )
-    for text, content in zip(legend.get_texts(), texts, strict=True):
-        text.set_text(content)
-        keep_verbatim(text)

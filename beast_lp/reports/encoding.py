@@ -1,26 +1,72 @@
-"""The report of the encoding stage: `report.html` and `figures/*.png`."""
+"""The report of the encoding stage: `report.html` and `figures/*.png`.
 
-import logging
-from collections.abc import Sequence
+Adding a new figure: write a function from arrays or tables to a figure in `encoding_figures`, a
+function here that yields a `Section` with it, and append that function to `_SECTIONS`. A new
+score or control in `encoding.tables.comparison_table` shows up without a change here.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Bool, Float, Int
 
 from beast_lp.encoding.evaluate import load_rates, main_score
 from beast_lp.encoding.samples import slices, smooth
 from beast_lp.encoding.split import TEST
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table
 from beast_lp.reports import encoding_figures as figures
-from beast_lp.reports.page import Section, save_figure, write_page
+from beast_lp.reports.page import Section, write_report
+from beast_lp.reports.style import three_digits
 
-logger = logging.getLogger(f'lightning_pose.{__name__}')
-
+# neurons drawn one by one
 _EXAMPLES = 6
 # seconds of the test part in a raster
 _RASTER_S = 60.0
+# bins, standard deviation of the Gaussian that smooths recorded counts
 _SIGMA = 2.0
+# columns of the comparison that the page leaves out: they repeat others, or are texts
+_LEFT_OUT = ('score', 'bps_train_null_pooled', 'neurons', 'drift', 'verdict')
+
+
+@dataclass(frozen=True)
+class _Run:
+    """All results of a run, ranked."""
+
+    results: Sequence[Result]
+
+    @cached_property
+    def comparison(self) -> pd.DataFrame:
+        """One row per source and encoder, the best first."""
+        table = comparison_table(list(self.results))
+        return table.sort_values('score', ascending=False, ignore_index=True)
+
+    @cached_property
+    def ranked(self) -> list[tuple[str, str]]:
+        """Sources and encoders without the drift control, the best first."""
+        rows = self.comparison[self.comparison['source'] != DRIFT]
+        return list(zip(rows['source'].astype(str), rows['encoder'].astype(str), strict=True))
+
+    @property
+    def best(self) -> str:
+        """Name of the best source and encoder."""
+        return _name(self.ranked[0])
+
+    @property
+    def unit(self) -> str:
+        """Unit of the scores."""
+        return 'bits per spike' if self.results[0].session.is_counts else 'variance explained'
+
+    def of(self, pair: tuple[str, str]) -> list[Result]:
+        """Return the results of one source and encoder, one per session."""
+        return [result for result in self.results if (result.source, result.encoder) == pair]
+
+    def scores(self, pair: tuple[str, str]) -> Float[np.ndarray, ' neurons']:
+        """Return the scores of one source and encoder, all sessions joined."""
+        return np.concatenate([_scores(result) for result in self.of(pair)])
 
 
 def write_encoding_report(output_dir: Path, results: Sequence[Result]) -> Path:
@@ -28,38 +74,27 @@ def write_encoding_report(output_dir: Path, results: Sequence[Result]) -> Path:
 
     Args:
         output_dir: folder of the run.
-        results: of all sessions, sources and encoders.
+        results: one per session, source and encoder.
 
     Returns:
         The path of the page.
     """
-    comparison = comparison_table(list(results))
-    own = [result for result in results if result.source != DRIFT]
-    best = _best(comparison)
-    of_best = [result for result in own if (result.source, result.encoder) == best]
-    parts = {
-        'comparison': _comparison_section(comparison, results),
-        'scatter': _scatter_section(comparison, own),
-        'regions': _region_section(of_best, best),
-        **_example_sections(of_best, best),
-        'sessions': _session_section(results),
-    }
-    for name, section in parts.items():
-        if section.figure is not None:
-            save_figure(section.figure, output_dir / 'figures' / f'{name}.png')
-    page = output_dir / 'report.html'
-    write_page(page, 'BEAST neural encoding', list(parts.values()))
-    logger.info(f'Report written to {page}')
-    return page
+    run = _Run(results)
+    sections = (section for build in _SECTIONS for section in build(run))
+    return write_report(output_dir, 'BEAST neural encoding', sections)
 
 
 def verdicts(comparison: pd.DataFrame) -> list[str]:
-    """Return one sentence for each result that is above its controls or is not."""
+    """Return one sentence per result, which says whether it is above its controls.
+
+    Args:
+        comparison: result of `encoding.tables.comparison_table`.
+    """
     sentences = []
     for row in comparison.to_dict('records'):
         if row['source'] == DRIFT:
             continue
-        name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3f})'
+        name = f'{row["source"]} with {row["encoder"]} ({three_digits(row["score"])})'
         sentences.append(
             f'{name} is NOT evidence of encoding: it is {row["verdict"]}.'
             if row['verdict']
@@ -69,166 +104,182 @@ def verdicts(comparison: pd.DataFrame) -> list[str]:
 
 
 def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
-    """Return the columns that fit on a page, the best result first, numbers rounded."""
-    columns = [
-        name
-        for name in (
-            'source',
-            'encoder',
-            'bps_pooled',
-            'bps_mean',
-            'bps_train_null_mean',
-            'variance_explained',
-            'r_squared',
-        )
-        if name in comparison
-    ]
+    """Return the columns that fit on a page, the best result first, numbers rounded.
+
+    Args:
+        comparison: result of `encoding.tables.comparison_table`.
+
+    Returns:
+        A table with each control's 95 % band as one text.
+    """
     table = comparison.sort_values('score', ascending=False)
-    shown = table.filter(items=columns)
-    for name in ('shift', 'permutation'):
+    controls = figures.control_names(table)
+    bands = [f'{name}_{end}' for name in controls for end in ('low', 'high')]
+    shown = table.drop(columns=[*bands, *_LEFT_OUT], errors='ignore')
+    # traces have no bits per spike
+    shown = shown.dropna(axis='columns', how='all')
+    for name in controls:
         shown[f'{name} 95 %'] = [
-            f'{low:.3f} to {high:.3f}' if np.isfinite(low) else ''
+            f'{three_digits(low)} to {three_digits(high)}' if np.isfinite(low) else ''
             for low, high in zip(table[f'{name}_low'], table[f'{name}_high'], strict=True)
         ]
     shown['drift alone'] = table['drift']
     return shown.round(4)
 
 
-def _comparison_section(comparison: pd.DataFrame, results: Sequence[Result]) -> Section:
-    unit = _unit(results)
+def _comparison(run: _Run) -> Iterator[Section]:
     text = (
         'One row per source of features and encoder, scored on trials or blocks of time that no '
-        'fit has seen. Bits per spike say how much better the rates are than a rate that never '
-        'changes: `bps_pooled` over all spikes (as the Neural Latents Benchmark), `bps_mean` over '
-        "the neurons (as the BEAST paper), both against each neuron's mean rate in the test "
-        'part. `bps_train_null_mean` compares with the mean rate of the rest instead, which '
-        'flatters every model where rates drift; it is here because some references use it.\n\n'
+        'fit has seen. Bits per spike compare the rates with a constant rate: bps_pooled over all '
+        'spikes (as the Neural Latents Benchmark), bps_mean over the neurons (as the BEAST '
+        "paper), both against each neuron's mean rate in the test part. bps_train_null_mean "
+        'compares with the mean rate of the rest instead, which flatters every model where rates '
+        'drift; it is here because some references use it.\n\n'
         'Controls: the same encoder, fitted again after the spikes were shifted in a circle '
         'against the video or exchanged between trials (95 % of the draws lie in the band), and '
-        'a model that knows nothing but the time. A result that is not above all of them is no '
-        'evidence that behaviour is encoded.\n\n' + '\n\n'.join(verdicts(comparison))
+        'a model that knows only the time. A result that is not above all of them is no evidence '
+        'that behaviour is encoded.\n\n' + '\n\n'.join(verdicts(run.comparison))
     )
-    table = table_for_people(comparison)
-    order = comparison.sort_values('score', ascending=False)
-    marked = frozenset(row for row, words in enumerate(order['verdict']) if words)
-    return Section(
-        'Sources of features compared', text, figures.comparison_bars(order, unit), table, marked
+    yield Section(
+        'Sources of features compared',
+        text,
+        {'comparison': figures.comparison_bars(run.comparison, run.unit)},
+        table_for_people(run.comparison),
+        frozenset(np.flatnonzero(run.comparison['verdict'] != '').tolist()),
     )
 
 
-def _scatter_section(comparison: pd.DataFrame, results: Sequence[Result]) -> Section:
+def _scatter(run: _Run) -> Iterator[Section]:
     title = 'Neuron by neuron'
-    ranked = _ranked(comparison)
-    sources = list(dict.fromkeys(ranked['source']))
-    if len(sources) < 2:
-        return Section(title, 'Nothing to compare: one source of features was given.')
-    chosen = [
-        next(
-            (str(row['source']), str(row['encoder']))
-            for row in ranked.to_dict('records')
-            if row['source'] == source
-        )
-        for source in sources[:2]
-    ]
-    better, other = (
-        np.concatenate(
-            [_scores(result) for result in results if (result.source, result.encoder) == pair]
-        )
-        for pair in chosen
+    # the best encoder of each source
+    best = {source: (source, encoder) for source, encoder in reversed(run.ranked)}
+    pairs = sorted(best.values(), key=run.ranked.index)[:2]
+    if len(pairs) < 2:
+        yield Section(title, 'Nothing to compare: one source of features was given.')
+        return
+    better, other = pairs
+    drawing = figures.score_scatter(
+        run.scores(other), run.scores(better), _name(other), _name(better), run.unit
     )
-    names = [f'{source} · {encoder}' for source, encoder in chosen]
-    return Section(
+    yield Section(
         title,
-        'Each point is a neuron, scored with the two best sources; above the line the '
-        'better one explains more of it.',
-        figures.score_scatter(other, better, names[1], names[0], _unit(results)),
+        'Each point is a neuron, scored with the two best sources; above the line the better '
+        'source explains more of it.',
+        {'scatter': drawing},
     )
 
 
-def _region_section(results: Sequence[Result], best: tuple[str, str]) -> Section:
-    scores = np.concatenate([_scores(result) for result in results])
-    regions = np.concatenate([result.session.regions for result in results])
+def _regions(run: _Run) -> Iterator[Section]:
+    best = run.ranked[0]
+    scores = run.scores(best)
+    regions = np.concatenate([result.session.regions for result in run.of(best)])
     names = sorted(set(regions.tolist()))
     known = any(names)
-    text = f'Scores of all neurons with {best[0]} · {best[1]}.'
+    text = f'Scores of all neurons with {run.best}.'
     if not known:
         text += ' The recordings name no brain regions.'
-    return Section(
-        'Distribution by region' if known else 'Distribution over neurons',
-        text,
-        figures.region_distribution(
-            [scores[regions == name] for name in names],
-            names if known else ['all'],
-            _unit(results),
-        ),
+    drawing = figures.region_distribution(
+        [scores[regions == name] for name in names], names if known else ['all'], run.unit
     )
+    title = 'Distribution by region' if known else 'Distribution over neurons'
+    yield Section(title, text, {'regions': drawing})
 
 
-def _example_sections(results: Sequence[Result], best: tuple[str, str]) -> dict[str, Section]:
-    """Draw the session with the best median score: rasters, and its best neurons."""
-    result = max(results, key=lambda item: np.nan_to_num(np.nanmedian(_scores(item)), nan=-np.inf))
-    session, test = result.session, result.session.part == TEST
-    scores = np.nan_to_num(_scores(result), nan=-np.inf)
-    order = np.argsort(-scores, kind='stable')
-    run = session.bins.group[test]
-    recorded, rates = session.responses[test], load_rates(result.file)[test]
-    # breaks inside the test part: its bins need not follow each other
-    breaks = np.concatenate(
-        [[0], np.cumsum((np.diff(np.flatnonzero(test)) > 1) | (np.diff(run) != 0))]
-    )
-    width, unit = session.bins.width, 1.0
-    if session.is_counts:
-        recorded, unit = smooth(recorded, breaks, _SIGMA), 1 / width
-    titles = [
-        f'{session.names[i]} {session.regions[i]} ({scores[i]:.2f})' for i in order[:_EXAMPLES]
-    ]
-    about = f'Session {session.name}, {best[0]} · {best[1]}, test part only.'
-    shown = slice(0, round(_RASTER_S / width))
-    sections = {
-        'rasters': Section(
-            'Activity, recorded and predicted',
-            f'{about} Neurons in the order of their scores, best first; each is scaled by its own '
-            'recorded mean and deviation. Predictions of Poisson noise are smooth by nature. '
-            'Breaks between trials or blocks are not drawn.',
-            figures.rasters(recorded[shown][:, order], rates[shown][:, order], width),
+@dataclass(frozen=True)
+class _Example:
+    """The test part of the session that is predicted best, in the median over its neurons."""
+
+    result: Result
+
+    @cached_property
+    def test(self) -> Bool[np.ndarray, ' bins']:
+        return self.result.session.part == TEST
+
+    @cached_property
+    def order(self) -> Int[np.ndarray, ' neurons']:
+        """Neurons, the best first."""
+        return np.argsort(-np.nan_to_num(_scores(self.result), nan=-np.inf), kind='stable')
+
+    @cached_property
+    def stretch(self) -> Int[np.ndarray, ' bins']:
+        """Number of the stretch without a gap that each bin lies in."""
+        run = self.result.session.bins.group[self.test]
+        gap = (np.diff(np.flatnonzero(self.test)) > 1) | (np.diff(run) != 0)
+        return np.concatenate([[0], np.cumsum(gap)])
+
+    @cached_property
+    def activity(self) -> tuple[Float[np.ndarray, 'bins neurons'], ...]:
+        """Recorded activity (counts are smoothed) and predicted activity."""
+        session = self.result.session
+        recorded = session.responses[self.test]
+        if session.is_counts:
+            recorded = smooth(recorded, self.stretch, _SIGMA)
+        return recorded, load_rates(self.result.file)[self.test]
+
+    @property
+    def titles(self) -> list[str]:
+        """Name, region and score of the best neurons."""
+        session, scores = self.result.session, _scores(self.result)
+        return [
+            f'{session.names[i]} {session.regions[i]} ({three_digits(scores[i])})'
+            for i in self.order[:_EXAMPLES]
+        ]
+
+    @property
+    def trial_bins(self) -> int | None:
+        """Bins of a trial, None if the session has no trials of equal length."""
+        session = self.result.session
+        lengths = {stretch.stop - stretch.start for stretch in slices(self.stretch)}
+        is_trials = (
+            len(lengths) == 1
+            and self.stretch[-1] > 0
+            and np.array_equal(session.unit, session.bins.group)
         )
-    }
-    lengths = {stretch.stop - stretch.start for stretch in slices(breaks)}
-    is_trials = len(lengths) == 1 and len(np.unique(breaks)) > 2
-    chosen = order[:_EXAMPLES]
-    if is_trials and np.array_equal(session.unit, session.bins.group):
-        length = lengths.pop()
-        by_trial = [_by_trial(values[:, chosen] * unit, length) for values in (recorded, rates)]
-        first = session.bins.times[np.flatnonzero(test)[:length]]
-        sections['examples'] = Section(
+        return lengths.pop() if is_trials else None
+
+
+def _examples(run: _Run) -> Iterator[Section]:
+    """Draw the session with the best median score: a raster, and its best neurons."""
+    medians = [np.nanmedian(_scores(result)) for result in run.of(run.ranked[0])]
+    best = int(np.argmax(np.nan_to_num(medians, nan=-np.inf)))
+    example = _Example(run.of(run.ranked[0])[best])
+    session, width = example.result.session, example.result.session.bins.width
+    about = f'Session {session.name}, {run.best}, test part only.'
+    shown = slice(0, round(_RASTER_S / width))
+    recorded, predicted = (values[shown][:, example.order] for values in example.activity)
+    yield Section(
+        'Activity, recorded and predicted',
+        f'{about} Neurons in the order of their scores, best first; each is scaled by its own '
+        'recorded mean and deviation. Predictions are smoother than recorded spikes, since they '
+        'are expected rates. Gaps between trials or blocks are not drawn.',
+        {'rasters': figures.rasters(recorded, predicted, width)},
+    )
+    unit = 1 / width if session.is_counts else 1.0
+    chosen = [values[:, example.order[:_EXAMPLES]] * unit for values in example.activity]
+    length = example.trial_bins
+    if length is not None:
+        recorded, predicted = (values.reshape(-1, length, values.shape[1]) for values in chosen)
+        first = session.bins.times[np.flatnonzero(example.test)[:length]]
+        time = first - first[0] + width / 2
+        label = 'spikes per s' if session.is_counts else 'trace'
+        yield Section(
             'The best-predicted neurons around the event',
             f'{about} The score is in brackets.',
-            figures.psths(
-                by_trial[0],
-                by_trial[1],
-                titles,
-                first - first[0] + width / 2,
-                'spikes per s' if session.is_counts else 'trace',
-            ),
+            {'examples': figures.psths(recorded, predicted, example.titles, time, label)},
         )
-    else:
-        stretch = figures.longest_stretch(breaks, round(_RASTER_S / width))
-        sections['examples'] = Section(
-            'The best-predicted neurons',
-            f'{about} {"Spikes per second" if session.is_counts else "Traces"}; the score is in '
-            'brackets.',
-            figures.traces(
-                recorded[stretch][:, chosen] * unit,
-                rates[stretch][:, chosen] * unit,
-                titles,
-                width,
-            ),
-        )
-    return sections
+        return
+    stretch = figures.longest_stretch(example.stretch, round(_RASTER_S / width))
+    recorded, predicted = (values[stretch] for values in chosen)
+    yield Section(
+        'The best-predicted neurons',
+        f'{about} {"Spikes per second" if session.is_counts else "Traces"}; the score is in '
+        'brackets.',
+        {'examples': figures.traces(recorded, predicted, example.titles, width)},
+    )
 
 
-def _session_section(results: Sequence[Result]) -> Section:
-    sessions = {result.session.name: result.session for result in results}
+def _sessions(run: _Run) -> Iterator[Section]:
+    sessions = {result.session.name: result.session for result in run.results}
     table = pd.DataFrame(
         [
             {
@@ -242,28 +293,22 @@ def _session_section(results: Sequence[Result]) -> Section:
             for name, session in sessions.items()
         ]
     )
-    return Section('Sessions', table=table)
+    yield Section('Sessions', table=table)
 
 
-def _ranked(comparison: pd.DataFrame) -> pd.DataFrame:
-    return comparison.sort_values('score', ascending=False).query('source != @DRIFT')
-
-
-def _best(comparison: pd.DataFrame) -> tuple[str, str]:
-    rows = _ranked(comparison)
-    return str(rows['source'].iloc[0]), str(rows['encoder'].iloc[0])
+def _name(pair: tuple[str, str]) -> str:
+    return ' · '.join(pair)
 
 
 def _scores(result: Result) -> Float[np.ndarray, ' neurons']:
     return main_score(result.evaluation.scores, result.session.is_counts)[0]
 
 
-def _unit(results: Sequence[Result]) -> str:
-    return 'bits per spike' if results[0].session.is_counts else 'variance explained'
-
-
-def _by_trial(
-    values: Float[np.ndarray, 'bins neurons'],
-    length: int,
-) -> Float[np.ndarray, 'trials time neurons']:
-    return values.reshape(-1, length, values.shape[1])
+# in the order of the page
+_SECTIONS: tuple[Callable[[_Run], Iterator[Section]], ...] = (
+    _comparison,
+    _scatter,
+    _regions,
+    _examples,
+    _sessions,
+)

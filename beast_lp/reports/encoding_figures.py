@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from beast_lp.encoding.samples import slices
 from beast_lp.reports.style import (
     BLUE,
-    DPI,
     GREY,
     LIGHT,
     PALETTE,
@@ -18,9 +17,11 @@ from beast_lp.reports.style import (
     TEXT,
     VERMILION,
     label_axes,
+    new_figure,
 )
 
 _MAX_REGIONS = 20
+_CONTROL_LABELS = {'shift': 'circular shifts', 'permutation': 'permutations'}
 
 
 def score_scatter(
@@ -33,16 +34,16 @@ def score_scatter(
     """Draw the neurons' scores with one source against those with another.
 
     Args:
-        x: scores with the one; neurons with a NaN in either are left out.
-        y: scores with the other.
-        x_name: of the one.
-        y_name: of the other.
-        unit: of the scores.
+        x: scores with one source; neurons with a NaN in either are left out.
+        y: scores with the other source.
+        x_name: name of the first source.
+        y_name: name of the other source.
+        unit: unit of the scores.
 
     Returns:
         A square plot with the line of equal scores; the title counts the neurons above it.
     """
-    figure = Figure(figsize=(4.6, 4.6), dpi=DPI, layout='constrained')
+    figure = new_figure(4.6, 4.6)
     axes = figure.subplots()
     both = np.isfinite(x) & np.isfinite(y)
     axes.scatter(x[both], y[both], s=14, color=BLUE, alpha=0.7, lw=0)
@@ -65,23 +66,30 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
     """Draw each result beside the 95 % bands of its controls.
 
     Args:
-        table: as `encoding.tables.comparison_table` returns it.
-        unit: of the scores.
+        table: result of `encoding.tables.comparison_table`; each pair of columns `NAME_low` and
+            `NAME_high` is the band of a control.
+        unit: unit of the scores.
 
     Returns:
         A figure with one row per source and encoder.
     """
     rows = len(table)
-    figure = Figure(figsize=(8.5, 1.1 + 0.34 * rows), dpi=DPI, layout='constrained')
+    figure = new_figure(8.5, 1.1 + 0.34 * rows)
     axes = figure.subplots()
     at = np.arange(rows)[::-1]
-    controls = (
-        ('shift', -0.16, GREY, 'circular shifts, 95 %'),
-        ('permutation', 0.16, PALETTE[1], 'permutations, 95 %'),
-    )
-    for name, offset, colour, label in controls:
+    names = control_names(table)
+    colours = (GREY, *PALETTE[1:])
+    for number, name in enumerate(names):
         low, high = (table[f'{name}_{end}'].to_numpy(dtype=float) for end in ('low', 'high'))
-        axes.hlines(at + offset, low, high, color=colour, lw=4, alpha=0.7, label=label)
+        axes.hlines(
+            at + 0.32 * (number - (len(names) - 1) / 2),
+            low,
+            high,
+            color=colours[number % len(colours)],
+            lw=4,
+            alpha=0.7,
+            label=f'{_CONTROL_LABELS.get(name, name)}, 95 %',
+        )
     drift = table['drift'].to_numpy(dtype=float)
     axes.plot(drift, at, '|', color=VERMILION, markersize=13, mew=2, label='slow drift alone')
     axes.plot(table['score'].to_numpy(dtype=float), at, 'o', color=BLUE, label='result')
@@ -93,9 +101,14 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
             for source, encoder in zip(table['source'], table['encoder'], strict=True)
         ],
     )
-    label_axes(axes, unit, '', '')
+    label_axes(axes, unit)
     axes.legend(fontsize=SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
     return figure
+
+
+def control_names(table: pd.DataFrame) -> list[str]:
+    """Return the controls whose bands a comparison holds as `NAME_low` and `NAME_high`."""
+    return [str(name)[: -len('_low')] for name in table if str(name).endswith('_low')]
 
 
 def region_distribution(
@@ -106,12 +119,12 @@ def region_distribution(
     """Draw the neurons' scores, one box and cloud of points per region.
 
     Args:
-        scores: by region; the most populous 20 are drawn.
-        names: of the regions.
-        unit: of the scores.
+        scores: one array per region; the 20 regions with the most neurons are drawn.
+        names: one per region.
+        unit: unit of the scores.
     """
     order = sorted(range(len(names)), key=lambda i: -len(scores[i]))[:_MAX_REGIONS]
-    figure = Figure(figsize=(1.6 + 0.7 * len(order), 3.6), dpi=DPI, layout='constrained')
+    figure = new_figure(1.6 + 0.7 * len(order), 3.6)
     axes = figure.subplots()
     finite = [scores[i][np.isfinite(scores[i])] for i in order]
     axes.boxplot(
@@ -123,14 +136,14 @@ def region_distribution(
     )
     for position, values in enumerate(finite):
         spread = np.linspace(-0.22, 0.22, len(values)) if len(values) > 1 else np.zeros(1)
-        # in the order of the neurons, which is none of the scores
+        # the horizontal position follows the order of the neurons and says nothing
         axes.plot(position + spread[: len(values)], values, '.', color=BLUE, ms=3, alpha=0.6)
     axes.axhline(0, color=LIGHT, lw=0.8, zorder=0)
     axes.set_xticks(
         range(len(order)), [f'{names[i] or "unknown"}\n({len(scores[i])})' for i in order]
     )
     axes.set_xlim(-0.6, len(order) - 0.4)
-    label_axes(axes, '', unit, '')
+    label_axes(axes, '', unit)
     return figure
 
 
@@ -143,7 +156,7 @@ def rasters(
 
     Args:
         recorded: smoothed counts or traces, neurons in the order to draw.
-        predicted: the same as the model sees it.
+        predicted: the same activity as the model predicts it.
         bin_width: seconds.
 
     Returns:
@@ -152,7 +165,7 @@ def rasters(
     mean, deviation = recorded.mean(axis=0), recorded.std(axis=0)
     deviation = np.where(deviation > 0, deviation, 1)
     height = min(3.2, 0.8 + 0.035 * recorded.shape[1])
-    figure = Figure(figsize=(9.5, 2 * height + 0.5), dpi=DPI, layout='constrained')
+    figure = new_figure(9.5, 2 * height + 0.5)
     panels = figure.subplots(2, 1, sharex=True)
     extent = (0, len(recorded) * bin_width, recorded.shape[1], 0)
     for axes, values, title in zip(
@@ -183,19 +196,22 @@ def traces(
 
     Args:
         recorded: smoothed counts or traces, at most six neurons.
-        predicted: the same as the model sees it.
+        predicted: the same activity as the model predicts it.
         titles: one per neuron.
         bin_width: seconds.
     """
     count = recorded.shape[1]
-    figure = Figure(figsize=(9.5, 0.6 + 1.15 * count), dpi=DPI, layout='constrained')
+    figure = new_figure(9.5, 0.6 + 1.15 * count)
     panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
     time = np.arange(len(recorded)) * bin_width
     for neuron, axes in enumerate(panels):
         axes.plot(time, recorded[:, neuron], color=GREY, lw=0.9, label='recorded (smoothed)')
         axes.plot(time, predicted[:, neuron], color=VERMILION, lw=1.3, label='predicted')
         label_axes(axes, '', '', titles[neuron])
-    panels[0].legend(fontsize=SMALL, frameon=False, ncols=2, loc='upper right')
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc='outside upper right', ncols=2, fontsize=SMALL, frameon=False
+    )
     panels[-1].set_xlabel('seconds of the test part', fontsize=TEXT)
     return figure
 
@@ -211,17 +227,17 @@ def psths(
 
     Args:
         recorded: activity in the test trials, at most six neurons.
-        predicted: the same as the model sees it.
+        predicted: the same activity as the model predicts it.
         titles: one per neuron.
-        time: of the bins, seconds since the trial began.
-        unit: of the activity.
+        time: centres of the bins, seconds since the trial began.
+        unit: unit of the activity.
 
     Returns:
         One column per neuron: a raster of the recorded trials, one of the predicted ones, and both
         means with the standard error of the recorded one.
     """
     trials, _, count = recorded.shape
-    figure = Figure(figsize=(1.0 + 1.75 * count, 5.4), dpi=DPI, layout='constrained')
+    figure = new_figure(1.0 + 1.75 * count, 5.4)
     panels = figure.subplots(3, count, sharex=True, squeeze=False)
     half = (time[1] - time[0]) / 2 if len(time) > 1 else 0.5
     extent = (time[0] - half, time[-1] + half, trials, 0)
@@ -238,7 +254,7 @@ def psths(
                 extent=extent,
                 interpolation='nearest',
             )
-            label_axes(axes, '', '', '')
+            label_axes(axes)
             axes.grid(False)
         panels[0, neuron].set_title(titles[neuron], fontsize=SMALL)
         axes = panels[2, neuron]
@@ -246,7 +262,7 @@ def psths(
         axes.fill_between(time, mean - error, mean + error, color=LIGHT)
         axes.plot(time, mean, color=GREY, lw=1.2, label='recorded')
         axes.plot(time, model.mean(axis=0), color=VERMILION, lw=1.4, label='predicted')
-        label_axes(axes, 's into the trial', '', '')
+        label_axes(axes, 's into the trial')
     for row, text in enumerate(('recorded trials', 'predicted trials', unit)):
         panels[row, 0].set_ylabel(text, fontsize=TEXT)
     panels[2, 0].legend(fontsize=SMALL, frameon=False)

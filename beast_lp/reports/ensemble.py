@@ -1,7 +1,7 @@
 """Pixel error against the disagreement of an ensemble: the comparison of the BEAST paper.
 
 Models of one architecture that differ by their seed agree where a keypoint is easy. Their standard
-deviation therefore sorts the labelled keypoints by difficulty without looking at the labels.
+deviation therefore sorts the labelled keypoints by difficulty without using the labels.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,24 +13,28 @@ import pandas as pd
 from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
-from beast_lp.reports.page import Section, save_figure, write_page
-from beast_lp.reports.style import DPI, PALETTE, SMALL, keep_verbatim, label_axes
+from beast_lp.reports.page import Section, write_report
+from beast_lp.reports.style import PALETTE, add_legend, label_axes, new_figure
 from beast_lp.runs.files import write_table
 
 THRESHOLDS = 101
-# share of the keypoints, those on which the models disagree most, that the summary calls hard
+# share of the keypoints that the summary calls hard: those with the largest spread
 HARD = 0.1
-# curves end where fewer keypoints are left than make a mean
+# curves end where fewer keypoints are left, too few for a mean
 LEAST_KEYPOINTS = 10
 
 
 class ErrorCurve(NamedTuple):
-    """Mean errors of the keypoints whose spread is at or above each threshold."""
+    """Mean errors of the keypoints whose spread is at or above each threshold.
+
+    Attributes:
+        keypoints: number of labelled keypoints left at each threshold.
+        mean: px, over keypoints and models; NaN where no keypoint is left.
+        deviation: px, standard deviation over the models' own means.
+    """
 
     keypoints: Int[np.ndarray, ' thresholds']
-    # px, over keypoints and models; NaN where no keypoint is left
     mean: Float[np.ndarray, ' thresholds']
-    # px, standard deviation over the models' own means
     deviation: Float[np.ndarray, ' thresholds']
 
 
@@ -40,10 +44,13 @@ def ensemble_spread(
     """Return the standard deviation of an ensemble, as a distance.
 
     Args:
-        predictions: x and y of every model, px.
+        predictions: x and y predicted by every model, px.
 
     Returns:
-        px; the root of the summed variances of x and y.
+        The root of the summed variances of x and y, px.
+
+    >>> ensemble_spread(np.array([[[[3.0, 4.0]]], [[[-3.0, -4.0]]]]))
+    array([[5.]])
     """
     return np.sqrt(predictions.var(axis=0).sum(axis=-1))
 
@@ -57,8 +64,13 @@ def error_curve(
 
     Args:
         errors: px, NaN where a keypoint is not labelled; such ones do not count.
-        spread: of the ensemble, px.
+        spread: standard deviation of the ensemble, px.
         thresholds: px, in any order.
+
+    >>> errors, spread = np.array([[[1.0, 2.0, 6.0]]]), np.array([[0.5, 1.0, 2.0]])
+    >>> curve = error_curve(errors, spread, np.array([0.0, 1.0]))
+    >>> curve.keypoints.tolist(), curve.mean.tolist()
+    ([3, 2], [3.0, 4.0])
     """
     labelled = np.isfinite(errors).all(axis=0)
     order = np.argsort(spread[labelled], kind='stable')[::-1]
@@ -75,15 +87,20 @@ def curve_table(
     errors: Mapping[str, Float[np.ndarray, 'models frames keypoints']],
     spreads: Mapping[str, Float[np.ndarray, 'frames keypoints']],
 ) -> pd.DataFrame:
-    """Return the curve of every backbone, over thresholds that all share.
+    """Return the curve of every backbone, over common thresholds.
 
     Args:
-        errors: px, of each backbone; the same keypoints are labelled in all.
-        spreads: of the ensemble that each backbone is drawn against, px.
+        errors: backbone → errors, px; the same keypoints are labelled in all.
+        spreads: backbone → standard deviation of the ensemble that sorts its keypoints, px.
 
     Returns:
-        `backbone`, `threshold_px`, `keypoints`, `share` of the labelled ones, `error_px`,
-        `seed_deviation_px`.
+        A table with `backbone`, `threshold_px`, `keypoints`, `share` (of the labelled keypoints),
+        `error_px` and `seed_deviation_px`.
+
+    >>> errors, spreads = {'beast': np.array([[[1.0, 3.0]]])}, {'beast': np.array([[0.0, 2.0]])}
+    >>> table = curve_table(errors, spreads)
+    >>> table.iloc[[0, -1]][['threshold_px', 'keypoints', 'error_px']].values.tolist()
+    [[0.0, 2.0, 2.0], [2.0, 1.0, 3.0]]
     """
     labelled = np.isfinite(next(iter(errors.values()))).all(axis=0)
     highest = max(float(spread[labelled].max()) for spread in spreads.values())
@@ -110,11 +127,18 @@ def summary_table(
     errors: Mapping[str, Float[np.ndarray, 'models frames keypoints']],
     spreads: Mapping[str, Float[np.ndarray, 'frames keypoints']],
 ) -> pd.DataFrame:
-    """Return the mean error of every backbone, of all keypoints and of the hardest tenth.
+    """Return the mean error of every backbone, over all keypoints and over the hardest tenth.
 
     Args:
-        errors: as for `curve_table`.
-        spreads: likewise.
+        errors: backbone → errors, px, as for `curve_table`.
+        spreads: backbone → standard deviation of the ensemble, px, as for `curve_table`.
+
+    Returns:
+        A table with one row per backbone.
+
+    >>> errors, spreads = {'beast': np.array([[[1.0, 3.0]]])}, {'beast': np.array([[0.0, 2.0]])}
+    >>> summary_table(errors, spreads)[['error_px', 'hard_error_px']].values.tolist()
+    [[2.0, 3.0]]
     """
     rows = []
     for name, values in errors.items():
@@ -136,43 +160,28 @@ def summary_table(
 
 
 def curves_figure(table: pd.DataFrame) -> Figure:
-    """Draw error against threshold, a line per backbone, over the share of keypoints left.
+    """Draw error against threshold, one line per backbone, above the share of keypoints left.
 
     Args:
-        table: as `curve_table` returns it.
+        table: result of `curve_table`.
     """
-    figure = Figure(figsize=(6.4, 5.6), dpi=DPI, layout='constrained')
+    figure = new_figure(6.4, 5.6)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=[3, 1])
     styles = ('-', '--', '-.', ':')
+    lines = []
     for number, (_, rows) in enumerate(table.groupby('backbone', sort=False)):
         shown = rows[rows['keypoints'] >= min(LEAST_KEYPOINTS, rows['keypoints'].max())]
         look = {'color': PALETTE[number % len(PALETTE)], 'ls': styles[number % len(styles)]}
-        x, y = shown['threshold_px'], shown['error_px']
-        upper.plot(x, y, lw=1.8, label=str(number), **look)
-        upper.fill_between(
-            x,
-            y - shown['seed_deviation_px'],
-            y + shown['seed_deviation_px'],
-            color=look['color'],
-            alpha=0.15,
-            lw=0,
-        )
+        x, y, band = shown['threshold_px'], shown['error_px'], shown['seed_deviation_px']
+        lines += upper.plot(x, y, lw=1.8, **look)
+        upper.fill_between(x, y - band, y + band, color=look['color'], alpha=0.15, lw=0)
         lower.plot(x, shown['share'], lw=1.5, **look)
-    label_axes(
-        upper,
-        '',
-        'mean pixel error (px)',
-        'Keypoints on which the models disagree at least so much',
-    )
-    label_axes(lower, 'standard deviation of the ensemble (px)', 'share left', '')
+    title = 'Keypoints on which the models disagree at least this much'
+    label_axes(upper, '', 'mean pixel error (px)', title)
+    label_axes(lower, 'standard deviation of the ensemble (px)', 'share left')
     upper.set_ylim(bottom=0)
     lower.set_ylim(0, 1.02)
-    names = table['backbone'].unique()
-    legend = upper.legend(fontsize=SMALL, frameon=False)
-    for text, name in zip(legend.get_texts(), names, strict=True):
-        # written late: a leading underscore would hide a name, and a dollar sign is no formula
-        keep_verbatim(text)
-        text.set_text(name)
+    add_legend(upper, lines, list(table['backbone'].unique()))
     return figure
 
 
@@ -185,39 +194,31 @@ def write_comparison(
     """Write `curves.csv`, `summary.csv`, `figures/error_curves.png` and `report.html`.
 
     Args:
-        output_dir: gets the files.
-        curves: as `curve_table` returns it.
-        summary: as `summary_table` returns it.
-        compared: sentences on what was compared.
+        output_dir: folder that gets the files.
+        curves: result of `curve_table`.
+        summary: result of `summary_table`.
+        compared: sentences that name what was compared.
 
     Returns:
-        the path of the page.
+        The path of the page.
     """
     for name, table in (('curves.csv', curves), ('summary.csv', summary)):
         write_table(table, output_dir / name)
-    figure = curves_figure(curves)
-    save_figure(figure, output_dir / 'figures' / 'error_curves.png')
-    page = output_dir / 'report.html'
-    write_page(
-        page,
-        'Pixel error against ensemble disagreement',
-        [
-            Section('What was compared', '\n\n'.join(compared)),
-            Section(
-                'All keypoints, and the hardest',
-                f'Hard are the {HARD:.0%} on which the models disagree most. The deviations '
-                'are those of the means of single models: differences that are not '
-                'larger say nothing.',
-                table=summary,
-            ),
-            Section(
-                'Error of what is hard',
-                'The further to the right, the harder the keypoints that a mean is taken over; '
-                'at 0 it is over all of them. Lower is better. Bands are one standard '
-                'deviation of the single models; lines end where fewer than '
-                f'{LEAST_KEYPOINTS} keypoints are left.',
-                figure=figure,
-            ),
-        ],
-    )
-    return page
+    sections = [
+        Section('What was compared', '\n\n'.join(compared)),
+        Section(
+            'All keypoints, and the hardest',
+            f'Hard keypoints are the {HARD:.0%} on which the models disagree most. The deviations '
+            'are those of the means of single models; differences that are not larger than these '
+            'are no evidence.',
+            table=summary,
+        ),
+        Section(
+            'Error of hard keypoints',
+            'The further to the right, the harder the keypoints that the mean is taken over; at 0 '
+            'it is taken over all of them. Lower is better. Bands are one standard deviation of '
+            f'the single models; lines end where fewer than {LEAST_KEYPOINTS} keypoints are left.',
+            {'error_curves': curves_figure(curves)},
+        ),
+    ]
+    return write_report(output_dir, 'Pixel error against ensemble disagreement', sections)

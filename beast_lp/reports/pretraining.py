@@ -1,9 +1,14 @@
-"""The report of the pretraining stage: `report.html` and `figures/*.png`."""
+"""The report of the pretraining stage: `report.html` and `figures/*.png`.
 
-import logging
+Adding a new figure: write a function from arrays or tables to a figure in `pretraining_curves` or
+`pretraining_pictures`, a function here that yields a `Section` with it (or nothing, where the run
+has nothing to show), and append that function to `_SECTIONS`. What it draws beside the tables
+becomes a field of `PretrainingPictures`, which `pretraining_run` fills.
+"""
+
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +20,7 @@ from PIL import Image
 
 from beast_lp.errors import BeastError
 from beast_lp.reports.embedding_map import embedding_map
-from beast_lp.reports.page import Section, save_figure, write_page
+from beast_lp.reports.page import Section, write_report
 from beast_lp.reports.pretraining_curves import probe_curve, training_curves, tuning_panels
 from beast_lp.reports.pretraining_pictures import (
     contact_sheet,
@@ -23,10 +28,9 @@ from beast_lp.reports.pretraining_pictures import (
     reconstructions_over_epochs,
     retrieval_examples,
 )
+from beast_lp.reports.style import short_paths, three_digits
 
-logger = logging.getLogger(f'lightning_pose.{__name__}')
-
-# beyond these the page grows too heavy to mail and to scroll
+# limits that keep the page light enough to mail and to scroll
 MAX_SHEETS = 12
 MAX_SHEET_IMAGES = 32
 # `status` of a video that was read to its end
@@ -35,7 +39,7 @@ _WHOLE = 'ok'
 
 @dataclass(frozen=True)
 class PretrainingPictures:
-    """What the pretraining stage hands over to be drawn.
+    """Pictures and embeddings that the report draws beside the run's tables.
 
     Pictures are RGB. Any of the arrays may have length 0, where a run has nothing to show (no
     reconstructions without a decoder, no retrieval without the contrastive term): its section
@@ -48,7 +52,7 @@ class PretrainingPictures:
     originals: Float[np.ndarray, 'examples 3 height width']
     masked: Float[np.ndarray, 'examples 3 height width']
     reconstructed: Float[np.ndarray, 'examples 3 height width']
-    # epochs trained → the same examples as the model reconstructed them then, 0 to 255
+    # epochs trained → reconstructions of the same examples at that time, 0 to 255
     snapshots: Mapping[int, UInt8[np.ndarray, 'examples 3 height width']]
     retrieval_anchors: Float[np.ndarray, 'pairs 3 height width']
     retrieval_nearest: Float[np.ndarray, 'pairs 3 height width']
@@ -61,15 +65,28 @@ class PretrainingPictures:
     embedding_time: Float[np.ndarray, ' tokens']
 
 
+@dataclass(frozen=True)
+class _Run:
+    """The tables and pictures of one run."""
+
+    summary: Mapping[str, str]
+    metrics: pd.DataFrame
+    videos: pd.DataFrame
+    anchors: pd.DataFrame
+    # short runs that chose the contrastive weight; None if there were none
+    tuning: pd.DataFrame | None
+    pictures: PretrainingPictures
+
+
 def write_pretraining_report(
     output_dir: Path, summary: Mapping[str, str], pictures: PretrainingPictures
 ) -> Path:
-    """Write `report.html` and `figures/*.png` for a finished pretraining run.
+    """Write `report.html` and `figures/*.png` for a pretraining run.
 
     Args:
         output_dir: folder of the run, with `metrics.csv`, `videos.csv` and `anchors.csv`.
-        summary: what was run: settings, versions, time.
-        pictures: what to draw beside the tables.
+        summary: settings, versions and times by what they are.
+        pictures: pictures to draw beside the tables.
 
     Returns:
         The path of the page.
@@ -77,30 +94,20 @@ def write_pretraining_report(
     Raises:
         BeastError: if one of the three tables is missing, empty or lacks a column.
     """
-    metrics = _read_table(output_dir / 'metrics.csv')
-    videos = _read_table(output_dir / 'videos.csv', needed=('video', 'status'))
-    anchors = _read_table(output_dir / 'anchors.csv', needed=('video', 'frame'))
-    parts = {
-        'summary': _summary_section(summary),
-        'training_curves': _curves_section(metrics),
-        **_tuning_sections(output_dir / 'tune' / 'tune.csv'),
-        **_probe_sections(metrics),
-        'reconstructions': _reconstruction_section(pictures),
-        **_snapshot_sections(pictures),
-        'retrieval': _retrieval_section(metrics, pictures),
-        'embedding_map': _map_section(pictures),
-        'videos': _videos_section(videos),
-        **_sheet_sections(anchors, pictures),
-    }
-    folder = output_dir / 'figures'
-    for name, section in parts.items():
-        if section.figure is not None:
-            save_figure(section.figure, folder / f'{name}.png')
-    _tell_tensorboard(folder, parts, output_dir / 'tb_logs')
-    _remove_old_sheets(folder, keep=parts)
-    page = output_dir / 'report.html'
-    write_page(page, 'BEAST pretraining', list(parts.values()))
-    logger.info(f'Report written to {page}')
+    tuning = output_dir / 'tune' / 'tune.csv'
+    run = _Run(
+        summary,
+        _read_table(output_dir / 'metrics.csv'),
+        _read_table(output_dir / 'videos.csv', needed=('video', 'status')),
+        _read_table(output_dir / 'anchors.csv', needed=('video', 'frame')),
+        _read_table(tuning, ('contrastive_weight', 'chosen')) if tuning.exists() else None,
+        pictures,
+    )
+    sections = [section for build in _SECTIONS for section in build(run)]
+    page = write_report(output_dir, 'BEAST pretraining', sections)
+    names = [name for section in sections for name in section.figures]
+    _add_to_tensorboard(output_dir / 'figures', names, output_dir / 'tb_logs')
+    _remove_old_sheets(output_dir / 'figures', keep=names)
     return page
 
 
@@ -110,26 +117,26 @@ def _read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
         table = pd.read_csv(path, dtype={'video': str, 'video_id': str})
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise BeastError(
-            f'The report needs the table {path}, which is missing or empty: run the pretraining '
-            'again, or give its output directory.'
+            f'the report needs the table {path}, which is missing or empty: run the pretraining '
+            'again, or give its output directory'
         ) from error
     missing = [name for name in needed if name not in table]
     if missing:
         raise BeastError(
-            f'The table {path} lacks {", ".join(missing)} (found {", ".join(table.columns)}): '
-            'restore the file that pretraining wrote, or run pretraining again.'
+            f'the table {path} lacks {", ".join(missing)} (found {", ".join(table.columns)}): '
+            'restore the file that pretraining wrote, or run pretraining again'
         )
     return table
 
 
-def _summary_section(summary: Mapping[str, str]) -> Section:
-    table = pd.DataFrame({'what': list(summary), 'value': list(summary.values())}, dtype=object)
-    return Section('What was run', table=table)
+def _summary(run: _Run) -> Iterator[Section]:
+    table = pd.DataFrame(run.summary.items(), columns=['what', 'value'], dtype=object)
+    yield Section('What was run', table=table)
 
 
-def _curves_section(metrics: pd.DataFrame) -> Section:
+def _curves(run: _Run) -> Iterator[Section]:
     text = (
-        'A good run: the losses fall steeply, then flatten, and validation stays close to '
+        'In a good run the losses fall steeply, then flatten, and validation stays close to '
         'training. Validation that rises while training still falls means overfitting (use more '
         'videos or fewer epochs); a loss that jumps or stops means that the learning rate is too '
         'high. The contrastive loss moves by about one nat at most when the temperature is 1, so '
@@ -137,13 +144,52 @@ def _curves_section(metrics: pd.DataFrame) -> Section:
         'If much of the time goes into waiting for data, more loader workers will make training '
         'faster.'
     )
-    return Section('Training curves', text, training_curves(metrics))
+    yield Section('Training curves', text, {'training_curves': training_curves(run.metrics)})
 
 
-def _reconstruction_section(pictures: PretrainingPictures) -> Section:
-    title = 'Reconstruction of hidden patches'
+def _tuning(run: _Run) -> Iterator[Section]:
+    """Show the runs that chose the contrastive weight, if there were any."""
+    if run.tuning is None:
+        return
+    by_probe = run.tuning['probe_px'].notna().all()
+    text = 'One short run for each weight of the contrastive term. Chosen: ' + (
+        'the lowest error of the probe on held-out labelled frames.'
+        if by_probe
+        else 'the highest share of held-out positives found, since there were too few labelled '
+        'frames for the probe.'
+    )
+    yield Section(
+        'Choice of the contrastive weight',
+        text,
+        {'tuning': tuning_panels(run.tuning)},
+        run.tuning,
+        frozenset(np.flatnonzero(run.tuning['chosen']).tolist()),
+    )
+
+
+def _probe(run: _Run) -> Iterator[Section]:
+    """Show the probe, if it was measured."""
+    if 'probe_px' not in run.metrics or run.metrics['probe_px'].isna().all():
+        return
+    last = run.metrics.dropna(subset=['probe_px']).iloc[-1]
+    text = (
+        'The probe measures how well frozen features locate your labelled keypoints: a ridge '
+        'regression predicts them on labelled frames that it was not fitted to, in pixels of the '
+        'original images. A pose model is fine-tuned and much better than this. What counts is '
+        'that the line falls below that of the initial weights and far below a constant '
+        'prediction; if it does not, pretraining does not help these keypoints.\n\n'
+        f'At the end: {three_digits(last["probe_px"])} px. With the initial weights: '
+        f'{three_digits(last["probe_start_px"])} px. A constant prediction: '
+        f'{three_digits(last["probe_constant_px"])} px.'
+    )
+    yield Section('Keypoints from frozen features', text, {'probe': probe_curve(run.metrics)})
+
+
+def _reconstructions(run: _Run) -> Iterator[Section]:
+    title, pictures = 'Reconstruction of hidden patches', run.pictures
     if not len(pictures.originals):
-        return Section(title, 'Nothing to show: this run reconstructed no pictures.')
+        yield Section(title, 'Nothing to show: this run reconstructed no pictures.')
+        return
     text = (
         'The model sees only the patches of the middle picture and fills in the rest. After '
         'enough training the body, its posture and fixed equipment are in the right place; fine '
@@ -151,106 +197,61 @@ def _reconstruction_section(pictures: PretrainingPictures) -> Section:
         'the same average animal in every row means that it has not learned enough yet.'
     )
     drawing = reconstructions(pictures.originals, pictures.masked, pictures.reconstructed)
-    return Section(title, text, drawing)
+    yield Section(title, text, {'reconstructions': drawing})
 
 
-def _snapshot_sections(pictures: PretrainingPictures) -> dict[str, Section]:
-    """Return the section of the pictures taken during training, if there were two or more."""
+def _snapshots(run: _Run) -> Iterator[Section]:
+    """Show the reconstructions made during training, if there were two or more."""
+    pictures = run.pictures
     if len(pictures.snapshots) < 2:
-        return {}
+        return
     text = (
         'The same frames with the same hidden patches, as training went on. First comes the mean '
         'colour, then the arena, then the animal. If the last columns still differ, more epochs '
-        'would still change the model; if they have long been equal, fewer would have done.'
+        'would still change the model; if they have long been equal, fewer would have been enough.'
     )
-    return {
-        'reconstructions_over_epochs': Section(
-            'Reconstruction over the epochs',
-            text,
-            reconstructions_over_epochs(pictures.originals, pictures.masked, pictures.snapshots),
-        )
-    }
+    drawing = reconstructions_over_epochs(pictures.originals, pictures.masked, pictures.snapshots)
+    yield Section('Reconstruction over the epochs', text, {'reconstructions_over_epochs': drawing})
 
 
-def _probe_sections(metrics: pd.DataFrame) -> dict[str, Section]:
-    """Return the section of the probe, if it was measured."""
-    if 'probe_px' not in metrics or metrics.dropna(subset=['probe_px']).empty:
-        return {}
-    last = metrics.dropna(subset=['probe_px']).iloc[-1]
-    text = (
-        'How well the features, frozen, give away where your labelled keypoints are: a ridge '
-        'regression, on labelled frames that it was not fitted to, in pixels of the original '
-        'images. A pose model is fine-tuned and much better than this; what counts is that the '
-        'line falls below that of the initial weights and far below a constant prediction. If it '
-        'does not, pretraining does not help these keypoints.\n\n'
-        f'At the end: {last["probe_px"]:.1f} px. With the initial weights: '
-        f'{last["probe_start_px"]:.1f} px. A constant prediction: '
-        f'{last["probe_constant_px"]:.1f} px.'
-    )
-    return {'probe': Section('Does it help your keypoints?', text, probe_curve(metrics))}
-
-
-def _tuning_sections(path: Path) -> dict[str, Section]:
-    """Return the section of the runs that chose the contrastive weight, if there were any."""
-    if not path.exists():
-        return {}
-    table = _read_table(path, needed=('contrastive_weight', 'chosen'))
-    by_probe = len(table.dropna(subset=['probe_px'])) == len(table)
-    text = 'One short run for each weight of the contrastive term. Chosen: ' + (
-        'the lowest error of the probe on held-out labelled frames.'
-        if by_probe
-        else 'the highest share of held-out positives found, since there were too few labelled '
-        'frames for the probe.'
-    )
-    marked = frozenset(np.flatnonzero(table['chosen']).tolist())
-    return {
-        'tuning': Section(
-            'Choice of the contrastive weight', text, tuning_panels(table), table, marked
-        )
-    }
-
-
-def _retrieval_section(metrics: pd.DataFrame, pictures: PretrainingPictures) -> Section:
-    title = 'Does the model find the neighbouring frame?'
+def _retrieval(run: _Run) -> Iterator[Section]:
+    title, pictures = 'Retrieval of the neighbouring frame', run.pictures
     if not len(pictures.retrieval_anchors):
-        return Section(title, 'Nothing to show: this run compared no pairs of frames.')
+        yield Section(title, 'Nothing to show: this run compared no pairs of frames.')
+        return
     text = (
-        'Upper pictures: anchor frames. Lower pictures: of all frames compared, the one that the '
-        'model finds most similar. Blue: that is indeed the frame just before or after the '
-        'anchor (the positive); orange: it is another frame. Mistakes between look-alike '
+        'Upper pictures: anchor frames. Lower pictures: the frame that the model finds most '
+        'similar, of all frames compared. Blue: this is indeed the frame just before or after '
+        'the anchor (the positive); orange: it is another frame. Mistakes between look-alike '
         'postures are harmless, mistakes between unlike ones are not.'
     )
-    return Section(
-        title,
-        f'{text}\n\n{_retrieval_sentence(metrics)}',
-        retrieval_examples(
-            pictures.retrieval_anchors,
-            pictures.retrieval_nearest,
-            pictures.retrieval_correct,
-            pictures.retrieval_captions,
-        ),
+    drawing = retrieval_examples(
+        pictures.retrieval_anchors,
+        pictures.retrieval_nearest,
+        pictures.retrieval_correct,
+        pictures.retrieval_captions,
     )
+    text = f'{text}\n\n{_retrieval_sentence(run.metrics)}'
+    yield Section(title, text, {'retrieval': drawing})
 
 
 def _retrieval_sentence(metrics: pd.DataFrame) -> str:
-    columns = ['val_retrieval', 'val_retrieval_chance']
-    rows = metrics.reindex(columns=columns).dropna()
+    rows = metrics.reindex(columns=['val_retrieval', 'val_retrieval_chance']).dropna()
     if rows.empty:
         return 'The share of positives found on validation data was not recorded in this run.'
-    found, chance = rows.iloc[-1]
+    found, chance = (three_digits(100 * share) for share in rows.iloc[-1])
     return (
-        f'At the end of training the positive was found for {found:.1%} of the validation '
-        f'anchors; guessing would find {chance:.1%} (chance).'
+        f'At the end of training the positive was found for {found}% of the validation '
+        f'anchors; guessing would find {chance}% (chance).'
     )
 
 
-def _map_section(pictures: PretrainingPictures) -> Section:
-    title = 'Map of the CLS tokens'
-    finite = np.isfinite(pictures.embeddings).all(axis=1)
-    if finite.sum() < 3:
-        return Section(
-            title, f'Nothing to show: a map needs three finite tokens, found {finite.sum()}.'
-        )
+def _map(run: _Run) -> Iterator[Section]:
+    title, pictures = 'Map of the CLS tokens', run.pictures
+    finite = np.isfinite(pictures.embeddings).all(axis=1).sum()
+    if finite < 3:
+        yield Section(title, f'Nothing to show: a map needs three finite tokens, found {finite}.')
+        return
     text = (
         "Each point is one frame, placed by the two directions in which the tokens (the model's "
         'summary of a whole frame) differ most; frames that look alike to the model lie close '
@@ -259,14 +260,14 @@ def _map_section(pictures: PretrainingPictures) -> Section:
         'A smooth gradient in the right map points to a slow drift within the videos.'
     )
     drawing = embedding_map(pictures.embeddings, pictures.embedding_video, pictures.embedding_time)
-    return Section(title, text, drawing)
+    yield Section(title, text, {'embedding_map': drawing})
 
 
-def _videos_section(videos: pd.DataFrame) -> Section:
-    statuses = [str(status) for status in videos['status']]
+def _videos(run: _Run) -> Iterator[Section]:
+    statuses = [str(status) for status in run.videos['status']]
     broken = Counter(status for status in statuses if status != _WHOLE)
     problems = ', '.join(f'{count} {status}' for status, count in broken.most_common())
-    text = f'{statuses.count(_WHOLE)} of {len(videos)} videos were read from start to end.'
+    text = f'{statuses.count(_WHOLE)} of {len(statuses)} videos were read from start to end.'
     if problems:
         text += (
             f' The others ({problems}) come first and are marked: check these files, since '
@@ -274,30 +275,33 @@ def _videos_section(videos: pd.DataFrame) -> Section:
         )
     # problems first, so that a long table cannot hide them
     order = sorted(range(len(statuses)), key=lambda row: statuses[row] == _WHOLE)
-    marked = frozenset(range(broken.total()))
-    return Section('Videos', text, table=videos.take(order), marked_rows=marked)
+    table = run.videos.assign(video=short_paths(run.videos['video'].tolist())).take(order)
+    yield Section('Videos', text, table=table, marked_rows=frozenset(range(broken.total())))
 
 
-def _sheet_sections(anchors: pd.DataFrame, pictures: PretrainingPictures) -> dict[str, Section]:
-    """Return one section for each of the first videos, by the name of its figure file."""
-    sheets = {video: sheet for video, sheet in pictures.anchor_sheets.items() if len(sheet[0])}
-    shown = min(len(sheets), MAX_SHEETS)
-    videos = len({*anchors['video'], *sheets})
-    sections = {}
-    for index, (video, (images, captions)) in enumerate(list(sheets.items())[:shown]):
-        text = [_sheet_sentence(anchors, video, min(len(images), MAX_SHEET_IMAGES))]
+def _sheets(run: _Run) -> Iterator[Section]:
+    """Show the anchors of the first videos, one section for each."""
+    sheets = {name: sheet for name, sheet in run.pictures.anchor_sheets.items() if len(sheet[0])}
+    videos = list(dict.fromkeys([*sheets, *run.anchors['video']]))
+    titles = dict(zip(videos, short_paths(videos), strict=True))
+    shown = list(sheets.items())[:MAX_SHEETS]
+    for index, (video, (images, captions)) in enumerate(shown):
+        text = [_sheet_sentence(run.anchors, video, min(len(images), MAX_SHEET_IMAGES))]
         if index == 0:
             text.append(
-                'The anchors shall cover what the animal does: many different postures and '
+                'The anchors should cover what the animal does: many different postures and '
                 'places, few near-duplicates. Empty, black or blurred pictures point to parts of '
                 'the video that are better cut out.'
             )
-            if shown < videos:
-                text.append(f'Only {shown} of the {videos} videos with anchors are shown here.')
-        sections[_sheet_name(index, video)] = Section(
-            f'Anchors: {video}', '\n\n'.join(text), _sheet(images, captions)
+            if len(shown) < len(videos):
+                text.append(
+                    f'Only {len(shown)} of the {len(videos)} videos with anchors are shown here.'
+                )
+        yield Section(
+            f'Anchors: {titles[video]}',
+            '\n\n'.join(text),
+            {_sheet_name(index, video): _sheet(images, captions)},
         )
-    return sections
 
 
 def _sheet(images: UInt8[np.ndarray, 'n height width 3'], captions: Sequence[str]) -> Figure:
@@ -323,21 +327,35 @@ def _sheet_name(index: int, video: str) -> str:
     return f'anchors_{index + 1:02d}_{stem[:60]}'
 
 
-def _tell_tensorboard(folder: Path, parts: Mapping[str, Section], logs: Path) -> None:
+def _add_to_tensorboard(folder: Path, names: Sequence[str], logs: Path) -> None:
     """Show the figures of the page in TensorBoard too, beside the curves that training wrote."""
     if not logs.is_dir():
         return
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(str(logs), filename_suffix='.report') as writer:
-        for name, section in parts.items():
-            if section.figure is not None:
-                with Image.open(folder / f'{name}.png') as picture:
-                    writer.add_image(name, np.asarray(picture.convert('RGB')), dataformats='HWC')
+        for name in names:
+            with Image.open(folder / f'{name}.png') as picture:
+                writer.add_image(name, np.asarray(picture.convert('RGB')), dataformats='HWC')
 
 
-def _remove_old_sheets(folder: Path, keep: Mapping[str, Section]) -> None:
+def _remove_old_sheets(folder: Path, keep: Sequence[str]) -> None:
     """Remove the sheets of an earlier run in the same folder, which this page does not show."""
     for path in folder.glob('anchors_[0-9][0-9]_*.png'):
         if path.stem not in keep:
             path.unlink()
+
+
+# in the order of the page
+_SECTIONS: tuple[Callable[[_Run], Iterator[Section]], ...] = (
+    _summary,
+    _curves,
+    _tuning,
+    _probe,
+    _reconstructions,
+    _snapshots,
+    _retrieval,
+    _map,
+    _videos,
+    _sheets,
+)

@@ -1,69 +1,84 @@
-"""Curves of the pretraining report: pure functions from tables to matplotlib figures."""
+"""Curves of the pretraining report: pure functions from tables to matplotlib figures.
 
+Adding a new curve: log `train_NAME` or `val_NAME`; `training_curves` gives every such name a
+panel, and `tuning_panels` every `val_NAME`. `_PANELS` holds titles and units that a name does not
+tell. A quantity of another kind gets a function that draws its panel, and an entry of `_OTHERS`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 
 from beast_lp.reports.style import (
     BLUE,
-    DPI,
     GREY,
+    PALETTE,
     SMALL,
     TEXT,
     VERMILION,
-    short_numbers,
-    style_axes,
+    label_axes,
+    new_figure,
+    short_ticks,
 )
 
-# one point per epoch is marked up to here; beyond, markers merge into a thick line
+# one point per epoch is marked up to this many; beyond, markers merge into a thick line
 _MARKED_POINTS = 40
+_COLUMNS = 3
+# name of a loss -> title of its panel and label of its ordinate
+_PANELS = {
+    'loss': ('Total loss', 'loss'),
+    'reconstruction': ('Reconstruction', 'mean squared error'),
+    'contrastive': ('Contrastive', 'InfoNCE (nats)'),
+}
+# the same for the short runs that choose the contrastive weight
+_TUNING_LABELS = {
+    'probe_px': 'probe: mean error (px)',
+    'val_cls_retrieval': 'positives found (share)',
+    'val_reconstruction': 'reconstruction (MSE)',
+}
 
 
 def training_curves(metrics: pd.DataFrame) -> Figure:
     """Draw losses, retrieval, learning rate and throughput as small multiples.
 
     Args:
-        metrics: one row for each logged point. Columns, each of which may be absent or NaN: epoch,
-            step, train_loss, train_reconstruction, train_contrastive, val_loss,
-            val_reconstruction, val_contrastive, val_retrieval and val_retrieval_chance (shares,
-            0 to 1), learning_rate, images_per_second, data_wait_share (0 to 1).
+        metrics: one row for each logged point. Every pair of columns `train_NAME` and `val_NAME`,
+            either of which may be absent, gets a panel; so do `learning_rate` and
+            `images_per_second` where they exist. Columns that end in `retrieval` are shares, 0 to
+            1, drawn in one panel with `val_retrieval_chance`. `data_wait_share`, 0 to 1, is drawn
+            on the right of the throughput panel.
 
     Returns:
-        A figure with six panels, and a seventh axes on the right of the throughput panel if
-        `data_wait_share` was recorded. The abscissa is the epoch where there is no more than one
-        row for each, else the step, else the row number. A loss that spans more than a factor of
-        20 is drawn on a logarithmic scale, and its label says so.
+        A figure with three panels in a row. The abscissa is the epoch where there is no more than
+        one row for each, else the step, else the row number. A loss that spans more than a factor
+        of 20 is drawn on a logarithmic scale, and its label says so.
     """
-    figure = Figure(figsize=(10.5, 5.6), dpi=DPI, layout='constrained')
+    losses, retrievals = _measures(metrics)
+    draws: list[_Draw] = [partial(_draw_loss, name=name) for name in losses]
+    if retrievals:
+        draws.append(partial(_draw_retrieval, names=retrievals))
+    draws += [draw for column, draw in _OTHERS.items() if column in metrics]
+    rows = max(1, -(-len(draws) // _COLUMNS))
+    figure = new_figure(10.5, 2.8 * rows)
     figure.get_layout_engine().set(w_pad=0.08, h_pad=0.08)  # pyright: ignore
-    panels: list[Axes] = list(figure.subplots(2, 3).flat)
+    panels = iter(figure.subplots(rows, _COLUMNS, squeeze=False).flat)
     x = _abscissa(metrics)
-    losses = {
-        'Total loss': ('loss', 'loss'),
-        'Reconstruction': ('reconstruction', 'mean squared error'),
-        'Contrastive': ('contrastive', 'InfoNCE (nats)'),
-    }
-    for axes, (title, (name, label)) in zip(panels, losses.items(), strict=False):
-        drawn = [
-            _draw(axes, metrics, x, f'train_{name}', 'training', BLUE, 'o-'),
-            _draw(axes, metrics, x, f'val_{name}', 'validation', VERMILION, 's--'),
-        ]
-        _finish_panel(axes, title, _scale_loss(axes, label, np.concatenate(drawn)), x)
-    _draw_retrieval(panels[3], metrics, x)
-    _draw(panels[4], metrics, x, 'learning_rate', 'learning rate', BLUE, 'o-')
-    panels[4].yaxis.set_major_formatter(short_numbers())
-    _finish_panel(panels[4], 'Learning rate', 'learning rate', x)
-    _draw_throughput(panels[5], metrics, x)
+    for draw in draws:
+        draw(next(panels), metrics, x)
+    for unused in panels:
+        unused.remove()
     return figure
 
 
 def probe_curve(metrics: pd.DataFrame) -> Figure:
-    """Draw the error of the probe over training, with what it must be compared to.
+    """Draw the probe's error over training, beside the errors that it has to beat.
 
     Args:
         metrics: one row per epoch with `probe_px`, `probe_constant_px` and `probe_start_px` (NaN
@@ -72,7 +87,7 @@ def probe_curve(metrics: pd.DataFrame) -> Figure:
     Returns:
         A figure of one panel, in pixels of the original images.
     """
-    figure = Figure(figsize=(6.0, 3.4), dpi=DPI, layout='constrained')
+    figure = new_figure(6.0, 3.4)
     axes = figure.subplots()
     measured = metrics.dropna(subset=['probe_px'])
     x = _abscissa(measured)
@@ -90,45 +105,33 @@ def probe_curve(metrics: pd.DataFrame) -> Figure:
 
 
 def tuning_panels(table: pd.DataFrame) -> Figure:
-    """Draw what the short runs with different contrastive weights came to.
+    """Draw the measures of the short runs with different contrastive weights.
 
     Args:
-        table: one row per run with `contrastive_weight`, `probe_px`,
-            `val_cls_retrieval`, `val_reconstruction` (NaN where not measured) and `chosen`.
+        table: one row per run with `contrastive_weight`, `chosen`, and the measures: `probe_px`
+            and columns whose names begin with `val_` (NaN where not measured).
 
     Returns:
         A figure with one panel for each measure; the chosen run has a ring.
     """
-    panels = {
-        'probe_px': 'probe: mean error (px)',
-        'val_cls_retrieval': 'positives found (share)',
-        'val_reconstruction': 'reconstruction (MSE)',
-    }
-    figure = Figure(figsize=(10.5, 3.0), dpi=DPI, layout='constrained')
+    measures = [name for name in table if name == 'probe_px' or str(name).startswith('val_')]
+    figure = new_figure(3.5 * len(measures), 3.0)
     # weights span orders of magnitude and may be 0, so they stand side by side as names
     table = table.sort_values('contrastive_weight').reset_index(drop=True)
     places = np.arange(len(table), dtype=np.float64)
-    for axes, (column, label) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+    chosen = table['chosen'].to_numpy(bool)
+    x = _Abscissa(places, 'contrastive weight (lambda)')
+    for axes, column in zip(
+        figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True
+    ):
         values = _numbers(table, column)
         if np.isfinite(values).any():
             axes.plot(places, values, 'o-', color=BLUE, markersize=4)
-            chosen = table['chosen'].to_numpy(bool)
-            axes.plot(
-                places[chosen],
-                values[chosen],
-                'o',
-                color=VERMILION,
-                markersize=11,
-                fillstyle='none',
-                label='chosen',
-            )
-            axes.set_xticks(places, [f'{w:g}' for w in table['contrastive_weight']])
-            axes.legend(fontsize=SMALL, frameon=False)
-            axes.set_xlabel('contrastive weight (lambda)', fontsize=TEXT)
-            axes.set_ylabel(label, fontsize=TEXT)
-            style_axes(axes)
-        else:
-            _finish_panel(axes, '', label, _Abscissa(places, 'contrastive weight (lambda)'))
+            ring = {'color': VERMILION, 'markersize': 11, 'fillstyle': 'none'}
+            axes.plot(places[chosen], values[chosen], 'o', label='chosen', **ring)
+        _finish_panel(axes, '', _TUNING_LABELS.get(column, column), x)
+        if axes.lines:
+            axes.set_xticks(places, [f'{weight:g}' for weight in table['contrastive_weight']])
     return figure
 
 
@@ -136,6 +139,22 @@ def tuning_panels(table: pd.DataFrame) -> Figure:
 class _Abscissa:
     values: Float[np.ndarray, ' rows']
     label: str
+
+
+_Draw = Callable[[Axes, pd.DataFrame, _Abscissa], None]
+
+
+def _measures(metrics: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Return the names of losses, and the columns of retrieval, in the order of the table."""
+    columns = [str(name) for name in metrics]
+    retrievals = [name for name in columns if name.endswith('retrieval')]
+    losses = {
+        name.partition('_')[2]: None
+        for name in columns
+        if name.startswith(('train_', 'val_'))
+        and not name.endswith(('retrieval', 'retrieval_chance'))
+    }
+    return list(losses), retrievals
 
 
 def _abscissa(metrics: pd.DataFrame) -> _Abscissa:
@@ -164,7 +183,7 @@ def _draw(
     colour: str,
     style: str,
 ) -> Float[np.ndarray, ' points']:
-    """Draw the finite values of a column and return them; say how many are infinite."""
+    """Draw the finite values of a column and return them; name the number of infinite ones."""
     y = _numbers(metrics, column)
     finite = np.isfinite(y)
     infinite = int(np.isinf(y).sum())
@@ -184,17 +203,38 @@ def _draw(
     return y[finite]
 
 
-def _scale_loss(axes: Axes, label: str, values: Float[np.ndarray, ' points']) -> str:
-    """Choose a loss panel's scale and return its label."""
-    if len(values) and values.min() > 0 and values.max() / values.min() > 20:
+def _draw_loss(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, name: str) -> None:
+    drawn = np.concatenate(
+        [
+            _draw(axes, metrics, x, f'train_{name}', 'training', BLUE, 'o-'),
+            _draw(axes, metrics, x, f'val_{name}', 'validation', VERMILION, 's--'),
+        ]
+    )
+    title, label = _PANELS.get(name, (name.replace('_', ' ').capitalize(), name))
+    if len(drawn) and drawn.min() > 0 and drawn.max() / drawn.min() > 20:
         axes.set_yscale('log')
-        return f'{label} (log scale)'
-    axes.ticklabel_format(axis='y', useOffset=False)
-    return label
+        axes.yaxis.set_major_formatter(_LogTicks())
+        axes.yaxis.set_minor_formatter(_LogTicks())
+        label = f'{label} (log scale)'
+    else:
+        axes.ticklabel_format(axis='y', useOffset=False)
+    _finish_panel(axes, title, label, x)
 
 
-def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
-    _draw(axes, metrics, x, 'val_retrieval', 'validation', VERMILION, 's--')
+class _LogTicks(LogFormatter):
+    """Ticks of a logarithmic axis as plain numbers: the default writes them as formulas."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f'{x:.3g}' if super().__call__(x, pos) else ''
+
+
+def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, names: Sequence[str]) -> None:
+    for number, name in enumerate(names):
+        part, _, measure = name.removesuffix('_retrieval').partition('_')
+        label = {'train': 'training', 'val': 'validation'}.get(part, part)
+        label = f'{label}, by {measure.upper()}' if measure else label
+        colour = (VERMILION, *PALETTE)[number % len(PALETTE)]
+        _draw(axes, metrics, x, name, label, colour, 's--')
     chance = _numbers(metrics, 'val_retrieval_chance')
     levels = np.unique(chance[np.isfinite(chance)])
     if len(levels) == 1:
@@ -205,6 +245,12 @@ def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
         axes.set_ylim(0, max(0.05, min(1.03, axes.get_ylim()[1])))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     _finish_panel(axes, 'Retrieval of the positive', 'positives found (%)', x)
+
+
+def _draw_learning_rate(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
+    _draw(axes, metrics, x, 'learning_rate', 'learning rate', BLUE, 'o-')
+    axes.yaxis.set_major_formatter(short_ticks())
+    _finish_panel(axes, 'Learning rate', 'learning rate', x)
 
 
 def _draw_throughput(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
@@ -225,27 +271,23 @@ def _draw_throughput(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
     axes.tick_params(axis='y', labelcolor=BLUE)
 
 
+# column -> how its panel is drawn
+_OTHERS: Mapping[str, _Draw] = {
+    'learning_rate': _draw_learning_rate,
+    'images_per_second': _draw_throughput,
+}
+
+
 def _finish_panel(axes: Axes, title: str, label: str, x: _Abscissa) -> None:
-    """Give a panel its texts and, if nothing was drawn, say so."""
-    axes.set_title(title, loc='left', fontsize=TEXT + 1)
-    axes.set_xlabel(x.label, fontsize=TEXT)
-    axes.set_ylabel(label, fontsize=TEXT)
-    style_axes(axes)
+    """Give a panel its texts; one without a line says `not recorded`."""
+    label_axes(axes, x.label, label, title)
     if not axes.lines:
         axes.set(xticks=[], yticks=[])
-        axes.text(
-            0.5,
-            0.5,
-            'not recorded',
-            transform=axes.transAxes,
-            ha='center',
-            va='center',
-            fontsize=TEXT,
-            color=GREY,
-        )
+        centred = {'ha': 'center', 'va': 'center', 'fontsize': TEXT, 'color': GREY}
+        axes.text(0.5, 0.5, 'not recorded', transform=axes.transAxes, **centred)
         return
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-    # the same stretch in every panel, whatever was recorded when
+    # the same range in every panel, also where a quantity was recorded less often
     first, last = x.values.min(), x.values.max()
     edge = 0.05 * (last - first) or 0.5
     axes.set_xlim(first - edge, last + edge)

@@ -15,7 +15,6 @@ from beast_lp.reports.style import (
     TEXT,
     VERMILION,
     check_counts,
-    keep_verbatim,
     shorten,
 )
 
@@ -59,13 +58,13 @@ def reconstructions(
     masked: Float[np.ndarray, 'n 3 height width'],
     reconstructed: Float[np.ndarray, 'n 3 height width'],
 ) -> Figure:
-    """Show what the model saw and what it made of it, one example in each row.
+    """Show originals, masked inputs and reconstructions, one example in each row.
 
     Args:
         originals: RGB pictures in [0, 1], at least one.
         masked: the same pictures with the hidden patches blanked.
-        reconstructed: the same pictures as the model filled them in; values outside [0, 1] are
-            clipped, and pixels that are not finite are red.
+        reconstructed: the same pictures with the model's patches filled in; values outside [0, 1]
+            are clipped, and pixels that are not finite are red.
 
     Returns:
         A figure with three axes in a row: original, masked input, reconstruction.
@@ -87,12 +86,12 @@ def reconstructions_over_epochs(
     masked: Float[np.ndarray, 'n 3 height width'],
     snapshots: Mapping[int, UInt8[np.ndarray, 'n 3 height width']],
 ) -> Figure:
-    """Show how the same frames were filled in as training went on, one frame in each row.
+    """Show reconstructions of the same frames over the epochs, one frame in each row.
 
     Args:
         originals: RGB pictures in [0, 1], at least one.
         masked: the same pictures with the hidden patches blanked.
-        snapshots: epochs trained → the same pictures as the model filled them in, 0 to 255.
+        snapshots: epochs trained → reconstructions of the same pictures, 0 to 255.
 
     Returns:
         A figure with the original, the masked input and one column for each snapshot.
@@ -116,12 +115,12 @@ def retrieval_examples(
     correct: Bool[np.ndarray, ' n'],
     captions: Sequence[str],
 ) -> Figure:
-    """Show anchors above the pictures that the model finds nearest to them.
+    """Show anchors above the pictures whose embeddings are nearest to theirs.
 
     Args:
         anchors: RGB pictures in [0, 1], at least one.
-        nearest: for each anchor the picture with the most similar embedding.
-        correct: whether that picture is the anchor's own positive.
+        nearest: the picture with the most similar embedding, one for each anchor.
+        correct: whether that picture is the anchor's own positive, one for each anchor.
         captions: one for each anchor, of one or more lines.
 
     Returns:
@@ -159,7 +158,7 @@ def _side_by_side(
     longest: float,
     size: float,
 ) -> Figure:
-    """Lay out pictures of the same frames, a titled column for each kind and a row per frame."""
+    """Lay out pictures of the same frames, one titled column per kind and one row per frame."""
     first = next(iter(columns.values()))
     cell = _cell_size(*first.shape[2:], longest=longest)
     grid = _Grid(len(columns), [_LINE + 0.06] + [0.0] * (len(first) - 1), cell)
@@ -174,10 +173,10 @@ def _side_by_side(
 
 @dataclass
 class _Grid:
-    """A figure of equal cells, laid out in inches so that no margin depends on their number."""
+    """A figure of equal cells, laid out in inches to keep the margins the same for any number."""
 
     columns: int
-    # inches that each row keeps free above itself
+    # free space above each row, inches
     above: list[float]
     # inches, (width, height)
     cell: tuple[float, float]
@@ -222,15 +221,14 @@ def _cell_size(height: int, width: int, longest: float) -> tuple[float, float]:
 def _displayable(
     picture: Float[np.ndarray, '3 height width'],
 ) -> Float[np.ndarray, 'height width 3']:
-    """Return a picture as imshow wants it; pixels that are not finite become red."""
+    """Move the channels last for imshow, and turn pixels that are not finite red."""
     pixels = np.moveaxis(picture, 0, -1)
     broken = ~np.isfinite(pixels).all(axis=-1, keepdims=True)
     return np.where(broken, (1.0, 0.0, 0.0), np.clip(np.nan_to_num(pixels), 0, 1))
 
 
 def _write_title(axes: Axes, text: str, width: float, size: float = SMALL) -> None:
-    """Put a caption above a picture, its lines shortened to the picture's width (inches)."""
-    # a little less than the width, so that neighbours stay apart
+    """Put a caption above a picture, each line shortened to the picture's width (inches)."""
+    # slightly less than the width, to keep neighbours apart
     lines = [shorten(line, 0.97 * width, size) for line in text.split('\n')]
-    title = axes.set_title('\n'.join(lines), fontsize=size, pad=3)
-    keep_verbatim(title)
+    axes.set_title('\n'.join(lines), fontsize=size, pad=3)

@@ -1,7 +1,10 @@
-"""The report of the segmentation stage: `report.html` and `figures/*.png`."""
+"""The report of the segmentation stage: `report.html` and `figures/*.png`.
 
-import logging
-from collections.abc import Sequence
+Adding a new figure: write a function from arrays or tables to a figure in `segmentation_figures`,
+a function here that yields a `Section` with it, and append that function to `_SECTIONS`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +12,14 @@ import pandas as pd
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.reports import segmentation_figures as figures
-from beast_lp.reports.page import Section, save_figure, write_page
+from beast_lp.reports.page import Section, write_report
+from beast_lp.reports.style import three_digits
 from beast_lp.segmentation.decode import decode
-from beast_lp.segmentation.evaluate import Scores
 from beast_lp.segmentation.metrics import expected_calibration_error
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import Prediction
 
-logger = logging.getLogger(f'lightning_pose.{__name__}')
-
-# beyond these the page grows too heavy to mail and to scroll
+# limit that keeps the page light enough to mail and to scroll
 MAX_ETHOGRAMS = 20
 
 
@@ -31,39 +32,14 @@ def write_segmentation_report(
 
     Args:
         output_dir: folder of the run.
-        outcome: what it has to show.
-        decoding: from probabilities to labels.
+        outcome: scores, held-out predictions and the course of training.
+        decoding: rules that turn probabilities into labels.
 
     Returns:
         The path of the page.
     """
-    summary = pd.DataFrame(
-        {'what': list(outcome.summary), 'value': list(outcome.summary.values())}
-    )
-    parts = {'summary': Section('What was run', table=summary)}
-    if outcome.scores is None:
-        parts['scores'] = Section(
-            'Scores',
-            'Nothing was held out (beast.segmentation.split.by=none), so this run '
-            'cannot say how good its models are.',
-        )
-    else:
-        parts |= _score_sections(outcome.scores)
-    for part in outcome.held_out[:MAX_ETHOGRAMS]:
-        labels = decode(part.probabilities.mean(axis=0), decoding)
-        name = f'ethogram_{part.video}_{part.frame[0]}'
-        parts[name] = Section(
-            f'{part.video}, frames {part.frame[0]} to {part.frame[-1]}',
-            figure=figures.ethogram(labels, part.target, outcome.classes, int(part.frame[0])),
-        )
-    if not outcome.history.empty:
-        parts['training'] = Section(
-            'Training',
-            'The loss should fall and flatten. High accuracy here with low scores '
-            'above means that there are too few scored bouts.',
-            figure=figures.fitting_curves(outcome.history),
-        )
-    return _write(output_dir, 'Action segmentation', parts)
+    sections = (section for build in _SECTIONS for section in build(outcome, decoding))
+    return write_report(output_dir, 'Action segmentation', sections)
 
 
 def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction]) -> Path:
@@ -76,66 +52,117 @@ def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction])
     Returns:
         The path of the page.
     """
-    parts = {}
-    for prediction in predictions:
-        labels, classes = prediction.labels, len(prediction.classes)
-        counts = np.bincount(labels, minlength=classes)
-        seconds = np.bincount(labels, np.diff(prediction.edges), minlength=classes)
-        table = pd.DataFrame(
-            {
-                'class': list(prediction.classes),
-                'frames': counts,
-                'seconds': seconds,
-                'share': counts / max(1, len(labels)),
-            }
-        )
-        parts[f'ethogram_{prediction.name}'] = Section(
-            prediction.name,
-            'Nobody scored this video: these are predictions.',
-            figure=figures.ethogram(labels, None, prediction.classes),
-            table=table,
-        )
-    return _write(output_dir, 'Predicted behaviour', parts)
+    return write_report(output_dir, 'Predicted behaviour', map(_prediction, predictions))
 
 
-def _score_sections(scores: Scores) -> dict[str, Section]:
-    error = expected_calibration_error(scores.calibration)
-    best = scores.summary.iloc[-1]
-    return {
-        'scores': Section(
+def _prediction(prediction: Prediction) -> Section:
+    labels, classes = prediction.labels, len(prediction.classes)
+    counts = np.bincount(labels, minlength=classes)
+    seconds = np.bincount(labels, np.diff(prediction.edges), minlength=classes)
+    table = pd.DataFrame(
+        {
+            'class': list(prediction.classes),
+            'frames': counts,
+            'seconds': seconds,
+            'share': counts / max(1, len(labels)),
+        }
+    )
+    return Section(
+        prediction.name,
+        'Nobody scored this video: these are predictions.',
+        {f'ethogram_{prediction.name}': figures.ethogram(labels, None, prediction.classes)},
+        table,
+    )
+
+
+def _summary(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    table = pd.DataFrame(outcome.summary.items(), columns=['what', 'value'])
+    yield Section('What was run', table=table)
+
+
+def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    if outcome.scores is None:
+        yield Section(
             'Scores',
-            f'macro-F1 of the ensemble: {best["macro_f1"]:.3f} over {best["frames"]} scored '
-            'frames. Macro-F1 is the mean F1 of the behaviours, common and rare alike; bout_f1 is '
-            'that of their bouts. In both, background and classes without scored frames do not '
-            'count. Switches are changes per 1000 frames: many more predicted than scored ones '
-            'call for smoothing (beast.segmentation.decoding).',
-            table=scores.summary,
-            marked_rows=frozenset({len(scores.summary) - 1}),
-        ),
-        'classes': Section(
+            'Nothing was held out (beast.segmentation.split.by=none), so this run '
+            'cannot say how good its models are.',
+        )
+        return
+    summary = outcome.scores.summary
+    best = summary.iloc[-1]
+    yield Section(
+        'Scores',
+        f'Macro-F1 of the ensemble: {three_digits(best["macro_f1"])} over {best["frames"]} scored '
+        'frames. Macro-F1 is the mean F1 of the behaviours, common and rare alike; bout_f1 is '
+        'that of their bouts. In both, background and classes without scored frames do not '
+        'count. Switches are changes per 1000 frames: many more predicted than scored ones '
+        'call for smoothing (beast.segmentation.decoding).',
+        table=summary,
+        marked_rows=frozenset({len(summary) - 1}),
+    )
+
+
+def _classes(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    if outcome.scores is not None:
+        yield Section(
             'Each behaviour',
-            'f1@50: bouts that share half of their union with a scored bout.',
-            table=scores.classes,
-        ),
-        'confusion': Section(
+            'f1@50 counts a predicted bout as found if it shares half of its union with a scored '
+            'bout.',
+            table=outcome.scores.classes,
+        )
+
+
+def _confusion(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    if outcome.scores is not None:
+        drawing = figures.confusion_matrices(
+            outcome.scores.confusion, outcome.scores.confusion_normalised
+        )
+        yield Section(
             'Confusion',
-            'Rows are what was scored; each row of shares sums to 1.',
-            figure=figures.confusion_matrices(scores.confusion, scores.confusion_normalised),
-        ),
-        'calibration': Section(
-            'Can the probabilities be trusted?',
-            'Points below the line: the model is surer than it is right. Balanced class weights '
-            'by themselves make common behaviours look less probable than they are.',
-            figure=figures.reliability(scores.calibration, error),
-        ),
-    }
+            'Rows are the scored behaviours; the shares of a row sum to 1.',
+            {'confusion': drawing},
+        )
 
 
-def _write(output_dir: Path, title: str, parts: dict[str, Section]) -> Path:
-    for name, section in parts.items():
-        if section.figure is not None:
-            save_figure(section.figure, output_dir / 'figures' / f'{name}.png')
-    page = output_dir / 'report.html'
-    write_page(page, title, list(parts.values()))
-    logger.info(f'Report written to {page}')
-    return page
+def _calibration(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    if outcome.scores is not None:
+        table = outcome.scores.calibration
+        yield Section(
+            'Calibration of the probabilities',
+            'Below the line the model is surer than it is right. Balanced class weights by '
+            'themselves make common behaviours look less probable than they are.',
+            {'calibration': figures.reliability(table, expected_calibration_error(table))},
+        )
+
+
+def _ethograms(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    for part in outcome.held_out[:MAX_ETHOGRAMS]:
+        labels = decode(part.probabilities.mean(axis=0), decoding)
+        first, last = int(part.frame[0]), int(part.frame[-1])
+        drawing = figures.ethogram(labels, part.target, outcome.classes, first)
+        yield Section(
+            f'{part.video}, frames {first} to {last}',
+            figures={f'ethogram_{part.video}_{first}': drawing},
+        )
+
+
+def _training(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    if not outcome.history.empty:
+        yield Section(
+            'Training',
+            'The loss should fall and flatten. High accuracy here with low scores '
+            'above means that there are too few scored bouts.',
+            {'training': figures.fitting_curves(outcome.history)},
+        )
+
+
+# in the order of the page
+_SECTIONS: tuple[Callable[[Outcome, DecodingConfig], Iterator[Section]], ...] = (
+    _summary,
+    _scores,
+    _classes,
+    _confusion,
+    _calibration,
+    _ethograms,
+    _training,
+)

@@ -5,25 +5,42 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from jaxtyping import Int
-from matplotlib.colors import ListedColormap
+from matplotlib.colors import ListedColormap, to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
+from matplotlib.ticker import MaxNLocator
 
-from beast_lp.reports.style import BLUE, DPI, GREY, LONG_PALETTE, SMALL
+from beast_lp.reports.style import (
+    BLUE,
+    GREY,
+    LONG_PALETTE,
+    SMALL,
+    TEXT,
+    add_legend,
+    label_axes,
+    new_figure,
+    three_digits,
+)
 
 _UNSCORED = '#E8E8E8'
-# a longer video is drawn in lines below each other, up to so many
+# frames in a line; a longer video takes several lines, at most _MOST_LINES
 _LINE_FRAMES = 1500
 _MOST_LINES = 8
+# columns of the history that are no measures; all others are curves
+_HISTORY_KEYS = ('fold', 'model', 'epoch', 'seconds')
 
 
 def class_colours(classes: int) -> list[str]:
-    """Return a colour for every class, greys for what comes after the eighth."""
-    greys = [
-        f'#{int(60 + 140 * i / max(1, classes)):02X}' + f'{90:02X}{90:02X}'
-        for i in range(max(0, classes - len(LONG_PALETTE)))
-    ]
-    return [*LONG_PALETTE[:classes], *greys]
+    """Return a colour for every class: eight colours, their lighter and their darker shades.
+
+    The 25th class has the colour of the first one.
+    """
+    colours = []
+    for number in range(classes):
+        shade, index = divmod(number, len(LONG_PALETTE))
+        colour = np.array(to_rgb(LONG_PALETTE[index]))
+        colours.append(to_hex((colour, 0.45 * colour + 0.55, 0.55 * colour)[shade % 3]))
+    return colours
 
 
 def ethogram(
@@ -36,7 +53,7 @@ def ethogram(
 
     Args:
         predicted: class numbers.
-        target: what was scored, -1 where nothing was; None draws the prediction alone.
+        target: scored class numbers, -1 where nothing was scored; None draws the prediction alone.
         classes: names.
         first_frame: number of the first frame in its video.
 
@@ -47,9 +64,7 @@ def ethogram(
     lines = min(_MOST_LINES, -(-frames // _LINE_FRAMES))
     length = -(-frames // lines)
     bands = 1 if target is None else 2
-    figure = Figure(
-        figsize=(10.5, 0.75 + lines * (0.3 * bands + 0.35)), dpi=DPI, layout='constrained'
-    )
+    figure = new_figure(10.5, 0.75 + lines * (0.3 * bands + 0.35))
     colours = ListedColormap([_UNSCORED, *class_colours(len(classes))])
     panels = figure.subplots(lines, 1, squeeze=False)[:, 0]
     for line, axes in enumerate(panels):
@@ -65,87 +80,83 @@ def ethogram(
             interpolation='nearest',
             extent=(start, start + len(rows[0]), bands, 0),
         )
-        axes.set_yticks([0.5, 1.5][:bands], ['predicted', 'scored'][:bands], fontsize=SMALL)
+        axes.set_yticks([0.5, 1.5][:bands], ['predicted', 'scored'][:bands])
         axes.tick_params(labelsize=SMALL)
         axes.set_xlim(start, first_frame + min(frames, line * length + length))
         axes.spines[:].set_visible(False)
-    panels[-1].set_xlabel('frame', fontsize=SMALL)
-    handles = [
-        Patch(color=colour, label=name)
-        for colour, name in zip(class_colours(len(classes)), classes, strict=True)
-    ]
+    panels[-1].set_xlabel('frame', fontsize=TEXT)
+    looks = list(zip(class_colours(len(classes)), classes, strict=True))
     if target is not None and (target < 0).any():
-        handles.append(Patch(color=_UNSCORED, label='not scored'))
-    figure.legend(
-        handles=handles,
+        looks.append((_UNSCORED, 'not scored'))
+    add_legend(
+        figure,
+        [Patch(color=colour) for colour, _ in looks],
+        [name for _, name in looks],
         loc='outside upper left',
-        ncols=min(8, len(handles)),
-        fontsize=SMALL,
-        frameon=False,
+        ncols=min(8, len(looks)),
     )
     return figure
 
 
 def confusion_matrices(counts: pd.DataFrame, shares: pd.DataFrame) -> Figure:
-    """Draw the confusion matrix as shares of what was scored and, in each cell, as counts."""
+    """Draw the confusion matrix as shares of what was scored and, above 0, as counts too."""
     size = max(3.4, 0.8 * len(counts) + 1.6)
-    figure = Figure(figsize=(size + 0.8, size), dpi=DPI, layout='constrained')
+    figure = new_figure(size + 0.8, size)
     axes = figure.subplots()
     picture = axes.imshow(shares.to_numpy(), cmap='Blues', vmin=0, vmax=1)
-    for row in range(len(counts)):
-        for column in range(len(counts)):
-            share = shares.iat[row, column]
-            axes.text(
-                column,
-                row,
-                f'{share:.0%}\n{counts.iat[row, column]}',
-                ha='center',
-                va='center',
-                fontsize=SMALL,
-                color='white' if share > 0.6 else 'black',
-            )
-    axes.set_xticks(
-        range(len(counts)), list(counts.columns), rotation=30, ha='right', fontsize=SMALL
-    )
-    axes.set_yticks(range(len(counts)), list(counts.index), fontsize=SMALL)
-    axes.set_xlabel('predicted', fontsize=SMALL)
-    axes.set_ylabel('scored', fontsize=SMALL)
-    figure.colorbar(picture, ax=axes, shrink=0.8, label='share of the scored frames')
+    for row, column in np.argwhere(counts.to_numpy() > 0):
+        share = shares.iat[row, column]
+        axes.text(
+            column,
+            row,
+            f'{share:.0%}\n{counts.iat[row, column]}',
+            ha='center',
+            va='center',
+            fontsize=SMALL,
+            color='white' if share > 0.6 else 'black',
+        )
+    axes.set_xticks(range(len(counts)), list(counts.columns), rotation=30, ha='right')
+    axes.set_yticks(range(len(counts)), list(counts.index))
+    label_axes(axes, 'predicted', 'scored')
+    axes.grid(False)
+    bar = figure.colorbar(picture, ax=axes, shrink=0.8)
+    bar.set_label('share of the scored frames', fontsize=TEXT)
+    bar.ax.tick_params(labelsize=SMALL)
     return figure
 
 
 def reliability(table: pd.DataFrame, error: float) -> Figure:
-    """Draw how often the ensemble is right against how sure it is."""
-    figure = Figure(figsize=(4.2, 3.8), dpi=DPI, layout='constrained')
+    """Draw the ensemble's accuracy over its confidence.
+
+    Args:
+        table: one row per bin, with `confidence` and `accuracy`.
+        error: expected calibration error.
+    """
+    figure = new_figure(4.2, 3.8)
     axes = figure.subplots()
     axes.plot([0, 1], [0, 1], '--', color=GREY, linewidth=1, label='perfectly calibrated')
-    axes.plot(
-        table['confidence'],
-        table['accuracy'],
-        'o-',
-        color=BLUE,
-        label=f'ensemble (error {error:.3f})',
-    )
+    label = f'ensemble (error {three_digits(error)})'
+    look = {'color': BLUE, 'clip_on': False, 'label': label}
+    axes.plot(table['confidence'], table['accuracy'], 'o-', **look)
     axes.set(xlim=(0, 1), ylim=(0, 1))
-    axes.set_xlabel('confidence', fontsize=SMALL)
-    axes.set_ylabel('share that is right', fontsize=SMALL)
-    axes.tick_params(labelsize=SMALL)
+    label_axes(axes, 'confidence', 'share that is right')
     axes.legend(fontsize=SMALL, frameon=False)
     return figure
 
 
 def fitting_curves(history: pd.DataFrame) -> Figure:
-    """Draw loss and accuracy of every model on its training frames."""
-    figure = Figure(figsize=(9.0, 3.0), dpi=DPI, layout='constrained')
-    for axes, column in zip(figure.subplots(1, 2), ('loss', 'accuracy'), strict=True):
+    """Draw each measure of training over the epochs, one line per model.
+
+    Args:
+        history: one row per fold, model and epoch; every other column is a measure.
+    """
+    measures = [name for name in history if name not in _HISTORY_KEYS]
+    figure = new_figure(4.5 * len(measures), 3.0)
+    panels = figure.subplots(1, len(measures), squeeze=False)[0]
+    for axes, measure in zip(panels, measures, strict=True):
         for number, (_, rows) in enumerate(history.groupby(['fold', 'model'], sort=False)):
-            axes.plot(
-                rows['epoch'],
-                rows[column],
-                linewidth=1,
-                color=LONG_PALETTE[number % len(LONG_PALETTE)],
-            )
-        axes.set_xlabel('epoch', fontsize=SMALL)
-        axes.set_title(f'{column} in training, a line per model', fontsize=SMALL + 1)
-        axes.tick_params(labelsize=SMALL)
+            colour = LONG_PALETTE[number % len(LONG_PALETTE)]
+            axes.plot(rows['epoch'], rows[measure], linewidth=1, color=colour)
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
+        label_axes(axes, 'epoch', str(measure), f'{measure} in training, one line per model')
     return figure

@@ -124,6 +124,25 @@ def test_the_bars_show_bands_and_results() -> None:
     np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0.2, 0.1])
 
 
+def test_a_new_score_and_a_new_control_are_shown(tmp_path: Path) -> None:
+    table = comparison_table(_results(tmp_path)).assign(
+        correlation=[0.123456, 0.2, 0.3],
+        noise_low=[-0.2, -0.3, np.nan],
+        noise_high=[0.1, 0.2, np.nan],
+    )
+    shown = table_for_people(table)
+    assert shown['correlation'].tolist() == [0.1235, 0.3, 0.2]
+    assert shown['noise 95 %'].tolist() == ['-0.2 to 0.1', '', '-0.3 to 0.2']
+    assert not {'noise_low', 'verdict', 'score'} & set(shown)
+    (axes,) = figures.comparison_bars(table, 'bits per spike').axes
+    legend = axes.get_legend()
+    assert legend is not None
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[:3] == ['circular shifts, 95 %', 'permutations, 95 %', 'noise, 95 %']
+    heights = [collection.get_segments()[0][0, 1] for collection in axes.collections]
+    np.testing.assert_allclose(np.diff(heights), 0.32)
+
+
 def test_the_longest_stretch() -> None:
     run = np.array([0, 0, 1, 1, 1, 1, 2])
     assert figures.longest_stretch(run, 10) == slice(2, 6)

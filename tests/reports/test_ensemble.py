@@ -1,11 +1,13 @@
 """Error against ensemble disagreement: numbers against slow loops, and the files."""
 
+import doctest
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from beast_lp.reports import ensemble
 from beast_lp.reports.ensemble import (
     curve_table,
     ensemble_spread,
@@ -13,6 +15,11 @@ from beast_lp.reports.ensemble import (
     summary_table,
     write_comparison,
 )
+
+
+def test_examples_in_docstrings() -> None:
+    result = doctest.testmod(ensemble)
+    assert result.attempted >= 4 and result.failed == 0
 
 
 def _errors(rng: np.random.Generator, models: int, missing: bool) -> np.ndarray:

@@ -3,6 +3,7 @@
 import base64
 import errno
 import io
+import re
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
@@ -14,9 +15,15 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.reports.page import MAX_TABLE_ROWS, Section, save_figure, write_page
+from beast_lp.reports.page import (
+    MAX_TABLE_ROWS,
+    Section,
+    save_figure,
+    write_page,
+    write_report,
+)
 
-VOID = {'meta', 'img', 'br', 'link', 'input', 'hr'}
+VOID = {'meta', 'img', 'wbr', 'link', 'input', 'hr'}
 
 
 class Reader(HTMLParser):
@@ -59,7 +66,7 @@ def test_page_holds_everything_in_order(tmp_path: Path) -> None:
     path = tmp_path / 'new' / 'report.html'
     table = pd.DataFrame({'video': ['ä.mp4', 'b.mp4'], 'frames': [120000.0, np.nan]})
     sections = [
-        Section('Curves', 'First paragraph.\n\nSecond one.', figure=line_figure()),
+        Section('Curves', 'First paragraph.\n\nSecond one.', figures={'line': line_figure()}),
         Section('Videos', table=table, marked_rows=frozenset({1})),
         Section('Only words', 'Words.'),
     ]
@@ -90,7 +97,7 @@ def test_links_lead_to_files_whatever_they_are_called(tmp_path: Path) -> None:
 
 def test_figure_is_inside_the_page(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
-    write_page(path, 'Title', [Section('Curves', figure=line_figure())])
+    write_page(path, 'Title', [Section('Curves', figures={'line': line_figure()})])
     ((_, attributes),) = [entry for entry in read(path).tags if entry[0] == 'img']
     kind, content = str(attributes['src']).split(',')
     assert kind == 'data:image/png;base64'
@@ -105,7 +112,9 @@ def test_figure_is_inside_the_page(tmp_path: Path) -> None:
 def test_all_text_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
     evil = '<script>alert("1")</script> & \'co\'.mp4'
-    sections = [Section(evil, evil, figure=line_figure(), table=pd.DataFrame({evil: [evil]}))]
+    sections = [
+        Section(evil, evil, figures={'line': line_figure()}, table=pd.DataFrame({evil: [evil]}))
+    ]
     write_page(path, evil, sections)
     reader = read(path)
     assert 'script' not in [tag for tag, _ in reader.tags]
@@ -132,14 +141,44 @@ def test_long_table_is_cut_and_says_so(tmp_path: Path) -> None:
 
 def test_cells_are_written_plainly(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
-    values = [29.970029, 1234567.0, np.int64(3), True, None, pd.NA, float('inf'), 'x', 5e-5]
-    table = pd.DataFrame({'value': pd.Series(values, dtype=object)})
+    values = [29.470029, 1234567.0, np.int64(3), None, pd.NA, float('inf'), -5e-5, 1234.56]
+    expected = ['29.5', '1234567', '3', '–', '–', 'inf', '-5e-05', '1235']
+    for extra, kind in (([], 'number'), ([True, 'x'], None)):
+        table = pd.DataFrame({'value': pd.Series([*values, *extra], dtype=object)})
+        write_page(path, 'Title', [Section('T', table=table)])
+        reader = read(path)
+        assert reader.texts['td'] == [*expected, *map(str, extra)]
+        cells = [attributes for tag, attributes in reader.tags if tag in ('th', 'td')]
+        assert {attributes.get('class') for attributes in cells} == {kind}
+
+
+def test_lines_break_in_names_only_after_slashes_and_underscores(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    table = pd.DataFrame({'long_name': ['a/b_c <d>']})
     write_page(path, 'Title', [Section('T', table=table)])
-    reader = read(path)
-    expected = ['29.97', '1234567', '3', 'True', '–', '–', 'inf', 'x', '5e-05']
-    assert reader.texts['td'] == expected
-    kinds = [attributes.get('class') for tag, attributes in reader.tags if tag == 'td']
-    assert [kind == 'number' for kind in kinds] == [1, 1, 1, 0, 0, 0, 1, 0, 1]
+    page = path.read_text()
+    assert '<th>long_<wbr>name</th>' in page
+    assert '<td>a/<wbr>b_<wbr>c &lt;d&gt;</td>' in page
+    assert 'anywhere' not in page
+
+
+def test_the_page_follows_the_reader_s_dark_mode(tmp_path: Path) -> None:
+    path = tmp_path / 'report.html'
+    write_page(path, 'Title', [Section('T', 'Words.')])
+    style = path.read_text().split('<style>')[1].split('</style>')[0]
+    light, dark = style.split('@media (prefers-color-scheme: dark)')
+    names = set(re.findall(r'--(\w+):', light))
+    assert names == set(re.findall(r'--(\w+):', dark)) == set(re.findall(r'var\(--(\w+)', style))
+
+
+def test_a_report_has_its_figures_as_files(tmp_path: Path) -> None:
+    sections = [Section('Two', figures={'one': line_figure(), 'other': line_figure()})]
+    page = write_report(tmp_path, 'Title', sections)
+    assert page == tmp_path / 'report.html'
+    pictures = [attributes['src'] for tag, attributes in read(page).tags if tag == 'img']
+    for name, picture in zip(('one', 'other'), pictures, strict=True):
+        inside = base64.b64decode(str(picture).split(',')[1])
+        assert (tmp_path / 'figures' / f'{name}.png').read_bytes() == inside
 
 
 def test_saved_figure_has_the_size_asked_for(tmp_path: Path) -> None:
@@ -175,7 +214,7 @@ def test_a_failure_leaves_the_old_file(
         monkeypatch.setattr('os.replace', fail)
     with pytest.raises(OSError, match='disk full'):
         if kind == 'page':
-            write_page(path, 'Title', [Section('Curves', figure=figure)])
+            write_page(path, 'Title', [Section('Curves', figures={'line': figure})])
         else:
             save_figure(figure, path)
     assert path.read_bytes() == b'old'

@@ -106,7 +106,7 @@ def test_report_shows_all_parts_in_order(run_dir: Path, pictures: PretrainingPic
         'Training curves',
         'Reconstruction of hidden patches',
         'Reconstruction over the epochs',
-        'Does the model find the neighbouring frame?',
+        'Retrieval of the neighbouring frame',
         'Map of the CLS tokens',
         'Videos',
         'Anchors: a <1>.mp4',
@@ -257,9 +257,9 @@ def test_the_probe_is_shown_where_it_was_measured(
     )
     metrics.to_csv(run_dir / 'metrics.csv', index=False)
     page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
-    assert 'Does it help your keypoints?' in page.headings
-    assert 'At the end: 9.2 px. With the initial weights: 15.0 px.' in page.text
-    assert 'A constant prediction: 40.0 px.' in page.text
+    assert 'Keypoints from frozen features' in page.headings
+    assert 'At the end: 9.25 px. With the initial weights: 15 px.' in page.text
+    assert 'A constant prediction: 40 px.' in page.text
     assert (run_dir / 'figures' / 'probe.png').is_file()
 
 

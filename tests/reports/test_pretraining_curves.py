@@ -98,10 +98,28 @@ def test_absent_quantities_are_named_not_recorded(assert_well_drawn: Check) -> N
     table = metrics_table(4)[['epoch', 'train_loss', 'val_contrastive']]
     figure = training_curves(table.assign(val_contrastive=np.nan))
     assert_well_drawn(figure)
-    assert len(figure.axes) == 6
+    assert len(figure.axes) == 2
     assert texts(panel(figure, 'Total loss')) == []
-    for axes in figure.axes[1:]:
-        assert texts(axes) == ['not recorded']
+    assert texts(panel(figure, 'Contrastive')) == ['not recorded']
+
+
+def test_a_new_measure_gets_a_panel_by_its_name(assert_well_drawn: Check) -> None:
+    table = metrics_table(4).assign(
+        train_time_order=[4.0, 3, 2, 1], val_time_order=[5.0, 4, 3, 2], seconds_left=9.0
+    )
+    figure = training_curves(table)
+    assert_well_drawn(figure)
+    assert len(figure.axes) == 8
+    axes = panel(figure, 'Time order')
+    assert line(axes, 'training')[1].tolist() == [4, 3, 2, 1]
+    assert line(axes, 'validation')[1].tolist() == [5, 4, 3, 2]
+
+
+def test_retrieval_by_several_vectors_shares_a_panel() -> None:
+    table = metrics_table(3).assign(val_cls_retrieval=[0.1, 0.2, 0.3])
+    axes = panel(training_curves(table), 'Retrieval of the positive')
+    assert line(axes, 'validation, by CLS')[1].tolist() == [0.1, 0.2, 0.3]
+    np.testing.assert_array_equal(line(axes, 'validation')[1], table['val_retrieval'])
 
 
 def test_no_rows_at_all(assert_well_drawn: Check) -> None:
@@ -149,6 +167,8 @@ def test_wide_ranges_are_logarithmic_and_say_so() -> None:
     table = table.assign(train_loss=[5.0, 1.0, 0.2, 0.1], train_contrastive=[4, 0, 0, 0])
     figure = training_curves(table)
     assert panel(figure, 'Total loss').get_yscale() == 'log'
+    ticks = panel(figure, 'Total loss').yaxis.get_major_formatter()
+    assert [ticks(value) for value in (0.1, 1, 10)] == ['0.1', '1', '10']
     assert panel(figure, 'Total loss').get_ylabel() == 'loss (log scale)'
     assert panel(figure, 'Reconstruction').get_yscale() == 'linear'
     assert panel(figure, 'Contrastive').get_yscale() == 'linear'
@@ -181,10 +201,12 @@ def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(
             'probe_px': [np.nan] * 3,
             'val_cls_retrieval': [0.9, 0.1, 0.5],
             'val_reconstruction': [0.4, 0.2, 0.3],
+            'val_new': [4, 2, 3],
             'chosen': [True, False, False],
         }
     )
     figure = tuning_panels(table)
+    assert figure.axes[3].get_ylabel() == 'val_new'
     assert 'not recorded' in [text.get_text() for text in figure.axes[0].texts]
     retrieval = figure.axes[1]
     assert [label.get_text() for label in retrieval.get_xticklabels()] == ['0', '0.03', '0.1']

@@ -1,12 +1,68 @@
-"""What the page of predicted behaviour says."""
+"""The pages of the segmentation stage."""
 
 import re
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
-from beast_lp.reports.segmentation import write_prediction_report
+from beast_lp.config.segmentation import DecodingConfig
+from beast_lp.reports.segmentation import write_prediction_report, write_segmentation_report
+from beast_lp.reports.segmentation_figures import class_colours, fitting_curves
+from beast_lp.segmentation.evaluate import HeldOut, evaluate
+from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import Prediction
+
+# names that matplotlib, pandas or the page could trip over
+AWKWARD = ('scored', 'frame', r'$\frac$', '_hidden', '<b>')
+
+
+def _history() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            'fold': ['all'] * 4,
+            'model': [0, 0, 1, 1],
+            'epoch': [0, 1, 0, 1],
+            'loss': [2.0, 1.0, 3.0, 1.5],
+            'seconds': 7.0,
+            'smoothness': [0.1, 0.2, 0.3, 0.4],
+        }
+    )
+
+
+def test_awkward_class_names_do_not_stop_a_report(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    target = np.repeat(np.arange(5), 8)
+    target[:3] = -1
+    part = HeldOut('_v', np.arange(40), target, rng.dirichlet(np.ones(5), (2, 40)))
+    decoding = DecodingConfig()
+    scores = evaluate([part], AWKWARD, decoding)
+    outcome = Outcome(AWKWARD, scores, [part], _history(), {'features': 'patches'})
+    page = write_segmentation_report(tmp_path, outcome, decoding).read_text(encoding='utf-8')
+    for name in ('confusion', 'calibration', 'ethogram__v_0', 'training'):
+        assert (tmp_path / 'figures' / f'{name}.png').stat().st_size > 5000
+    assert page.count('<img ') == 4
+    for name in (*AWKWARD[:4], '&lt;b&gt;'):
+        assert f'<td>{name}</td>' in page
+
+
+def test_nothing_held_out_is_said(tmp_path: Path) -> None:
+    outcome = Outcome(('a', 'b'), None, [], pd.DataFrame(), {})
+    page = write_segmentation_report(tmp_path, outcome, DecodingConfig()).read_text()
+    assert 'Nothing was held out' in page
+    assert '<img ' not in page and 'Confusion' not in page
+
+
+def test_classes_have_colours_of_their_own() -> None:
+    assert len(set(class_colours(24))) == 24
+    assert class_colours(9)[:8] == class_colours(8)
+
+
+def test_every_measure_of_training_gets_a_panel() -> None:
+    loss, other = fitting_curves(_history()).axes
+    titles = [axes.get_title('left') for axes in (loss, other)]
+    assert [title.split()[0] for title in titles] == ['loss', 'smoothness']
+    assert [line.get_ydata().tolist() for line in loss.lines] == [[2, 1], [3, 1.5]]  # type: ignore[union-attr]
 
 
 def test_seconds_are_those_of_the_frames(tmp_path: Path) -> None:

@@ -86,7 +86,9 @@ def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
     behavior = scores.loc[scores['model'] == ENSEMBLE, ['macro_f1', 'accuracy', 'bout_f1']]
     times = pd.DataFrame({'stage': list(seconds), 'seconds': [round(s) for s in seconds.values()]})
     videos = {
-        f'labelled video of {path.stem}': path.relative_to(directory).as_posix()
+        f'labelled video of {path.stem.removesuffix("_labeled")}': path.relative_to(
+            directory
+        ).as_posix()
         for path in sorted((files.pose / 'video_preds').rglob('*.mp4'))
     }
     write_page(
