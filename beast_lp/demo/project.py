@@ -13,10 +13,12 @@ from jaxtyping import Float, Int, UInt8
 from PIL import Image
 from tqdm import tqdm
 
-from beast_lp.demo.draw import Look, Picture, make_arena, make_look, render
+from beast_lp.demo.animal import Look, make_look, render
+from beast_lp.demo.arena import make_arena
 from beast_lp.demo.movement import BEHAVIORS, COVARIATES, Movement, simulate_movement
 from beast_lp.demo.neurons import Neurons, make_neurons
 from beast_lp.demo.settings import FULL, DemoSize
+from beast_lp.demo.shapes import Picture
 from beast_lp.demo.skeleton import KEYPOINTS, Skeleton, build_skeleton
 from beast_lp.demo.template import README, config_text
 from beast_lp.encoding.metrics import bits_per_spike

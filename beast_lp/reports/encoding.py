@@ -9,13 +9,15 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 
 from beast_lp.encoding.evaluate import load_rates, main_score
 from beast_lp.encoding.samples import slices, smooth
+from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import TEST
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table
 from beast_lp.reports import encoding_figures as figures
@@ -60,6 +62,33 @@ class _Run:
         """Unit of the scores."""
         return 'bits per spike' if self.results[0].session.is_counts else 'variance explained'
 
+    @cached_property
+    def example(self) -> '_Example':
+        """The session that the best source predicts best, in the median over its neurons."""
+        results = self.of(self.ranked[0])
+        medians = np.array([np.nanmedian(_scores(result)) for result in results])
+        result = results[int(np.argmax(np.nan_to_num(medians, nan=-np.inf)))]
+        session, scores = result.session, np.nan_to_num(_scores(result), nan=-np.inf)
+        test = session.part == TEST
+        # bins of the test part need not follow each other
+        gap = (np.diff(np.flatnonzero(test)) > 1) | (np.diff(session.bins.group[test]) != 0)
+        stretch = np.concatenate([[0], np.cumsum(gap)])
+        order = np.argsort(-scores, kind='stable')
+        recorded = session.responses[test]
+        if session.is_counts:
+            recorded = smooth(recorded, stretch, _SIGMA)
+        return _Example(
+            session,
+            f'Session {session.name}, {self.best}, test part only.',
+            stretch,
+            recorded[:, order],
+            load_rates(result.file)[test][:, order],
+            [
+                f'{session.names[i]} {session.regions[i]} ({three_digits(scores[i])})'
+                for i in order[:_EXAMPLES]
+            ],
+        )
+
     def of(self, pair: tuple[str, str]) -> list[Result]:
         """Return the results of one source and encoder, one per session."""
         return [result for result in self.results if (result.source, result.encoder) == pair]
@@ -67,6 +96,20 @@ class _Run:
     def scores(self, pair: tuple[str, str]) -> Float[np.ndarray, ' neurons']:
         """Return the scores of one source and encoder, all sessions joined."""
         return np.concatenate([_scores(result) for result in self.of(pair)])
+
+
+class _Example(NamedTuple):
+    """Test part of one session; neurons in the order of their scores, best first."""
+
+    session: Session
+    about: str
+    # number of the stretch without a gap that each bin lies in
+    stretch: Int[np.ndarray, ' bins']
+    # counts are smoothed
+    recorded: Float[np.ndarray, 'bins neurons']
+    predicted: Float[np.ndarray, 'bins neurons']
+    # name, region and score of the best neurons
+    titles: list[str]
 
 
 def write_encoding_report(output_dir: Path, results: Sequence[Result]) -> Path:
@@ -185,97 +228,46 @@ def _regions(run: _Run) -> Iterator[Section]:
     yield Section(title, text, {'regions': drawing})
 
 
-@dataclass(frozen=True)
-class _Example:
-    """The test part of the session that is predicted best, in the median over its neurons."""
-
-    result: Result
-
-    @cached_property
-    def test(self) -> Bool[np.ndarray, ' bins']:
-        return self.result.session.part == TEST
-
-    @cached_property
-    def order(self) -> Int[np.ndarray, ' neurons']:
-        """Neurons, the best first."""
-        return np.argsort(-np.nan_to_num(_scores(self.result), nan=-np.inf), kind='stable')
-
-    @cached_property
-    def stretch(self) -> Int[np.ndarray, ' bins']:
-        """Number of the stretch without a gap that each bin lies in."""
-        run = self.result.session.bins.group[self.test]
-        gap = (np.diff(np.flatnonzero(self.test)) > 1) | (np.diff(run) != 0)
-        return np.concatenate([[0], np.cumsum(gap)])
-
-    @cached_property
-    def activity(self) -> tuple[Float[np.ndarray, 'bins neurons'], ...]:
-        """Recorded activity (counts are smoothed) and predicted activity."""
-        session = self.result.session
-        recorded = session.responses[self.test]
-        if session.is_counts:
-            recorded = smooth(recorded, self.stretch, _SIGMA)
-        return recorded, load_rates(self.result.file)[self.test]
-
-    @property
-    def titles(self) -> list[str]:
-        """Name, region and score of the best neurons."""
-        session, scores = self.result.session, _scores(self.result)
-        return [
-            f'{session.names[i]} {session.regions[i]} ({three_digits(scores[i])})'
-            for i in self.order[:_EXAMPLES]
-        ]
-
-    @property
-    def trial_bins(self) -> int | None:
-        """Bins of a trial, None if the session has no trials of equal length."""
-        session = self.result.session
-        lengths = {stretch.stop - stretch.start for stretch in slices(self.stretch)}
-        is_trials = (
-            len(lengths) == 1
-            and self.stretch[-1] > 0
-            and np.array_equal(session.unit, session.bins.group)
-        )
-        return lengths.pop() if is_trials else None
-
-
-def _examples(run: _Run) -> Iterator[Section]:
-    """Draw the session with the best median score: a raster, and its best neurons."""
-    medians = [np.nanmedian(_scores(result)) for result in run.of(run.ranked[0])]
-    best = int(np.argmax(np.nan_to_num(medians, nan=-np.inf)))
-    example = _Example(run.of(run.ranked[0])[best])
-    session, width = example.result.session, example.result.session.bins.width
-    about = f'Session {session.name}, {run.best}, test part only.'
+def _rasters(run: _Run) -> Iterator[Section]:
+    example = run.example
+    width = example.session.bins.width
     shown = slice(0, round(_RASTER_S / width))
-    recorded, predicted = (values[shown][:, example.order] for values in example.activity)
     yield Section(
         'Activity, recorded and predicted',
-        f'{about} Neurons in the order of their scores, best first; each is scaled by its own '
-        'recorded mean and deviation. Predictions are smoother than recorded spikes, since they '
-        'are expected rates. Gaps between trials or blocks are not drawn.',
-        {'rasters': figures.rasters(recorded, predicted, width)},
+        f'{example.about} Neurons in the order of their scores, best first; each is scaled by its '
+        'own recorded mean and deviation. Predictions are smoother than recorded spikes, since '
+        'they are expected rates. Gaps between trials or blocks are not drawn.',
+        {'rasters': figures.rasters(example.recorded[shown], example.predicted[shown], width)},
     )
+
+
+def _best_neurons(run: _Run) -> Iterator[Section]:
+    example = run.example
+    session, width = example.session, example.session.bins.width
     unit = 1 / width if session.is_counts else 1.0
-    chosen = [values[:, example.order[:_EXAMPLES]] * unit for values in example.activity]
-    length = example.trial_bins
-    if length is not None:
-        recorded, predicted = (values.reshape(-1, length, values.shape[1]) for values in chosen)
-        first = session.bins.times[np.flatnonzero(example.test)[:length]]
-        time = first - first[0] + width / 2
-        label = 'spikes per s' if session.is_counts else 'trace'
-        yield Section(
-            'The best-predicted neurons around the event',
-            f'{about} The score is in brackets.',
-            {'examples': figures.psths(recorded, predicted, example.titles, time, label)},
-        )
-        return
-    stretch = figures.longest_stretch(example.stretch, round(_RASTER_S / width))
-    recorded, predicted = (values[stretch] for values in chosen)
-    yield Section(
-        'The best-predicted neurons',
-        f'{about} {"Spikes per second" if session.is_counts else "Traces"}; the score is in '
-        'brackets.',
-        {'examples': figures.traces(recorded, predicted, example.titles, width)},
+    recorded, predicted = (
+        values[:, :_EXAMPLES] * unit for values in (example.recorded, example.predicted)
     )
+    lengths = {part.stop - part.start for part in slices(example.stretch)}
+    is_trials = len(lengths) == 1 and example.stretch[-1] > 0
+    if is_trials and np.array_equal(session.unit, session.bins.group):
+        length = lengths.pop()
+        by_trial = [
+            values.reshape(-1, length, values.shape[1]) for values in (recorded, predicted)
+        ]
+        title, about = 'The best-predicted neurons around the event', example.about
+        drawing = figures.psths(
+            *by_trial,
+            example.titles,
+            (np.arange(length) + 0.5) * width,
+            'spikes per s' if session.is_counts else 'trace',
+        )
+    else:
+        part = figures.longest_stretch(example.stretch, round(_RASTER_S / width))
+        title = 'The best-predicted neurons'
+        about = f'{example.about} {"Spikes per second" if session.is_counts else "Traces"}.'
+        drawing = figures.traces(recorded[part], predicted[part], example.titles, width)
+    yield Section(title, f'{about} The score is in brackets.', {'examples': drawing})
 
 
 def _sessions(run: _Run) -> Iterator[Section]:
@@ -309,6 +301,7 @@ _SECTIONS: tuple[Callable[[_Run], Iterator[Section]], ...] = (
     _comparison,
     _scatter,
     _regions,
-    _examples,
+    _rasters,
+    _best_neurons,
     _sessions,
 )

@@ -15,7 +15,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, UInt8
-from matplotlib.figure import Figure
 from PIL import Image
 
 from beast_lp.errors import BeastError
@@ -30,9 +29,6 @@ from beast_lp.reports.pretraining_pictures import (
 )
 from beast_lp.reports.style import short_paths, three_digits
 
-# limits that keep the page light enough to mail and to scroll
-MAX_SHEETS = 12
-MAX_SHEET_IMAGES = 32
 # `status` of a video that was read to its end
 _WHOLE = 'ok'
 
@@ -280,35 +276,27 @@ def _videos(run: _Run) -> Iterator[Section]:
 
 
 def _sheets(run: _Run) -> Iterator[Section]:
-    """Show the anchors of the first videos, one section for each."""
+    """Show the anchors of each video that has a sheet, one section for each."""
     sheets = {name: sheet for name, sheet in run.pictures.anchor_sheets.items() if len(sheet[0])}
     videos = list(dict.fromkeys([*sheets, *run.anchors['video']]))
     titles = dict(zip(videos, short_paths(videos), strict=True))
-    shown = list(sheets.items())[:MAX_SHEETS]
-    for index, (video, (images, captions)) in enumerate(shown):
-        text = [_sheet_sentence(run.anchors, video, min(len(images), MAX_SHEET_IMAGES))]
+    for index, (video, (images, captions)) in enumerate(sheets.items()):
+        text = [_sheet_sentence(run.anchors, video, len(images))]
         if index == 0:
             text.append(
                 'The anchors should cover what the animal does: many different postures and '
                 'places, few near-duplicates. Empty, black or blurred pictures point to parts of '
                 'the video that are better cut out.'
             )
-            if len(shown) < len(videos):
+            if len(sheets) < len(videos):
                 text.append(
-                    f'Only {len(shown)} of the {len(videos)} videos with anchors are shown here.'
+                    f'Only {len(sheets)} of the {len(videos)} videos with anchors are shown here.'
                 )
         yield Section(
             f'Anchors: {titles[video]}',
             '\n\n'.join(text),
-            {_sheet_name(index, video): _sheet(images, captions)},
+            {_sheet_name(index, video): contact_sheet(images, captions)},
         )
-
-
-def _sheet(images: UInt8[np.ndarray, 'n height width 3'], captions: Sequence[str]) -> Figure:
-    """Draw the anchors of one video, or as many as fit, spread evenly over them."""
-    count = min(len(images), MAX_SHEET_IMAGES)
-    chosen = [round(float(index)) for index in np.linspace(0, len(images) - 1, count)]
-    return contact_sheet(images[chosen], [captions[index] for index in chosen])
 
 
 def _sheet_sentence(anchors: pd.DataFrame, video: str, shown: int) -> str:

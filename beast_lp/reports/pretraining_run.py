@@ -1,4 +1,4 @@
-"""Draws the report of a pretraining run from nothing but the run's directory."""
+"""Draw the report of a pretraining run from the run's directory alone."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -22,20 +22,19 @@ from beast_lp.pretraining.pictures import (
     spread,
 )
 from beast_lp.pretraining.stage import RunFiles, read_run_config
-from beast_lp.reports.pretraining import (
-    MAX_SHEET_IMAGES,
-    MAX_SHEETS,
-    PretrainingPictures,
-    write_pretraining_report,
-)
+from beast_lp.reports.pretraining import PretrainingPictures, write_pretraining_report
 from beast_lp.runs.seeds import numpy_generator
 from beast_lp.runs.words import duration
 from beast_lp.video.window_store import WindowStore
 from beast_lp.vit.pixels import denormalise, network_input
 
 RETRIEVALS = 12
+# limits that keep the page light enough to mail and to scroll
+MAX_SHEETS = 12
+MAX_SHEET_IMAGES = 32
 # points of the map: more would only hide each other
 MAP_FRAMES = 1000
+# frames embedded at once
 _BATCH = 32
 
 
@@ -43,10 +42,10 @@ def write_report(output_dir: Path) -> Path:
     """Write `report.html` and `figures/` of a pretraining run, finished or not.
 
     Args:
-        output_dir: of the run; it has at least one checkpoint.
+        output_dir: folder of the run, with at least one checkpoint.
 
     Returns:
-        the path of the page.
+        The path of the page.
     """
     files = RunFiles(output_dir)
     module = load_module(files)
@@ -136,7 +135,7 @@ def _retrieve(
     pairs: Sequence[Pair],
     store: WindowStore,
 ) -> tuple[Tensor, list[str]]:
-    """Return each anchor's nearest frame among all shown, and captions that name both."""
+    """Return the index of each anchor's nearest frame, and captions that name both."""
     vectors = module.model.encode(images.flatten(0, 1))[:, 0]
     if module.projection is not None:
         vectors = module.projection(vectors)

@@ -81,15 +81,15 @@ def _summary(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
 
 
 def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    if outcome.scores is None:
+    scores = outcome.scores
+    if scores is None:
         yield Section(
             'Scores',
             'Nothing was held out (beast.segmentation.split.by=none), so this run '
             'cannot say how good its models are.',
         )
         return
-    summary = outcome.scores.summary
-    best = summary.iloc[-1]
+    summary, best = scores.summary, scores.summary.iloc[-1]
     yield Section(
         'Scores',
         f'Macro-F1 of the ensemble: {three_digits(best["macro_f1"])} over {best["frames"]} scored '
@@ -100,39 +100,24 @@ def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
         table=summary,
         marked_rows=frozenset({len(summary) - 1}),
     )
-
-
-def _classes(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    if outcome.scores is not None:
-        yield Section(
-            'Each behaviour',
-            'f1@50 counts a predicted bout as found if it shares half of its union with a scored '
-            'bout.',
-            table=outcome.scores.classes,
-        )
-
-
-def _confusion(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    if outcome.scores is not None:
-        drawing = figures.confusion_matrices(
-            outcome.scores.confusion, outcome.scores.confusion_normalised
-        )
-        yield Section(
-            'Confusion',
-            'Rows are the scored behaviours; the shares of a row sum to 1.',
-            {'confusion': drawing},
-        )
-
-
-def _calibration(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    if outcome.scores is not None:
-        table = outcome.scores.calibration
-        yield Section(
-            'Calibration of the probabilities',
-            'Below the line the model is surer than it is right. Balanced class weights by '
-            'themselves make common behaviours look less probable than they are.',
-            {'calibration': figures.reliability(table, expected_calibration_error(table))},
-        )
+    yield Section(
+        'Each behaviour',
+        'For f1@50, a predicted bout has to share half of its union with a scored bout.',
+        table=scores.classes,
+    )
+    drawing = figures.confusion_matrices(scores.confusion, scores.confusion_normalised)
+    yield Section(
+        'Confusion',
+        'Rows are the scored behaviours; the shares of a row sum to 1.',
+        {'confusion': drawing},
+    )
+    error = expected_calibration_error(scores.calibration)
+    yield Section(
+        'Calibration of the probabilities',
+        'Below the line the model is surer than it is right. Balanced class weights by themselves '
+        'make common behaviours look less probable than they are.',
+        {'calibration': figures.reliability(scores.calibration, error)},
+    )
 
 
 def _ethograms(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
@@ -160,9 +145,6 @@ def _training(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
 _SECTIONS: tuple[Callable[[Outcome, DecodingConfig], Iterator[Section]], ...] = (
     _summary,
     _scores,
-    _classes,
-    _confusion,
-    _calibration,
     _ethograms,
     _training,
 )

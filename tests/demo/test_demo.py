@@ -13,7 +13,8 @@ from PIL import Image
 
 from beast_lp.config import parse_config
 from beast_lp.demo import FULL, TINY, write_project
-from beast_lp.demo.draw import NOSE, SKIN, TAIL, make_arena, make_look, render
+from beast_lp.demo.animal import NOSE, SKIN, TAIL, make_look, render
+from beast_lp.demo.arena import make_arena
 from beast_lp.demo.movement import (
     BEHAVIORS,
     GROOM,
@@ -353,6 +354,7 @@ def test_nothing_is_left_when_writing_fails(
         ({'image_side': 97}, 'image_side must be even .* found 97; use 98'),
         ({'labeled_frames': 61}, '61 labeled_frames .* 61 of them in a video that has 60'),
         ({'recorded_frames': 3}, 'recorded_frames of at least 10, found 3'),
+        ({'videos': 12, 'labeled_frames': 8}, 'labeled_frames of at least 11, found 8'),
     ],
 )
 def test_impossible_sizes_are_refused(change: dict[str, int], message: str) -> None:
