@@ -84,7 +84,7 @@ class _Run:
             recorded[:, order],
             load_rates(result.file)[test][:, order],
             [
-                f'{session.names[i]} {session.regions[i]} ({three_digits(scores[i])})'
+                f'{session.names[i]} {session.regions[i]} ({three_digits(float(scores[i]))})'
                 for i in order[:_EXAMPLES]
             ],
         )
@@ -252,12 +252,11 @@ def _best_neurons(run: _Run) -> Iterator[Section]:
     is_trials = len(lengths) == 1 and example.stretch[-1] > 0
     if is_trials and np.array_equal(session.unit, session.bins.group):
         length = lengths.pop()
-        by_trial = [
-            values.reshape(-1, length, values.shape[1]) for values in (recorded, predicted)
-        ]
+        shape = (-1, length, recorded.shape[1])
         title, about = 'The best-predicted neurons around the event', example.about
         drawing = figures.psths(
-            *by_trial,
+            recorded.reshape(shape),
+            predicted.reshape(shape),
             example.titles,
             (np.arange(length) + 0.5) * width,
             'spikes per s' if session.is_counts else 'trace',

@@ -9,16 +9,15 @@ reconstructions 1.39 against 1.11 MB, a sheet of 32 anchors 1.09 against 0.79, a
 photograph as a PNG of its own and every point as an element.
 """
 
-import base64
 import io
 import logging
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -93,44 +92,19 @@ def write_page(
     """
     parts = []
     for section in sections:
-        pictures = {name: _png(figure, DPI) for name, figure in section.figures.items()}
+        pictures = {name: draw_png(figure) for name, figure in section.figures.items()}
         if figures is not None:
             for name, picture in pictures.items():
                 _write(figures / f'{name}.png', picture)
-        parts.append(
-            {
-                'title': section.title,
-                'paragraphs': [
-                    part for part in re.split(r'\n\s*\n', section.text) if part.strip()
-                ],
-                'links': {words: quote(target) for words, target in section.links.items()},
-                'pictures': [base64.b64encode(png).decode() for png in pictures.values()],
-                'table': None
-                if section.table is None
-                else _table(section.table, section.marked_rows),
-            }
-        )
-    page = _template().render(title=title, sections=parts)
+        table = None if section.table is None else _table(section.table, section.marked_rows)
+        parts.append((section, [b64encode(png).decode() for png in pictures.values()], table))
+    page = _template().render(title=title, parts=parts)
     # undecodable bytes of a file name arrive as lone surrogates, which UTF-8 has no code for
     _write(path, page.encode('utf-8', 'backslashreplace'))
 
 
-def save_figure(figure: Figure, path: Path, dpi: int = DPI) -> None:
-    """Write a figure as PNG; the file is replaced only once the picture is complete.
-
-    Args:
-        figure: figure to draw.
-        path: the PNG file; its folder is made if it is missing.
-        dpi: pixels per inch.
-
-    Raises:
-        BeastError: if the disk is full; an older file stays as it was.
-        OSError: if the file cannot be written for another reason; an older file stays too.
-    """
-    _write(path, _png(figure, dpi))
-
-
-def _png(figure: Figure, dpi: int) -> bytes:
+def draw_png(figure: Figure, dpi: int = DPI) -> bytes:
+    """Return a figure as the content of a PNG file."""
     disable_formulas(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')

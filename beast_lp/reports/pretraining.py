@@ -126,7 +126,7 @@ def _read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
 
 
 def _summary(run: _Run) -> Iterator[Section]:
-    table = pd.DataFrame(run.summary.items(), columns=['what', 'value'], dtype=object)
+    table = pd.Series(run.summary, dtype=object).rename_axis('what').reset_index(name='value')
     yield Section('What was run', table=table)
 
 
@@ -147,7 +147,7 @@ def _tuning(run: _Run) -> Iterator[Section]:
     """Show the runs that chose the contrastive weight, if there were any."""
     if run.tuning is None:
         return
-    by_probe = run.tuning['probe_px'].notna().all()
+    by_probe = np.isfinite(run.tuning['probe_px']).all()
     text = 'One short run for each weight of the contrastive term. Chosen: ' + (
         'the lowest error of the probe on held-out labelled frames.'
         if by_probe
@@ -165,7 +165,7 @@ def _tuning(run: _Run) -> Iterator[Section]:
 
 def _probe(run: _Run) -> Iterator[Section]:
     """Show the probe, if it was measured."""
-    if 'probe_px' not in run.metrics or run.metrics['probe_px'].isna().all():
+    if 'probe_px' not in run.metrics or not np.isfinite(run.metrics['probe_px']).any():
         return
     last = run.metrics.dropna(subset=['probe_px']).iloc[-1]
     text = (

@@ -76,7 +76,7 @@ def _prediction(prediction: Prediction) -> Section:
 
 
 def _summary(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    table = pd.DataFrame(outcome.summary.items(), columns=['what', 'value'])
+    table = pd.Series(outcome.summary, dtype=object).rename_axis('what').reset_index(name='value')
     yield Section('What was run', table=table)
 
 

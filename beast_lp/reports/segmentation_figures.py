@@ -38,8 +38,9 @@ def class_colours(classes: int) -> list[str]:
     colours = []
     for number in range(classes):
         shade, index = divmod(number, len(LONG_PALETTE))
-        colour = np.array(to_rgb(LONG_PALETTE[index]))
-        colours.append(to_hex((colour, 0.45 * colour + 0.55, 0.55 * colour)[shade % 3]))
+        white, share = ((0.0, 1.0), (0.55, 0.45), (0.0, 0.55))[shade % 3]
+        red, green, blue = (white + share * part for part in to_rgb(LONG_PALETTE[index]))
+        colours.append(to_hex((red, green, blue)))
     return colours
 
 

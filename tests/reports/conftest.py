@@ -1,7 +1,7 @@
 """Fixtures of the reports."""
 
+import io
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,17 +9,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
-from beast_lp.reports.page import save_figure
+from beast_lp.reports.page import draw_png
 
 
 @pytest.fixture
-def assert_well_drawn(tmp_path: Path) -> Callable[[Figure], None]:
-    """Return a check that saves a figure: its size, not blank, and nothing cut off."""
+def assert_well_drawn() -> Callable[[Figure], None]:
+    """Return a check that draws a figure: its size, not blank, and nothing cut off."""
 
     def check(figure: Figure) -> None:
-        path = tmp_path / 'figure.png'
-        save_figure(figure, path, dpi=120)
-        pixels = np.asarray(Image.open(path).convert('RGB'))
+        pixels = np.asarray(Image.open(io.BytesIO(draw_png(figure, dpi=120))).convert('RGB'))
         expected = figure.get_size_inches()[::-1] * 120
         np.testing.assert_allclose(pixels.shape[:2], expected, atol=1)
         assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 20

@@ -139,7 +139,7 @@ def test_a_new_score_and_a_new_control_are_shown(tmp_path: Path) -> None:
     assert legend is not None
     labels = [text.get_text() for text in legend.get_texts()]
     assert labels[:3] == ['circular shifts, 95 %', 'permutations, 95 %', 'noise, 95 %']
-    heights = [collection.get_segments()[0][0, 1] for collection in axes.collections]
+    heights = [np.asarray(bar.get_paths()[0].vertices)[0, 1] for bar in axes.collections]
     np.testing.assert_allclose(np.diff(heights), 0.32)
 
 

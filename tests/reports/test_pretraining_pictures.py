@@ -1,7 +1,6 @@
 """Tests of the pictures in rows: each is what was given, in its place, under its caption."""
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +9,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from beast_lp.reports.page import save_figure
+from beast_lp.reports.page import draw_png
 from beast_lp.reports.pretraining_pictures import (
     contact_sheet,
     reconstructions,
@@ -87,10 +86,10 @@ def test_shortened_captions_fit_as_drawn() -> None:
             assert 0.8 < drawn / axes.get_window_extent().width <= 1
 
 
-def test_captions_are_drawn_as_they_stand(tmp_path: Path) -> None:
+def test_captions_are_drawn_as_they_stand() -> None:
     captions = [r'$\bad{$.mp4', 'a\tb', 'x\udcff']
     figure = contact_sheet(np.zeros((3, 24, 60, 3), np.uint8), captions)
-    save_figure(figure, tmp_path / 'figure.png')
+    draw_png(figure)
     assert [axes.get_title() for axes in figure.axes] == [r'$\bad{$.mp4', r'a\tb', r'x\udcff']
 
 
