@@ -44,6 +44,7 @@ class DemoSize:
     control_draws: int = 20
 
     def __post_init__(self) -> None:
+        """Check that every part of the demo has enough data."""
         least = {
             'videos': 2,
             'frames_per_video': 10,

@@ -67,6 +67,7 @@ class Cone:
 def draw_disc(
     image: Picture, center: Point, radius: float, color: Color, cover: float = 1.0
 ) -> None:
+    """Draw a filled disc; `cover` is its opacity."""
     window = Window.around(image, [center], radius + 1)
     x, y = center.astype(np.float32)
     distance = np.hypot(window.x - x, window.y - y) - radius

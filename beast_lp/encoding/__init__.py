@@ -1,0 +1,1 @@
+"""How well features of video predict neural activity."""

@@ -1,0 +1,1 @@
+"""Features of every frame of videos, from networks, principal components or keypoints."""

@@ -147,7 +147,7 @@ class FeatureWriter:
                 column.finish()
             (self._part / INFO_NAME).write_text(info.to_json(), encoding='utf-8')
             (self._part / PROGRESS_NAME).unlink(missing_ok=True)
-            os.replace(self._part, self._directory)
+            self._part.replace(self._directory)
 
     def close(self) -> None:
         """Close the files; an unfinished store keeps its rows."""

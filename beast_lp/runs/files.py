@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,7 +38,7 @@ def finished_file(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
             part.touch(exist_ok=False)
             yield part
-            os.replace(part, path)
+            part.replace(path)
     finally:
         part.unlink(missing_ok=True)
 
@@ -67,7 +66,7 @@ def finished_folder(path: Path) -> Iterator[Path]:
             if path.is_dir():
                 # Windows renames no folder to the name of another, even of an empty one
                 path.rmdir()
-            os.replace(part, path)
+            part.replace(path)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
