@@ -43,7 +43,6 @@ def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> Non
 # batches whose pairs divide evenly, and no rounding to speak of
 EXACT = (
     'beast.training.precision=fp32',
-    'beast.training.last_batch=drop',
     'beast.loss.gather_negatives=true',
     'beast.loss.contrastive_weight=1.0',
 )
@@ -199,7 +198,6 @@ def test_two_projects_a_probe_and_a_choice_of_the_weight(
         '--overrides',
         'beast.probe.every_epochs=1',
         'beast.tune=[0,0.03]',
-        'beast.tune_epochs=1',
     )
     table = pd.read_csv(out / 'tune' / 'tune.csv')
     assert table.probe_px.idxmin() == table.index[table.chosen][0]

@@ -80,7 +80,7 @@ def monkey(data: Path) -> Recording:
 def settings(recording: Recording, data: Path) -> dict[str, Any]:
     """Return the config: nothing but a `beast:` section."""
     # drawn or filmed from above: left and right and the place in the picture matter here
-    still = dict.fromkeys(('flip_horizontal', 'flip_vertical', 'crop_pad_probability'), 0.0)
+    still = dict.fromkeys(('flip_horizontal', 'crop_pad_probability'), 0.0)
     return {
         'preset': 'laptop',
         'videos': [str(video) for video in recording.videos],

@@ -74,14 +74,12 @@ class BeastConfig(Section):
     )
     tune: list[float] = setting(
         [],
-        'lambdas to try, such as [0, 0.01, 0.03, 0.1]: one short run each, and the best takes the '
-        'place of loss.contrastive_weight. Best is the lowest error of the probe (see there) on '
-        "the project's labelled frames where there are 10 or more, else the share of held-out "
-        'positives found by CLS',
+        'lambdas to try, such as [0, 0.01, 0.03, 0.1]: one short run each, of a tenth of the '
+        'epochs (at least 5), and the best takes the place of loss.contrastive_weight. Best is '
+        "the lowest error of the probe (see there) on the project's labelled frames where there "
+        'are 10 or more, else the share of held-out positives found by CLS',
         low=0,
     )
-    # RETIRE (null: a tenth of the run, at least 5)
-    tune_epochs: Optional[int] = setting(None, 'epochs of a short run', low=1)
     anchors: AnchorConfig = group(AnchorConfig, 'which frames become anchors')
     windows: WindowConfig = group(
         WindowConfig,

@@ -15,6 +15,10 @@ from beast_lp.errors import BeastError
 # on every Python that the host supports.
 # ruff: noqa: UP045
 
+# channels of an attention head, and width of the MLPs relative to the blocks, in ViT-S, B and L
+# (Dosovitskiy et al. 2021) and in the decoder of ViT-MAE (He et al. 2022)
+_HEAD_WIDTH, _DECODER_HEAD_WIDTH, _MLP_RATIO = 64, 32, 4
+
 
 @dataclass
 class AnchorConfig(Section):
@@ -87,8 +91,6 @@ class PairConfig(Section):
         'At 1000 Hz nothing moves in one frame',
         positive=True,
     )
-    # RETIRE
-    exclude_within: int = setting(0, 'frames so close are not negatives', low=0)
 
 
 @dataclass
@@ -104,9 +106,6 @@ class AugmentationConfig(Section):
         low=0,
         high=1,
     )
-    # RETIRE
-    flip_vertical: float = setting(0.5, 'mirroring top and bottom', low=0, high=1)
-    # RETIRE: rename to crop_pad? no: keep the name, retire crop_pad_fraction (0.15)
     crop_pad_probability: float = setting(
         0.4,
         'probability of moving each side of the image in or out by up to 15 % of its length '
@@ -114,8 +113,6 @@ class AugmentationConfig(Section):
         low=0,
         high=1,
     )
-    # RETIRE
-    crop_pad_fraction: float = setting(0.15, 'share', low=0, high=0.45)
     rotation: float = setting(
         0.0,
         "rotation by up to so many degrees either way (authors' `top-down` pipeline: 180)",
@@ -139,20 +136,20 @@ class ModelConfig(Section):
         "you nor the preset give it (laptop does), it is the pose config's data.image_resize_dims",
     )
     patch_size: int = setting(16, 'px; pose models need 16', low=1)
-    hidden_size: int = setting(768, 'width of the encoder (paper: ViT-B)', low=1)
+    hidden_size: int = setting(
+        768,
+        'width of the encoder (paper: ViT-B): one attention head per 64 channels, and MLPs four '
+        'times as wide, as in ViT-S, B and L',
+        low=1,
+    )
     num_layers: int = setting(12, 'layers of the encoder', low=1)
-    # RETIRE -> hidden_size // 64, at least 1
-    num_heads: int = setting(12, 'attention heads of the encoder')
-    # RETIRE -> 4 * hidden_size
-    mlp_size: int = setting(3072, 'width of the MLPs of the encoder', low=1)
     decoder_hidden_size: int = setting(
-        512, 'width of the decoder, which is thrown away after pretraining (paper: 512)', low=1
+        512,
+        'width of the decoder, which is thrown away after pretraining (paper: 512): one attention '
+        'head per 32 channels, and MLPs four times as wide',
+        low=1,
     )
     decoder_num_layers: int = setting(8, 'layers of the decoder (paper: 8)', low=1)
-    # RETIRE -> decoder_hidden_size // 32, at least 1
-    decoder_num_heads: int = setting(16, 'attention heads of the decoder')
-    # RETIRE -> 4 * decoder_hidden_size
-    decoder_mlp_size: int = setting(2048, 'width of the MLPs of the decoder', low=1)
     mask_ratio: float = setting(
         0.75, 'share of the patches that the encoder does not see (paper: 0.75)', low=0, high=0.95
     )
@@ -175,19 +172,41 @@ class ModelConfig(Section):
                     f'beast.model.image_size {list(self.image_size)} must be multiples of '
                     f'beast.model.patch_size ({self.patch_size})'
                 )
-        for prefix in ('', 'decoder_'):
-            width = getattr(self, f'{prefix}hidden_size')
-            heads = getattr(self, f'{prefix}num_heads')
-            if heads < 1 or width % heads or width % 4:
+        for name, head in (
+            ('hidden_size', _HEAD_WIDTH),
+            ('decoder_hidden_size', _DECODER_HEAD_WIDTH),
+        ):
+            width = getattr(self, name)
+            if width % 4 or (width > head and width % head):
                 raise BeastError(
-                    f'beast.model.{prefix}hidden_size ({width}) must be a multiple of 4 and of '
-                    f'beast.model.{prefix}num_heads ({heads})'
+                    f'beast.model.{name} must be a multiple of {head}, the width of an attention '
+                    f'head (or, for a single head, a smaller multiple of 4), found {width}'
                 )
         if self.num_visible == self.num_patches:
             raise BeastError(
                 f'beast.model.mask_ratio {self.mask_ratio:g} hides none of the '
                 f'{self.num_patches} patches; choose a larger ratio or image'
             )
+
+    @property
+    def num_heads(self) -> int:
+        """Attention heads of the encoder."""
+        return max(1, self.hidden_size // _HEAD_WIDTH)
+
+    @property
+    def mlp_size(self) -> int:
+        """Width of the MLPs of the encoder."""
+        return _MLP_RATIO * self.hidden_size
+
+    @property
+    def decoder_num_heads(self) -> int:
+        """Attention heads of the decoder."""
+        return max(1, self.decoder_hidden_size // _DECODER_HEAD_WIDTH)
+
+    @property
+    def decoder_mlp_size(self) -> int:
+        """Width of the MLPs of the decoder."""
+        return _MLP_RATIO * self.decoder_hidden_size
 
     @property
     def num_patches(self) -> int:
@@ -269,11 +288,10 @@ class TrainingConfig(Section):
     accumulate: int = setting(
         1, 'batches whose gradients add up to one step; negatives come from one batch', low=1
     )
-    # RETIRE
-    last_batch: str = setting('keep', 'last batch', choices={'keep': 'retired', 'drop': 'retired'})
     learning_rate: float = setting(
         5e-5,
-        'peak per 256 frames of a step, over all devices and accumulated batches (authors: 5e-5)',
+        'peak per 256 frames of a step, over all devices and accumulated batches (authors: 5e-5), '
+        'reached after 15 % of the steps; a cosine ends at a tenth of it',
         positive=True,
     )
     weight_decay: float = setting(
@@ -281,10 +299,6 @@ class TrainingConfig(Section):
         'decay of the weight matrices; biases, norms and tokens do not decay (authors: 0.05)',
         low=0,
     )
-    # RETIRE
-    warmup_fraction: float = setting(0.15, 'warm-up', low=0, high=1)
-    # RETIRE
-    floor_fraction: float = setting(0.1, 'floor', low=0, high=1)
     precision: str = setting(
         'auto',
         'number format of the products',
@@ -305,8 +319,6 @@ class TrainingConfig(Section):
             'dali': 'on the GPU',
         },
     )
-    # RETIRE
-    compile: bool = setting(False, 'torch.compile')
     gradient_checkpointing: bool = setting(
         False,
         'recompute activations in the backward pass: a third more work, much less memory',
@@ -321,17 +333,9 @@ class TrainingConfig(Section):
         low=0,
         high=0.5,
     )
-    # RETIRE
-    validation: str = setting(
-        'auto',
-        'what is held out',
-        choices={'auto': 'retired', 'videos': 'retired', 'blocks': 'retired'},
-    )
     checkpoint_minutes: float = setting(
         5.0, 'minutes between two checkpoints, from which a killed run resumes', positive=True
     )
-    # RETIRE
-    checkpoint_epochs: Optional[int] = setting(None, 'epochs between checkpoints', low=1)
 
     def __post_init__(self) -> None:
         """Check that a batch holds pairs.
@@ -357,8 +361,4 @@ class ProbeConfig(Section):
         None,
         'epochs between two measurements, also before the first and after the last; null: none',
         low=1,
-    )
-    # RETIRE
-    features: str = setting(
-        'patches', 'features', choices={'patches': 'retired', 'cls': 'retired'}
     )

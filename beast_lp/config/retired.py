@@ -55,6 +55,21 @@ RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
     'beast.encoding.controls.least_shift_s': 10.0,
     'beast.encoding.controls.drift_s': 60.0,
     'beast.encoding.interpolation': 'linear',
+    'beast.tune_epochs': None,
+    'beast.pairs.exclude_within': 0,
+    'beast.augmentation.flip_vertical': 0.0,
+    'beast.augmentation.crop_pad_fraction': 0.15,
+    'beast.model.num_heads': lambda config: config.model.num_heads,
+    'beast.model.mlp_size': lambda config: config.model.mlp_size,
+    'beast.model.decoder_num_heads': lambda config: config.model.decoder_num_heads,
+    'beast.model.decoder_mlp_size': lambda config: config.model.decoder_mlp_size,
+    'beast.training.last_batch': 'keep',
+    'beast.training.warmup_fraction': 0.15,
+    'beast.training.floor_fraction': 0.1,
+    'beast.training.compile': False,
+    'beast.training.validation': 'auto',
+    'beast.training.checkpoint_epochs': None,
+    'beast.probe.features': 'patches',
 }
 
 

@@ -1,5 +1,6 @@
 """Networks as sources of features: the lean ViT, and modules that return a vector and a map."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,10 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
-from beast_lp.config import ModelConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import Encoded, FeatureSource, hash_tensors
-from beast_lp.vit.model import MaskedAutoencoder, load_encoder
+from beast_lp.vit.load import load_encoder
+from beast_lp.vit.model import Encoder
 from beast_lp.vit.pixels import network_input
 from beast_lp.vit.precision import choose_precision
 from beast_lp.vit.weights import EncoderWeights
@@ -39,19 +40,7 @@ class LeanViT(nn.Module):
                 f'px patches of {encoder.source}; give --image_size in multiples of '
                 f'{shape.patch_size}'
             )
-        self.model = MaskedAutoencoder(
-            ModelConfig(
-                image_size=list(size),
-                patch_size=shape.patch_size,
-                hidden_size=shape.hidden_size,
-                num_layers=shape.num_layers,
-                num_heads=shape.num_heads,
-                mlp_size=shape.mlp_size,
-                # masking is for training, but the ratio must leave patches of a small image
-                mask_ratio=0.5,
-            ),
-            decoder=False,
-        )
+        self.model = Encoder(replace(shape, image_size=size))
         load_encoder(self.model, encoder)
         self.grid = size[0] // shape.patch_size, size[1] // shape.patch_size
 

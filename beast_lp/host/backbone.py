@@ -8,7 +8,9 @@ from beast_lp.errors import BeastError
 from beast_lp.host.names import STRIDE
 from beast_lp.host.pose import NO_REGRESSION, NO_WEIGHTS
 from beast_lp.host.softargmax import warn_if_heatmaps_are_misread
-from beast_lp.vit.weights import Architecture, load_into_vit, read_encoder
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.load import load_into_vit
+from beast_lp.vit.weights import read_encoder
 
 # A pose checkpoint holds the backbone's weights; it names the architecture in place of the path
 # that the weights came from, so that it opens wherever it is moved.

@@ -1,0 +1,1 @@
+"""The pretraining stage: pairs of frames in, a backbone out."""

@@ -1,4 +1,4 @@
-"""What a run tells while it runs: how fast it is, when it ends, and a table of its metrics."""
+"""Callbacks that report on a run: its speed, the time left, and a table of its metrics."""
 
 import logging
 import time
@@ -18,41 +18,41 @@ from beast_lp.runs.words import duration
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# of the optimiser, from random weights. Measured (integration_tests/evidence/ablation.py): 2,000
-# left the features no better than random weights', 10,000 made them twice as good
+# optimiser steps from random weights. Measured (integration_tests/evidence/ablation.py): features
+# were no better than those of random weights after 2,000, and twice as good after 10,000
 LEAST_STEPS = 5000
 
 
 class ShortRunWarning(Callback):
-    """Says so where a run from random weights is too short to help the models after it."""
+    """Warns if a run from random weights is too short to help a pose model."""
 
     @rank_zero_only
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Compare the steps of the whole run with what has been seen to help."""
+        """Compare the steps of the whole run with `LEAST_STEPS`."""
         steps = int(trainer.estimated_stepping_batches)
         if steps < LEAST_STEPS:
             logger.warning(
-                f'beast: {steps} steps from random weights show that all works, but are probably '
-                'too few to help a pose model: where we measured it, 2,000 did not and 10,000 '
-                'did; raise beast.training.epochs or beast.anchors.per_video, or start from '
-                'pretrained weights (beast.init)'
+                f'beast: {steps} steps from random weights show that everything works, but are '
+                'probably too few to help a pose model: in our measurements 2,000 did not and '
+                '10,000 did; raise beast.training.epochs or beast.anchors.per_video, or start '
+                'from pretrained weights (beast.init)'
             )
 
 
 class Throughput(Callback):
-    """Measures training within each epoch, and how long the run will still take.
+    """Measures the speed of training within each epoch, and estimates the time left.
 
-    Validation is no training throughput, but it counts in the time that is left. What was measured
-    of an epoch survives a resume.
+    Validation counts in the time left, but not in the speed. The measurements of an epoch survive
+    a resume.
     """
 
     def __init__(self) -> None:
         """Start with nothing measured."""
-        # of this epoch so far; seconds without validation
+        # frames trained on in this epoch, and seconds of training and of waiting for data
         self.frames = 0
         self.seconds = self.waited = 0.0
         self._mark = 0.0
-        # of this process
+        # time and step at which this process started
         self._started = 0.0
         self._first_step = 0
         self._steps_left = self._steps_done = 0
@@ -74,7 +74,7 @@ class Throughput(Callback):
         return passed / self._steps_done * self._steps_left if self._steps_done else 0.0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clocks; where an epoch is resumed, Lightning does not start it again."""
+        """Start the clocks here too, because Lightning does not start a resumed epoch again."""
         self._started = self._mark = time.perf_counter()
         self._first_step = trainer.global_step
 
@@ -103,18 +103,18 @@ class Throughput(Callback):
     ) -> None:
         """Count the step."""
         now = time.perf_counter()
-        self.frames += 2 * len(batch.pixels) * trainer.world_size
+        self.frames += 2 * len(batch) * trainer.world_size
         self.seconds += now - self._mark
         self._mark = now
         self._steps_done = trainer.global_step - self._first_step
         self._steps_left = max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the validation out."""
+        """Leave the validation out of the waiting time."""
         self._mark = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Tell the logger."""
+        """Log the measurements of the epoch."""
         if trainer.logger is not None:
             trainer.logger.log_metrics(
                 {
@@ -126,17 +126,17 @@ class Throughput(Callback):
             )
 
     def state_dict(self) -> dict[str, float]:
-        """Return what was measured of the epoch so far."""
+        """Return the measurements of the epoch so far."""
         return {'frames': self.frames, 'seconds': self.seconds, 'waited': self.waited}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with an epoch."""
+        """Resume an epoch."""
         self.frames = state_dict['frames']
         self.seconds, self.waited = state_dict['seconds'], state_dict['waited']
 
 
 class ProgressBar(TQDMProgressBar):
-    """Lightning's progress bar with the losses, the throughput and the time that is left."""
+    """Lightning's progress bar with the losses, the throughput and the time left."""
 
     def __init__(self, throughput: Throughput) -> None:
         """Show what `throughput` measures."""
@@ -148,7 +148,7 @@ class ProgressBar(TQDMProgressBar):
         trainer: Trainer,
         pl_module: LightningModule,
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Return what stands at the end of the bar."""
+        """Return the text at the end of the bar."""
         metrics = super().get_metrics(trainer, pl_module)
         speed = self._throughput
         return {
@@ -164,10 +164,10 @@ class ProgressBar(TQDMProgressBar):
 
 
 class MetricsTable(Callback):
-    """Writes `metrics.csv`, one row per epoch, whole epochs also after a resume.
+    """Writes `metrics.csv`: one row per epoch, with averages over whole epochs after a resume too.
 
-    Lightning's CSV logger deletes the table of the run that it resumes, and its averages begin
-    anew in the middle of an epoch.
+    Lightning's CSV logger deletes the table of the run that it resumes, and restarts its averages
+    in the middle of an epoch.
     """
 
     def __init__(
@@ -179,9 +179,9 @@ class MetricsTable(Callback):
         """Write a table.
 
         Args:
-            path: the file.
-            throughput: of the run.
-            more: returns further columns of the epoch that ends.
+            path: file of the table.
+            throughput: callback that measures the speed of the run.
+            more: function that returns further columns of the epoch that ends.
         """
         self.path = path
         self._throughput = throughput
@@ -201,8 +201,8 @@ class MetricsTable(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Add a step's losses, weighted by its size."""
-        pairs = len(batch.pixels)
+        """Add a step's losses, weighted by its number of pairs."""
+        pairs = len(batch)
         for name, value in trainer.callback_metrics.items():
             if name.startswith('train_') and name.endswith('_step'):
                 name = name.removesuffix('_step')
@@ -234,9 +234,9 @@ class MetricsTable(Callback):
         write_table(table, self.path)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the averages of the epoch so far."""
+        """Return the sums of the epoch so far."""
         return {'sums': self._sums, 'pairs': self._pairs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on with an epoch."""
+        """Resume an epoch."""
         self._sums, self._pairs = state_dict['sums'], state_dict['pairs']

@@ -1,4 +1,4 @@
-"""Checkpoints that a run cannot be lost with: atomic, finite, and written before it is stopped."""
+"""Checkpoints from which any run can be resumed: atomic, finite, and written before it stops."""
 
 import logging
 import os
@@ -20,8 +20,8 @@ from beast_lp.runs.files import finished_file
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# what ends a run from outside: Ctrl-C, `kill` and Slurm's pre-emption, and Slurm's early warning
-# (`sbatch --signal=USR1@120`)
+# signals that end a run from outside: Ctrl-C, `kill` and Slurm's pre-emption, and Slurm's early
+# warning (`sbatch --signal=USR1@120`)
 STOPPING = tuple(
     getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)
 )
@@ -47,9 +47,9 @@ class AtomicCheckpoints(TorchCheckpointIO):
         """Write a checkpoint; an earlier one stays until the new one is on the disk.
 
         Args:
-            checkpoint: Lightning's, with `state_dict` and `global_step`.
-            path: the final name.
-            storage_options: has no meaning here.
+            checkpoint: Lightning's checkpoint, with `state_dict` and `global_step`.
+            path: final name.
+            storage_options: not used.
 
         Raises:
             BeastError: if a weight is not finite or the disk is full; the earlier file stays.
@@ -66,7 +66,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def first_broken(state: Mapping[str, Tensor]) -> str:
-    """Name the first tensor with a value that is not finite; empty if there is none."""
+    """Return the name of the first tensor with a non-finite value; empty if there is none."""
     return next(
         (
             name
@@ -78,10 +78,10 @@ def first_broken(state: Mapping[str, Tensor]) -> str:
 
 
 def diverged(what: str, step: int) -> BeastError:
-    """Return the error of a run whose numbers have broken down.
+    """Return the error of a run that diverged.
 
     Args:
-        what: was found, as the beginning of the sentence.
+        what: beginning of the sentence, which states what became non-finite.
         step: optimiser steps until then.
     """
     return BeastError(
@@ -93,18 +93,18 @@ def diverged(what: str, step: int) -> BeastError:
 class StopSignals:
     """Remembers a signal that asks the process to end, so that it can save first.
 
-    Used as a context around the run: Lightning puts in handlers of its own when a fit starts, so
-    `listen` is called after that, and leaving the context puts back what was there before.
+    Used as a context around the run: Lightning installs handlers of its own when a fit starts, so
+    `listen` is called after that, and leaving the context restores the earlier handlers.
     """
 
     def __init__(self) -> None:
-        """Hear nothing yet."""
-        # a number of `signal`; 0 for none
+        """Start without handlers; `listen` installs them."""
+        # number of the signal; 0 for none
         self.received = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> 'StopSignals':
-        # only the main thread may choose how signals are handled
+        # only the main thread may install handlers
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in STOPPING}
         return self
@@ -130,42 +130,34 @@ class StopSignals:
             'its state is saved'
         )
         if number == signal.SIGINT:
-            # whoever asks again does not want to wait
+            # a second Ctrl-C ends the process at once
             signal.signal(number, signal.default_int_handler)
 
 
 class LastCheckpoint(Callback):
     """Keeps `last.ckpt`, from which the same command resumes the run.
 
-    Written every so many minutes, every so many epochs where that is asked for, at the end, and
-    before the run gives way to a signal. Mostly by the clock: with few frames an epoch takes
-    seconds, with many hours, and a ViT-B checkpoint is 1.3 GB.
+    Written every so many minutes, at the end, and before a signal stops the run. By the clock and
+    not by epochs: with few frames an epoch takes seconds, with many hours, and a ViT-B checkpoint
+    is 1.3 GB.
     """
 
-    def __init__(
-        self,
-        path: Path,
-        minutes: float,
-        epochs: int | None,
-        signals: StopSignals,
-    ) -> None:
+    def __init__(self, path: Path, minutes: float, signals: StopSignals) -> None:
         """Save to a path.
 
         Args:
-            path: the checkpoint.
-            minutes: between two checkpoints.
-            epochs: between two checkpoints; None: by the clock alone.
-            signals: what asks the run to stop.
+            path: file of the checkpoint.
+            minutes: minutes between two checkpoints.
+            signals: signals that ask the run to stop.
         """
         self.path = path
         self.minutes = minutes
-        self.epochs = epochs
         self.signals = signals
         self._saved_at = time.monotonic()
         self._validating = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to signals, now that Lightning has put its own handlers in place."""
+        """Listen to signals, now that Lightning has installed its own handlers."""
         self.signals.listen()
 
     def on_train_batch_end(
@@ -176,7 +168,7 @@ class LastCheckpoint(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Save within an epoch; at its end, and where gradients are gathered, it is not time."""
+        """Save within an epoch, but not at its end, nor between accumulated batches."""
         if not trainer.is_last_batch and (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
             self._save(trainer)
 
@@ -194,18 +186,16 @@ class LastCheckpoint(Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        """Give way to a signal; the validation is done again when the run is resumed."""
+        """Stop if a signal came; a resumed run repeats the validation."""
         self._save(trainer, only_if_stopped=True)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note that training goes on."""
+        """Note that the validation is complete."""
         self._validating = False
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save if it is time, and at the end of the run."""
-        done = trainer.current_epoch + 1
-        at_once = done == trainer.max_epochs or bool(self.epochs and done % self.epochs == 0)
-        self._save(trainer, at_once)
+        self._save(trainer, at_once=trainer.current_epoch + 1 == trainer.max_epochs)
 
     def on_save_checkpoint(
         self,
@@ -213,9 +203,9 @@ class LastCheckpoint(Callback):
         pl_module: LightningModule,
         checkpoint: dict[str, Any],
     ) -> None:
-        """Mark a state from before or within a validation, so that all of it is done again."""
+        """Mark a state from before or within a validation, which a resumed run repeats."""
         if self._validating:
-            # what Lightning itself writes down in its first batch: one begun, none completed
+            # the state that Lightning records in the first batch: one started, none completed
             progress = checkpoint['loops']['fit_loop']['epoch_loop.val_loop.batch_progress']
             for part in ('total', 'current'):
                 progress[part] = {'ready': 1, 'started': 1, 'processed': 0, 'completed': 0}
@@ -226,7 +216,7 @@ class LastCheckpoint(Callback):
         at_once: bool = False,
         only_if_stopped: bool = False,
     ) -> None:
-        """Save if it is time or a signal came, which any of the processes may say for all."""
+        """Save in all processes if it is time in any of them, or a signal came."""
         due = at_once or time.monotonic() - self._saved_at >= self.minutes * 60
         wanted = (due and not only_if_stopped) or self.signals.received > 0
         agree = trainer.strategy.reduce_boolean_decision
@@ -237,7 +227,7 @@ class LastCheckpoint(Callback):
         if agree(self.signals.received > 0, all=False):
             finished = trainer.current_epoch + 1 == trainer.max_epochs and not self._validating
             if finished and trainer.is_last_batch:
-                # the last step is done and saved; what is left takes seconds
+                # the last step is done and saved; the rest takes seconds
                 return
             self._stop(trainer)
 
@@ -246,7 +236,7 @@ class LastCheckpoint(Callback):
         number = self.signals.received or signal.SIGTERM
         logger.warning(
             f'beast: stopped by {signal.Signals(number).name} after step {trainer.global_step}; '
-            f'{self.path} holds the state, and the same command resumes it'
+            f'{self.path} holds the state, and the same command resumes the run'
         )
         # as a shell reports a process that a signal ended; another process that ends with an
         # error would make Lightning kill the main one while it closes its files

@@ -1,6 +1,6 @@
-"""What several processes share: sums and tensors with their gradients, and who goes first.
+"""Processes of a distributed run: their ranks, sums over them with gradients, and their launch.
 
-Everything here is the identity in a run of one process.
+In a run of one process, sums and gathered tensors are the tensors themselves.
 """
 
 import datetime
@@ -16,10 +16,11 @@ from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch import Tensor, distributed, nn
 from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore
 from torch.distributed.rendezvous import rendezvous
+from torch.nn import functional
 
 from beast_lp.errors import BeastError
 
-# the longest that the other processes wait for the first one to prepare the windows
+# longest time that the other processes wait for rank 0 to prepare the windows
 _PREPARATION = datetime.timedelta(days=7)
 
 
@@ -29,25 +30,28 @@ def world_size() -> int:
 
 
 def global_rank() -> int:
-    """Return the number of this process among them."""
+    """Return the rank of this process among them."""
     return distributed.get_rank() if _running() else 0
 
 
 def sum_over_ranks(x: Tensor) -> Tensor:
-    """Add a tensor up over all processes; gradients flow back to each."""
+    """Return the sum of a tensor over all processes; gradients flow back to each."""
     return _Sum.apply(x) if world_size() > 1 else x  # type: ignore[return-value]
 
 
 def gather_over_ranks(x: Float[Tensor, 'local ...']) -> Float[Tensor, 'all ...']:
     """Concatenate the equally large tensors of all processes by rank; gradients flow back."""
-    return _Gather.apply(x) if world_size() > 1 else x  # type: ignore[return-value]
+    rows, rank = len(x), global_rank()
+    around = (rank * rows, (world_size() - 1 - rank) * rows)
+    # a sum with zeros is exact
+    return sum_over_ranks(functional.pad(x, (*(0, 0) * (x.ndim - 1), *around)))
 
 
 class BatchNorm(nn.BatchNorm1d):
     """BatchNorm over the frames of all processes, on every device.
 
     torch's SyncBatchNorm refuses CPUs. On a (frames, channels) matrix this one costs two small
-    sums over the ranks, and its weights have the same names.
+    sums over the ranks. Its weights have the names of torch's.
     """
 
     def forward(self, input: Float[Tensor, 'frames channels']) -> Float[Tensor, 'frames channels']:
@@ -73,7 +77,10 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class _Sum(torch.autograd.Function):
-    """The loss of every rank depends on the sum, so each rank's gradient is the sum of theirs."""
+    """Sum over the ranks. Every rank's loss depends on it, so the gradient is a sum over them too.
+
+    torch.distributed.nn.functional.all_reduce does the same, but is deprecated as of torch 2.15.
+    """
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -88,23 +95,6 @@ class _Sum(torch.autograd.Function):
         return total
 
 
-class _Gather(torch.autograd.Function):
-    """The loss of every rank sees this rank's rows, so their gradients add up."""
-
-    @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        ctx.rows = len(x)
-        parts = [torch.empty_like(x) for _ in range(world_size())]
-        distributed.all_gather(parts, x.contiguous())
-        return torch.cat(parts)
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Tensor:
-        total = grads[0].contiguous().clone()
-        distributed.all_reduce(total)
-        return total.narrow(0, global_rank() * ctx.rows, ctx.rows)
-
-
 def _running() -> bool:
     return distributed.is_available() and distributed.is_initialized()
 
@@ -115,8 +105,8 @@ def _running() -> bool:
 
 
 def launched_rank() -> int:
-    """Return this process's number as an outside launcher (torchrun, srun) or Lightning set it."""
-    # Slurm numbers its processes also where Lightning starts the children, which inherit the 0
+    """Return this process's rank as an outside launcher (torchrun, srun) or Lightning set it."""
+    # Slurm's comes last: children that Lightning starts within a Slurm job inherit its 0
     for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID'):
         if os.environ.get(name, '').isdigit():
             return int(os.environ[name])
@@ -133,10 +123,14 @@ def launched_processes() -> int:
 
 
 def check_launch(num_devices: int, num_nodes: int) -> None:
-    """Make sure that the processes that exist, or will, are those that the settings ask for.
+    """Check that the launcher started as many processes as the settings ask for.
+
+    Args:
+        num_devices: devices of each machine (`training.num_gpus`).
+        num_nodes: machines (`beast.num_nodes`).
 
     Raises:
-        BeastError: if they are not.
+        BeastError: if it did not, or this machine has fewer devices.
     """
     wanted, started = num_devices * num_nodes, launched_processes()
     if started and started != wanted:
@@ -149,26 +143,26 @@ def check_launch(num_devices: int, num_nodes: int) -> None:
             f'beast.num_nodes is {num_nodes}, but neither torchrun nor srun started this '
             'process; start the same command with one of them on every machine'
         )
-    there = torch.cuda.device_count()
+    visible = torch.cuda.device_count()
     # without any, processes on the CPU take their place
-    if 0 < there < num_devices:
+    if 0 < visible < num_devices:
         raise BeastError(
-            f'training.num_gpus is {num_devices}, but this process sees {there}; lower it, or '
+            f'training.num_gpus is {num_devices}, but this process sees {visible}; lower it, or '
             'let it see more (CUDA_VISIBLE_DEVICES)'
         )
 
 
 @contextmanager
 def first_process_first() -> Iterator[bool]:
-    """Let the first of the launched processes through the block before all others.
+    """Let rank 0 of the launched processes run the block before all others.
 
-    Lightning's own children are started later, so they wait for nothing.
+    Lightning starts its own children later, so they wait for nothing.
 
     Yields:
-        whether this process is the first.
+        whether this process has rank 0.
 
     Raises:
-        BeastError: if the first process ends before it is through.
+        BeastError: if rank 0 ends within the block.
     """
     others, first = launched_processes() - 1, launched_rank() == 0
     if others < 1:
@@ -178,7 +172,7 @@ def first_process_first() -> Iterator[bool]:
     if first:
         yield True
         store.set('through', '1')
-        # the store may be this process's, so it stays until all have read it
+        # this process may serve the store, so it stays until all have read it
         while store.add('seen', 0) < others:
             time.sleep(0.05)
         return

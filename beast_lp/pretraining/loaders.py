@@ -1,10 +1,10 @@
-"""Which reader feeds the training: PyAV in worker processes, or DALI on the GPU.
+"""Loaders of the training frames: PyAV in worker processes, or DALI on the GPU.
 
-That the GPU is the faster of the two is measured, not taken for granted: the decoders of an H100
-read as many frames as three or four of its CPU cores (2026-11-26).
+`auto` measures which of the two is faster: the decoders of an H100 read as many frames as three or
+four of its CPU cores (2026-11-26).
 
 Both read the same pairs of the same window store in the sampler's order, and `PairLoader` makes
-either resumable, so that all that differs is a few grey levels of colour conversion and scaling.
+either resumable, so they differ by a few grey levels of colour conversion and scaling only.
 """
 
 import logging
@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from jaxtyping import UInt8
+from torch import Tensor
 from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig
@@ -21,7 +23,6 @@ from beast_lp.errors import BeastError
 from beast_lp.pretraining.augmentation import frame_size
 from beast_lp.pretraining.pairs import (
     BatchReader,
-    Frames,
     Pair,
     PairLoader,
     PairSampler,
@@ -34,85 +35,71 @@ from beast_lp.video.workers import outlast_signals, usable_cores
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 _MOST_WORKERS = 8
-# batches that `auto` has both read before it chooses, and pairs of them, at most
+# batches that both readers read in a trial, and the largest number of pairs of a batch
 _TRIAL_BATCHES, _TRIAL_PAIRS = 3, 64
-# grey levels, mean over a frame, by which the two readers may differ: 2-3 were seen, and wrong
-# colours or a wrong frame of a moving animal are more
+# grey levels, mean over a frame, by which the two readers may differ: 2-3 were measured, and wrong
+# colours or a wrong frame of a moving animal differ by more
 _TRIAL_TOLERANCE = 8.0
 
 
 class DaliReader:
-    """Batches of pairs that DALI decodes, as `Frames`."""
+    """Batches of pairs as DALI decodes them."""
 
-    def __init__(self, pairs: DaliPairs, dataset: WindowPairs) -> None:
-        """Read.
-
-        Args:
-            pairs: decodes the frames.
-            dataset: of the same store; knows where they are from.
-        """
+    def __init__(self, pairs: DaliPairs) -> None:
+        """Read the frames of `pairs`."""
         self._pairs = pairs
-        self._dataset = dataset
 
     def __len__(self) -> int:
         """Return the batches of a whole epoch."""
         return len(self._pairs)
 
-    def __iter__(self) -> Iterator[Frames]:
-        """Yield the batches; the pixels stay on the device that decoded them."""
+    def __iter__(self) -> Iterator[UInt8[Tensor, 'pairs 2 height width 3']]:
+        """Yield the batches, on the device that decoded them."""
         for batch in self._pairs:
-            yield Frames(batch.pixels, *self._dataset.origins(batch.pairs.numpy()))
+            yield batch.pixels
 
 
 def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSampler) -> PairLoader:
-    """Build the loader of the training frames, and say in the log who reads them.
+    """Build the loader of the training frames, and log the choice of the reader.
 
     Args:
         config: all settings.
-        store: the window store.
-        sampler: of this rank.
+        store: window store.
+        sampler: sampler of this rank.
 
     Raises:
-        BeastError: if nothing is left to train on, or `beast.training.loader=dali` cannot be had.
+        BeastError: if nothing is left to train on, or `beast.training.loader=dali` is impossible.
     """
     training, image_size = config.training, config.model.image_size
-    pairs, drop_last = training.batch_size // 2, training.last_batch == 'drop'
+    pairs = training.batch_size // 2
     if len(sampler) == 0:
         raise BeastError(
             f'nothing is left to train on: {len(sampler.anchors)} anchors are fewer than the '
             f'{sampler.world_size} processes that share them; use more videos, a smaller '
             'beast.training.validation_fraction, or fewer processes (training.num_gpus)'
         )
-    if drop_last and len(sampler) < pairs:
-        raise BeastError(
-            f'beast.training.last_batch=drop leaves nothing to train on: the epoch has '
-            f'{len(sampler)} anchors and a batch takes {pairs}; lower beast.training.batch_size '
-            'or keep the last batch'
-        )
     size = frame_size(store.clip_sizes(), (image_size[0], image_size[1]), config.augmentation)
-    dataset, workers = WindowPairs(store, size), loader_workers(training.num_workers)
+    workers = loader_workers(training.num_workers)
     device = choose_dali(training.loader, store, size, workers, len(sampler), pairs)
     reader: BatchReader
     if device is None:
         reader = DataLoader(
-            dataset, pairs, sampler=sampler, drop_last=drop_last, **worker_options(workers)
+            WindowPairs(store, size), pairs, sampler=sampler, **worker_options(workers)
         )
     else:
-        reader = DaliReader(
-            DaliPairs(store, sampler, pairs, size, device, drop_last, workers), dataset
-        )
+        reader = DaliReader(DaliPairs(store, sampler, pairs, size, device, workers=workers))
     return PairLoader(reader, sampler, pairs)
 
 
 def loader_workers(setting: int | None) -> int:
-    """Return the number of processes that read frames; None is one per two cores, at most 8."""
+    """Return the number of processes that read frames; None means one per two cores, at most 8."""
     if setting is not None:
         return setting
     return min(_MOST_WORKERS, usable_cores() // 2)
 
 
 def worker_options(workers: int) -> dict[str, Any]:
-    """Return the options of torch's loader for a number of processes."""
+    """Return the options of torch's loader for a number of worker processes."""
     return {
         'num_workers': workers,
         'pin_memory': torch.cuda.is_available(),
@@ -129,21 +116,21 @@ def choose_dali(
     epoch: int,
     batch: int,
 ) -> Device | None:
-    """Say whether DALI reads the training frames, and where.
+    """Choose the device on which DALI reads the training frames, or PyAV, and log the choice.
 
-    `auto` takes DALI on a machine with a CUDA device, if it reads some pairs of the store as PyAV
-    reads them, and no slower. On a CPU, PyAV is the faster of the two.
+    `auto` chooses DALI on a machine with a CUDA device if it reads some pairs of the store as PyAV
+    does, and no slower. On a CPU, PyAV is faster.
 
     Args:
         setting: `auto`, `pyav` or `dali`.
-        store: the window store.
+        store: window store.
         size: (height, width) in px at which frames are read.
-        workers: processes that PyAV would read in.
+        workers: worker processes of PyAV.
         epoch: pairs of an epoch.
         batch: pairs of a batch.
 
     Returns:
-        the device, None for PyAV.
+        the device of DALI, or None for PyAV.
     """
     if setting == 'dali':
         device: Device = 'gpu' if torch.cuda.is_available() else 'cpu'
@@ -160,12 +147,12 @@ def choose_dali(
 
 
 class Trial(NamedTuple):
-    """How DALI reads some pairs, and how PyAV does.
+    """Result of a comparison of DALI with PyAV.
 
     Attributes:
-        failure: why DALI cannot be used; None if it can.
-        dali: ms a pair, with its part of what begins an epoch.
-        pyav: ms a pair, with all its processes.
+        failure: reason why DALI cannot be used, or None.
+        dali: ms per pair, including a share of the time to start an epoch.
+        pyav: ms per pair, with all worker processes.
     """
 
     failure: str | None
@@ -174,7 +161,7 @@ class Trial(NamedTuple):
 
     @property
     def objection(self) -> str | None:
-        """Why `auto` does not take DALI; None if it does."""
+        """Reason why `auto` does not choose DALI, or None."""
         if self.failure is None and self.dali > self.pyav:
             return f'DALI takes {self.dali:.2g} ms a pair here and PyAV {self.pyav:.2g} ms'
         return self.failure
@@ -188,21 +175,21 @@ def trial(
     epoch: int,
     batch: int,
 ) -> Trial:
-    """Let DALI read some pairs, spread over the store, and compare it with PyAV.
+    """Read some pairs, spread over the store, with DALI and with PyAV, and compare the two.
 
     Args:
-        store: the window store.
+        store: window store.
         size: (height, width) in px at which frames are read.
-        device: where DALI decodes.
-        workers: processes among which PyAV's time is divided.
-        epoch: pairs among which the time to build DALI's pipeline is divided.
-        batch: pairs that DALI is given at once.
+        device: device on which DALI decodes.
+        workers: worker processes, by which PyAV's time is divided.
+        epoch: pairs of an epoch, by which the time to build DALI's pipeline is divided.
+        batch: pairs of a batch.
     """
     batch = min(batch, _TRIAL_PAIRS)
     rows = np.linspace(0, len(store) - 1, _TRIAL_BATCHES * batch).astype(int).tolist()
     pairs = [Pair(row, row, 1 - 2 * (at % 2)) for at, row in enumerate(rows)]
     try:
-        # what only the first pipeline of a process waits for
+        # the first pipeline of a process waits for what later ones find ready
         list(DaliPairs(store, pairs[:1], 1, size, device))
         times, found = [time.perf_counter()], []
         for read in DaliPairs(store, pairs, batch, size, device):

@@ -1,9 +1,9 @@
-"""The Lightning module: one training step is a function of (weights, batch, step) alone."""
+"""The Lightning module: one training step depends on weights, batch and step only."""
 
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 from lightning.pytorch import LightningModule
 from torch import Tensor, nn
 
@@ -17,30 +17,25 @@ from beast_lp.pretraining.distributed import (
     sum_over_ranks,
     world_size,
 )
-from beast_lp.pretraining.losses import (
-    info_nce,
-    nearest_frame,
-    reconstruction_loss,
-    retrieval_accuracy,
-    temporal_neighbours,
-)
-from beast_lp.pretraining.pairs import Frames
+from beast_lp.pretraining.losses import Outputs, nearest_frame, objective, retrieval_accuracy
 from beast_lp.runs.seeds import torch_generator
-from beast_lp.vit.model import MaskedAutoencoder
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.model import Masked, MaskedAutoencoder
 from beast_lp.vit.optimiser import parameter_groups, peak_learning_rate, schedule_factor
 from beast_lp.vit.pixels import network_input
 from beast_lp.vit.safe_load import ARCHITECTURE_KEY
-from beast_lp.vit.weights import Architecture
 
 # a learned temperature stays above this (CLIP, Radford et al. 2021, section 2.5)
 _LEAST_TEMPERATURE = 0.01
+# share of the steps that warm up, and share of the peak at the first and last step (authors)
+_WARMUP, _FLOOR = 0.15, 0.1
 
 
 class BeastModule(LightningModule):
     """Masked autoencoder and projection head with the BEAST objective."""
 
     def __init__(self, config: BeastConfig) -> None:
-        """Build the model at random; `config.init` is the stage's business."""
+        """Build the model with random weights; the stage loads those of `config.init`."""
         super().__init__()
         self.config = config
         self.model = MaskedAutoencoder(config.model, decoder=config.loss.reconstruction_weight > 0)
@@ -53,26 +48,25 @@ class BeastModule(LightningModule):
             )
             if config.loss.learn_temperature:
                 self.log_temperature = nn.Parameter(torch.tensor(config.loss.temperature).log())
-        # of the schedule; the stage sets it. Lightning's own estimate would start the loader
-        # before a resumed run has told it where to go on.
+        # length of the schedule, which the stage sets: Lightning's own estimate would start the
+        # loader before a resumed run has set its place
         self.total_steps = 1
-        # of each validation batch: what retrieval compares, by the name of the measure
+        # vectors that retrieval compares, of each validation batch, by the name of the measure
         self._held_out: list[dict[str, Tensor]] = []
 
     def training_step(
-        self,
-        batch: Frames,
-        batch_index: int,
+        self, batch: UInt8[Tensor, 'pairs 2 height width 3'], batch_index: int
     ) -> Float[Tensor, '']:
         """Augment, mask, reconstruct, contrast."""
         key = (self.config.seed, 'step', self.current_epoch, batch_index)
-        images = self._augment(batch.pixels, key)
-        noise = mask_noise(len(batch.pixels), self.config.model.num_patches, key)
-        losses, _ = self._losses(images, noise, self._excluded(batch))
+        images = self._augment(batch, key)
+        patches = self.config.model.num_patches
+        noise = mask_noise(len(batch), patches, key, global_rank(), world_size())
+        losses, _ = self._losses(images, noise)
         if not torch.isfinite(losses['loss']):
             raise diverged(f'the loss became {losses["loss"].item()}', self.global_step)
-        # averaged here and not by `sync_dist`, which waits for all processes whenever one of them
-        # reads an epoch's metrics
+        # averaged here because `sync_dist` waits for all processes whenever one of them reads an
+        # epoch's metrics
         self.log_dict(
             {
                 f'train_{name}': sum_over_ranks(value.detach()) / world_size()
@@ -81,7 +75,7 @@ class BeastModule(LightningModule):
             on_step=True,
             on_epoch=True,
             prog_bar=True,
-            batch_size=len(batch.pixels),
+            batch_size=len(batch),
         )
         if self.log_temperature is not None:
             self.log(
@@ -89,24 +83,21 @@ class BeastModule(LightningModule):
                 torch.as_tensor(self.temperature).detach(),
                 on_step=True,
                 on_epoch=True,
-                batch_size=len(batch.pixels),
+                batch_size=len(batch),
             )
         return losses['loss']
 
     def validation_step(
-        self,
-        batch: Frames,
-        batch_index: int,
+        self, batch: UInt8[Tensor, 'pairs 2 height width 3'], batch_index: int
     ) -> None:
         """Compute the same losses on held-out frames, without augmentation, with fixed masks."""
-        images = network_input(batch.pixels).transpose(0, 1).flatten(0, 1)
-        # every process validates on all held-out frames, so it draws for itself alone
+        images = network_input(batch).transpose(0, 1).flatten(0, 1)
+        # the same masks in every process, each of which validates on all held-out frames
         key = (self.config.seed, 'validation', batch_index)
-        noise = mask_noise(len(batch.pixels), self.config.model.num_patches, key, 0, 1)
-        losses, vectors = self._losses(images, noise, self._excluded(batch))
+        noise = mask_noise(len(batch), self.config.model.num_patches, key)
+        losses, vectors = self._losses(images, noise)
         self.log_dict(
-            {f'val_{name}': value for name, value in losses.items()},
-            batch_size=len(batch.pixels),
+            {f'val_{name}': value for name, value in losses.items()}, batch_size=len(batch)
         )
         self._held_out.append({name: value.float().cpu() for name, value in vectors.items()})
 
@@ -121,11 +112,11 @@ class BeastModule(LightningModule):
         self.log('val_retrieval_chance', 1 / (2 * pairs - 1))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Name the encoder's shape, so that the file can serve as initial weights by itself."""
+        """Add the encoder's shape, so that the file alone can serve as initial weights."""
         checkpoint[ARCHITECTURE_KEY] = self.model.architecture.to_json()
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take back what the initial weights brought along and no tensor holds."""
+        """Restore the property of the initial weights that no tensor holds."""
         shape = Architecture.from_json(checkpoint[ARCHITECTURE_KEY])
         self.model.set_layer_norm_eps(shape.layer_norm_eps)
 
@@ -141,12 +132,7 @@ class BeastModule(LightningModule):
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
-            lambda step: schedule_factor(
-                step,
-                self.total_steps,
-                training.warmup_fraction,
-                training.floor_fraction,
-            ),
+            lambda step: schedule_factor(step, self.total_steps, _WARMUP, _FLOOR),
         )
         return {
             'optimizer': optimizer,
@@ -155,7 +141,7 @@ class BeastModule(LightningModule):
 
     @property
     def temperature(self) -> Float[Tensor, ''] | float:
-        """What divides the cosines: the setting, or what has been learned from it."""
+        """Divisor of the cosines: the setting, or the parameter learned from it."""
         if self.log_temperature is None:
             return self.config.loss.temperature
         return self.log_temperature.exp().clamp(min=_LEAST_TEMPERATURE)
@@ -168,7 +154,7 @@ class BeastModule(LightningModule):
         """Return normalised images, all anchors and then all positives."""
         settings, size = self.config.augmentation, self.model.architecture.image_size
         frames = pixels.transpose(0, 1).flatten(0, 1)
-        # one draw for the joined batch of all processes, of which each takes its pairs
+        # one draw for the joined batch of all processes, from which each takes its pairs
         pairs, draw = len(pixels) * world_size(), torch_generator(*key, 'geometry')
         if settings.shared_geometry:
             maps = draw_geometry(pairs, size, settings, draw).repeat(2, 1, 1)
@@ -177,88 +163,59 @@ class BeastModule(LightningModule):
         maps = maps.unflatten(0, (2, pairs))[:, global_rank() :: world_size()].flatten(0, 1)
         return augment(frames, maps, size)
 
-    def _excluded(self, batch: Frames) -> Bool[Tensor, 'frames frames'] | None:
-        """Return which frames are too close in time to be each other's negatives."""
-        within = self.config.pairs.exclude_within
-        if within == 0:
-            return None
-        video, time = batch.video, batch.time
-        if self._gathers:
-            video, time = gather_over_ranks(video), gather_over_ranks(time)
-        return temporal_neighbours(video.T.flatten(), time.T.flatten(), within)
-
-    @property
-    def _gathers(self) -> bool:
-        """Whether the frames of other processes are negatives; never in validation."""
-        return self.config.loss.gather_negatives and self.training
-
     def _losses(
         self,
         images: Float[Tensor, 'frames 3 height width'],
         noise: Float[Tensor, 'frames patches'],
-        excluded: Bool[Tensor, 'all_frames all_frames'] | None = None,
     ) -> tuple[dict[str, Tensor], dict[str, Float[Tensor, 'frames dim']]]:
-        """Return the losses by name, and what two measures of retrieval compare.
+        """Return the losses by name, and the vectors that two measures of retrieval compare.
 
-        `retrieval` is by what the loss compares (projections, else CLS), `cls_retrieval` by CLS,
-        so that runs with and without a contrastive term can be compared.
+        `retrieval` compares what the contrastive term compares (projections, else CLS tokens),
+        `cls_retrieval` CLS tokens, so that runs with and without that term can be compared.
         """
-        settings = self.config.loss
-        output = self.model(images, noise.to(images.device))
-        losses: dict[str, Tensor] = {}
-        total = torch.zeros((), device=images.device)
-        if output.prediction is not None:
-            losses['reconstruction'] = reconstruction_loss(
-                output.prediction, output.target, settings.norm_pix_loss
-            )
-            total = total + settings.reconstruction_weight * losses['reconstruction']
-        queries = output.cls
-        if self.projection is not None:
-            queries = self.projection(output.cls)
-            losses['contrastive'] = self._contrast(queries, excluded)
-            total = total + settings.contrastive_weight * losses['contrastive']
-        vectors = {'retrieval': queries.detach(), 'cls_retrieval': output.cls.detach()}
-        return {'loss': total, **losses}, vectors
+        masked = self.model(images, noise.to(images.device))
+        queries = masked.cls if self.projection is None else self.projection(masked.cls)
+        losses = objective(self._outputs(masked, queries), self.config.loss)
+        return losses, {'retrieval': queries.detach(), 'cls_retrieval': masked.cls.detach()}
 
-    def _contrast(
-        self,
-        projections: Float[Tensor, 'frames dim'],
-        excluded: Tensor | None,
-    ) -> Float[Tensor, '']:
-        """Return InfoNCE of this process's pairs among its own frames, or among everyone's."""
-        anchors, positives = projections.chunk(2)
+    def _outputs(self, masked: Masked, queries: Float[Tensor, 'frames dim']) -> Outputs:
+        """Return what the loss terms read, with the frames of other processes if asked for."""
+        anchors, positives = queries.chunk(2)
         own = slice(0, len(anchors))
-        if self._gathers:
+        # every process validates on all held-out frames
+        if self.training and self.config.loss.gather_negatives:
             first = global_rank() * len(anchors)
             own = slice(first, first + len(anchors))
             anchors, positives = gather_over_ranks(anchors), gather_over_ranks(positives)
-        return info_nce(
-            anchors, positives, self.temperature, self.config.loss.contrastive_form, excluded, own
-        )
+        return Outputs(masked.prediction, masked.target, anchors, positives, own, self.temperature)
 
 
 def mask_noise(
     pairs: int,
     patches: int,
     key: tuple[int | str, ...],
-    rank: int | None = None,
-    ranks: int | None = None,
+    rank: int = 0,
+    ranks: int = 1,
 ) -> Float[Tensor, 'frames patches']:
-    """Draw what decides which patches are hidden: anew for every image.
+    """Draw the noise that decides which patches of each image are hidden.
 
     Args:
-        pairs: of this process's batch.
-        patches: of an image.
-        key: of the batch.
-        rank: of this process, the running one by default; its i-th pair is number
-            `i * ranks + rank` of the joined batch, and that number alone fixes the draw.
-        ranks: number of processes, the running ones by default.
+        pairs: pairs of this process's batch.
+        patches: patches of an image.
+        key: key of the batch.
+        rank: rank of this process; its i-th pair is number `i * ranks + rank` of the joined batch,
+            which alone fixes the draw.
+        ranks: number of processes.
 
     Returns:
-        uniform numbers, the anchors' and then the positives'.
+        uniform numbers for all anchors, then for all positives.
+
+    Examples:
+        >>> whole = mask_noise(4, 9, (0, 'step', 2)).view(2, 4, 9)
+        >>> second = mask_noise(2, 9, (0, 'step', 2), rank=1, ranks=2).view(2, 2, 9)
+        >>> torch.equal(second, whole[:, 1::2])
+        True
     """
-    rank = global_rank() if rank is None else rank
-    ranks = world_size() if ranks is None else ranks
     noise = torch.stack(
         [
             torch.rand(2, patches, generator=torch_generator(*key, 'mask', i * ranks + rank))
@@ -269,7 +226,12 @@ def mask_noise(
 
 
 def projection_head(width: int, layers: int) -> nn.Sequential:
-    """Build the non-linear projection: linear layers with BatchNorm and ReLU between them."""
+    """Build the projection: linear layers with BatchNorm and ReLU between them.
+
+    Args:
+        width: channels of the input, of the output and in between.
+        layers: linear layers.
+    """
     modules: list[nn.Module] = []
     for _ in range(layers - 1):
         modules += [nn.Linear(width, width), BatchNorm(width), nn.ReLU()]

@@ -1,12 +1,19 @@
-"""Anchor-positive pairs on the window store: sampler, dataset and loader."""
+"""Anchor-positive pairs on the window store: sampler, dataset and loader.
 
-from collections.abc import Iterator
+Adding a new choice of the positive:
+
+1. write a function like `_anywhere` that takes the anchors and their videos and returns a `Choose`
+2. enter it in `POSITIVES` by its name
+3. add the name and its help to the choices of `PairConfig.positive` in
+   `beast_lp/config/pretraining.py`, and test it in `tests/pretraining/test_pairs.py`
+"""
+
+from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
 import numpy as np
-import pandas as pd
 import torch
-from jaxtyping import Int, UInt8
+from jaxtyping import UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
@@ -24,18 +31,8 @@ class Pair(NamedTuple):
     offset: int
 
 
-class Frames(NamedTuple):
-    """An anchor and its positive, or a batch of such pairs, and where they are from."""
-
-    pixels: UInt8[Tensor, '*pairs 2 height width 3']
-    # the video, as a number
-    video: Int[Tensor, '*pairs 2']
-    # ordinal in the video
-    time: Int[Tensor, '*pairs 2']
-
-
-class WindowPairs(Dataset[Frames]):
-    """Map-style dataset: a `Pair` goes in, the two frames come out."""
+class WindowPairs(Dataset[Tensor]):
+    """Map-style dataset from a `Pair` to its two frames."""
 
     def __init__(self, store: WindowStore, size: tuple[int, int]) -> None:
         """Read from a store at a fixed size.
@@ -46,11 +43,8 @@ class WindowPairs(Dataset[Frames]):
         """
         self.store = store
         self.size = size
-        self._video = pd.factorize(store.table['video_id'])[0]
-        self._frame = store.table['frame'].to_numpy()
-        self._step = store.table['step'].to_numpy()
 
-    def __getitem__(self, pair: Pair) -> Frames:
+    def __getitem__(self, pair: Pair) -> UInt8[Tensor, '2 height width 3']:
         """Return the anchor and its positive."""
         if pair.window == pair.anchor:
             frames = self.store.read(pair.anchor, (0, pair.offset), self.size)
@@ -61,30 +55,49 @@ class WindowPairs(Dataset[Frames]):
                     self.store.read(pair.window, (pair.offset,), self.size),
                 ]
             )
-        return Frames(torch.from_numpy(frames), *self.origins(np.array(pair)))
+        return torch.from_numpy(frames)
 
-    def origins(
-        self, pairs: Int[np.ndarray, '*pairs 3']
-    ) -> tuple[Int[Tensor, '*pairs 2'], Int[Tensor, '*pairs 2']]:
-        """Return the video and the ordinal in it of anchors and positives.
 
-        Args:
-            pairs: the three numbers of `Pair`.
-        """
-        windows, offsets = pairs[..., :2], pairs[..., 2]
-        times = self._frame[windows]
-        times[..., 1] += self._step[windows[..., 1]] * offsets
-        return torch.from_numpy(self._video[windows]), torch.from_numpy(times)
+# from an anchor and two random draws, a side (-1 or 1) and a number in [0, 1), to its pair
+Choose = Callable[[int, int, float], Pair]
+
+
+def _adjacent(anchors: np.ndarray, videos: np.ndarray) -> Choose:
+    """Choose t-k or t+k (paper)."""
+    return lambda anchor, side, number: Pair(anchor, anchor, side)
+
+
+def _anywhere(anchors: np.ndarray, videos: np.ndarray) -> Choose:
+    """Choose another anchor of the same video (the VIC-MAE rule).
+
+    Raises:
+        BeastError: if a video has only one anchor.
+    """
+    groups = _same_video(anchors, videos)
+
+    def choose(anchor: int, side: int, number: float) -> Pair:
+        group, place = groups[anchor]
+        chosen = int(number * (len(group) - 1))
+        # the others are all but the anchor itself
+        return Pair(anchor, int(group[chosen + (chosen >= place)]), 0)
+
+    return choose
+
+
+# by their names in `beast.pairs.positive`
+POSITIVES: dict[str, Callable[[np.ndarray, np.ndarray], Choose]] = {
+    'adjacent': _adjacent,
+    'anywhere': _anywhere,
+}
 
 
 class PairSampler(Sampler[Pair]):
     """Visits every anchor once an epoch, in a seeded order that mixes the videos.
 
-    Where several projects are trained on together, each has the same number of places in an epoch
-    and in every stretch of it: the anchors of a small project come several times, those of a large
-    one take turns over the epochs. Ranks take disjoint, equally long shares; where the anchors do
-    not divide evenly, the last few of the epoch's order (fewer than there are ranks) wait for
-    another epoch.
+    Projects that are trained on together have the same number of places in an epoch and in every
+    stretch of it: the anchors of a small project come several times, those of a large one take
+    turns over the epochs. Ranks take disjoint, equally long shares; where the anchors do not
+    divide evenly, the last few of the epoch's order (fewer than the ranks) wait for another epoch.
     """
 
     def __init__(
@@ -101,12 +114,16 @@ class PairSampler(Sampler[Pair]):
 
         Args:
             anchors: windows of the store, integer of shape (anchors,).
-            videos: the video of each, any comparable of shape (anchors,).
-            positive: `adjacent` (t-k or t+k) or `anywhere` (another anchor of the same video).
-            seed: of the run.
-            rank: of this process.
+            videos: video of each anchor, any comparable of shape (anchors,).
+            positive: choice of the positive, a key of `POSITIVES`.
+            seed: seed of the run.
+            rank: rank of this process.
             world_size: number of processes.
-            projects: the project of each, any comparable of shape (anchors,); None: there is one.
+            projects: project of each anchor, any comparable of shape (anchors,); None for one
+                project.
+
+        Raises:
+            BeastError: if the anchors do not allow this choice of the positive.
         """
         self.anchors = anchors
         self._projects = (
@@ -114,20 +131,19 @@ class PairSampler(Sampler[Pair]):
             if projects is None
             else [anchors[projects == project] for project in np.unique(projects)]
         )
-        self.positive = positive
+        self._choose = POSITIVES[positive](anchors, videos)
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
         self._skip = 0
-        self._groups = _same_video(anchors, videos) if positive == 'anywhere' else {}
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; Lightning calls this before each."""
         self.epoch = epoch
 
     def skip_once(self, pairs: int) -> None:
-        """Leave out the first pairs of the next pass, which an interrupted run has had."""
+        """Leave out the first pairs of the next pass, which an interrupted run has trained on."""
         self._skip = pairs
 
     def __len__(self) -> int:
@@ -141,18 +157,11 @@ class PairSampler(Sampler[Pair]):
             order = draw.permutation(self.anchors)
         else:
             order = self._balanced(draw)
-        offsets = draw.choice((-1, 1), size=len(order))
-        choices = draw.random(len(order))
+        sides = draw.choice((-1, 1), size=len(order))
+        numbers = draw.random(len(order))
         skip, self._skip = self._skip, 0
         for i in range(self.rank, len(self) * self.world_size, self.world_size)[skip:]:
-            anchor = int(order[i])
-            if self.positive == 'adjacent':
-                yield Pair(anchor, anchor, int(offsets[i]))
-            else:
-                group, place = self._groups[anchor]
-                chosen = int(choices[i] * (len(group) - 1))
-                # the others are all but the anchor itself
-                yield Pair(anchor, int(group[chosen + (chosen >= place)]), 0)
+            yield self._choose(int(order[i]), int(sides[i]), float(numbers[i]))
 
     def _places(self) -> int:
         """Return the places of an epoch: all anchors, rounded up to equal shares."""
@@ -172,13 +181,13 @@ class PairSampler(Sampler[Pair]):
 
 
 class BatchReader(Protocol):
-    """What reads the batches of an epoch; each pass begins with what its sampler yields then."""
+    """Reader of the batches of an epoch; each pass starts at the sampler's state at that time."""
 
     def __len__(self) -> int:
         """Return the batches of a whole epoch."""
         ...
 
-    def __iter__(self) -> Iterator[Frames]:
+    def __iter__(self) -> Iterator[UInt8[Tensor, 'pairs 2 height width 3']]:
         """Yield the batches."""
         ...
 
@@ -186,28 +195,28 @@ class BatchReader(Protocol):
 class PairLoader:
     """Batches of a sampler's pairs, from any reader, resumable within an epoch.
 
-    Lightning sets the epoch of `sampler`, and saves and loads the state.
+    Lightning sets the epoch of `sampler`, and saves and loads this object's state.
     """
 
     def __init__(self, reader: BatchReader, sampler: PairSampler, batch_size: int) -> None:
         """Load with a reader.
 
         Args:
-            reader: reads the pairs of `sampler`, in its order.
-            sampler: of this rank.
-            batch_size: pairs in a batch of the reader.
+            reader: reader of the pairs of `sampler`, in its order.
+            sampler: sampler of this rank.
+            batch_size: pairs of a batch of the reader.
         """
         self.reader = reader
         self.sampler = sampler
         self.batch_size = batch_size
-        # batches taken from this epoch, and those of them that an interrupted run took
+        # batches trained on in this epoch, and how many of them before a resume
         self._batches = self._earlier = 0
 
     def __len__(self) -> int:
         """Return the batches of a whole epoch."""
         return len(self.reader)
 
-    def __iter__(self) -> Iterator[Frames]:
+    def __iter__(self) -> Iterator[UInt8[Tensor, 'pairs 2 height width 3']]:
         """Yield the batches that are left of the epoch, and count them."""
         # here and not at the end: Lightning stops after the last batch without asking for another
         self._batches, self._earlier = self._earlier, 0
@@ -216,7 +225,7 @@ class PairLoader:
             yield batch
 
     def state_dict(self) -> dict[str, int]:
-        """Return where the next batch stands, and how many processes share the pairs."""
+        """Return the epoch and number of the next batch, and the number of processes."""
         done = self._batches == len(self)
         return {
             'epoch': self.sampler.epoch + done,
@@ -225,12 +234,12 @@ class PairLoader:
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on there. Worker processes start to read at once, so the epoch must be known.
+        """Resume there. Worker processes start to read at once, so they need the epoch.
 
         Raises:
-            BeastError: if the number of processes is another, whose batches are others.
+            BeastError: if the number of processes differs, which changes the batches.
         """
-        # older checkpoints do not tell
+        # missing in older checkpoints
         before, now = state.get('processes', self.sampler.world_size), self.sampler.world_size
         if before != now:
             raise BeastError(
@@ -244,7 +253,7 @@ class PairLoader:
 
 
 def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
-    """Return one fixed pair, of t-k or t+k, for every held-out anchor."""
+    """Return one fixed pair, with t-k or t+k, for every held-out anchor."""
     offsets = numpy_generator(seed, 'validation').choice((-1, 1), size=len(anchors))
     return [Pair(int(a), int(a), int(o)) for a, o in zip(anchors, offsets, strict=True)]
 
@@ -259,9 +268,9 @@ def _endless_order(
 
     Args:
         anchors: integer of shape (anchors,).
-        start: place in the order.
-        count: places to return.
-        key: of the random draws.
+        start: first place in the order.
+        count: number of places.
+        key: key of the random draws.
     """
     first, last = start // len(anchors), (start + count - 1) // len(anchors)
     passes = [
@@ -275,10 +284,10 @@ def _same_video(
     anchors: np.ndarray,
     videos: np.ndarray,
 ) -> dict[int, tuple[np.ndarray, int]]:
-    """Return, for each anchor, all anchors of its video (one array for all) and its place there.
+    """Return, for each anchor, all anchors of its video (a shared array) and its place there.
 
     Raises:
-        BeastError: if a video has one anchor alone.
+        BeastError: if a video has only one anchor.
     """
     names, video, counts = np.unique(videos, return_inverse=True, return_counts=True)
     if counts.min(initial=2) < 2:

@@ -1,4 +1,4 @@
-"""What the model makes of a few fixed held-out frames, now and over the epochs."""
+"""Reconstructions of a few fixed held-out frames, now and over the epochs."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,20 +19,20 @@ from beast_lp.pretraining.split import split_windows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.seeds import torch_generator
 from beast_lp.video.window_store import WindowStore
-from beast_lp.vit.model import patchify, unpatchify
+from beast_lp.vit.patches import patchify, unpatchify
 from beast_lp.vit.pixels import denormalise, network_input
 
-# frames that are reconstructed, and pairs that are looked up
+# frames that are reconstructed, and pairs in which positives are retrieved
 EXAMPLES = 6
 PAIRS = 32
-# pictures of a run, closer together at its beginning, where more happens
+# snapshots of a run, closer together at its beginning, where more changes
 SNAPSHOTS = 8
 
 
 class Reconstruction(NamedTuple):
-    """Images, what the encoder sees of them, and the decoder's completion, in 0..1.
+    """Images, their visible patches, and the decoder's completion, in 0..1.
 
-    All empty where the model has no decoder.
+    All are empty where the model has no decoder.
     """
 
     original: Float[Tensor, 'images 3 height width']
@@ -47,11 +47,9 @@ def spread(items: Sequence, count: int) -> list:
 
 
 def example_pairs(config: BeastConfig, store: WindowStore) -> list[Pair]:
-    """Return the same few pairs for all pictures of a run: what the model never saw, if it can."""
-    training = config.training
-    train, held_out = split_windows(
-        store.table, training.validation_fraction, config.seed, training.validation
-    )
+    """Return the same few pairs for all pictures of a run, held-out ones if there are any."""
+    fraction = config.training.validation_fraction
+    train, held_out = split_windows(store.table, fraction, config.seed)
     shown = held_out if len(held_out) else np.sort(train)
     return spread(validation_pairs(shown, config.seed), PAIRS)
 
@@ -61,16 +59,16 @@ def read_pairs(
     store: WindowStore,
     pairs: Sequence[Pair],
 ) -> Float[Tensor, 'pairs 2 3 height width']:
-    """Return anchors and positives as the model takes them, without augmentation."""
+    """Return anchors and positives as network input, without augmentation."""
     dataset = WindowPairs(store, (config.model.image_size[0], config.model.image_size[1]))
-    return network_input(torch.stack([dataset[pair].pixels for pair in pairs]))
+    return network_input(torch.stack([dataset[pair] for pair in pairs]))
 
 
 def reconstruct(
     module: BeastModule,
     images: Float[Tensor, 'images 3 height width'],
 ) -> Reconstruction:
-    """Hide patches, the same ones whenever it is called, and let the model fill them in."""
+    """Hide patches, the same ones at every call, and let the model predict them."""
     architecture = module.model.architecture
     draw = torch_generator(module.config.seed, 'report')
     noise = torch.rand(len(images), module.config.model.num_patches, generator=draw)
@@ -80,7 +78,7 @@ def reconstruct(
         return Reconstruction(nothing, nothing, nothing)
     prediction = output.prediction.float()
     if module.config.loss.norm_pix_loss:
-        # such a model predicts each patch without its brightness and contrast: give them back
+        # such a model predicts each patch without its brightness and contrast: restore them
         mean, scale = patch_statistics(output.target)
         prediction = prediction * scale + mean
     patches = patchify(images, architecture.patch_size)
@@ -93,20 +91,20 @@ def reconstruct(
 
 
 def snapshot_epochs(epochs: int) -> list[int]:
-    """Return after which epochs, counted from 0, pictures are taken; the last is one of them."""
+    """Return the epochs, counted from 0, after which snapshots are taken, the last included."""
     return sorted({round(float(n)) - 1 for n in np.geomspace(1, epochs, SNAPSHOTS)})
 
 
 class Snapshots(Callback):
-    """Reconstructs the same held-out frames every so often, for TensorBoard and the report."""
+    """Reconstructs the same held-out frames after some epochs, for TensorBoard and the report."""
 
     def __init__(self, directory: Path, config: BeastConfig, store: WindowStore) -> None:
-        """Take pictures of a run.
+        """Take snapshots of a run.
 
         Args:
-            directory: gets `epoch_00001.npy`, ...; uint8, (frames, 3, height, width).
+            directory: folder of `epoch_00001.npy`, ...; uint8, (frames, 3, height, width).
             config: settings of the run.
-            store: where its frames are.
+            store: window store of the run.
         """
         self.directory = directory
         self.epochs = snapshot_epochs(config.training.epochs)
@@ -115,7 +113,7 @@ class Snapshots(Callback):
         self._images: Tensor | None = None
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Take a picture, if it is time."""
+        """Take a snapshot, if it is time."""
         if trainer.current_epoch not in self.epochs or not trainer.is_global_zero:
             return
         assert isinstance(pl_module, BeastModule)
@@ -141,7 +139,7 @@ class Snapshots(Callback):
 
 
 def read_snapshots(directory: Path) -> dict[int, UInt8[np.ndarray, 'frames 3 height width']]:
-    """Return the pictures that `Snapshots` took, by the number of epochs trained."""
+    """Return the snapshots in a directory, by the number of epochs trained."""
     return {
         int(path.stem.removeprefix('epoch_')): np.load(path)
         for path in sorted(directory.glob('epoch_*.npy'))

@@ -1,4 +1,4 @@
-"""Does pretraining help this project? A linear read-out of its own labelled keypoints."""
+"""Linear read-out of a project's labelled keypoints, to see whether pretraining helps it."""
 
 import logging
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ from torch.nn import functional
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.split import WHOLE_VIDEOS_FROM
 from beast_lp.video.labelled import LabelledFrames, read_images
-from beast_lp.vit.model import MaskedAutoencoder
+from beast_lp.vit.model import Encoder
 from beast_lp.vit.pixels import network_input
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 FOLDS = 5
-# fewer labelled frames cannot be split into folds that say anything
+# fewer labelled frames make folds too small to measure anything
 LEAST_FRAMES = 2 * FOLDS
 # patch tokens are averaged over a grid of so many cells a side: a mean over the whole image would
-# not say where things are
+# lose positions
 _GRID = 4
 _ALPHAS = np.logspace(0, 6, 13)
 _BATCH = 32
@@ -41,11 +41,15 @@ class ProbeError(NamedTuple):
 
 
 def assign_folds(videos: Sequence[str], folds: int = FOLDS) -> Int[np.ndarray, ' frames']:
-    """Share frames out to folds: whole videos where there are enough, else stretches of frames.
+    """Assign frames to folds: whole videos where there are enough, else stretches of frames.
 
     Args:
-        videos: of each frame; the frames of a video are in order of time.
-        folds: how many.
+        videos: video of each frame; the frames of a video are in order of time.
+        folds: number of folds.
+
+    Examples:
+        >>> assign_folds(['a', 'a', 'a', 'b', 'b', 'b'], folds=2)
+        array([0, 0, 0, 1, 1, 1])
     """
     names, video = np.unique(np.asarray(videos), return_inverse=True)
     if len(names) < max(folds, WHOLE_VIDEOS_FROM):
@@ -71,9 +75,9 @@ def probe_error(
     """Predict keypoints by ridge regression, each fold from the others.
 
     Args:
-        features: of the frames.
-        positions: in px, NaN where a keypoint is not labelled.
-        folds: of each frame.
+        features: features of the frames.
+        positions: keypoints in px, NaN where one is not labelled.
+        folds: fold of each frame.
 
     Returns:
         mean distances over all labelled keypoints of all frames.
@@ -82,7 +86,7 @@ def probe_error(
     for fold in np.unique(folds):
         test = folds == fold
         predicted[test] = linear_reading(features[~test], positions[~test], features[test])
-        # whatever the frame looks like, the same position
+        # the same position whatever the frame shows
         blind = np.zeros((len(features), 1))
         constant[test] = linear_reading(blind[~test], positions[~test], blind[test])
     return ProbeError(
@@ -101,12 +105,18 @@ def linear_reading(
     """Predict the keypoints of other frames by a ridge regression on these.
 
     Args:
-        features: of labelled frames.
-        positions: of their keypoints, NaN where one is not labelled.
+        features: features of labelled frames.
+        positions: their keypoints, NaN where one is not labelled.
         others: features of the frames to predict.
 
     Returns:
-        positions; NaN for keypoints that fewer than two frames have.
+        keypoints of the other frames; NaN for keypoints that fewer than two frames have.
+
+    Examples:
+        >>> features = np.arange(8.0)[:, None]
+        >>> positions = np.stack([3 * features, 10 - features], axis=2)
+        >>> linear_reading(features, positions, np.array([[2.0]])).round(0)
+        array([[[6., 8.]]])
     """
     result = np.full((len(others), *positions.shape[1:]), np.nan)
     labelled: Bool[np.ndarray, 'frames keypoints'] = np.asarray(np.isfinite(positions).all(axis=2))
@@ -124,50 +134,40 @@ def linear_reading(
 
 
 def frozen_features(
-    model: MaskedAutoencoder,
-    images: UInt8[Tensor, 'frames height width 3'],
-    kind: str,
+    model: Encoder, images: UInt8[Tensor, 'frames height width 3']
 ) -> Float[np.ndarray, 'frames dim']:
-    """Encode whole images.
+    """Return CLS and the patch tokens averaged over a coarse grid, of whole images.
 
     Args:
-        model: stays as it is.
-        images: of the model's size.
-        kind: `cls`, or `patches`: CLS and the patch tokens averaged over a coarse grid.
+        model: encoder, which stays unchanged.
+        images: frames of the model's size.
     """
     result = []
     with torch.inference_mode():
         for batch in images.split(_BATCH):
             tokens = model.encode(network_input(batch.to(model.cls_token.device)))
-            parts = [tokens[:, 0]]
-            if kind == 'patches':
-                grid = tokens[:, 1:].transpose(1, 2).unflatten(2, model.architecture.grid)
-                parts.append(functional.adaptive_avg_pool2d(grid, _GRID).flatten(1))
-            result.append(torch.cat(parts, dim=1).float().cpu())
+            grid = tokens[:, 1:].transpose(1, 2).unflatten(2, model.architecture.grid)
+            cells = functional.adaptive_avg_pool2d(grid, _GRID).flatten(1)
+            result.append(torch.cat([tokens[:, 0], cells], dim=1).float().cpu())
     return torch.cat(result).numpy()
 
 
 class Probe(Callback):
     """Measures the probe before training and every few epochs.
 
-    The labelled frames are held in memory at the model's size, which grows with the labels and not
-    with the videos.
+    The labelled frames are held in memory at the model's size, so memory grows with the labels,
+    not with the videos.
     """
 
     def __init__(
-        self,
-        frames: LabelledFrames,
-        every_epochs: int,
-        kind: str,
-        image_size: tuple[int, int],
+        self, frames: LabelledFrames, every_epochs: int, image_size: tuple[int, int]
     ) -> None:
         """Probe with the labels of a project.
 
         Args:
-            frames: with their labels.
-            every_epochs: between two measurements; the last epoch is always measured.
-            kind: of `frozen_features`.
-            image_size: of the model, (height, width) in px.
+            frames: labelled frames.
+            every_epochs: epochs between two measurements; the last epoch is always measured.
+            image_size: (height, width) in px of the model's images.
 
         Raises:
             BeastError: if there are too few labelled frames.
@@ -179,9 +179,8 @@ class Probe(Callback):
             )
         self.frames = frames
         self.every_epochs = every_epochs
-        self.kind = kind
         self.image_size = image_size
-        # with the initial weights, px
+        # error with the initial weights, px
         self.start = float('nan')
         self._images: Tensor | None = None
         self._row: dict[str, float] = {}
@@ -190,8 +189,8 @@ class Probe(Callback):
         """Return the columns of the epoch that ends; none where it was not measured."""
         return self._row
 
-    def measure(self, model: MaskedAutoencoder) -> ProbeError:
-        """Probe a model as it is.
+    def measure(self, model: Encoder) -> ProbeError:
+        """Probe a model with its present weights.
 
         Raises:
             BeastError: if a labelled image is damaged.
@@ -199,7 +198,7 @@ class Probe(Callback):
         if self._images is None:
             self._images = read_images(self.frames.images, self.image_size)
         training = model.training
-        features = frozen_features(model.eval(), self._images, self.kind)
+        features = frozen_features(model.eval(), self._images)
         model.train(training)
         return probe_error(features, self.frames.positions, assign_folds(self.frames.videos))
 
@@ -214,7 +213,7 @@ class Probe(Callback):
             )
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Forget the epoch before."""
+        """Drop the columns of the epoch before."""
         self._row = {}
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -232,15 +231,15 @@ class Probe(Callback):
             trainer.logger.log_metrics(self._row, trainer.global_step)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return what a resumed run cannot measure again."""
+        """Return the measurement that a resumed run cannot repeat."""
         return {'start': self.start}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take it back."""
+        """Restore it."""
         self.start = state_dict['start']
 
 
-def _model(module: LightningModule) -> MaskedAutoencoder:
+def _model(module: LightningModule) -> Encoder:
     model = module.model
-    assert isinstance(model, MaskedAutoencoder)
+    assert isinstance(model, Encoder)
     return model

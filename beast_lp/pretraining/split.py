@@ -1,4 +1,4 @@
-"""Which anchors are held out for validation: whole videos, or blocks of time."""
+"""Split of the anchors into training and validation: whole videos, or blocks of time."""
 
 import math
 
@@ -8,8 +8,8 @@ import pandas as pd
 from beast_lp.errors import BeastError
 from beast_lp.runs.seeds import numpy_generator
 
-# from so many videos on, `auto` holds whole videos out: one of them is then a fifth of the data at
-# most. With fewer, training would lose more than validation gains.
+# smallest number of videos of which whole ones are held out: one is then about a fifth of the data
+# at most. With fewer, training would lose more than validation gains.
 WHOLE_VIDEOS_FROM = 5
 
 
@@ -17,30 +17,34 @@ def split_windows(
     table: pd.DataFrame,
     fraction: float,
     seed: int,
-    how: str = 'auto',
 ) -> tuple[np.ndarray, np.ndarray]:
     """Choose the anchors for training and those that are held out.
 
-    Neighbouring frames are near copies of each other, so a random split would test on the training
-    frames. Every project of a joint run is split by itself.
+    From `WHOLE_VIDEOS_FROM` videos on, whole videos are held out, as few as give the fraction;
+    with fewer videos, one contiguous block of every video's anchors, with a gap of one anchor on
+    both sides. Neighbouring frames are near copies of each other, so a random split would
+    validate on the training frames. Every project of a joint run is split by itself.
 
     Args:
         table: the store's table, one row per window with `video_id`, `frame` and `project`.
         fraction: share of the anchors to hold out.
-        seed: places the blocks, chooses the videos.
-        how: `videos` holds whole videos out, as few as give the fraction; `blocks` holds out one
-            contiguous block of every video's anchors, with a gap of one anchor on both sides;
-            `auto` is `videos` from `WHOLE_VIDEOS_FROM` videos on, else `blocks`.
+        seed: seed of the draw of videos or blocks.
 
     Returns:
         rows for training and rows held out; none are held out where the fraction is 0.
 
     Raises:
-        BeastError: if nothing is left to train on, or whole videos are asked for and there is one.
+        BeastError: if nothing is left to train on.
+
+    Examples:
+        >>> frames = {'video_id': 'a', 'project': '', 'frame': range(10)}
+        >>> training, held_out = split_windows(pd.DataFrame(frames), fraction=0.2, seed=0)
+        >>> training.tolist(), held_out.tolist()
+        ([4, 5, 6, 7, 8, 9], [1, 2])
     """
     table = table.reset_index(drop=True)
     parts = [
-        _split_project(project, fraction, seed, how)
+        _split_project(project, fraction, seed)
         for _, project in table.groupby('project', sort=True)
     ]
     training, held_out = (
@@ -57,7 +61,6 @@ def _split_project(
     table: pd.DataFrame,
     fraction: float,
     seed: int,
-    how: str,
 ) -> tuple[np.ndarray, np.ndarray]:
     videos = [
         group.sort_values('frame').index.to_numpy()
@@ -65,16 +68,8 @@ def _split_project(
     ]
     if fraction == 0:
         return table.index.to_numpy(), np.empty(0, np.int64)
-    if how == 'auto':
-        how = 'videos' if len(videos) >= WHOLE_VIDEOS_FROM else 'blocks'
-    if how == 'blocks':
-        return _split_blocks(videos, fraction, seed)
-    if len(videos) < 2:
-        raise BeastError(
-            'beast.training.validation=videos needs two videos, one of which is held out, but '
-            'only one gives anchors; use beast.training.validation=blocks'
-        )
-    return _split_videos(videos, fraction, seed)
+    split = _split_videos if len(videos) >= WHOLE_VIDEOS_FROM else _split_blocks
+    return split(videos, fraction, seed)
 
 
 def _split_videos(
@@ -82,7 +77,7 @@ def _split_videos(
     fraction: float,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold videos out until the fraction is reached, but never all."""
+    """Hold out videos until the fraction is reached, but never all."""
     order = numpy_generator(seed, 'split').permutation(len(videos))
     wanted = fraction * sum(map(len, videos))
     held_out: list[np.ndarray] = []
@@ -100,7 +95,7 @@ def _split_blocks(
     fraction: float,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Hold out a block of every video; one too short for that is for training only."""
+    """Hold out a block of every video, except those too short for it."""
     draw = numpy_generator(seed, 'split')
     train: list[np.ndarray] = []
     held_out: list[np.ndarray] = []

@@ -51,9 +51,10 @@ from beast_lp.video.labelled import LabelledFrames
 from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore
-from beast_lp.vit.model import encoder_to_transformers, load_encoder
+from beast_lp.vit.load import load_encoder
 from beast_lp.vit.precision import choose_precision, matmul_precision
-from beast_lp.vit.weights import read_encoder, save_backbone
+from beast_lp.vit.save import encoder_to_transformers, save_backbone
+from beast_lp.vit.weights import read_encoder
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -64,9 +65,7 @@ _WITHOUT_EFFECT = (
     'beast.training.num_workers',
     'beast.training.checkpoint_minutes',
     'beast.training.loader',
-    'beast.training.checkpoint_epochs',
     'beast.probe.every_epochs',
-    'beast.probe.features',
     'beast.training.gradient_checkpointing',
 )
 # settings of the stages after pretraining
@@ -208,7 +207,7 @@ def _fit(
     callbacks: Sequence[Callback],
     labels: LabelledFrames | None,
 ) -> None:
-    """Train a module by its settings, from the beginning or from `last.ckpt`."""
+    """Train a module by its settings, from the start or from `last.ckpt`."""
     config = module.config
     check_same_windows(files.last, store)
     signals = StopSignals()
@@ -218,7 +217,6 @@ def _fit(
         and Probe(
             labels,
             config.probe.every_epochs,
-            config.probe.features,
             module.model.architecture.image_size,
         )
     )
@@ -236,9 +234,6 @@ def _fit(
     train, validation = build_loaders(config, store, trainer)
     module.total_steps = math.ceil(len(train) / config.training.accumulate)
     module.total_steps *= config.training.epochs
-    if config.training.compile:
-        # in place, so that the names of the weights stay
-        module.model.compile()
     with (
         _separate_from_later_trainers(),
         matmul_precision(config.training.precision),
@@ -247,7 +242,7 @@ def _fit(
         full_disk_sentence(files.directory),
     ):
         # few steps an epoch are normal here, the number of workers is a setting of ours, a folder
-        # with checkpoints is one to resume from, and the last is Lightning's own affair
+        # with checkpoints is one to resume from, and the last one is about Lightning itself
         warnings.filterwarnings('ignore', '.*does not have many workers.*')
         warnings.filterwarnings('ignore', '.*smaller than the logging interval.*')
         warnings.filterwarnings('ignore', '.*exists and is not empty.*')
@@ -257,7 +252,7 @@ def _fit(
         trainer.fit(module, train, validation, ckpt_path=resume)
 
     if not trainer.is_global_zero:
-        # Lightning started this process for the fit alone; what follows is for one process
+        # Lightning started this process for the fit alone; rank 0 does the rest
         sys.exit(0)
 
 
@@ -294,9 +289,9 @@ def _tuned(
 
 @contextmanager
 def _separate_from_later_trainers() -> Iterator[None]:
-    """Undo what a distributed fit leaves in the process, so that pose training can start its own.
+    """Undo the process-wide effects of a distributed fit, so that pose training can start its own.
 
-    Lightning takes the variables that it set itself for those of an outside launcher.
+    Lightning would take the variables that it set itself for those of an outside launcher.
     """
     before = dict(os.environ)
     try:
@@ -335,14 +330,14 @@ def read_run_config(files: RunFiles) -> BeastConfig:
 
 
 def build_module(config: BeastConfig, resume: bool) -> BeastModule:
-    """Build the module with its initial weights: from `config.init`, or at random, by the seed.
+    """Build the module with its initial weights, from `config.init` or random by the seed.
 
     Args:
         config: all settings.
-        resume: the weights will come from the run's own checkpoint.
+        resume: whether the weights will come from the run's own checkpoint.
 
     Raises:
-        BeastError: if the initial weights cannot be had or do not fit.
+        BeastError: if the initial weights cannot be read or do not fit.
     """
     seed_everything(config.seed, workers=True, verbose=False)
     module = BeastModule(config)
@@ -367,16 +362,16 @@ def build_trainer(
         filename='best',
         monitor='val_loss',
         enable_version_counter=False,
-        # what it is for: the best weights; the run itself is resumed from the last ones
+        # the run itself resumes from the last weights
         save_weights_only=True,
-        # at the end of the validation: Lightning calls it after `LastCheckpoint`, whose checkpoint
-        # at the end of the epoch would not know the epoch's score
+        # at the end of the validation: at the end of the epoch, Lightning would save it after
+        # `LastCheckpoint`, which would miss the epoch's score
         save_on_train_epoch_end=False,
     )
     throughput = Throughput()
     plugins: list[Any] = [AtomicCheckpoints()]
     if SLURMEnvironment.detect():
-        # whether a job is queued again is Slurm's and the user's business, not Lightning's
+        # the user decides whether Slurm queues a job again, not Lightning
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return Trainer(
         accelerator='gpu' if torch.cuda.is_available() else 'cpu',
@@ -386,7 +381,7 @@ def build_trainer(
         precision=choose_precision(training.precision),
         max_epochs=training.epochs,
         plugins=plugins,
-        # not the directory that the run is started in, where Lightning looks for files of Slurm's
+        # not the working directory, in which Lightning looks for Slurm's files
         default_root_dir=files.directory,
         logger=TensorBoardLogger(files.directory, name='', version='tb_logs'),
         callbacks=[
@@ -394,13 +389,10 @@ def build_trainer(
             LearningRateMonitor('step'),
             *([probe] if probe else []),
             MetricsTable(files.metrics, throughput, probe.row if probe else dict),
-            LastCheckpoint(
-                files.last, training.checkpoint_minutes, training.checkpoint_epochs, signals
-            ),
+            LastCheckpoint(files.last, training.checkpoint_minutes, signals),
             *([best] if has_validation else []),
             *callbacks,
-            # last, so that what the others do after a step, where they wait for the GPU, is no
-            # waiting for data
+            # last: the others wait for the GPU after a step, which is no waiting for data
             throughput,
         ],
         enable_checkpointing=has_validation,
@@ -421,11 +413,9 @@ def build_loaders(
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
     device = trainer.strategy.root_device
     if device.type == 'cuda':
-        # Lightning does so when the fit starts, but DALI's trial is before, on the current device
+        # Lightning does so when the fit starts, after DALI's trial on the current device
         torch.cuda.set_device(device)
-    rows, held_out = split_windows(
-        store.table, training.validation_fraction, config.seed, training.validation
-    )
+    rows, held_out = split_windows(store.table, training.validation_fraction, config.seed)
     table = store.table.iloc[rows]
     sampler = PairSampler(
         rows,
@@ -443,7 +433,7 @@ def build_loaders(
     )
     if len(held_out) == 0:
         return train, None
-    # by PyAV on every machine, so that validation losses can be compared between them
+    # by PyAV on every machine, so that validation losses of machines can be compared
     validation = DataLoader(
         WindowPairs(store, size),
         batch_size=training.batch_size // 2,

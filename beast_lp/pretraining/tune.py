@@ -1,4 +1,4 @@
-"""Choosing lambda, the weight of the contrastive term, by short runs."""
+"""Choice of lambda, the weight of the contrastive term, by short runs."""
 
 import logging
 import math
@@ -14,7 +14,7 @@ from beast_lp.runs.files import write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# at the end of a short run the measures still jump from epoch to epoch
+# epochs whose mean counts: at the end of a short run the measures still vary between epochs
 _LAST_EPOCHS = 3
 TUNE_TABLE = 'tune.csv'
 
@@ -23,9 +23,9 @@ def short_run(config: BeastConfig, weight: float, probe: bool) -> BeastConfig:
     """Return the settings of a short run with one weight.
 
     Args:
-        config: of the whole run.
-        weight: of the contrastive term.
-        probe: the project has labels, so that the run is judged by the probe at its end.
+        config: settings of the whole run.
+        weight: weight of the contrastive term.
+        probe: whether the probe measures the run at its end, for which the project needs labels.
     """
     epochs = short_epochs(config)
     return replace(
@@ -52,9 +52,9 @@ def chosen_weight(table_path: Path) -> float | None:
 
 
 def short_epochs(config: BeastConfig) -> int:
-    """Return the epochs of a short run: as set, else a tenth of the whole, at least 5."""
+    """Return the epochs of a short run: a tenth of the whole, at least 5."""
     whole = config.training.epochs
-    return config.tune_epochs or min(whole, max(5, math.ceil(whole / 10)))
+    return min(whole, max(5, math.ceil(whole / 10)))
 
 
 def summarise(weight: float, metrics: pd.DataFrame) -> dict[str, float]:
@@ -71,12 +71,12 @@ def choose(table: pd.DataFrame) -> tuple[float, str]:
     """Choose the weight of the best short run.
 
     Args:
-        table: one row per run, as `summarise` makes them.
+        table: one row per run, as `summarise` returns it.
 
     Returns:
         the weight, and the criterion in words: the probe's error where all runs have one, else the
-        retrieval of held-out positives by CLS, which every weight leaves. Among equals, the first
-        run wins.
+        retrieval of held-out positives by CLS, which runs of every weight have. Among equals, the
+        first run wins.
     """
     if np.isfinite(table['probe_px'].to_numpy()).all():
         best = table['probe_px'].idxmin()
@@ -92,12 +92,12 @@ def tune(
     table_path: Path,
     train: Callable[[float], pd.DataFrame],
 ) -> float:
-    """Make the short runs that are not yet made, and choose.
+    """Make the short runs that are missing, and choose the weight of the best.
 
     Args:
-        weights: to try.
-        table_path: the table of results, a row after each run, with `chosen` at the end.
-        train: makes a short run with a weight and returns its table of metrics.
+        weights: weights to try.
+        table_path: table of results, one row per run, with `chosen` once all are made.
+        train: function that makes a short run with a weight and returns its table of metrics.
 
     Returns:
         the chosen weight.

@@ -1,10 +1,10 @@
-"""Scaled dot-product attention, by whichever of two equal ways is faster here.
+"""Scaled dot-product attention, by the faster of two equal implementations.
 
-That is torch's fused kernel on GPUs, and on CPUs in exact fp32. Where a CPU computes products in
-bf16, be it under autocast or by the matmul precision `medium`, its backward pass alone is a sixth
-of the training step, and batched matrix products are two to six times as fast: on so few images at
-a time that the scores stay in the cache, and, where there are many tokens, with the scores
-computed again in the backward pass instead of kept.
+`attend` uses torch's fused kernel on GPUs, and on CPUs in exact fp32. Where a CPU computes
+products in bf16 (under autocast, or by the matmul precision `medium`), the backward pass of that
+kernel takes a sixth of the training step, and batched matrix products are two to six times as
+fast: on so few images at a time that the scores stay in the cache, and, where there are many
+tokens, with the scores computed again in the backward pass instead of kept.
 `integration_tests/benchmarks/training_step.py --attention` measures both.
 """
 
@@ -29,17 +29,15 @@ def attend(
     """Attend with every query to all keys of its image.
 
     Args:
-        query: need not be contiguous, nor need the others.
-        key: likewise.
-        value: likewise.
+        query: any strides, as for `key` and `value`.
+        key: keys.
+        value: values.
     """
-    if _slow_kernel(query) and not torch.compiler.is_compiling():
-        return chunked(query, key, value)
-    return fused(query, key, value)
+    return (chunked if _slow_kernel(query) else fused)(query, key, value)
 
 
 def _slow_kernel(query: Tensor) -> bool:
-    """Say whether products of this tensor are computed in bf16 by a CPU."""
+    """Return whether a CPU computes products of this tensor in bf16."""
     if query.device.type != 'cpu':
         return False
     medium = query.dtype == torch.float32 and torch.get_float32_matmul_precision() == 'medium'
@@ -59,7 +57,7 @@ def chunked(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class _Chunked(torch.autograd.Function):
-    """Softmax of the products, a few images at a time, in the forward and the backward pass."""
+    """Attention of a few images at a time, in the forward and in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -108,7 +106,7 @@ def _heads_first(x: Tensor) -> Tensor:
 
 
 def _scaled(query: Tensor) -> Tensor:
-    """Scale the queries, of which there are fewer than scores."""
+    """Scale the queries: there are fewer of them than scores."""
     return query * query.shape[-1] ** -0.5
 
 

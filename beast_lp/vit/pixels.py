@@ -1,14 +1,14 @@
-"""From stored frames to what a network takes, and back to pictures."""
+"""Stored frames as network input, and network input as pictures."""
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-# of the RGB channels in 0..1, as published ViT-MAE and ResNet weights expect
+# statistics of the RGB channels in 0..1 that published ViT-MAE and ResNet weights expect
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# what is subtracted from a byte, and what it is multiplied with then
+# value subtracted from a byte, and factor applied to the difference, per channel
 BYTES_TO_INPUT = (
     [255 * value for value in IMAGENET_MEAN],
     [1 / (255 * value) for value in IMAGENET_STD],
@@ -23,9 +23,17 @@ def to_unit(frames: UInt8[Tensor, '... height width 3']) -> Float[Tensor, '... 3
 def network_input(
     frames: UInt8[Tensor, '... height width 3'],
 ) -> Float[Tensor, '... 3 height width']:
-    """Turn stored frames into what a network takes, as `normalise` of `to_unit` does.
+    """Return stored frames as a network takes them, which is `normalise(to_unit(frames))`.
 
-    In whole rows: on a CPU, three channels next to each other would keep it from vectorising.
+    Computed in whole rows: on a CPU, three channels next to each other do not vectorise.
+
+    Args:
+        frames: RGB, full range.
+
+    Examples:
+        >>> frames = torch.full((1, 2, 2, 3), 255, dtype=torch.uint8)
+        >>> network_input(frames)[0, :, 0, 0]
+        tensor([2.2489, 2.4286, 2.6400])
     """
     rows = frames.flatten(-2).float()
     mean, factor = (

@@ -1,8 +1,8 @@
-"""A linear layer that keeps what it was computed from, not what it read.
+"""Linear layers whose input is computed again in the backward pass instead of kept.
 
 Autograd keeps the input of every linear layer for the gradient of its weights. Where that input is
-a norm or an activation of something that is kept anyway, it is cheaper to compute it again than to
-store it: in a transformer block that is a third of all activations, for a hundredth of the time.
+the norm or the activation of a tensor that is kept anyway, computing it again saves a third of the
+activations of a transformer block and costs a hundredth of the time.
 """
 
 from collections.abc import Callable
@@ -22,13 +22,11 @@ def linear_of(
     """Return `linear(function(*inputs))`; `function` runs once more in the backward pass.
 
     Args:
-        function: elementwise or a norm; whatever it reads that has a gradient is in `inputs`.
-        linear: has a bias.
-        inputs: of the function, the tensor (*batch, in) among them.
+        function: elementwise function or norm; every tensor with a gradient that it reads is one
+            of `inputs`.
+        linear: linear layer with a bias.
+        inputs: arguments of the function, one of which has the shape (*batch, in).
     """
-    if torch.compiler.is_compiling():
-        # the compiler chooses by itself what it keeps
-        return linear(function(*inputs))
     weight, bias = linear.weight, linear.bias
     device = weight.device.type
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
@@ -38,7 +36,7 @@ def linear_of(
 
 
 def linear_of_norm(norm: nn.LayerNorm, linear: nn.Linear, x: Tensor) -> Tensor:
-    """Return `linear(norm(x))`, keeping `x` alone."""
+    """Return `linear(norm(x))` and keep only `x`."""
 
     def normalise(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         return functional.layer_norm(x, norm.normalized_shape, weight, bias, norm.eps)
@@ -47,7 +45,7 @@ def linear_of_norm(norm: nn.LayerNorm, linear: nn.Linear, x: Tensor) -> Tensor:
 
 
 class _LinearOf(torch.autograd.Function):
-    """Weights and bias come in the type that the product is computed in."""
+    """Autograd function of `linear_of`; weight and bias have the type of the product."""
 
     @staticmethod
     def forward(

@@ -1,4 +1,4 @@
-"""Weight files of others, read without running code from them."""
+"""Weight files of other programs, read without running code from them."""
 
 import importlib
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from torch import Tensor
 from beast_lp.errors import BeastError
 
 # Classes that training programs pickle beside the weights and that only hold values: settings,
-# paths and arrays. Making one runs nothing that the file brings along.
+# paths and arrays. Building one runs no code of the file.
 _HARMLESS = {
     'argparse': ('Namespace',),
     'builtins': (
@@ -56,14 +56,13 @@ _HARMLESS = {
     'pathlib': ('Path', 'PosixPath', 'PurePath', 'PurePosixPath'),
     'typing': ('Any',),
 }
-# the same classes under the names that other versions pickle them by
+# names under which other versions pickle the same classes
 _OTHER_NAMES = {
     'numpy.core.multiarray': 'numpy._core.multiarray',
     'pathlib._local': 'pathlib',
 }
 
-
-# under which a checkpoint of this package names its encoder's shape
+# key under which a checkpoint of this package names its encoder's shape
 ARCHITECTURE_KEY = 'beast_architecture'
 
 
@@ -71,10 +70,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """Read the tensors of a `.safetensors` file or a pickled one, Lightning checkpoints included.
 
     Args:
-        path: the file; of a checkpoint with a `state_dict`, that is read.
+        path: weight file; in a checkpoint, only its `state_dict` is read.
 
     Returns:
-        the tensors by name, and what a checkpoint of this package says of its encoder's shape (for
+        the tensors by name, and the encoder's shape that a checkpoint of this package states (for
         `Architecture.from_json`; empty for other files).
 
     Raises:
@@ -113,7 +112,7 @@ def _unpickle(path: Path) -> Any:
 
 
 def harmless_classes() -> list[Any]:
-    """Return the classes that may be made from a file, each with the names that it may have."""
+    """Return the classes that a file may build, each with the names that it may have."""
     classes: list[Any] = []
     for module, names in _HARMLESS.items():
         aliases = [other for other, own in _OTHER_NAMES.items() if own == module]

@@ -1,4 +1,4 @@
-"""What tensors are called: in this package's model, in memory and on disk in transformers.
+"""Names of tensors: in this package's model, and in memory and on disk in transformers.
 
 transformers 5.9 renamed the ViT weights in memory; on disk every version still writes and reads
 the older names. Those are the names that the rest of the package works with
@@ -20,7 +20,7 @@ PATCHES = 'embeddings.patch_embeddings.projection.weight'
 # (name since transformers 5.9, name on disk)
 _RENAMES = (
     (r'\blayers\.(\d+)\.', r'encoder.layer.\1.'),
-    # not since 5.9: some versions write the decoder of a ViT-MAE under this name
+    # not a renaming of 5.9: some versions write the decoder of a ViT-MAE under this name
     (r'decoder_encoder\.layer\.', 'decoder_layers.'),
     (r'attention\.q_proj\.', 'attention.attention.query.'),
     (r'attention\.k_proj\.', 'attention.attention.key.'),
@@ -48,7 +48,12 @@ _KINDS = ('weight', 'bias')
 
 
 def disk_name(name: str) -> str:
-    """Return a tensor's name on disk, given its name under any version of transformers."""
+    """Return a tensor's name on disk, given its name under any version of transformers.
+
+    Examples:
+        >>> disk_name('layers.3.attention.q_proj.weight')
+        'encoder.layer.3.attention.attention.query.weight'
+    """
     for pattern, replacement in _RENAMES:
         name = re.sub(pattern, replacement, name)
     return name
@@ -68,7 +73,7 @@ def encoder_tensor_names(num_layers: int) -> list[str]:
 
 
 def is_own(state: Mapping[str, Tensor], prefix: str = '') -> bool:
-    """Say whether a state dictionary is that of this package's `MaskedAutoencoder`."""
+    """Return whether a state dictionary is that of this package's `MaskedAutoencoder`."""
     return {f'{prefix}{name}' for name in ('cls_token', 'positions', 'embed.weight')} <= set(state)
 
 
@@ -122,7 +127,7 @@ def decoder_to_own(other: Mapping[str, Tensor]) -> State:
     """Return a ViT-MAE's decoder under the names of `MaskedAutoencoder`.
 
     Args:
-        other: what a file holds beside the encoder, names as on disk.
+        other: tensors of a file other than the encoder's, by their names on disk.
 
     Returns:
         the decoder; empty where the file holds none.

@@ -1,21 +1,18 @@
-"""ViT weights in and out, in transformers' file format: strict, counted, one set of names."""
+"""ViT weights from any file that holds a complete encoder: strict, counted, one set of names."""
 
 import json
-import logging
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import safetensors.torch
-import torch
-from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import finished_folder
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.locate import locate, weight_file
 from beast_lp.vit.safe_load import read_tensors
 from beast_lp.vit.tensor_names import (
     CLS,
@@ -29,111 +26,18 @@ from beast_lp.vit.tensor_names import (
     is_own,
 )
 
-if TYPE_CHECKING:
-    from transformers import ViTModel
-
-logger = logging.getLogger(f'lightning_pose.{__name__}')
-
 _MLP = 'encoder.layer.0.intermediate.dense.weight'
-WEIGHT_SUFFIXES = ('.safetensors', '.ckpt', '.pt', '.pth', '.bin')
-
-
-@dataclass(frozen=True)
-class Architecture:
-    """The shape of a ViT encoder."""
-
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    mlp_size: int
-    patch_size: int
-    # px, (height, width)
-    image_size: tuple[int, int]
-    layer_norm_eps: float = 1e-12
-
-    @property
-    def grid(self) -> tuple[int, int]:
-        """Patches along (height, width)."""
-        return self.image_size[0] // self.patch_size, self.image_size[1] // self.patch_size
-
-    def to_json(self) -> str:
-        """Write the architecture as one line of JSON."""
-        return json.dumps(asdict(self))
-
-    @staticmethod
-    def from_json(text: str) -> 'Architecture':
-        """Read what `to_json` wrote."""
-        values = json.loads(text)
-        height, width = values.pop('image_size')
-        return Architecture(image_size=(height, width), **values)
-
-    def transformers_config(self) -> dict[str, Any]:
-        """Return the content of transformers' `config.json` for a `ViTModel`."""
-        return {
-            'architectures': ['ViTModel'],
-            'model_type': 'vit',
-            'hidden_size': self.hidden_size,
-            'num_hidden_layers': self.num_layers,
-            'num_attention_heads': self.num_heads,
-            'intermediate_size': self.mlp_size,
-            'patch_size': self.patch_size,
-            # transformers reads a pair as (height, width)
-            'image_size': list(self.image_size),
-            'layer_norm_eps': self.layer_norm_eps,
-            'hidden_act': 'gelu',
-            'hidden_dropout_prob': 0.0,
-            'attention_probs_dropout_prob': 0.0,
-            'num_channels': 3,
-            'qkv_bias': True,
-        }
-
-    @staticmethod
-    def from_transformers_config(values: Mapping[str, Any], source: Path) -> 'Architecture':
-        """Read the content of transformers' `config.json`.
-
-        Raises:
-            BeastError: if it describes something other than a ViT that this package can run.
-        """
-        if values.get('model_type') not in ('vit', 'vit_mae'):
-            raise BeastError(
-                f'{source} describes a model of type {values.get("model_type")!r}; '
-                "beast reads 'vit' and 'vit_mae' models only"
-            )
-        if values.get('hidden_act', 'gelu') != 'gelu' or not values.get('qkv_bias', True):
-            raise BeastError(
-                f'{source} describes a ViT without GELU or without attention biases, '
-                'which beast cannot run; use a standard ViT or ViT-MAE'
-            )
-        try:
-            size = values.get('image_size', 224)
-            height, width = (size, size) if isinstance(size, int) else size
-            return Architecture(
-                hidden_size=values['hidden_size'],
-                num_layers=values['num_hidden_layers'],
-                num_heads=values['num_attention_heads'],
-                mlp_size=values['intermediate_size'],
-                patch_size=values.get('patch_size', 16),
-                image_size=(height, width),
-                layer_norm_eps=values.get('layer_norm_eps', 1e-12),
-            )
-        except KeyError as error:
-            raise BeastError(f'{source} lacks the key {error}; is it a complete copy?') from error
 
 
 @dataclass(frozen=True)
 class EncoderWeights:
-    """An encoder's weights under their names on disk, with where they came from."""
+    """An encoder's weights under their names on disk, and their origin."""
 
     architecture: Architecture
     state: State
     source: Path
     # the rest of the file, names normalised: the decoder of a ViT-MAE, if it has one
     other: State
-
-
-# ---------------------------------------------------------------------------------------------
-# reading
-# ---------------------------------------------------------------------------------------------
 
 
 def read_encoder(checkpoint: str | Path) -> EncoderWeights:
@@ -149,11 +53,25 @@ def read_encoder(checkpoint: str | Path) -> EncoderWeights:
         the complete encoder.
 
     Raises:
-        BeastError: if there is nothing there, it is no ViT, tensors are missing, or they are not
-            of the shapes and layers that the config beside them says.
+        BeastError: if there is nothing there, it is no ViT, tensors are missing, or the config
+            beside them contradicts their number or shapes.
+
+    Examples:
+        >>> from tempfile import TemporaryDirectory
+        >>> from beast_lp.vit.model import Encoder
+        >>> from beast_lp.vit.save import encoder_to_transformers, save_backbone
+        >>> shape = Architecture(64, 2, 1, 256, patch_size=16, image_size=(32, 48))
+        >>> with TemporaryDirectory() as folder:
+        ...     backbone = Path(folder, 'backbone')
+        ...     save_backbone(backbone, shape, encoder_to_transformers(Encoder(shape)))
+        ...     encoder = read_encoder(backbone)
+        >>> encoder.architecture.grid
+        (2, 3)
+        >>> len(encoder.state)
+        38
     """
     path = locate(checkpoint)
-    weights = _weight_file(path) if path.is_dir() else path
+    weights = weight_file(path) if path.is_dir() else path
     tensors, shape = read_tensors(weights)
     raw = _from_own_checkpoint(tensors)
     prefix = _encoder_prefix(raw, weights)
@@ -186,75 +104,14 @@ def _from_own_checkpoint(raw: State) -> State:
     return {**encoder_from_own(own), **decoder_from_own(own)}
 
 
-def locate(checkpoint: str | Path) -> Path:
-    """Return the model directory or weight file that a checkpoint setting names.
-
-    Raises:
-        BeastError: if there is nothing there, or the pretraining run there is unfinished.
-    """
-    path = Path(checkpoint).expanduser()
-    if path.is_file():
-        if path.suffix not in WEIGHT_SUFFIXES:
-            raise BeastError(
-                f'{path} is no weight file; beast reads {", ".join(WEIGHT_SUFFIXES)} files, '
-                'model directories and pretraining outputs'
-            )
-        return path
-    if path.is_dir():
-        if (path / 'backbone').is_dir():
-            return path / 'backbone'
-        if (path / 'checkpoints').is_dir() or (path / 'windows').is_dir():
-            raise BeastError(
-                f'{path} holds a pretraining run that has not finished (no backbone/ in it); '
-                f'finish it with `litpose pretrain <config> --output_dir {path}`'
-            )
-        return path
-    if re.fullmatch(r'[\w.-]+/[\w.-]+', str(checkpoint)):
-        return fetch_from_hub(str(checkpoint))
-    raise BeastError(
-        f'there is no checkpoint at {path}; give a pretraining output directory, a model '
-        'directory, a weight file or a model hub name'
-    )
-
-
-def fetch_from_hub(name: str) -> Path:
-    """Return the local directory of a hub model, from the hub's cache or the hub itself.
-
-    Raises:
-        BeastError: if neither has it; the message says how to go on without a network.
-    """
-    import huggingface_hub
-
-    patterns = ['config.json', 'model.safetensors', 'pytorch_model.bin']
-    try:
-        # the cache first: a complete copy there must work, and at once, without a network
-        path = Path(
-            huggingface_hub.snapshot_download(
-                name,
-                allow_patterns=patterns,
-                local_files_only=True,
-            )
-        )
-        _weight_file(path)
-        return path
-    except (OSError, ValueError, BeastError):
-        pass
-    try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
-    except Exception as error:  # the hub's client raises many kinds, all of which mean "not here"
-        raise BeastError(
-            f'the weights {name!r} are neither a local path, nor in the local model cache, nor '
-            f'could the model hub be reached ({type(error).__name__}); on a machine with a '
-            f'network run `hf download {name} --local-dir {Path(name).name}` and copy that folder '
-            'here (then give its path as beast.init or model.backbone_checkpoint), or set '
-            'beast.init=random to pretrain from scratch'
-        ) from error
-
-
 def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architecture:
-    """Work out an encoder's shape from its tensors, for weight files without a `config.json`.
+    """Infer an encoder's shape from its tensors, for weight files without a `config.json`.
 
     The number of heads leaves no trace in the tensors: every standard ViT has heads of width 64.
+
+    Args:
+        state: tensors by their names on disk.
+        source: their file, for messages.
 
     Raises:
         BeastError: if the tensors do not determine a square ViT with heads of width 64.
@@ -275,16 +132,6 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
     return Architecture(hidden, layers, hidden // 64, mlp.shape[0], patch, size)
 
 
-def _weight_file(directory: Path) -> Path:
-    for name in ('model.safetensors', 'pytorch_model.bin'):
-        if (directory / name).is_file():
-            return directory / name
-    raise BeastError(
-        f'{directory} holds no model.safetensors or pytorch_model.bin; give a pretraining output '
-        "directory or a directory in transformers' format"
-    )
-
-
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         return json.loads(path.read_text(encoding='utf-8'))
@@ -293,7 +140,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _encoder_prefix(state: Mapping[str, Tensor], source: Path) -> str:
-    """Return what stands before the encoder's names: `vit.`, `vit_mae.vit.`, nothing, ..."""
+    """Return the prefix of the encoder's names: `vit.`, `vit_mae.vit.`, none, ..."""
     for name in state:
         if name.endswith(CLS):
             return name.removesuffix(CLS)
@@ -325,13 +172,13 @@ def _check_shapes(
     source: Path,
     described: Path,
 ) -> None:
-    """Make sure that complete weights are of the architecture that is said to be theirs.
+    """Check that complete weights have the architecture that a file ascribes to them.
 
     Args:
-        state: all tensors of the encoder, also of layers that the architecture has not.
-        architecture: of the encoder.
+        state: all tensors of the encoder, also those of layers beyond the architecture's.
+        architecture: shape of the encoder.
         source: file of the weights.
-        described: what names the architecture.
+        described: file that describes the architecture.
     """
     layers = _count_layers(state)
     if layers != architecture.num_layers:
@@ -359,106 +206,3 @@ def _count_layers(state: Mapping[str, Tensor]) -> int:
         (int(m.group(1)) for name in state if (m := re.match(r'encoder\.layer\.(\d+)\.', name))),
         default=-1,
     )
-
-
-# ---------------------------------------------------------------------------------------------
-# using and writing
-# ---------------------------------------------------------------------------------------------
-
-
-def load_into_vit(vit: 'ViTModel', encoder: EncoderWeights) -> int:
-    """Copy an encoder into a transformers `ViTModel` without pooler; every tensor is used.
-
-    Args:
-        vit: the model, of any version of transformers.
-        encoder: complete weights; position embeddings are interpolated to the model's grid.
-
-    Returns:
-        the number of tensors loaded, which is all that the model has.
-
-    Raises:
-        BeastError: if a tensor of the model is missing or has another shape.
-    """
-    own = vit.state_dict()
-    state = dict(encoder.state)
-    if state[POSITIONS].shape != own[POSITIONS].shape:
-        # a ViTModel keeps its grid in its config
-        size: Any = vit.config.image_size
-        patch: Any = vit.config.patch_size
-        height, width = (size, size) if isinstance(size, int) else size
-        state[POSITIONS] = interpolate_positions(
-            state[POSITIONS],
-            encoder.architecture.grid,
-            (height // patch, width // patch),
-        )
-    matched = {
-        name: state[disk_name(name)]
-        for name, value in own.items()
-        if disk_name(name) in state and state[disk_name(name)].shape == value.shape
-    }
-    if len(matched) != len(own):
-        first = next(name for name in own if name not in matched)
-        raise BeastError(
-            f'only {len(matched)} of {len(own)} tensors of {encoder.source} fit this ViT '
-            f'({first} does not, for one); give a checkpoint of the same architecture'
-        )
-    vit.load_state_dict(matched, strict=True)
-    log_load(encoder, len(matched))
-    return len(matched)
-
-
-def log_load(encoder: EncoderWeights, used: int) -> None:
-    """Say how much of a checkpoint was used."""
-    millions = sum(value.numel() for value in encoder.state.values()) / 1e6
-    logger.info(
-        f'beast: loaded {used} of {len(encoder.state)} encoder tensors '
-        f'({millions:.1f} M parameters) from {encoder.source}'
-    )
-
-
-def interpolate_positions(
-    positions: Float[Tensor, '1 tokens dim'],
-    from_grid: tuple[int, int],
-    to_grid: tuple[int, int],
-) -> Float[Tensor, '1 new_tokens dim']:
-    """Resample the position embeddings of the patches to another grid; CLS keeps its own.
-
-    Bicubic without anti-aliasing, as transformers' `interpolate_pos_encoding` does.
-
-    Args:
-        positions: embeddings of CLS and of the patches in raster order.
-        from_grid: their patches along (height, width).
-        to_grid: wanted patches along (height, width).
-    """
-    cls, patches = positions[:, :1], positions[:, 1:]
-    grid = patches.reshape(1, *from_grid, -1).permute(0, 3, 1, 2)
-    grid = nn.functional.interpolate(
-        grid.float(),
-        size=to_grid,
-        mode='bicubic',
-        align_corners=False,
-    )
-    return torch.cat([cls, grid.permute(0, 2, 3, 1).flatten(1, 2).to(cls.dtype)], dim=1)
-
-
-def save_backbone(
-    directory: Path,
-    architecture: Architecture,
-    state: Mapping[str, Tensor],
-) -> None:
-    """Write an encoder as a directory that `transformers.ViTModel.from_pretrained` opens.
-
-    The directory appears complete or not at all.
-
-    Args:
-        directory: final name; must not exist.
-        architecture: shape of the encoder.
-        state: all tensors of the encoder under their names on disk.
-    """
-    tensors = {name: value.detach().cpu().float().contiguous() for name, value in state.items()}
-    with finished_folder(directory) as part:
-        (part / 'config.json').write_text(
-            json.dumps(architecture.transformers_config(), indent=2) + '\n',
-            encoding='utf-8',
-        )
-        safetensors.torch.save_file(tensors, part / 'model.safetensors', {'format': 'pt'})

@@ -51,7 +51,7 @@ def measure(
         start, waited = time.perf_counter(), None
         for batch in reader:
             # as training needs it: on the GPU
-            pixels = batch.pixels.cuda() if torch.cuda.is_available() else batch.pixels
+            pixels = batch.cuda() if torch.cuda.is_available() else batch
             if pixels.is_cuda:
                 torch.cuda.synchronize()
             waited = waited or time.perf_counter() - start

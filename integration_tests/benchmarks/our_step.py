@@ -10,7 +10,7 @@ from step_loop import serve
 
 from beast_lp.config import parse_config
 from beast_lp.pretraining.module import BeastModule
-from beast_lp.vit.model import load_encoder
+from beast_lp.vit.load import load_encoder
 from beast_lp.vit.optimiser import parameter_groups
 from beast_lp.vit.weights import read_encoder
 

@@ -144,8 +144,8 @@ def repeat(arguments: argparse.Namespace) -> dict[str, Any]:
 def weights(arguments: argparse.Namespace) -> dict[str, Any]:
     """Save a random backbone of a preset's size."""
     from beast_lp.config import parse_config
-    from beast_lp.vit.model import MaskedAutoencoder, encoder_to_transformers
-    from beast_lp.vit.weights import save_backbone
+    from beast_lp.vit.model import MaskedAutoencoder
+    from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
     config = parse_config({'preset': arguments.preset}).model
     model = MaskedAutoencoder(config, decoder=False)

@@ -65,12 +65,8 @@ class Case:
         return {
             'hidden_size': self.width,
             'num_layers': self.layers,
-            'num_heads': self.heads,
-            'mlp_size': 4 * self.width,
             'decoder_hidden_size': self.decoder_width,
             'decoder_num_layers': self.decoder_layers,
-            'decoder_num_heads': self.decoder_heads,
-            'decoder_mlp_size': 4 * self.decoder_width,
         }
 
     @property

@@ -14,8 +14,8 @@ from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.host.jobs.sources import open_source
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
 from beast_lp.runs.seeds import derive_seed
-from beast_lp.vit.model import MaskedAutoencoder, encoder_to_transformers
-from beast_lp.vit.weights import save_backbone
+from beast_lp.vit.model import MaskedAutoencoder
+from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
 VARIANTS = Path(__file__).parents[2] / 'configs' / 'variants'
 RANDOM = 'random'
@@ -47,7 +47,6 @@ def settings(backbone: str, seed: int, budget: Budget) -> BeastConfig:
             # left and right, and the place in the picture, matter in all of these recordings
             'augmentation': {
                 'flip_horizontal': 0.0,
-                'flip_vertical': 0.0,
                 'crop_pad_probability': 0.0,
             },
             # both readers of frames are equally good; this one is the same on every machine

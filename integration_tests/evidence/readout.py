@@ -14,7 +14,8 @@ from pose import constant_error
 
 from beast_lp.pretraining.probe import frozen_features, linear_reading
 from beast_lp.video.labelled import read_images, read_labels
-from beast_lp.vit.model import MaskedAutoencoder, load_encoder
+from beast_lp.vit.load import load_encoder
+from beast_lp.vit.model import MaskedAutoencoder
 from beast_lp.vit.weights import read_encoder
 
 # of the labelled frames; the mean over them is the score
@@ -59,4 +60,4 @@ def _features(backbone: Path, images: Sequence[Path], budget: Budget) -> np.ndar
     model = MaskedAutoencoder(settings('beast', 0, budget).model, decoder=False)
     load_encoder(model, read_encoder(backbone))
     pictures = read_images(images, (budget.image_size, budget.image_size))
-    return frozen_features(model.eval(), pictures, 'patches')
+    return frozen_features(model.eval(), pictures)

@@ -67,7 +67,6 @@ def _pretrain(folder: Path) -> list[str]:
         '--overrides',
         'beast.training.precision=fp32',
         'beast.training.num_workers=1',
-        'beast.training.checkpoint_epochs=2',
         'training.num_gpus=1',
     ]
 

@@ -13,3 +13,28 @@ def test_every_preset_is_valid(preset: str) -> None:
 
 def test_every_preset_has_its_line_of_help() -> None:
     assert PRESET_HELP.keys() == PRESETS.keys()
+
+
+@pytest.mark.parametrize(
+    ('preset', 'sizes'),
+    [
+        ('vit_large', (16, 4096, 16, 2048)),
+        ('vit_base', (12, 3072, 16, 2048)),
+        ('vit_small', (6, 1536, 8, 1024)),
+        ('vit_tiny', (3, 768, 4, 512)),
+        ('laptop', (3, 768, 3, 384)),
+    ],
+)
+def test_heads_and_mlps_follow_from_the_widths(preset: str, sizes: tuple[int, ...]) -> None:
+    model = parse_config({'preset': preset}).model
+    names = ('num_heads', 'mlp_size', 'decoder_num_heads', 'decoder_mlp_size')
+    assert tuple(getattr(model, name) for name in names) == sizes
+    # a config of an older version names them
+    given = {'preset': preset, 'model': dict(zip(names, sizes, strict=True))}
+    assert parse_config(given).model == model
+
+
+def test_a_narrow_model_has_one_head() -> None:
+    model = parse_config({'model': {'hidden_size': 32, 'decoder_hidden_size': 16}}).model
+    assert (model.num_heads, model.mlp_size) == (1, 128)
+    assert (model.decoder_num_heads, model.decoder_mlp_size) == (1, 64)

@@ -7,8 +7,10 @@ from transformers import ViTConfig, ViTModel
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.source import hash_tensors
+from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.pixels import normalise
-from beast_lp.vit.weights import Architecture, EncoderWeights, disk_name
+from beast_lp.vit.tensor_names import disk_name
+from beast_lp.vit.weights import EncoderWeights
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (3, 32, 64, 3), np.uint8)
 

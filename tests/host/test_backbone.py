@@ -19,8 +19,9 @@ from lightning_pose.models.factory import get_model_class
 from beast_lp.errors import BeastError
 from beast_lp.host.backbone import ARCHITECTURE_PREFIX, BeastBackbone
 from beast_lp.host.checkpoint import callbacks
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.save import save_backbone
 from beast_lp.vit.tensor_names import disk_name
-from beast_lp.vit.weights import Architecture, save_backbone
 
 # the host's type annotations do not know the name
 BEAST: Any = 'beast'

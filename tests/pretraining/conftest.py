@@ -18,13 +18,9 @@ SECTION: dict[str, Any] = {
         'patch_size': 16,
         'hidden_size': 32,
         'num_layers': 1,
-        'num_heads': 2,
-        'mlp_size': 64,
         'mask_ratio': 0.5,
         'decoder_hidden_size': 16,
         'decoder_num_layers': 1,
-        'decoder_num_heads': 2,
-        'decoder_mlp_size': 32,
     },
     'training': {
         'epochs': 4,

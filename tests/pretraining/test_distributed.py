@@ -14,19 +14,14 @@ from torch import nn
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.distributed import BatchNorm, check_launch, launched_rank
 from beast_lp.pretraining.module import mask_noise
-from beast_lp.pretraining.pairs import Frames
 
 MODEL = {
     'image_size': 32,
     'patch_size': 8,
     'hidden_size': 32,
     'num_layers': 1,
-    'num_heads': 2,
-    'mlp_size': 64,
     'decoder_hidden_size': 16,
     'decoder_num_layers': 1,
-    'decoder_num_heads': 2,
-    'decoder_mlp_size': 32,
 }
 LOSSES: dict[str, dict[str, Any]] = {
     'symmetric': {},
@@ -38,7 +33,6 @@ SECTIONS = {
     name: {
         'init': 'random',
         'model': MODEL,
-        'pairs': {'exclude_within': 4},
         'loss': {'contrastive_weight': 1.0, 'gather_negatives': True, **loss},
     }
     for name, loss in LOSSES.items()
@@ -48,24 +42,19 @@ APART = {**SECTIONS['symmetric'], 'loss': {'contrastive_weight': 1.0}}
 
 
 @pytest.fixture(scope='module')
-def joined() -> Frames:
-    """Return a batch of 6 pairs of two videos."""
+def joined() -> torch.Tensor:
+    """Return a batch of 6 pairs."""
     torch.manual_seed(5)
-    time = torch.randint(0, 20, (6, 1))
-    return Frames(
-        torch.randint(0, 256, (6, 2, 40, 40, 3), dtype=torch.uint8),
-        torch.tensor([0, 0, 0, 0, 1, 1])[:, None].expand(-1, 2),
-        torch.cat([time, time + 1], dim=1),
-    )
+    return torch.randint(0, 256, (6, 2, 40, 40, 3), dtype=torch.uint8)
 
 
 Results = dict[str, list[dict[str, torch.Tensor]]]
 
 
-def _run(processes: int, joined: Frames, folder: Path) -> Results:
+def _run(processes: int, joined: torch.Tensor, folder: Path) -> Results:
     """Return what each of some real processes computed, by section."""
     folder.mkdir()
-    torch.save(([*SECTIONS.values(), APART], tuple(joined)), folder / 'input.pt')
+    torch.save(([*SECTIONS.values(), APART], joined), folder / 'input.pt')
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = str(probe.getsockname()[1])
@@ -91,13 +80,13 @@ def _run(processes: int, joined: Frames, folder: Path) -> Results:
 
 
 @pytest.fixture(scope='module')
-def alone(joined: Frames, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def alone(joined: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Return what one process computes on the joined batch."""
     return _run(1, joined, tmp_path_factory.mktemp('ranks') / 'one')
 
 
 @pytest.fixture(scope='module')
-def shared(joined: Frames, tmp_path_factory: pytest.TempPathFactory) -> Results:
+def shared(joined: torch.Tensor, tmp_path_factory: pytest.TempPathFactory) -> Results:
     """Return what each of two processes computes on its half."""
     return _run(2, joined, tmp_path_factory.mktemp('ranks') / 'two')
 

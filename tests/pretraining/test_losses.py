@@ -1,19 +1,25 @@
 """The objective against slow loops."""
 
 import math
+from dataclasses import fields
 
 import pytest
 import torch
 from lightly.loss import NTXentLoss
 from torch import Tensor
 
+from beast_lp.config import LossConfig
+from beast_lp.config.setting import declaration
 from beast_lp.pretraining import losses
 from beast_lp.pretraining.losses import (
+    FORMS,
+    TERMS,
+    Outputs,
     info_nce,
     nearest_frame,
+    objective,
     reconstruction_loss,
     retrieval_accuracy,
-    temporal_neighbours,
 )
 
 
@@ -26,7 +32,6 @@ def _slow_info_nce(
     positives: Tensor,
     temperature: float,
     form: str,
-    excluded: Tensor | None = None,
 ) -> float:
     frames = [*anchors, *positives]
     pairs = len(anchors)
@@ -37,7 +42,7 @@ def _slow_info_nce(
         others = [
             math.exp(_cosine(frames[i], frames[j]) / temperature)
             for j in range(2 * pairs)
-            if j != i and (excluded is None or not excluded[i, j])
+            if j != i
         ]
         own = math.exp(_cosine(frames[i], frames[partner]) / temperature)
         total -= math.log(own / sum(others))
@@ -109,27 +114,6 @@ def test_a_temperature_can_be_learned() -> None:
     assert float(log_temperature.grad) == pytest.approx((b - a) / 2e-2, rel=1e-2)
 
 
-@pytest.mark.parametrize('form', ['symmetric', 'anchors'])
-@pytest.mark.parametrize('within', [0, 3, 10])
-def test_temporal_neighbours_are_no_negatives(form: str, within: int) -> None:
-    torch.manual_seed(0)
-    pairs = 12
-    video = torch.randint(0, 2, (pairs,)).repeat(2)
-    time = torch.randint(0, 30, (pairs,))
-    time = torch.cat([time, time + 1])
-    excluded = temporal_neighbours(video, time, within)
-    for i in range(2 * pairs):
-        for j in range(2 * pairs):
-            related = j in (i, (i + pairs) % (2 * pairs))
-            close = video[i] == video[j] and abs(int(time[i]) - int(time[j])) <= within
-            assert bool(excluded[i, j]) == bool(close and not related)
-    assert excluded.any()
-    anchors, positives = torch.randn(2, pairs, 5, dtype=torch.float64)
-    fast = info_nce(anchors, positives, 0.5, form, excluded)
-    slow = _slow_info_nce(anchors, positives, 0.5, form, excluded)
-    assert float(fast) == pytest.approx(slow, rel=1e-5)
-
-
 def test_info_nce_bounds_at_unit_temperature() -> None:
     """METHOD: at B = 128 and temperature 1 the loss lies between 3.84 and 4.84."""
     torch.manual_seed(0)
@@ -186,3 +170,41 @@ def test_nearest_frame_equals_a_slow_loop(
 
 def test_retrieval_accuracy_counts_own_positives() -> None:
     assert float(retrieval_accuracy(torch.tensor([4, 0, 6, 2]))) == 0.5
+
+
+def _outputs(temperature: float = 1.0) -> Outputs:
+    torch.manual_seed(0)
+    prediction, target = torch.randn(2, 6, 3, 4)
+    anchors, positives = torch.randn(2, 5, 8)
+    return Outputs(prediction, target, anchors, positives, slice(1, 4), temperature)
+
+
+def test_the_objective_is_the_weighted_sum_of_its_terms() -> None:
+    outputs, settings = _outputs(0.5), LossConfig(contrastive_weight=0.2, norm_pix_loss=True)
+    losses = objective(outputs, settings)
+    reconstruction = reconstruction_loss(outputs.prediction, outputs.target, True)  # type: ignore
+    contrastive = info_nce(outputs.anchors, outputs.positives, 0.5, queries=slice(1, 4))
+    assert losses == {
+        'loss': reconstruction + 0.2 * contrastive,
+        'reconstruction': reconstruction,
+        'contrastive': contrastive,
+    }
+
+
+@pytest.mark.parametrize('name', TERMS)
+def test_a_weight_of_0_leaves_its_term_out(name: str) -> None:
+    settings = LossConfig(contrastive_weight=1.0)
+    setattr(settings, f'{name}_weight', 0.0)
+    (other,) = TERMS.keys() - {name}
+    outputs = _outputs()._replace(**{'prediction': None} if name == 'reconstruction' else {})
+    losses = objective(outputs, settings)
+    assert losses.keys() == {'loss', other}
+    assert losses['loss'] == losses[other]
+
+
+def test_the_terms_and_forms_are_those_of_the_schema() -> None:
+    declared = {item.name: declaration(item) for item in fields(LossConfig)}
+    assert {name for name in declared if name.endswith('_weight')} == {
+        f'{n}_weight' for n in TERMS
+    }
+    assert (declared['contrastive_form'].choices or {}).keys() == FORMS.keys()

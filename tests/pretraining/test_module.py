@@ -1,15 +1,12 @@
 """One training step: losses, gradients, schedule, parameter groups."""
 
-import math
-
 import pytest
 import torch
 
 from beast_lp.config import parse_config
 from beast_lp.pretraining.losses import nearest_frame, retrieval_accuracy
 from beast_lp.pretraining.module import BeastModule, mask_noise, projection_head
-from beast_lp.pretraining.pairs import Frames
-from beast_lp.vit.optimiser import parameter_groups, peak_learning_rate, schedule_factor
+from beast_lp.vit.optimiser import parameter_groups
 
 TINY = {
     'init': 'random',
@@ -18,12 +15,8 @@ TINY = {
         'patch_size': 8,
         'hidden_size': 32,
         'num_layers': 1,
-        'num_heads': 2,
-        'mlp_size': 64,
         'decoder_hidden_size': 16,
         'decoder_num_layers': 1,
-        'decoder_num_heads': 2,
-        'decoder_mlp_size': 32,
     },
     'training': {'batch_size': 8},
 }
@@ -38,12 +31,6 @@ def _losses(module: BeastModule) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
     losses, _ = module._losses(torch.randn(8, 3, 32, 32), mask_noise(4, 16, (0,)))
     return losses
-
-
-def test_the_total_is_the_weighted_sum() -> None:
-    losses = _losses(_module(reconstruction_weight=2.0, contrastive_weight=0.5))
-    wanted = 2 * losses['reconstruction'] + 0.5 * losses['contrastive']
-    torch.testing.assert_close(losses['loss'], wanted)
 
 
 @pytest.mark.parametrize(
@@ -75,7 +62,7 @@ def test_held_out_positives_are_found_by_cls_with_and_without_a_projection(
     for seed in range(2):
         draw = torch.Generator().manual_seed(seed)
         pixels = torch.randint(0, 256, (4, 2, 32, 32, 3), dtype=torch.uint8, generator=draw)
-        module.validation_step(Frames(pixels, torch.zeros(4, 2), torch.zeros(4, 2)), seed)
+        module.validation_step(pixels, seed)
     cls = [part.chunk(2) for part in (b['cls_retrieval'] for b in module._held_out)]
     other = torch.cat([b['retrieval'] for b in module._held_out])
     assert torch.equal(other, torch.cat([torch.cat(part) for part in cls])) == (weight == 0)
@@ -152,37 +139,6 @@ def test_the_projection_has_the_authors_form() -> None:
     names = [type(layer).__name__ for layer in projection_head(16, 3)]
     assert names == ['Linear', 'BatchNorm', 'ReLU', 'Linear', 'BatchNorm', 'ReLU', 'Linear']
     assert [type(layer).__name__ for layer in projection_head(16, 1)] == ['Linear']
-
-
-def test_the_learning_rate_scales_with_the_global_batch() -> None:
-    assert peak_learning_rate(5e-5, 8 * 128) == pytest.approx(2e-4)
-
-
-@pytest.mark.parametrize(
-    ('total', 'warmup', 'floor'),
-    [
-        (1000, 0.15, 0.1),
-        (7, 0.5, 0.0),
-        (1, 0.15, 0.1),
-        (10, 0.0, 0.1),
-        (10, 1.0, 0.2),
-    ],
-)
-def test_the_schedule_equals_a_slow_version(total: int, warmup: float, floor: float) -> None:
-    rise = round(total * warmup)
-    for step in range(total):
-        if step < rise:
-            wanted = floor + (1 - floor) * step / rise
-        else:
-            done = min(1.0, (step - rise) / max(1, total - 1 - rise))
-            wanted = floor + (1 - floor) * 0.5 * (1 + math.cos(math.pi * done))
-        assert schedule_factor(step, total, warmup, floor) == pytest.approx(wanted)
-
-
-def test_the_schedule_starts_and_ends_at_the_floor_and_peaks_at_one() -> None:
-    factors = [schedule_factor(step, 1000, 0.15, 0.1) for step in range(1000)]
-    assert factors[0] == factors[-1] == pytest.approx(0.1)
-    assert max(factors) == factors[150] == 1.0
 
 
 def test_only_matrices_decay() -> None:

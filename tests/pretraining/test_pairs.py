@@ -2,14 +2,17 @@
 
 import tracemalloc
 from collections import Counter
+from dataclasses import fields
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
+from beast_lp.config import PairConfig
+from beast_lp.config.setting import declaration
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.pairs import (
+    POSITIVES,
     Pair,
     PairSampler,
     WindowPairs,
@@ -109,16 +112,13 @@ def test_anywhere_needs_two_anchors_of_every_video() -> None:
         PairSampler(np.arange(3), np.array(['a', 'a', 'b']), 'anywhere', 0)
 
 
+def test_the_choices_of_the_positive_are_those_of_the_schema() -> None:
+    (positive,) = (item for item in fields(PairConfig) if item.name == 'positive')
+    assert (declaration(positive).choices or {}).keys() == POSITIVES.keys()
+
+
 class _Store:
     """Frames that say who they are: (window, offset + 1, height)."""
-
-    table = pd.DataFrame(
-        {
-            'video_id': ['x'] * 6 + ['y'] * 6,
-            'frame': range(100, 112),
-            'step': [1] * 6 + [2] * 6,
-        }
-    )
 
     def read(self, index: int, offsets: tuple[int, ...], size: tuple[int, int]) -> np.ndarray:
         frames = np.zeros((len(offsets), *size, 3), np.uint8)
@@ -132,13 +132,10 @@ class _Store:
 )
 def test_the_dataset_reads_the_anchor_and_its_positive(pair: Pair) -> None:
     frames = WindowPairs(_Store(), (4, 6))[pair]  # type: ignore[arg-type]
-    assert frames.pixels.shape == (2, 4, 6, 3)
-    assert frames.pixels.dtype == torch.uint8
-    assert frames.pixels[0, 0, 0].tolist() == [pair.anchor, 1, 4]
-    assert frames.pixels[1, 0, 0].tolist() == [pair.window, pair.offset + 1, 4]
-    step = 1 if pair.anchor < 6 else 2
-    assert frames.time.tolist() == [100 + pair.anchor, 100 + pair.window + step * pair.offset]
-    assert frames.video.tolist() == [int(pair.anchor >= 6), int(pair.window >= 6)]
+    assert frames.shape == (2, 4, 6, 3)
+    assert frames.dtype == torch.uint8
+    assert frames[0, 0, 0].tolist() == [pair.anchor, 1, 4]
+    assert frames[1, 0, 0].tolist() == [pair.window, pair.offset + 1, 4]
 
 
 def test_validation_pairs_are_fixed() -> None:

@@ -16,7 +16,7 @@ from beast_lp.pretraining.pictures import (
     spread,
 )
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
-from beast_lp.vit.model import patchify
+from beast_lp.vit.patches import patchify
 from beast_lp.vit.pixels import denormalise, normalise
 
 MODEL = {
@@ -24,12 +24,8 @@ MODEL = {
     'patch_size': 8,
     'hidden_size': 32,
     'num_layers': 1,
-    'num_heads': 2,
-    'mlp_size': 64,
     'decoder_hidden_size': 16,
     'decoder_num_layers': 1,
-    'decoder_num_heads': 2,
-    'decoder_mlp_size': 32,
 }
 
 

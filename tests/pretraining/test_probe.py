@@ -15,6 +15,7 @@ from beast_lp.pretraining.probe import _ALPHAS, assign_folds, frozen_features, p
 from beast_lp.pretraining.stage import RunFiles, run_pretraining
 from beast_lp.video.labelled import read_labels
 from beast_lp.vit.model import MaskedAutoencoder
+from beast_lp.vit.pixels import network_input
 
 
 def _slow_error(features: np.ndarray, positions: np.ndarray, folds: np.ndarray) -> list[float]:
@@ -95,18 +96,18 @@ def test_features_are_those_of_the_whole_image_in_raster_order() -> None:
                     'patch_size': 16,
                     'hidden_size': 32,
                     'num_layers': 1,
-                    'num_heads': 2,
-                    'mlp_size': 64,
                 },
             }
         ).model,
         decoder=False,
     ).eval()
     images = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
-    cls = frozen_features(model, images, 'cls')
-    patches = frozen_features(model, images, 'patches')
-    assert cls.shape == (3, 32) and patches.shape == (3, 32 + 32 * 16)
-    np.testing.assert_array_equal(patches[:, :32], cls)
+    features = frozen_features(model, images)
+    with torch.no_grad():
+        tokens = model.encode(network_input(images))
+    # a cell of the coarse grid is a patch of an image this small
+    wanted = torch.cat([tokens[:, 0], tokens[:, 1:].transpose(1, 2).flatten(1)], dim=1)
+    np.testing.assert_allclose(features, wanted.numpy(), rtol=1e-6, atol=1e-7)
 
 
 def test_a_run_measures_the_probe_and_survives_a_resume(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.pairs import Pair, PairSampler
+from beast_lp.pretraining.pairs import POSITIVES, Pair, PairSampler
 from beast_lp.pretraining.split import split_windows
 
 
@@ -30,16 +30,14 @@ def stores(draw: DrawFn) -> pd.DataFrame:
     stores(),
     st.sampled_from([0.0, 0.1, 0.3]),
     st.integers(0, 3),
-    st.sampled_from(['auto', 'blocks', 'videos']),
 )
 def test_held_out_anchors_have_no_neighbour_in_training(
     table: pd.DataFrame,
     fraction: float,
     seed: int,
-    how: str,
 ) -> None:
     try:
-        train, held_out = split_windows(table, fraction, seed, how)
+        train, held_out = split_windows(table, fraction, seed)
     except BeastError:
         assume(False)
         raise
@@ -65,14 +63,16 @@ def test_held_out_anchors_have_no_neighbour_in_training(
 
 
 @st.composite
-def samplers(draw: DrawFn) -> tuple[list[PairSampler], dict[int, str], dict[int, int] | None]:
+def samplers(
+    draw: DrawFn, positive: str | None = None
+) -> tuple[list[PairSampler], dict[int, str], dict[int, int] | None]:
     """Draw the samplers of all ranks of a run, the video and the project of each anchor."""
     counts = draw(st.lists(st.integers(2, 15), min_size=1, max_size=4))
     anchors = draw(st.integers(0, 1000)) + np.arange(sum(counts))
     videos = np.repeat([f'v{number}' for number in range(len(counts))], counts)
     joint = len(counts) > 1 and draw(st.booleans())
     projects = np.repeat(np.arange(len(counts)) % 2, counts) if joint else None
-    positive = draw(st.sampled_from(['adjacent', 'anywhere']))
+    positive = positive or draw(st.sampled_from(list(POSITIVES)))
     ranks, seed = draw(st.integers(1, 4)), draw(st.integers(0, 3))
     epoch = draw(st.integers(0, 5))
     made = [
@@ -111,17 +111,22 @@ def test_ranks_part_the_anchors_and_each_comes_once(
         assert max(own) <= -(-count // len(own)) + 1
 
 
-@given(samplers())
-def test_a_positive_is_a_neighbour_or_another_anchor_of_the_same_video(
+@given(samplers('adjacent'))
+def test_an_adjacent_positive_is_a_neighbour(
+    drawn: tuple[list[PairSampler], dict[int, str], dict[int, int] | None],
+) -> None:
+    for pair in (pair for sampler in drawn[0] for pair in sampler):
+        assert pair.window == pair.anchor and pair.offset in (-1, 1)
+
+
+@given(samplers('anywhere'))
+def test_a_positive_from_anywhere_is_another_anchor_of_the_same_video(
     drawn: tuple[list[PairSampler], dict[int, str], dict[int, int] | None],
 ) -> None:
     ranks, videos, _ = drawn
     for pair in (pair for sampler in ranks for pair in sampler):
-        if ranks[0].positive == 'adjacent':
-            assert pair.window == pair.anchor and pair.offset in (-1, 1)
-        else:
-            assert pair.offset == 0 and pair.window != pair.anchor
-            assert videos[pair.window] == videos[pair.anchor]
+        assert pair.offset == 0 and pair.window != pair.anchor
+        assert videos[pair.window] == videos[pair.anchor]
 
 
 @given(samplers(), st.integers(0, 70))

@@ -2,7 +2,6 @@
 
 import json
 import math
-import shutil
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -33,9 +32,7 @@ from beast_lp.video import dali
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore
-from beast_lp.vit.model import encoder_to_transformers
-from beast_lp.vit.precision import matmul_precision
-from beast_lp.vit.weights import save_backbone
+from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
 TinyConfig = Callable[..., BeastConfig]
 
@@ -419,7 +416,8 @@ def test_projects_have_equal_shares_and_a_joint_run_can_be_killed(
             batch: Any,
             batch_idx: int,
         ) -> None:
-            self.seen.update((batch.video[:, 0] == 0).tolist())
+            # the grey of the first video's background, in most pixels of its frames
+            self.seen.update((batch[:, 0].flatten(1).median(1).values < 100).tolist())
 
     count = Count()
     config = tiny_config(training={'validation_fraction': 0.2})
@@ -447,7 +445,7 @@ def test_gradients_accumulate_over_batches(
     tmp_path: Path,
 ) -> None:
     loss = {'contrastive_weight': 0.0}
-    training = {'epochs': 2, 'batch_size': 4, 'last_batch': 'drop'}
+    training = {'epochs': 2, 'batch_size': 4}
     run_pretraining(
         tiny_config(loss=loss, training={**training, 'accumulate': 2}), videos, tmp_path / 'two'
     )
@@ -459,24 +457,6 @@ def test_gradients_accumulate_over_batches(
     ]
     # twice the frames a step: twice the learning rate, by the same schedule
     assert table.learning_rate.iloc[-1] == pytest.approx(2 * single.learning_rate.iloc[-1])
-
-
-def test_a_compiled_model_trains_to_the_same_loss(
-    tiny_config: TinyConfig,
-    videos: list[Path],
-    tmp_path: Path,
-) -> None:
-    if shutil.which('g++') is None:
-        pytest.skip('torch.compile needs a C++ compiler on CPUs, and there is no g++')
-    # one shape of batch, and no validation: every other one is compiled once more
-    training = {'epochs': 1, 'last_batch': 'drop', 'validation_fraction': 0.0}
-    for name, compiled in (('compiled', True), ('plain', False)):
-        run_pretraining(
-            tiny_config(training={**training, 'compile': compiled}), videos, tmp_path / name
-        )
-    a, b = (pd.read_csv(tmp_path / name / 'metrics.csv') for name in ('compiled', 'plain'))
-    np.testing.assert_allclose(a.train_loss, b.train_loss, rtol=1e-4)
-    assert _weights(tmp_path / 'compiled').keys() == _weights(tmp_path / 'plain').keys()
 
 
 def test_a_learned_temperature_is_in_the_table(
@@ -491,21 +471,12 @@ def test_a_learned_temperature_is_in_the_table(
     assert learned.between(0.3, 0.8).all()
 
 
-@pytest.mark.parametrize('setting', ['medium', 'fp32', 'bf16'])
-def test_the_products_are_as_before_after_the_run(setting: str) -> None:
-    before = torch.get_float32_matmul_precision()
-    with matmul_precision(setting):
-        wanted = 'medium' if setting == 'medium' else 'highest'
-        assert torch.get_float32_matmul_precision() == wanted
-    assert torch.get_float32_matmul_precision() == before
-
-
 def test_a_wider_step_reaches_the_pairs(
     tiny_config: TinyConfig,
     videos: list[Path],
     tmp_path: Path,
 ) -> None:
-    config = tiny_config(pairs={'offset_ms': 120.0, 'exclude_within': 5}, training={'epochs': 1})
+    config = tiny_config(pairs={'offset_ms': 120.0}, training={'epochs': 1})
     run_pretraining(config, videos, tmp_path / 'out')
     # 120 ms at 25 frames/s
     assert (pd.read_csv(tmp_path / 'out' / 'windows' / 'index.csv').step == 3).all()
@@ -579,16 +550,6 @@ def test_divergence_stops_with_the_step_and_keeps_good_weights(
         run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[Poison()])
     state = torch.load(RunFiles(tmp_path / 'out').last, weights_only=True)['state_dict']
     assert all(torch.isfinite(value).all() for value in state.values())
-
-
-def test_a_batch_larger_than_the_epoch_needs_the_last_batch(
-    tiny_config: TinyConfig,
-    videos: list[Path],
-    tmp_path: Path,
-) -> None:
-    config = tiny_config(training={'batch_size': 512, 'last_batch': 'drop'})
-    with pytest.raises(BeastError, match='leaves nothing to train on'):
-        run_pretraining(config, videos, tmp_path / 'out')
 
 
 @pytest.mark.gpu

@@ -75,22 +75,13 @@ def test_finished_short_runs_are_not_repeated(tmp_path: Path) -> None:
     assert len(made) == 4
 
 
-@pytest.mark.parametrize(
-    ('epochs', 'given', 'short'),
-    [
-        (800, None, 80),
-        (20, None, 5),
-        (3, None, 3),
-        (800, 7, 7),
-    ],
-)
+@pytest.mark.parametrize(('epochs', 'short'), [(800, 80), (201, 21), (20, 5), (3, 3)])
 def test_short_runs_are_short(
     tiny_config: TinyConfig,
     epochs: int,
-    given: int | None,
     short: int,
 ) -> None:
-    assert short_epochs(tiny_config(training={'epochs': epochs}, tune_epochs=given)) == short
+    assert short_epochs(tiny_config(training={'epochs': epochs})) == short
 
 
 def test_a_run_tunes_and_goes_on_with_the_best(
@@ -100,7 +91,6 @@ def test_a_run_tunes_and_goes_on_with_the_best(
 ) -> None:
     config = tiny_config(
         tune=[0.0, 0.3],
-        tune_epochs=3,
         training={
             'epochs': 6,
             'validation_fraction': 0.4,
@@ -110,7 +100,7 @@ def test_a_run_tunes_and_goes_on_with_the_best(
     run_pretraining(config, videos, files.directory)
     table = pd.read_csv(files.tune / 'tune.csv')
     assert table.contrastive_weight.tolist() == [0.0, 0.3]
-    assert table.epochs.tolist() == [3, 3]
+    assert table.epochs.tolist() == [5, 5]
     assert table.chosen.sum() == 1
     chosen = float(table.contrastive_weight[table.val_cls_retrieval.idxmax()])
     assert read_run_config(files).loss.contrastive_weight == chosen

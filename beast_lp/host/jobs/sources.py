@@ -15,7 +15,9 @@ from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.pca import frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import pose_image_size
-from beast_lp.vit.weights import Architecture, EncoderWeights, disk_name, read_encoder
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.tensor_names import disk_name
+from beast_lp.vit.weights import EncoderWeights, read_encoder
 
 # px, (height, width) of the images on which the host's backbones were trained
 BACKBONE_IMAGE_SIZE = (224, 224)

@@ -9,7 +9,9 @@ from transformers import ViTConfig, ViTModel
 from beast_lp.errors import BeastError
 from beast_lp.features.store import FeatureStore
 from beast_lp.host.commands.embed import get_parser, handle
-from beast_lp.vit.weights import Architecture, disk_name, save_backbone
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.save import save_backbone
+from beast_lp.vit.tensor_names import disk_name
 
 
 @pytest.fixture

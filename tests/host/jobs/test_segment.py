@@ -13,7 +13,9 @@ from transformers import ViTConfig, ViTModel
 
 from beast_lp.errors import BeastError
 from beast_lp.host.jobs import segment
-from beast_lp.vit.weights import Architecture, disk_name, save_backbone
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.save import save_backbone
+from beast_lp.vit.tensor_names import disk_name
 
 WriteVideo = Callable[..., Path]
 

@@ -17,8 +17,8 @@ from beast_lp.host.jobs.sources import (
     backbone_source,
     open_source,
 )
+from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.pixels import normalise
-from beast_lp.vit.weights import Architecture
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
 pytestmark = pytest.mark.usefixtures('no_gpu')

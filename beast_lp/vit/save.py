@@ -1,0 +1,41 @@
+"""Write an encoder in transformers' format."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+import safetensors.torch
+from torch import Tensor
+
+from beast_lp.runs.files import finished_folder
+from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.model import Encoder
+from beast_lp.vit.tensor_names import State, encoder_from_own
+
+
+def encoder_to_transformers(model: Encoder) -> State:
+    """Return the encoder's tensors under transformers' names on disk."""
+    return encoder_from_own({name: value.detach() for name, value in model.state_dict().items()})
+
+
+def save_backbone(
+    directory: Path,
+    architecture: Architecture,
+    state: Mapping[str, Tensor],
+) -> None:
+    """Write an encoder as a directory that `transformers.ViTModel.from_pretrained` opens.
+
+    The directory appears complete or not at all.
+
+    Args:
+        directory: final name, which must not exist yet.
+        architecture: shape of the encoder.
+        state: all tensors of the encoder under their names on disk.
+    """
+    tensors = {name: value.detach().cpu().float().contiguous() for name, value in state.items()}
+    with finished_folder(directory) as part:
+        (part / 'config.json').write_text(
+            json.dumps(architecture.transformers_config(), indent=2) + '\n',
+            encoding='utf-8',
+        )
+        safetensors.torch.save_file(tensors, part / 'model.safetensors', {'format': 'pt'})
