@@ -40,7 +40,7 @@ def test_pretraining_writes_what_the_readme_lists(tiny_pretraining: Path) -> Non
     assert status['progress']['completed'] == status['progress']['total'] == 2
 
 
-# batches whose pairs divide evenly, and no rounding to speak of
+# no rounding to speak of, and the negatives of all processes
 EXACT = (
     'beast.training.precision=fp32',
     'beast.loss.gather_negatives=true',

@@ -104,6 +104,7 @@ class StopSignals:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> 'StopSignals':
+        """Remember the present handlers."""
         # only the main thread may install handlers
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.getsignal(number) for number in STOPPING}
@@ -115,6 +116,7 @@ class StopSignals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        """Restore the handlers that were there before."""
         for number, handler in self._before.items():
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
