@@ -142,7 +142,7 @@ def test_a_run_that_a_signal_ends_continues_to_the_same_weights(
             np.testing.assert_allclose(a[name], b[name], rtol=1e-6, err_msg=name)
 
 
-def test_a_run_is_saved_when_it_is_time_and_at_the_end(
+def test_a_run_of_seconds_is_saved_at_its_end(
     tiny_config: TinyConfig,
     videos: list[Path],
     tmp_path: Path,
@@ -208,17 +208,24 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(
     tiny_config: TinyConfig,
     videos: list[Path],
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     files = RunFiles(tmp_path / 'out')
+
+    def write_to_full_disk(checkpoint: object, file: Any) -> None:
+        file.write(b'half')
+        # the kernel's own full disk: every write to it fails with ENOSPC
+        with open('/dev/full', 'wb', buffering=0) as disk:
+            disk.write(b'half')
 
     class FillDisk(Callback):
         def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
             if trainer.current_epoch == 2:
-                # the kernel's own full disk: every write to it fails with ENOSPC
-                files.last.with_name('last.ckpt.part').symlink_to('/dev/full')
+                monkeypatch.setattr(torch, 'save', write_to_full_disk)
 
     with pytest.raises(BeastError, match='the disk that holds .* is full') as error:
         run_pretraining(tiny_config(), videos, files.directory, callbacks=[FillDisk()])
+    monkeypatch.undo()
     assert '\n' not in str(error.value)
     assert torch.load(files.last, weights_only=True)['global_step'] == 6
     assert not list(files.directory.rglob('*.part'))
