@@ -215,7 +215,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(
     def write_to_full_disk(checkpoint: object, file: Any) -> None:
         file.write(b'half')
         # the kernel's own full disk: every write to it fails with ENOSPC
-        with open('/dev/full', 'wb', buffering=0) as disk:
+        with Path('/dev/full').open('wb', buffering=0) as disk:
             disk.write(b'half')
 
     class FillDisk(Callback):
