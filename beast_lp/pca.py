@@ -119,8 +119,7 @@ def _axes(
         axes = axes + batch.T @ vectors[start : start + len(batch)]
         start += len(batch)
     # an axis without variance is zero but for rounding errors, and gets a direction of its own
-    axes, lengths = np.linalg.qr(axes)
-    return axes * np.sign(np.diag(lengths))
+    return np.linalg.qr(axes)[0]
 
 
 def _joined(

@@ -104,6 +104,15 @@ MUTANTS = [
         ('import explained_variance_score\n', 'import r2_score as explained_variance_score\n'),
         ('import r2_score\n', 'import explained_variance_score as r2_score\n'),
         ('(np.ptp(responses, axis=0) > 0)', '(np.ptp(responses, axis=0) >= 0)'),
+        ('& np.isfinite(predictions).all(axis=0)', ''),
+    ),
+    *_mutants(
+        'beast_lp/pca.py',
+        ('tests/test_pca.py',),
+        ('yield batch - mean.astype(batch.dtype)', 'yield batch'),
+        ('if start >= stop:', 'if start >= first:'),
+        ('np.linalg.qr(axes)[0]', 'axes'),
+        ('min(most, rows)', 'most'),
     ),
     *_mutants(
         'beast_lp/encoding/poisson.py',

@@ -1,6 +1,7 @@
 """Metrics against slow loops, and the properties that hold exactly."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -120,3 +121,16 @@ def test_variance_explained_and_r_squared_equal_slow_loops() -> None:
     assert (explained[:3] > squared[:3]).all()
     assert np.isnan(explained[3])
     assert np.isnan(squared[3])
+
+
+@pytest.mark.parametrize('metric', [variance_explained, r_squared])
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_a_neuron_whose_prediction_diverged_has_no_score(
+    metric: Callable[[np.ndarray, np.ndarray], np.ndarray],
+    value: float,
+) -> None:
+    responses = np.random.default_rng(0).normal(size=(20, 3))
+    predictions = responses.copy()
+    predictions[4, 1] = value
+    np.testing.assert_allclose(metric(responses, predictions), [1, np.nan, 1])
+    assert np.isnan(metric(responses[:, 1:2], predictions[:, 1:2])).all()
