@@ -230,7 +230,8 @@ class MetricsTable(Callback):
         table = pd.DataFrame([row])
         if self.path.exists():
             earlier = pd.read_csv(self.path)
-            table = pd.concat([earlier[earlier.epoch < row['epoch']], table], ignore_index=True)
+            kept = earlier.loc[earlier['epoch'] < row['epoch']]
+            table = pd.concat([kept, table], ignore_index=True)
         write_table(table, self.path)
 
     def state_dict(self) -> dict[str, Any]:
