@@ -1,12 +1,25 @@
 """One-hot tables: a row per frame and a column per class."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import BACKGROUND, UNSCORED, Labels
+from beast_lp.segmentation.text_tables import (
+    check_decimals,
+    column_separator,
+    fitted_row,
+    read_text,
+    split_rows,
+    to_number,
+)
+
+# text of a cell that nobody filled
+_MISSING = ('', 'nan', 'na')
+# how Python writes a column of truth values
+_TRUTH = {'true': 1.0, 'false': 0.0}
 
 
 def read_one_hot(path: Path) -> Labels:
@@ -22,20 +35,41 @@ def read_one_hot(path: Path) -> Labels:
     Raises:
         BeastError: if it is not such a table, or a frame has two labels.
     """
-    try:
-        table = pd.read_csv(path, sep=_header_separator(path), index_col=0)
-        values = table.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (OSError, ValueError, UnicodeDecodeError) as error:
-        raise BeastError(
-            f'{path} cannot be read as a one-hot table ({" ".join(str(error).split())}); it needs '
-            f'an index column, then {BACKGROUND} and one column of 0 and 1 per class'
-        ) from error
-    classes = tuple(str(name).strip() for name in table.columns)
-    _check_header(path, classes)
-    if not np.array_equal(table.index.to_numpy(), np.arange(len(table))):
+    text = read_text(path)
+    head = next((line for line in text.splitlines() if line.strip()), '')
+    separator = column_separator(head)
+    rows = split_rows(path, text, separator)
+    if not rows:
+        raise _no_table(path, 'it is empty')
+    classes = _class_names(path, rows[0], [row[len(rows[0]) - 1 :] for row in rows[1:]])
+    cells = [fitted_row(path, row, len(classes) + 1) for row in rows[1:]]
+    decimal_comma = separator != ','
+    if decimal_comma:
+        check_decimals(path, (cell for row in cells for cell in row))
+    numbers = np.array(
+        [
+            [_TRUTH.get(cell.lower(), to_number(cell, decimal_comma)) for cell in row]
+            for row in cells
+        ],
+        dtype=np.float64,
+    ).reshape(len(cells), len(classes) + 1)
+    no_number = next(
+        (
+            cell
+            for row, own in zip(cells, numbers, strict=True)
+            for cell, number in zip(row, own, strict=True)
+            if np.isnan(number) and cell.lower() not in _MISSING
+        ),
+        None,
+    )
+    if no_number is not None:
+        raise _no_table(path, f'it holds {no_number!r}')
+    index, values = numbers[:, 0], numbers[:, 1:]
+    if not np.array_equal(index, np.arange(len(index))):
+        found = [int(x) if x == np.rint(x) else float(x) for x in index[:3]]
         raise BeastError(
             f'the first column of {path} does not count the frames 0, 1, 2, ... '
-            f'(it starts with {table.index[:3].tolist()}); write one row per frame, in order'
+            f'(it starts with {found}); write one row per frame, in order'
         )
     unscored = (np.isnan(values) | (values == 0)).all(axis=1) | (values == -1).all(axis=1)
     wrong = ~np.isin(values, (0, 1)).all(axis=1) & ~unscored
@@ -56,12 +90,22 @@ def read_one_hot(path: Path) -> Labels:
     return Labels(classes, target.astype(np.int64))
 
 
-def _header_separator(path: Path) -> str:
-    with path.open(encoding='utf-8-sig') as file:
-        return column_separator(file.readline())
+def _class_names(
+    path: Path,
+    header: Sequence[str],
+    last_cells: Sequence[Sequence[str]],
+) -> tuple[str, ...]:
+    """Return the names of the columns after the index.
 
-
-def _check_header(path: Path, classes: tuple[str, ...]) -> None:
+    Args:
+        path: file of the table, for the messages.
+        header: cells of its first row.
+        last_cells: cells of each other row from the last column on.
+    """
+    classes = tuple(header[1:])
+    # a separator at the end of each line makes an empty column
+    if classes and not classes[-1] and not any(map(any, last_cells)):
+        classes = classes[:-1]
     if not classes:
         raise BeastError(f'{path} has an index column only; add one column of 0 and 1 per class')
     if BACKGROUND in classes[1:]:
@@ -71,7 +115,17 @@ def _check_header(path: Path, classes: tuple[str, ...]) -> None:
         )
     repeated = sorted({name for name in classes if classes.count(name) > 1})
     if repeated:
-        raise BeastError(f'{path} has two columns named {repeated[0]}; keep one of them')
+        raise BeastError(
+            f'{path} has two columns named {repeated[0] or "nothing"}; keep one of them'
+        )
+    return classes
+
+
+def _no_table(path: Path, why: str) -> BeastError:
+    return BeastError(
+        f'{path} cannot be read as a one-hot table ({why}); it needs an index column, then '
+        f'{BACKGROUND} and one column of 0 and 1 per class'
+    )
 
 
 def check_length(labels: int, frames: int, source: Path, video: Path) -> None:
@@ -92,12 +146,3 @@ def check_length(labels: int, frames: int, source: Path, video: Path) -> None:
             f'{source} is {how} than its video: {labels} rows, but {video} has {frames} frames; '
             'give one row per frame (frames that were not scored are rows without a 1)'
         )
-
-
-def column_separator(line: str) -> str:
-    """Return the column separator that occurs most often in a line.
-
-    >>> column_separator('Time;Behavior, or else;Status')
-    ';'
-    """
-    return max(',;\t', key=line.count)
