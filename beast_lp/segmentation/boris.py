@@ -154,21 +154,30 @@ def check_subject(path: Path, subjects: Collection[str] | None, subject: str) ->
         )
 
 
-def coded_videos(path: Path) -> tuple[str, ...] | None:
-    """Return the names of the videos in a BORIS table.
+def coded_videos(path: Path) -> dict[str, int] | None:
+    """Return the videos in a BORIS table.
 
     Args:
         path: table, as for `read_boris`.
 
     Returns:
-        names of the video files without suffix, or None where the table names no media files.
+        number of rows by the name of the video file without suffix (of several media of one
+        observation, the rows count for the one that each names, else for the first); None where
+        the table names no media files.
 
     Raises:
         BeastError: if it is not such a table.
     """
     table = read_table(path)
-    named = [media_stem(name) for own in table.observations for name in own.media]
-    return tuple(dict.fromkeys(named)) if named or table.column(MEDIA) is not None else None
+    counts: dict[str, int] = {}
+    for own, medium in zip(table.observations, table.media, strict=True):
+        stems = [media_stem(name) for name in own.media]
+        for stem in stems:
+            counts.setdefault(stem, 0)
+        named = media_stem(medium)
+        fits = named if named in stems else next(iter(stems), '')
+        counts[fits] = counts.get(fits, 0) + 1
+    return counts if any(counts) or table.column(MEDIA) is not None else None
 
 
 def events_to_labels(

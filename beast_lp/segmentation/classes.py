@@ -13,6 +13,8 @@ from beast_lp.errors import BeastError
 BACKGROUND = 'background'
 # class number of frames that nobody scored
 UNSCORED = -1
+# names of columns and cells in the tables that a run writes beside those of the classes
+_TAKEN = ('frame', 'scored', 'unscored')
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ def class_list(
         background_is_class: whether `background` is learned as a class of its own.
 
     Raises:
-        BeastError: if fewer than two classes are left, or no label file has a name.
+        BeastError: if fewer than two classes are left, no label file has a name, or a class
+            cannot have its name.
 
     >>> class_list([('background', 'walk', 'groom')], None, [], background_is_class=False)
     ('walk', 'groom')
@@ -63,6 +66,7 @@ def class_list(
     chosen = [name for name in (wanted or names) if name not in ignored and name != BACKGROUND]
     if background_is_class:
         chosen = [BACKGROUND, *chosen]
+    check_class_names(chosen)
     if len(chosen) < 2:
         raise BeastError(
             f'the project has {len(chosen)} class to learn ({", ".join(chosen) or "none"}), and '
@@ -70,6 +74,36 @@ def class_list(
             'beast.segmentation.background=class to tell it from background'
         )
     return tuple(chosen)
+
+
+def check_class_names(names: Sequence[str]) -> None:
+    """Check, before the work, that the names of classes serve in all that a run writes.
+
+    Args:
+        names: the classes of a project.
+
+    Raises:
+        BeastError: if a name is empty, cannot be printed, is taken, or is another in other letters.
+
+    >>> check_class_names(['background', 'walk', 'rear/sniff'])
+    """
+    seen: dict[str, str] = {}
+    for name in names:
+        problem = ''
+        if not name.strip() or not name.isprintable():
+            problem = 'is empty or holds characters that cannot be printed'
+        elif name.casefold() in _TAKEN:
+            problem = 'means something else in the tables that a run writes'
+        elif name.casefold() == BACKGROUND and name != BACKGROUND:
+            problem = f'is {BACKGROUND} in other letters'
+        elif name.casefold() in seen:
+            problem = f'is {seen[name.casefold()]!r} in other letters'
+        if problem:
+            raise BeastError(
+                f'the class name {name!r} {problem}; rename it in the label files, or leave it '
+                'out with beast.segmentation.ignore'
+            )
+        seen[name.casefold()] = name
 
 
 def project_labels(

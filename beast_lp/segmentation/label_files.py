@@ -5,10 +5,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beast_lp.config import SegmentationConfig
+from beast_lp.config.checks import nearest
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.boris import Event, coded_videos, events_to_labels, read_boris
-from beast_lp.segmentation.classes import BACKGROUND, Labels, class_list, project_labels
+from beast_lp.segmentation.classes import (
+    BACKGROUND,
+    Labels,
+    check_class_names,
+    class_list,
+    project_labels,
+)
 from beast_lp.segmentation.one_hot import check_length, read_one_hot
+from beast_lp.segmentation.text_tables import read_text
 from beast_lp.segmentation.videos import OpenVideo, check_stems
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -26,17 +34,12 @@ def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
             the videos in its column of media files.
 
     Raises:
-        BeastError: if no video has labels, or two videos would share theirs.
+        BeastError: if no video has labels, one has two files, or two videos would share theirs.
     """
     if labels.is_file():
         found = dict.fromkeys(_in_table(videos, labels), labels)
     else:
-        found = {
-            video: path
-            for video in videos
-            for suffix in ('.tsv', '.csv')
-            if (path := labels / f'{video.stem}{suffix}').is_file()
-        }
+        found = {video: path for video in videos if (path := _own_file(video, labels)) is not None}
         if not found:
             raise BeastError(
                 f'no label file in {labels} belongs to a video: looked for '
@@ -47,6 +50,18 @@ def find_label_files(videos: Sequence[Path], labels: Path) -> dict[Path, Path]:
         if video not in found:
             logger.info(f'beast: {video.name} has no labels and is left out')
     return found
+
+
+def _own_file(video: Path, labels: Path) -> Path | None:
+    """Return the label file of a video in a folder."""
+    found = [
+        path for suffix in ('.csv', '.tsv') if (path := labels / f'{video.stem}{suffix}').is_file()
+    ]
+    if len(found) > 1:
+        raise BeastError(
+            f'{video.name} has two label files, {found[0]} and {found[1]}; keep one of them'
+        )
+    return found[0] if found else None
 
 
 def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
@@ -61,12 +76,24 @@ def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
                 'beast.segmentation.labels'
             )
         return list(videos)
+    unnamed = coded.pop('', 0)
     found = [video for video in videos if video.stem in coded]
+    missing = [video.stem for video in videos if video.stem not in coded]
     if not found:
         raise BeastError(
-            f'{table} has labels of {", ".join(coded[:3]) or "no video"}, but of none of the '
-            f'videos (looked for {videos[0].stem}); name the media files in BORIS as the videos '
+            f'{table} has labels of {", ".join(list(coded)[:3]) or "no video"}, but of none of '
+            f'the videos (looked for {videos[0].stem}); name the media files in BORIS as the videos '
             'are named, or set beast.segmentation.labels'
+            f'{nearest(videos[0].stem, list(coded))}'
+        )
+    other = {name: count for name, count in coded.items() if name not in {v.stem for v in videos}}
+    if other or unnamed:
+        rows = sum(coded.values()) + unnamed
+        other |= {'no media file': unnamed} if unnamed else {}
+        close = [f'{name}{nearest(name, missing)}' for name in list(other)[:3]]
+        logger.warning(
+            f'beast: {sum(other.values())} of {rows} rows of {table} fit none of '
+            f'the videos: {", ".join(close)}'
         )
     return found
 
@@ -100,31 +127,30 @@ def load_labels(
         else:
             tables[video.name] = read_one_hot(path)
             check_length(len(tables[video.name]), video.frames, path, video.path)
-    behaviors = (BACKGROUND, *sorted({e.behavior for own in events.values() for e in own}))
+    named = {event.behavior for own in events.values() for event in own}
+    behaviors = (BACKGROUND, *sorted(named - {BACKGROUND}))
     background = config.background == 'class'
     if classes is None:
         found = [*(labels.classes for labels in tables.values()), *([behaviors] if events else [])]
         classes = class_list(found, config.classes, config.ignore, background)
+    check_class_names(classes)
     result = []
     for video in videos:
         path = files[video.path]
         if video.name in tables:
             raw = tables[video.name]
         else:
-            raw = events_to_labels(events[video.name], behaviors, video.times, path)
+            own = events[video.name]
+            raw = events_to_labels(own, behaviors, video.times, path, config.ignore)
         result.append(project_labels(raw, classes, config.ignore, background, path))
     return tuple(classes), result
 
 
 def _looks_like_events(path: Path) -> bool:
     """Return whether a table is one of events, which has a column Behavior, not one of frames."""
-    try:
-        with path.open(encoding='utf-8-sig') as file:
-            head = [line for line, _ in zip(file, range(40), strict=False)]
-    except (OSError, UnicodeDecodeError) as error:
-        raise BeastError(f'{path} cannot be read as text ({error}); replace it') from error
+    head = read_text(path).splitlines()[:40]
     cells = [
-        cell.strip(' "\n')
+        cell.strip(' "')
         for line in head
         for cell in line.replace('\t', ',').replace(';', ',').split(',')
     ]
