@@ -139,17 +139,14 @@ def read_table(path: Path) -> BorisTable:
     """
     text = read_text(path)
     lines = text.splitlines()
-    for number, line in enumerate(lines):
-        separator = column_separator(line)
-        names = next(iter(split_rows(path, line, separator)), [])
-        if 'Behavior' in names:
-            break
-    else:
+    found = next((i for i, line in enumerate(lines) if 'Behavior' in _cells(path, line)), None)
+    if found is None:
         raise BeastError(
             f'{path} is no BORIS event table: no line of it names a column Behavior; use '
             '"Export events" in BORIS, tabular or aggregated, as CSV or TSV'
         )
-    below = split_rows(path, '\n'.join(lines[number + 1 :]), separator)
+    separator, names = column_separator(lines[found]), _cells(path, lines[found])
+    below = split_rows(path, '\n'.join(lines[found + 1 :]), separator)
     filled = [fitted_row(path, row, len(names)) for row in below]
     _check_columns(path, names)
     # a column that is not read may be there twice
@@ -159,7 +156,7 @@ def read_table(path: Path) -> BorisTable:
         columns=pd.Index([names[index] for index in kept]),
         dtype=str,
     )
-    above = split_rows(path, '\n'.join(lines[:number]), separator)
+    above = split_rows(path, '\n'.join(lines[:found]), separator)
     decimal_comma = separator != ','
     table = BorisTable(path, rows, [], decimal_comma)
     if decimal_comma:
@@ -176,6 +173,11 @@ def media_stem(name: str) -> str:
     'mouse 1'
     """
     return PurePosixPath(name.replace('\\', '/')).stem
+
+
+def _cells(path: Path, line: str) -> list[str]:
+    """Return the cells of one line; none of an empty one."""
+    return next(iter(split_rows(path, line, column_separator(line))), [])
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:

@@ -83,7 +83,8 @@ def check_class_names(names: Sequence[str]) -> None:
         names: the classes of a project.
 
     Raises:
-        BeastError: if a name is empty, cannot be printed, is taken, or is another in other letters.
+        BeastError: if a name is empty, cannot be printed, is taken, or differs from another
+            in upper and lower case only.
 
     >>> check_class_names(['background', 'walk', 'rear/sniff'])
     """

@@ -146,8 +146,8 @@ def fit_segmenter(
         one row per epoch: `epoch`, `loss`, `accuracy` (share of scored frames), `seconds`.
 
     Raises:
-        BeastError: if the loss is no longer a number, a class is missing, or the checkpoint
-            belongs to another run, for instance one on other labels.
+        BeastError: if the loss is no longer a number, a class is missing, or the checkpoint is
+            damaged or belongs to another run, for instance one on other labels.
     """
     check_training_labels(data, classes)
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -293,19 +293,39 @@ def _resume(
     """Load the checkpoint, if there is one; return the history and the next epoch."""
     if not checkpoint.exists():
         return [], 0
-    state: dict[str, Any] = torch.load(checkpoint, map_location='cpu', weights_only=True)
-    if run_difference(_named(state['settings']), _named(identity)):
+    try:
+        state: Any = torch.load(checkpoint, map_location='cpu', weights_only=True)
+        changed = run_difference(_named(state['settings']), _named(identity))
+    except Exception as error:  # pickle, zip and torch each say in their own way what is damaged
+        raise _damaged(checkpoint, error) from error
+    if changed:
         raise BeastError(
             f'{checkpoint.parent} holds an unfinished run with other settings or labels: a label '
             'file, a video or what made the features was added, removed or changed since; restore '
             'it to resume the run, or give another --output_dir to train on what is there now'
         )
-    model.load_state_dict(state['model'])
-    optimizer.load_state_dict(state['optimizer'])
-    history = state['history']
+    try:
+        model.load_state_dict(state['model'])
+        optimizer.load_state_dict(state['optimizer'])
+        history = [dict(row) for row in state['history']]
+        finite = all(value.isfinite().all() for value in model.state_dict().values())
+    except (RuntimeError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise _damaged(checkpoint, error) from error
+    if not finite or len(history) > epochs:
+        raise _damaged(checkpoint, ValueError())
     if len(history) < epochs:
         logger.info(f'beast: resuming after epoch {len(history)} of {epochs}')
     return history, len(history)
+
+
+def _damaged(checkpoint: Path, error: Exception) -> BeastError:
+    if isinstance(error, OSError):
+        # the operating system says better what it is about
+        raise error
+    return BeastError(
+        f'{checkpoint} is damaged ({type(error).__name__}); delete it, so that this model is '
+        'trained anew when you run the same command again'
+    )
 
 
 def _save(

@@ -82,8 +82,8 @@ def _in_table(videos: Sequence[Path], table: Path) -> list[Path]:
     if not found:
         raise BeastError(
             f'{table} has labels of {", ".join(list(coded)[:3]) or "no video"}, but of none of '
-            f'the videos (looked for {videos[0].stem}); name the media files in BORIS as the videos '
-            'are named, or set beast.segmentation.labels'
+            f'the videos (looked for {videos[0].stem}); name the media files in BORIS as the '
+            'videos are named, or set beast.segmentation.labels'
             f'{nearest(videos[0].stem, list(coded))}'
         )
     other = {name: count for name, count in coded.items() if name not in {v.stem for v in videos}}

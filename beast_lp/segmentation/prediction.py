@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import safetensors.torch
 import torch
 from jaxtyping import Float
 
@@ -23,6 +22,7 @@ from beast_lp.segmentation.probabilities import predict, to_all_frames
 from beast_lp.segmentation.run_files import Description, SegmentationFiles, read_config
 from beast_lp.segmentation.videos import OpenSource, OpenVideo, feature_source
 from beast_lp.video.identity import source_key
+from beast_lp.vit.safe_load import read_tensors
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Trained:
         source: what makes the features; None where they come from files.
         made_by: as in `OpenVideo`.
         trained_on: as in `Description`.
+        shape: shape of the features of a frame.
     """
 
     directory: Path
@@ -46,6 +47,7 @@ class Trained:
     source: FeatureSource | None
     made_by: str
     trained_on: tuple[str, ...]
+    shape: tuple[int, ...]
 
     def has_seen(self, video: Path) -> bool:
         """Return whether a model has learned any frame of a video, under whatever name.
@@ -77,19 +79,19 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         raise BeastError(f'a segmentation run in {directory} {reason}')
     description = Description.read(files.model)
     config = read_config(files.settings)
+    # what needs no code of others comes first
+    device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
+    models = [
+        _load_member(files.member(fold, number) / 'model.safetensors', description, config)
+        for fold, number in description.members
+    ]
     source = feature_source(config, description.source, open_source)
     if source is not None and source.hash != description.source_hash:
         raise BeastError(
             f'{description.source} holds other weights than the model in {directory} was '
             'trained with; restore them, or train again'
         )
-    models = []
-    for fold, number in description.members:
-        model = build_segmenter(description.shape, len(description.classes), config.head, seed=0)
-        model.load_state_dict(
-            safetensors.torch.load_file(files.member(fold, number) / 'model.safetensors')
-        )
-        models.append(model.to('cuda' if torch.cuda.is_available() else 'cpu').eval())
+    models = [model.to(device).eval() for model in models]
     return Trained(
         directory,
         config,
@@ -98,7 +100,46 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         source,
         description.made_by,
         description.trained_on,
+        description.shape,
     )
+
+
+def _load_member(path: Path, description: Description, config: SegmentationConfig) -> Segmenter:
+    """Read one model, after a check that its weights are those of the run that is described."""
+    if not path.is_file():
+        raise BeastError(
+            f'{path}, a model of the segmentation run, is missing; restore it, or train again'
+        )
+    weights, _ = read_tensors(path)
+    classes = len(description.classes)
+    try:
+        # sizes first: those of a damaged description may fill the memory
+        with torch.device('meta'):
+            expected = build_segmenter(description.shape, classes, config.head, 0).state_dict()
+    except (RuntimeError, ValueError, OverflowError, TypeError) as error:
+        raise BeastError(
+            f'no model has the sizes that {path.parents[3]} describes '
+            f'({str(error).splitlines()[0]}); restore its files, or train again'
+        ) from error
+    for name in sorted({*weights, *expected}):
+        own, wanted = (
+            tuple(state[name].shape) if name in state else 'nothing'
+            for state in (weights, expected)
+        )
+        if own != wanted:
+            raise BeastError(
+                f'{path} does not fit the run that {path.parents[3]} describes: {name} is {own}, '
+                f'not {wanted}; restore the file, or train again'
+            )
+    broken = next((name for name, value in weights.items() if not value.isfinite().all()), None)
+    if broken is not None:
+        raise BeastError(
+            f'{path} holds weights that are no numbers ({broken}); restore the file, or train '
+            'again'
+        )
+    model = build_segmenter(description.shape, classes, config.head, seed=0)
+    model.load_state_dict(weights)
+    return model
 
 
 def predict_video(trained: Trained, video: OpenVideo) -> Prediction:
@@ -132,6 +173,12 @@ def _predict_members(
             f'the features of {video.name} ({video.source}: {video.made_by}) are not like '
             f'those that the model in {trained.directory} was trained on ({trained.made_by}); '
             'make them in the same way'
+        )
+    if video.features.shape[1:] != trained.shape:
+        raise BeastError(
+            f'the features of {video.name} have the shape {tuple(video.features.shape[1:])} in '
+            f'each frame, but the model in {trained.directory} takes {trained.shape}; make them '
+            'in the same way'
         )
     rows = predict(trained.models, video.features)
     return to_all_frames(rows, video.frame, video.frames)

@@ -2,9 +2,10 @@
 
 import json
 import logging
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -133,16 +134,84 @@ class Description:
             BeastError: if it holds anything else.
         """
         try:
-            values: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
-            values['classes'], values['shape'] = tuple(values['classes']), tuple(values['shape'])
-            values['members'] = tuple((fold, int(number)) for fold, number in values['members'])
-            values['trained_on'] = tuple(values.get('trained_on', ()))
-            return Description(**values)
-        except (ValueError, TypeError, KeyError) as error:
-            raise BeastError(
-                f'{path} does not describe a segmentation run ({type(error).__name__}: {error}); '
-                'restore the file, or train again'
-            ) from error
+            values: Any = json.loads(path.read_text(encoding='utf-8'))
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, f'it is no JSON ({type(error).__name__})') from error
+        if not isinstance(values, dict):
+            raise _damaged(path, 'it is no JSON object')
+        values = {'trained_on': [], **values}
+        names = {field.name for field in fields(Description)}
+        if values.keys() != names:
+            raise _damaged(path, f'it differs in {", ".join(sorted(values.keys() ^ names))}')
+        wrong = next((name for name, fits in _FITS.items() if not fits(values[name])), None)
+        if wrong is not None:
+            raise _damaged(path, f'{wrong} cannot be {json.dumps(values[wrong])[:60]}')
+        return Description(
+            tuple(values['classes']),
+            tuple(values['shape']),
+            values['source'],
+            values['source_hash'],
+            values['made_by'],
+            tuple((fold, number) for fold, number in values['members']),
+            tuple(values['trained_on']),
+        )
+
+
+def _damaged(path: Path, why: str) -> BeastError:
+    return BeastError(
+        f'{path} does not describe a segmentation run ({why}); restore the file, or train again'
+    )
+
+
+def _are_texts(value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, str) for item in value)
+
+
+def _are_classes(value: Any) -> bool:
+    return _are_texts(value) and len(set(value)) == len(value) >= 2 and all(value)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, list) and len(value) in (1, 2) and all(map(_is_size, value))
+
+
+def _is_size(value: Any) -> bool:
+    return _is_count(value) and value > 0
+
+
+def _are_members(value: Any) -> bool:
+    return (
+        isinstance(value, list)
+        and len(value) > 0
+        and all(isinstance(item, list) and len(item) == 2 for item in value)
+        and all(_is_folder_name(fold) and _is_count(number) for fold, number in value)
+        and len({(fold, number) for fold, number in value}) == len(value)
+    )
+
+
+def _is_folder_name(value: Any) -> bool:
+    """Return whether a value names a folder in another, and nothing outside of that."""
+    return isinstance(value, str) and re.fullmatch(r'\w[\w.-]*', value) is not None
+
+
+def _is_text_or_none(value: Any) -> bool:
+    return value is None or isinstance(value, str)
+
+
+# by the names of the fields: whether a value that JSON holds can be one
+_FITS: Mapping[str, Callable[[Any], bool]] = {
+    'classes': _are_classes,
+    'shape': _is_shape,
+    'source': _is_text_or_none,
+    'source_hash': _is_text_or_none,
+    'made_by': lambda value: isinstance(value, str),
+    'members': _are_members,
+    'trained_on': _are_texts,
+}
 
 
 def run_settings(config: BeastConfig, inputs: Inputs) -> dict[str, Any]:
@@ -166,22 +235,35 @@ def read_config(path: Path) -> SegmentationConfig:
         path: `segmentation.yaml` of the run.
 
     Raises:
-        BeastError: if the model needs a setting that no longer exists.
+        BeastError: if the file is damaged, or the model needs a setting that no longer exists.
     """
-    stored: Any = read_settings(path)['segmentation']
+    try:
+        stored: Any = read_settings(path).get('segmentation')
+    except (OSError, RecursionError) as error:
+        raise BeastError(
+            f'the settings of a segmentation run cannot be read from {path} ({error}); restore '
+            'the file, or train again'
+        ) from error
+    if not isinstance(stored, dict):
+        raise BeastError(
+            f'{path} holds no settings of a segmentation run; restore the file, or train again'
+        )
     for key, used in RETIRED.items():
         group, _, name = key.removeprefix(_PREFIX).rpartition('.')
         section = stored.get(group, {}) if group else stored
+        if not isinstance(section, dict):
+            # the schema says what is wrong with it
+            continue
         if not key.startswith(_PREFIX) or name not in section:
             continue
         value = section.pop(name)
-        if key in _SHAPING and stored['features'] == 'patches' and value != used:
+        if key in _SHAPING and stored.get('features', 'patches') == 'patches' and value != used:
             raise BeastError(
                 f'the model in {path.parent} was trained with {key}={value}, which this version '
                 'of beast_lp no longer has; train again, or use the version that it was trained '
                 'with'
             )
-        if key == _STAY and stored['decoding']['method'] == 'viterbi' and value != used:
+        if key == _STAY and section.get('method') == 'viterbi' and value != used:
             logger.warning(
                 f'beast: the run in {path.parent} had {key}={value}, which is no longer a '
                 f'setting; {used} is used'
