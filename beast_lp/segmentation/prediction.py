@@ -111,7 +111,13 @@ def _load_member(path: Path, description: Description, config: SegmentationConfi
             f'{path}, a model of the segmentation run, is missing; restore it, or train again'
         )
     weights, _ = read_tensors(path)
-    classes = len(description.classes)
+    classes, last = len(description.classes), f'tcn.blocks.{config.head.blocks - 1}.first.bias'
+    if last not in weights:
+        # before as many blocks are built as damaged settings say
+        raise BeastError(
+            f'{path} has no {last}, although the settings in {path.parents[3]} name '
+            f'{config.head.blocks} blocks; restore the files, or train again'
+        )
     try:
         # sizes first: those of a damaged description may fill the memory
         with torch.device('meta'):
