@@ -44,3 +44,20 @@ def test_a_project_of_one_class_gets_a_sentence() -> None:
     with pytest.raises(BeastError, match=r'1 class to learn \(walk\)'):
         class_list([('background', 'walk')], None, [], False)
     assert class_list([('background', 'walk')], None, [], True) == ('background', 'walk')
+
+
+@pytest.mark.parametrize(
+    'name',
+    ['', ' ', 'a\nb', '\0', 'scored', 'frame', 'unscored', 'Unscored', 'Background', 'Walk'],
+)
+def test_a_name_that_no_class_can_have_is_refused_before_the_work(name: str) -> None:
+    found = [('background', 'walk', name)]
+    with pytest.raises(BeastError, match=r'the class name .* rename it .* or leave it out'):
+        class_list(found, None, [], True)
+    assert class_list(found, None, [name], True) == ('background', 'walk')
+    assert class_list(found, ['walk'], [], True) == ('background', 'walk')
+
+
+def test_signs_in_a_class_name_do_no_harm() -> None:
+    odd = ('walk/run', r'$\frac$', '../up', '<b>', 'nan', '_a', 'gähnen')
+    assert class_list([('background', *odd)], None, [], False) == odd

@@ -25,6 +25,17 @@ def test_one_hot_with_frames_that_nobody_scored(tmp_path: Path) -> None:
     assert labels.target.tolist() == [1, 0, UNSCORED, UNSCORED, UNSCORED, 2]
 
 
+def test_one_hot_as_other_programs_write_it(tmp_path: Path) -> None:
+    for text in (
+        ',background, walk \n0,False,True\n1,True,False\n',
+        ';background;walk;\n0;0,0;1,0;\n1;1,0;0,0;\n',
+        '\n,background,walk\r\n0.0,0.0,1.0\r\n\r\n1.0,1.0,0.0\r\n',
+    ):
+        labels = read_one_hot(_write(tmp_path, text))
+        assert labels.classes == ('background', 'walk')
+        assert labels.target.tolist() == [1, 0]
+
+
 @pytest.mark.parametrize('separator', ['\t', ';'])
 def test_one_hot_with_another_separator(tmp_path: Path, separator: str) -> None:
     text = '\ufeff,background,walk,groom\n0,0,1,0\n1,1,0,0\n'
@@ -46,6 +57,15 @@ def test_one_hot_with_another_separator(tmp_path: Path, separator: str) -> None:
         (',background,walk\n0,0,x\n', ['cannot be read as a one-hot table']),
         ('\n', ['cannot be read as a one-hot table']),
         ('a\n0\n', ['index column only']),
+        (',background,walk,walk\n0,0,1,0\n', ['two columns named walk']),
+        (',background,walk, walk \n0,0,1,0\n', ['two columns named walk']),
+        # labels of two scorers, side by side and below each other
+        ('s,anna,anna,ben,ben\nb,background,walk,background,walk\n', ['two columns named anna']),
+        (',background,walk,background,walk\n0,0,1,1,0\n', ['background must be the first']),
+        (',background,walk\n0,0,1\n1,1,0\n0,1,0\n1,1,0\n', ['does not count the frames']),
+        (',background,walk\n0,0,1,1\n', ['3 columns, but a row of 4 cells']),
+        (';background;walk\n0;0,0;1.0\n', ['with a point (1.0) and with a comma (0,0)']),
+        (',background,walk\n0,0,"1,0"\n', ["it holds '1,0'"]),
     ],
 )
 def test_a_bad_one_hot_table_gets_a_sentence(
