@@ -79,6 +79,12 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         raise BeastError(f'a segmentation run in {directory} {reason}')
     description = Description.read(files.model)
     config = read_config(files.settings)
+    if (config.features == 'patches') != (len(description.shape) == 2):
+        raise BeastError(
+            f'{files.settings} has features: {config.features}, but {files.model} the shape '
+            f'{list(description.shape)}, which is that of other features; restore the files, or '
+            'train again'
+        )
     # what needs no code of others comes first
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     models = [

@@ -196,3 +196,32 @@ def test_what_cannot_be_learned_gets_a_sentence(tmp_path: Path) -> None:
     bad = TrainingData([np.full((100, 4, 5), np.nan)], data.target, data.train)
     with pytest.raises(BeastError, match='the loss became nan in epoch 0'):
         _train(bad, tmp_path)
+
+
+@pytest.mark.parametrize(
+    'kind',
+    ['empty', 'cut off', 'noise', 'no mapping', 'no model', 'another model', 'NaN', 'history'],
+)
+def test_a_damaged_checkpoint_gets_a_sentence(tmp_path: Path, kind: str) -> None:
+    data, settings, path = _data(100), replace(SETTINGS, epochs=1), tmp_path / 'last.ckpt'
+    _train(data, tmp_path, settings)
+    content, state = path.read_bytes(), torch.load(path)
+    model = state['model']
+    raw = {'empty': b'', 'cut off': content[: len(content) // 2], 'noise': bytes(range(256))}
+    changed = {
+        'no mapping': [1],
+        'no model': {name: value for name, value in state.items() if name != 'model'},
+        'another model': state | {'model': {'x': torch.zeros(1)}},
+        'NaN': state | {'model': model | {'tcn.classify.bias': torch.full((3,), torch.nan)}},
+        'history': state | {'history': [1, 2, 3]},
+    }
+    if kind in raw:
+        path.write_bytes(raw[kind])
+    else:
+        torch.save(changed[kind], path)
+    with pytest.raises(
+        BeastError, match=r'last.ckpt is damaged .*; delete it, so that this model'
+    ):
+        _train(data, tmp_path, settings)
+    path.unlink()
+    _train(data, tmp_path, settings)
