@@ -4,52 +4,52 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Shaped
 
 from beast_lp.errors import BeastError
+from beast_lp.video.keypoint_table import read_points
 
 
 def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'], list[str]]:
     """Read the host's predictions for a video.
 
     Args:
-        path: CSV file with the header rows scorer, bodyparts and coords, an index column, and for
-            every keypoint x, y and other columns, which are left out.
+        path: CSV file with the header rows scorer, bodyparts and coords, an index column that
+            counts the frames from 0, and for every keypoint x, y and other columns, which are
+            left out.
 
     Returns:
         positions in px, one row per frame of the video, and names of the keypoints.
 
     Raises:
-        BeastError: if it is no such file, or a position is not a number.
+        BeastError: if it is no such file, frames are left out or in disorder, or a position is
+            missing.
     """
-    try:
-        table = pd.read_csv(path, header=[0, 1, 2], index_col=0)
-    except (OSError, ValueError, IndexError) as error:
-        raise BeastError(
-            f'{path} cannot be read as predicted keypoints ({error}); give a CSV '
-            'file that `litpose predict` wrote'
-        ) from error
-    values = table.apply(pd.to_numeric, errors='coerce').to_numpy(np.float64)
-    by_name: dict[str, dict[str, np.ndarray]] = {}
-    for number, column in enumerate(table.columns):
-        name, coordinate = str(column[1]), str(column[2])
-        by_name.setdefault(name, {})[coordinate] = values[:, number]
-    names = [name for name, parts in by_name.items() if {'x', 'y'} <= parts.keys()]
-    if not names or not len(table):
-        raise BeastError(
-            f'{path} holds no keypoints: the columns x and y under a name are missing; give a CSV '
-            'file that `litpose predict` wrote, with the header rows scorer, bodyparts and coords'
-        )
-    positions = np.stack(
-        [np.stack([by_name[name]['x'], by_name[name]['y']], axis=1) for name in names], axis=1
+    table = read_points(
+        path, 'predicted keypoints', 'give a CSV file that `litpose predict` wrote'
     )
-    missing = ~np.isfinite(positions).all(axis=(1, 2))
+    _check_frames(path, table.rows)
+    missing = ~np.isfinite(table.positions).all(axis=(1, 2))
     if missing.any():
         raise BeastError(
             f'{path} has {int(missing.sum())} frames in which a position is not a number (frame '
             f'{int(missing.argmax())} is the first); fill the gaps, or predict the video again'
         )
-    return positions, names
+    return table.positions, list(table.keypoints)
+
+
+def _check_frames(path: Path, index: Shaped[np.ndarray, ' rows']) -> None:
+    """Refuse rows that are not the frames 0, 1, 2, ...: by their order they would move in time."""
+    expected = np.arange(len(index))
+    numbers = pd.to_numeric(pd.Series(index), errors='coerce').to_numpy(np.float64)
+    wrong = np.flatnonzero(numbers != expected)
+    if len(wrong):
+        first = wrong[0]
+        raise BeastError(
+            f'the first column of {path} does not count the frames 0, 1, 2, ...: it holds '
+            f'{index[first]} where {first} is expected ({len(wrong)} of {len(index)} rows are not '
+            'at their place); write one row per frame, in order, also for frames without an animal'
+        )
 
 
 def keypoint_features(

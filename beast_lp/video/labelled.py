@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float, UInt8
 from PIL import Image
 from torch import Tensor
 
 from beast_lp.errors import BeastError
+from beast_lp.video.keypoint_table import read_points
+
+_ADVICE = 'give the data.csv_file of a Lightning Pose project'
 
 
 @dataclass(frozen=True)
@@ -40,45 +42,29 @@ def read_labels(files: Sequence[Path], data_dir: Path) -> LabelledFrames:
 
     Args:
         files: tables of labels, one for each view, with three header rows (scorer, bodyparts,
-            coords) and the path of an image in the first column.
+            coords) and the path of an image in the first column. A point whose `visible` is not
+            2 is not labelled, as in the host's training.
         data_dir: folder that image paths are relative to.
 
     Raises:
         BeastError: if a file or an image is missing, or a file is not such a table.
     """
-    tables = []
-    for path in files:
-        try:
-            table = pd.read_csv(path, header=[0, 1, 2], index_col=0)
-        except (OSError, ValueError) as error:
-            raise BeastError(
-                f'{path} cannot be read as a table of labels ({type(error).__name__}); give the '
-                'data.csv_file of a Lightning Pose project'
-            ) from error
-        if table.index.name is not None:
-            # pandas reads a first row without any label as the name of the index
-            first = pd.Index([str(table.index.name)])
-            empty = pd.DataFrame(np.nan, index=first, columns=table.columns)
-            table = pd.concat([empty, table])
-        table.columns = pd.MultiIndex.from_tuples(
-            [(str(name), str(axis)) for _, name, axis in table.columns]
-        )
-        wanted = [column for column in table.columns if column[1] in ('x', 'y')]
-        if not wanted:
-            raise BeastError(f'{path} has no columns x and y; is it a table of labels?')
-        tables.append(table[wanted])
-    together = pd.concat(tables)
-    names = list(dict.fromkeys(name for name, _ in together.columns))
-    columns = pd.MultiIndex.from_product([names, ['x', 'y']])
-    positions = together.reindex(columns=columns).to_numpy(np.float64)
-    images = [data_dir / str(name) for name in together.index]
+    tables = [read_points(path, 'a table of labels', _ADVICE) for path in files]
+    names = list(dict.fromkeys(name for table in tables for name in table.keypoints))
+    positions = np.full((sum(len(table.rows) for table in tables), len(names), 2), np.nan)
+    start = 0
+    for table in tables:
+        columns = [names.index(name) for name in table.keypoints]
+        positions[start : start + len(table.rows), columns] = table.positions
+        start += len(table.rows)
+    images = [data_dir / str(name) for table in tables for name in table.rows]
     missing = [image for image in images if not image.is_file()]
     if missing:
         raise BeastError(
             f'{len(missing)} of the {len(images)} labelled images are missing, such as '
             f'{missing[0]}; restore them to the places that the table of labels gives'
         )
-    return LabelledFrames(images, names, positions.reshape(len(images), len(names), 2))
+    return LabelledFrames(images, names, positions)
 
 
 def read_images(

@@ -62,3 +62,39 @@ def test_a_file_that_holds_no_keypoints_gets_a_sentence(
 def test_nothing_there_gets_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(BeastError, match='cannot be read.* `litpose predict` wrote'):
         read_keypoints(tmp_path / 'nothing.csv')
+
+
+HEADER = 'scorer,m,m,m\nbodyparts,nose,nose,nose\ncoords,x,y,likelihood\n'
+
+
+def _rows(index: list[object]) -> str:
+    return HEADER + ''.join(f'{frame},{row},{row},0.9\n' for row, frame in enumerate(index))
+
+
+@pytest.mark.parametrize(
+    ('index', 'words'),
+    [
+        # SLEAP leaves out frames without an animal
+        ([0, 1, 4, 5], r'holds 4 where 2 is expected \(2 of 4 rows'),
+        ([0, 1, 1, 2], 'holds 1 where 2 is expected'),
+        ([0, 2, 1, 3], 'holds 2 where 1 is expected'),
+        ([1, 2, 3], 'holds 1 where 0 is expected'),
+        ([0, '', 2], 'holds nan where 1 is expected'),
+        (['img0.png', 'img1.png'], 'holds img0.png where 0 is expected'),
+    ],
+)
+def test_rows_that_do_not_count_the_frames_are_refused(
+    tmp_path: Path,
+    index: list[object],
+    words: str,
+) -> None:
+    (tmp_path / 'gap.csv').write_text(_rows(index))
+    with pytest.raises(BeastError, match=f'does not count the frames.*{words}.*one row per frame'):
+        read_keypoints(tmp_path / 'gap.csv')
+
+
+def test_the_first_frame_without_any_value_is_a_frame(tmp_path: Path) -> None:
+    # pandas would take its row for the name of the index
+    (tmp_path / 'a.csv').write_text(HEADER + '0,,,\n1,1,1,0.9\n')
+    with pytest.raises(BeastError, match=r'1 frames in which .* \(frame 0 is the first'):
+        read_keypoints(tmp_path / 'a.csv')

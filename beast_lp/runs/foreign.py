@@ -1,0 +1,64 @@
+"""Files of other programs: whatever their readers raise becomes one sentence."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beast_lp.errors import BeastError
+
+# characters of a reader's own words that are shown: some print the whole file
+_SHOWN = 200
+
+
+@contextmanager
+def foreign_file(path: Path, advice: str, what: str = '') -> Iterator[None]:
+    """Turn whatever the block raises while it reads a file into one sentence.
+
+    Readers of numpy, pandas, h5py and pynwb raise errors of many kinds for damaged files, and
+    other kinds with other versions, so that no list of them is complete.
+
+    Args:
+        path: file that the block reads.
+        advice: what the user can do, the end of the sentence.
+        what: noun for the content, such as `NWB`; empty for none.
+
+    Raises:
+        BeastError: if the block raises an exception; a `BeastError` passes as it is.
+
+    >>> with foreign_file(Path('a.nwb'), 'export it again', 'NWB'):
+    ...     raise TypeError('Missing NWB version in file.')
+    Traceback (most recent call last):
+    beast_lp.errors.BeastError: a.nwb cannot be read as NWB (Missing NWB version in file); \
+export it again
+    """
+    try:
+        yield
+    except BeastError:
+        raise
+    except Exception as error:
+        name = f' as {what}' if what else ''
+        raise BeastError(f'{path} cannot be read{name} ({reason_of(error)}); {advice}') from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return the words of an error on one line.
+
+    >>> reason_of(KeyError())
+    'KeyError'
+    """
+    if isinstance(error, UnicodeDecodeError):
+        return f'it is not text in UTF-8, found the byte 0x{error.object[error.start]:02x}'
+    words = error.strerror if isinstance(error, OSError) else None
+    line = ' '.join((words or str(error)).split()).rstrip('.')
+    if len(line) > _SHOWN:
+        line = f'{line[:_SHOWN]} ...'
+    return line or type(error).__name__
+
+
+def column_separator(line: str) -> str:
+    """Return the column separator that occurs most often in a line.
+
+    >>> column_separator('coords;x;y, or so')
+    ';'
+    """
+    return max(',;\t', key=line.count)
