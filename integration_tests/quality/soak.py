@@ -1,30 +1,43 @@
-"""Kill a long job with -9 at random moments, again and again; its results must not show it.
+"""Interrupt every command at random moments, again and again; its results must not show it.
 
-    python integration_tests/quality/soak.py --cycles 8
-    python integration_tests/quality/soak.py --stages embed segment --cycles 20
+    python integration_tests/quality/soak.py --kills 200
+    python integration_tests/quality/soak.py --commands embed segment --kills 40 --signals TERM INT
 
-Of each stage (`pretrain`, `embed`, `encode`, `segment train`, `segment predict`), a small run is
-made once without interruption. Then the same command is started and killed, with all processes
-that it started, anywhere between the first import and the last file, and started again, until it
-finishes; so many kills are made in as many runs as it takes. Every run must end with the same
-files: weights, features and tables bit by bit, but for measured times, and nothing half-written.
+Of each command, a small run is made once without interruption. Then the same command is started
+and interrupted anywhere between the first import and the last file, and started again, until it
+finishes; so many kills are made in as many runs as it takes. The signals take turns:
+
+- KILL to the command and all processes that it started, as when a machine loses power;
+- TERM to the command alone, as `kill` and batch systems do;
+- INT to all of them, as Ctrl-C in a terminal does.
+
+After TERM and INT the command must end by itself, and leave no process behind. Every run must end
+with the same files: weights, features and tables bit by bit, but for measured times, and nothing
+half-written. At the end there is a table of each command and signal; a traceback is counted there,
+but is no loss. The status is 1 where anything was lost.
 """
 
 import argparse
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import safetensors.numpy
+import torch
+from omegaconf import OmegaConf
 
 from beast_lp.demo import TINY, write_project
 from beast_lp.demo.project import CONFIG_NAME
@@ -54,6 +67,13 @@ IGNORED = {
     '.log',
     '.nwb',
 }
+
+
+SIGNALS = {'KILL': signal.SIGKILL, 'TERM': signal.SIGTERM, 'INT': signal.SIGINT}
+# seconds within which a command ends after TERM or INT; a step of training and a save fit in
+PATIENCE = 120.0
+# starts of one run without another kill; a run that needs more will never finish
+MOST_STARTS = 3
 
 
 # arguments of `litpose`, for a folder that holds the project and what earlier stages made
@@ -109,12 +129,64 @@ def _predict(folder: Path) -> list[str]:
     ]
 
 
-STAGES: dict[str, Arguments] = {
+def _evaluate(folder: Path) -> list[str]:
+    return [
+        'segment',
+        'evaluate',
+        str(folder / 'project' / CONFIG_NAME),
+        '--model_dir',
+        str(folder / 'segment'),
+        '--videos',
+        str(folder / 'project' / 'videos'),
+    ]
+
+
+def _demo(folder: Path) -> list[str]:
+    return ['beast_demo', '--tiny']
+
+
+def _compare(folder: Path) -> list[str]:
+    """Compare the pose model of the demo with copies of it, whose weights differ a little."""
+    models = folder / 'pose_models'
+    if not models.exists():
+        for number in range(4):
+            copy = models / f'model_{number}'
+            shutil.copytree(folder / 'beast_demo' / 'pose', copy)
+            config = copy / 'config.yaml'
+            settings = OmegaConf.load(config)
+            OmegaConf.update(settings, 'training.rng_seed_model_pt', number)
+            OmegaConf.save(settings, config)
+            for file in copy.rglob('*.ckpt'):
+                _shift_weights(file, number)
+    return [
+        'compare',
+        f'a={models / "model_0"},{models / "model_1"}',
+        f'b={models / "model_2"},{models / "model_3"}',
+        '--labels',
+        str(folder / 'beast_demo' / 'project' / 'CollectedData_new.csv'),
+    ]
+
+
+def _shift_weights(file: Path, seed: int) -> None:
+    # written by the demo of this very program
+    checkpoint = torch.load(file, weights_only=False)
+    draw = torch.Generator().manual_seed(seed)
+    for value in checkpoint['state_dict'].values():
+        if value.is_floating_point():
+            value += 1e-3 * torch.randn(value.shape, generator=draw)
+    torch.save(checkpoint, file)
+
+
+# what a command reads, earlier ones make
+COMMANDS: dict[str, Arguments] = {
     'pretrain': _pretrain,
     'embed': _embed,
     'encode': _encode,
     'segment': _segment,
     'predict': _predict,
+    'evaluate': _evaluate,
+    'beast_demo': _demo,
+    'compare': _compare,
 }
 
 
@@ -141,24 +213,46 @@ def finish(arguments: list[str], output: Path) -> None:
         raise SystemExit(f'FAILED: the run ended with {code}:\n{log[-3000:]}')
 
 
-def killed(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Kill a run and all that it started after so many seconds; False if it ended before."""
-    try:
+def interrupted(process: subprocess.Popen[bytes], seconds: float, name: str) -> bool:
+    """Send a run a signal after so many seconds; return False if it ended before.
+
+    Raises:
+        Lost: if it does not end, or leaves processes behind.
+    """
+    with suppress(subprocess.TimeoutExpired):
         process.wait(seconds)
         return False
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
+    # `kill` reaches the command alone, the other two all that it started
+    (os.kill if name == 'TERM' else os.killpg)(process.pid, SIGNALS[name])
+    try:
+        process.wait(PATIENCE)
+        _await_children(process.pid)
+    except (subprocess.TimeoutExpired, TimeoutError) as error:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        return True
+        raise Lost(f'{name} after {seconds:.1f} s: {error}') from error
+    return True
+
+
+def _await_children(group: int) -> None:
+    until = time.monotonic() + PATIENCE / 4
+    while time.monotonic() < until:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise TimeoutError('processes were left behind')
 
 
 def is_finished(output: Path) -> bool:
-    """Say whether the command would refuse to start here once more."""
+    """Return whether the command would refuse to start here once more."""
     return (output / 'report.html').exists() and not (output / 'unfinished.json').exists()
 
 
 def progress(output: Path) -> str:
-    """Say what there is of a run."""
+    """Describe what there is of a run."""
     if not output.exists():
         return 'nothing yet'
     files = [file for file in output.rglob('*') if file.is_file()]
@@ -191,7 +285,7 @@ def read(file: Path, output: Path) -> object:
 
 
 def difference(whole: Path, torn: Path) -> str:
-    """Say in what two finished runs differ; empty if in nothing."""
+    """Describe in what two finished runs differ; empty if in nothing."""
     ours, theirs = contents(torn), contents(whole)
     if ours.keys() != theirs.keys():
         return f'one has, the other lacks {sorted(ours.keys() ^ theirs.keys())}'
@@ -199,40 +293,127 @@ def difference(whole: Path, torn: Path) -> str:
     return f'{unequal} differ' if unequal else ''
 
 
-def soak(name: str, folder: Path, kills: int, draw: random.Random) -> None:
-    """Make so many kills of a stage, and compare every run with one that was not interrupted."""
-    arguments, whole = STAGES[name](folder), folder / name
-    begin = time.monotonic()
-    finish(arguments, whole)
-    length = time.monotonic() - begin
-    print(
-        f'=== {name}, without interruption: {length:.1f} s, {len(contents(whole))} files',
-        flush=True,
-    )
-    made = runs = 0
-    while made < kills:
-        runs += 1
-        output = folder / f'{name}_torn_{runs}'
-        while made < kills and not is_finished(output):
-            moment = draw.uniform(0.05, 0.95) * length
-            if not killed(start(arguments, output), moment):
-                break
+class Soak:
+    """Interrupts commands in one folder, and counts what came of it."""
+
+    def __init__(self, folder: Path, seed: int, signals: list[str]) -> None:
+        """Start with nothing counted.
+
+        Args:
+            folder: where the project is and all results go.
+            seed: seed of the moments.
+            signals: names of the signals that take turns.
+        """
+        self.folder, self.seed, self.signals = folder, seed, signals
+        self.counts: Counter[tuple[str, str, str]] = Counter()
+        self.losses: list[str] = []
+
+    def run(self, name: str, kills: int) -> None:
+        """Make so many kills of a command, and compare each run with an uninterrupted one."""
+        arguments, whole = COMMANDS[name](self.folder), self.folder / name
+        begin = time.monotonic()
+        finish(arguments, whole)
+        length = time.monotonic() - begin
+        files = len(contents(whole))
+        print(f'=== {name}, without interruption: {length:.1f} s, {files} files', flush=True)
+        draw, turns = random.Random(f'{self.seed} {name}'), cycle(self.signals)
+        left, runs = kills, 0
+        while left > 0:
+            runs += 1
+            output = self.folder / f'{name}_torn_{runs}'
+            sent: list[str] = []
+            try:
+                for signal_name in self._interrupt(arguments, output, draw, length, turns, left):
+                    sent.append(signal_name)
+                    self.counts[name, signal_name, 'kills'] += 1
+                    left -= 1
+                problem = difference(whole, output)
+                if problem:
+                    raise Lost(problem)
+            except Lost as loss:
+                self.losses.append(f'{name}, run {runs}, after {" ".join(sent)}: {loss}')
+                print(f'LOST: {self.losses[-1]}', flush=True)
+                # so that a command which never survives does not go on for ever
+                left -= not sent
+                for signal_name in set(sent):
+                    self.counts[name, signal_name, 'in runs with a loss'] += 1
+            else:
+                print(f'run {runs}: equal to the uninterrupted one', flush=True)
+                shutil.rmtree(output)
+
+    def _interrupt(
+        self,
+        arguments: list[str],
+        output: Path,
+        draw: random.Random,
+        length: float,
+        turns: Iterator[str],
+        most: int,
+    ) -> Iterator[str]:
+        """Interrupt a run until it is finished; yield the name of each signal that hit it.
+
+        Raises:
+            Lost: if the run cannot be finished.
+        """
+        log = output.with_suffix('.log')
+        made = starts = 0
+        while made < most and not is_finished(output):
+            moment, name = draw.uniform(0.05, 0.95) * length, next(turns)
+            before = log.stat().st_size if log.exists() else 0
+            process = start(arguments, output)
+            if not interrupted(process, moment, name):
+                if process.returncode != 0:
+                    raise Lost(f'ended with {process.returncode}: {_tail(log)}')
+                return
             made += 1
-            print(f'kill {made}: after {moment:.1f} s; {progress(output)}', flush=True)
-        if not is_finished(output):
-            finish(arguments, output)
-        problem = difference(whole, output)
-        if problem:
-            raise SystemExit(f'FAILED, {name}, run {runs}: {problem}')
-        print(f'run {runs}: equal to the uninterrupted one', flush=True)
-    print(f'{made} kills of {name} in {runs} runs left no trace', flush=True)
+            text = log.read_bytes()[before:]
+            if b'Traceback (most recent call last)' in text:
+                self.counts[arguments_name(arguments), name, 'tracebacks'] += 1
+            print(f'{name} after {moment:.1f} s; {progress(output)}', flush=True)
+            yield name
+        while not is_finished(output):
+            starts += 1
+            if starts > MOST_STARTS:
+                raise Lost(f'is not finished after {MOST_STARTS} starts: {_tail(log)}')
+            code = start(arguments, output).wait()
+            if code != 0:
+                raise Lost(f'ended with {code}: {_tail(log)}')
+            if arguments[0] == 'beast_demo':
+                # it has no single report, and may be started once more at any time
+                return
+
+    def print_table(self) -> None:
+        """Print the counts of each command and signal."""
+        columns = ('kills', 'tracebacks', 'in runs with a loss')
+        print(f'\n{"command":12} {"signal":6} ' + ' '.join(f'{name:>20}' for name in columns))
+        for command, name in sorted({key[:2] for key in self.counts}):
+            counts = ' '.join(f'{self.counts[command, name, column]:20}' for column in columns)
+            print(f'{command:12} {name:6} {counts}')
+        total = sum(count for key, count in self.counts.items() if key[2] == 'kills')
+        print(f'{total} kills, {len(self.losses)} runs with a loss', flush=True)
+
+
+class Lost(Exception):
+    """An interruption that a run did not survive."""
+
+
+def arguments_name(arguments: list[str]) -> str:
+    """Return the name in `COMMANDS` of the arguments of `litpose`."""
+    if arguments[:2] == ['segment', 'train']:
+        return 'segment'
+    return arguments[1] if arguments[0] == 'segment' else arguments[0]
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(encoding='utf-8', errors='replace')[-2000:]
 
 
 def main() -> None:
-    """Soak one stage after the other."""
-    parser = argparse.ArgumentParser(description='Kill long jobs at random moments.')
-    parser.add_argument('--stages', nargs='+', choices=STAGES, default=list(STAGES))
-    parser.add_argument('--cycles', type=int, default=8, help='kills of each stage')
+    """Soak one command after the other."""
+    parser = argparse.ArgumentParser(description='Interrupt commands at random moments.')
+    parser.add_argument('--commands', nargs='+', choices=COMMANDS, default=list(COMMANDS))
+    parser.add_argument('--kills', type=int, default=48, help='kills of all commands together')
+    parser.add_argument('--signals', nargs='+', choices=SIGNALS, default=list(SIGNALS))
     parser.add_argument('--seed', type=int, default=None, help='of the moments')
     options = parser.parse_args()
     seed = options.seed if options.seed is not None else random.randrange(10**6)
@@ -240,15 +421,17 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
         write_project(folder / 'project', SIZE)
-        last = max(list(STAGES).index(name) for name in options.stages)
-        for name in list(STAGES)[: last + 1]:
-            # what a stage reads, earlier ones make
-            soak(
-                name,
-                folder,
-                options.cycles if name in options.stages else 0,
-                random.Random(f'{seed} {name}'),
-            )
+        soak = Soak(folder, seed, options.signals)
+        last = max(list(COMMANDS).index(name) for name in options.commands)
+        share, rest = divmod(options.kills, len(options.commands))
+        for name in list(COMMANDS)[: last + 1]:
+            # what a command reads, earlier ones make
+            place = options.commands.index(name) if name in options.commands else None
+            soak.run(name, 0 if place is None else share + (place < rest))
+            soak.print_table()
+    for loss in soak.losses:
+        print(loss)
+    sys.exit(bool(soak.losses))
 
 
 if __name__ == '__main__':
