@@ -24,8 +24,9 @@ from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, store_difference
 from beast_lp.runs.files import only_writer
 from beast_lp.video.boxes import Boxes
+from beast_lp.video.containers import VideoError
 from beast_lp.video.identity import source_key
-from beast_lp.video.read import FrameReader, VideoError, count_frames
+from beast_lp.video.read import FrameReader, count_frames
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 

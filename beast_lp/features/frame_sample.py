@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Boxes, boxes_file
-from beast_lp.video.read import FrameReader, VideoError, count_frames
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import FrameReader, count_frames
 from beast_lp.video.shares import share_out
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from beast_lp.errors import BeastError
+from beast_lp.video.containers import LONGEST_SIDE
 
 COLUMNS = ('x', 'y', 'h', 'w')
 
@@ -63,12 +64,13 @@ class Boxes:
         rows = table[list(COLUMNS)].apply(pd.to_numeric, errors='coerce').to_numpy(np.float64)
         # fractions of a pixel are cut off, as in the host
         sizes = np.trunc(rows[:, 2:])
-        bad = np.flatnonzero(~np.isfinite(rows).all(1) | ~(sizes >= 1).all(1))
+        possible = ((sizes >= 1) & (sizes <= LONGEST_SIDE)).all(1)
+        bad = np.flatnonzero(~np.isfinite(rows).all(1) | ~possible)
         if len(rows) == 0 or len(bad):
             what = f'no usable box in row {bad[0]}' if len(bad) else 'no rows'
             raise BeastError(
                 f'the bounding boxes {path} have {what}; every frame of the video needs one, of '
-                'at least 1 px, so carry the last known box forward'
+                f'1 to {LONGEST_SIDE} px a side, so carry the last known box forward'
             )
         self._rows = rows.astype(np.int64)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.keys import digest
-from beast_lp.video.read import VideoError
+from beast_lp.video.containers import VideoError, quarter_turns
 
 # characters kept of a video's name
 _LONGEST_ID = 80
@@ -75,7 +75,8 @@ def source_key(video: Path, boxes: Path | None) -> str:
     """Hash the content of a video and its bounding boxes.
 
     Of the video, the hash covers its size and samples of its content (head, tail and 32 evenly
-    spaced pieces), not its path or date, so that a copied or moved data set is recognised.
+    spaced pieces), not its path or date, so that a copied or moved data set is recognised. The
+    rotation of a video counts where it has one, because older versions did not apply it.
 
     Args:
         video: video file.
@@ -109,4 +110,15 @@ def source_key(video: Path, boxes: Path | None) -> str:
         raise VideoError(
             f'{video} cannot be read ({error.strerror}); check that it is there and readable'
         ) from error
+    turns = _turns(video)
+    if turns:
+        content.update(f'{turns} quarter turns'.encode())
     return content.hexdigest()
+
+
+def _turns(video: Path) -> int:
+    try:
+        return quarter_turns(video)
+    except VideoError:
+        # whoever decodes it will say so
+        return 0

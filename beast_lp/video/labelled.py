@@ -88,8 +88,8 @@ def read_images(
             with Image.open(path) as image:
                 scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
                 pictures[index] = np.asarray(scaled)
-        # these are what Pillow raises for damaged files
-        except (OSError, SyntaxError, ValueError) as error:
+        # these are what Pillow raises for damaged files, and for sizes that no camera has
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
             raise BeastError(
                 f'the labelled image {path} cannot be read ({error}); replace it, or leave its '
                 'row out of the table of labels'

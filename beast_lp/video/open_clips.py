@@ -7,12 +7,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Generic, TypeVar
 
-import av
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from beast_lp.errors import BeastError
+from beast_lp.video.containers import VideoError, open_container
 from beast_lp.video.window_clip import CLIP_RATE
 
 # clips that a process keeps open: 1 MB each, and opening one costs as much as reading a window
@@ -33,9 +32,9 @@ class OpenClip:
         """
         self._path = path
         try:
-            self._container: InputContainer = av.open(str(path))
-        except (FFmpegError, OSError) as error:
-            raise self._damaged(error.strerror or 'it cannot be opened') from error
+            self._container: InputContainer = open_container(path)
+        except VideoError as error:
+            raise self._damaged(str(error)) from error
         if not self._container.streams.video:
             raise self._damaged('it holds no video')
         self._stream: VideoStream = self._container.streams.video[0]

@@ -15,13 +15,15 @@ class PictureConverter:
     yuvj formats are kept, and an untagged picture counts as its format's usual range.
     """
 
-    def __init__(self, pixel_format: str = 'rgb24') -> None:
+    def __init__(self, pixel_format: str = 'rgb24', turns: int = 0) -> None:
         """Set up the scalers, which FFmpeg rebuilds only when their parameters change.
 
         Args:
             pixel_format: `rgb24` or `gray`.
+            turns: quarter turns, counter-clockwise, that make a decoded picture upright.
         """
         self._pixel_format = pixel_format
+        self._turns = turns
         self._whole = VideoReformatter()
         self._cropped = VideoReformatter()
 
@@ -34,18 +36,25 @@ class PictureConverter:
             picture: decoded picture.
             size: (height, width) of the result in px. Where it is smaller than the picture, each
                 pixel is the average of the area it covers.
-            box: region to crop to before scaling; None keeps the whole picture.
+            box: region of the upright picture to crop to before scaling; None keeps all of it.
 
         Returns:
             an array that owns its memory, (H, W, 3) for `rgb24`, (H, W) for `gray`.
         """
         if box is None:
-            return self._scaled(picture, size, self._whole)
-        frame = self._scaled(picture, (picture.height, picture.width), self._whole)
+            return self._upright(picture, size if self._turns % 2 == 0 else size[::-1])
+        frame = self._upright(picture, (picture.height, picture.width))
         inside = np.ascontiguousarray(crop(frame, box))
         part = av.VideoFrame.from_ndarray(inside, format=self._pixel_format)
         part.color_range = ColorRange.JPEG
         return self._scaled(part, size, self._cropped)
+
+    def _upright(
+        self, picture: av.VideoFrame, size: tuple[int, int]
+    ) -> UInt8[np.ndarray, 'h w ...']:
+        """Scale a picture as it was decoded, and turn it."""
+        scaled = self._scaled(picture, size, self._whole)
+        return np.ascontiguousarray(np.rot90(scaled, self._turns)) if self._turns else scaled
 
     def _scaled(
         self, picture: av.VideoFrame, size: tuple[int, int], reformatter: VideoReformatter

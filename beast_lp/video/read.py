@@ -20,13 +20,13 @@ from jaxtyping import Float, UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Boxes
+from beast_lp.video.containers import (
+    VIDEO_SUFFIXES,
+    open_container,
+    quarter_turns,
+    video_stream,
+)
 from beast_lp.video.pictures import PictureConverter
-
-VIDEO_SUFFIXES = ('.mp4', '.avi', '.mov', '.mkv', '.webm')
-
-
-class VideoError(BeastError):
-    """An error of one video, which leaves the other videos of a run usable."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,13 @@ class VideoInfo:
 
     Attributes:
         path: video file.
-        width: px.
-        height: px.
+        width: px, of the upright picture.
+        height: px, likewise.
         fps: average frames per second, NaN where the file does not give it.
         codec: FFmpeg's name of the decoder, such as `h264`.
         frames_declared: number of frames in the header, less those that an edit list hides; None
             where the container has no such field (Matroska, WebM).
+        turns: quarter turns, counter-clockwise, that make a decoded picture upright.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class VideoInfo:
     fps: float
     codec: str
     frames_declared: int | None
+    turns: int = 0
 
 
 def find_videos(source: str | Path | Sequence[str | Path]) -> list[Path]:
@@ -94,6 +96,9 @@ def _videos_at(path: Path) -> list[Path]:
         raise BeastError(f'the video path {path} does not exist; correct it or restore the file')
     if not _has_video_suffix(path):
         raise BeastError(f'{path} is not a video file; files ending in {suffixes} are read')
+    if not path.is_file():
+        # opening a pipe would wait for its writer for ever
+        raise BeastError(f'{path} is a pipe or a device, not a video file; give a file on a disk')
     return [path]
 
 
@@ -113,22 +118,26 @@ def _has_video_suffix(path: Path) -> bool:
 
 
 def probe(path: str | Path) -> VideoInfo:
-    """Read a video's header without decoding frames.
+    """Read a video's header, and decode two frames to see how pictures lie.
 
     Raises:
         VideoError: if the file is missing, empty, not a video, or holds sound only.
     """
     path = Path(path)
-    with _open(path) as container:
-        stream = _video_stream(container, path)
+    turns = quarter_turns(path)
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        sides = stream.width, stream.height
+        width, height = reversed(sides) if turns % 2 else sides
         rate = stream.average_rate or stream.guessed_rate or stream.base_rate
         return VideoInfo(
             path=path,
-            width=stream.width,
-            height=stream.height,
+            width=width,
+            height=height,
             fps=float(rate) if rate else math.nan,
             codec=stream.codec_context.name,
             frames_declared=_declared_frames(container, stream),
+            turns=turns,
         )
 
 
@@ -145,8 +154,8 @@ def count_frames(path: str | Path) -> int:
     if declared is not None:
         return declared
     count = 0
-    with _open(path) as container, suppress(FFmpegError):
-        for packet in container.demux(_video_stream(container, path)):
+    with open_container(path) as container, suppress(FFmpegError):
+        for packet in container.demux(video_stream(container, path)):
             count += bool(packet.size)
     return count
 
@@ -161,8 +170,8 @@ def time_stamps(path: str | Path) -> Float[np.ndarray, ' frames'] | None:
         VideoError: if the file is not a readable video.
     """
     stamps: list[int | None] = []
-    with _open(Path(path)) as container:
-        stream = _video_stream(container, Path(path))
+    with open_container(Path(path)) as container:
+        stream = video_stream(container, Path(path))
         with suppress(FFmpegError):
             # the file still holds the packets that an edit list hides
             stamps = [
@@ -193,7 +202,7 @@ class Frame:
     _boxes: Boxes | None
 
     def pixels(self, size: tuple[int, int]) -> UInt8[np.ndarray, 'h w ...']:
-        """Return the frame, cropped to its box if the video has boxes, and scaled.
+        """Return the upright frame, cropped to its box if the video has boxes, and scaled.
 
         Args:
             size: (height, width) in px. Where it is smaller than the frame, each pixel is the
@@ -246,9 +255,9 @@ class FrameReader:
     def __iter__(self) -> Iterator[Frame]:
         """Yield every frame in order; a new iteration starts from the beginning."""
         self.frames_read, self.error = 0, None
-        convert = PictureConverter(self._pixel_format)
-        with _open(self.info.path) as container:
-            stream = _video_stream(container, self.info.path)
+        convert = PictureConverter(self._pixel_format, self.info.turns)
+        with open_container(self.info.path) as container:
+            stream = video_stream(container, self.info.path)
             stream.thread_type = 'AUTO'
             end: float | None = None
             for ordinal, picture in enumerate(self._pictures(container, stream)):
@@ -277,26 +286,6 @@ class FrameReader:
 
     def _note(self, what: str, error: FFmpegError) -> None:
         self.error = self.error or f'{what} ({error.strerror})'
-
-
-def _open(path: Path) -> InputContainer:
-    try:
-        # titles and comments are often not UTF-8
-        return av.open(str(path), metadata_errors='replace')
-    except (FFmpegError, OSError) as error:
-        reason = 'it is empty' if path.is_file() and not path.stat().st_size else error.strerror
-        raise VideoError(
-            f'{path} cannot be read as a video ({reason}); replace or remove it'
-        ) from error
-
-
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    if not container.streams.video:
-        raise VideoError(f'{path} holds no video stream, only sound or data; replace or remove it')
-    stream = container.streams.video[0]
-    if stream.codec_context is None or not stream.width or not stream.height:
-        raise VideoError(f'{path} has a codec that FFmpeg cannot decode; convert it to H.264')
-    return stream
 
 
 def _declared_frames(container: InputContainer, stream: VideoStream) -> int | None:

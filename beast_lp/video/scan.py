@@ -11,7 +11,8 @@ from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import full_disk_sentence
 from beast_lp.video.boxes import Boxes
-from beast_lp.video.read import FrameReader, VideoError, VideoInfo
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import FrameReader, VideoInfo
 from beast_lp.video.selection import Anchors, select_anchors
 from beast_lp.video.thumbnails import THUMBNAIL_SIZE, motion_energy
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Boxes
-from beast_lp.video.read import VideoError
+from beast_lp.video.containers import VideoError
 from beast_lp.video.scan import scan_video
 from beast_lp.video.window_clip import CLIP_SUFFIX, build_clip
 from beast_lp.video.window_records import (

@@ -21,7 +21,8 @@ from tqdm import tqdm
 from beast_lp.config import WindowConfig
 from beast_lp.runs.files import finished_file
 from beast_lp.video.boxes import Boxes
-from beast_lp.video.read import Frame, FrameReader, VideoError
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import Frame, FrameReader
 
 # frames of a window, by their distance to the anchor in steps of k
 OFFSETS = (-1, 0, 1)

@@ -12,8 +12,9 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import PART_SUFFIX, only_writer, write_table
 from beast_lp.video.boxes import boxes_file
+from beast_lp.video.containers import VideoError
 from beast_lp.video.identity import source_key, video_ids
-from beast_lp.video.read import VideoError, probe
+from beast_lp.video.read import probe
 from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_build import Job, build_all, finished_earlier
 from beast_lp.video.window_records import SIDECAR_SUFFIX, ClipRecord, read_record

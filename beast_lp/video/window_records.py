@@ -5,14 +5,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
-from av.error import FFmpegError
 
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.config.retired import retired_group
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import key_of
+from beast_lp.video.containers import VideoError, open_container
 from beast_lp.video.selection import Anchors
 from beast_lp.video.window_clip import WINDOW
 
@@ -135,9 +134,11 @@ def damage(record: ClipRecord, directory: Path) -> str | None:
         size = clip.stat().st_size
         if size != record.clip_bytes:
             return f'it has {size} bytes instead of {record.clip_bytes}'
-        with av.open(str(clip)) as container:
+        with open_container(clip) as container:
             frames = container.streams.video[0].frames if container.streams.video else 0
-    except (FFmpegError, OSError) as error:
+    except OSError as error:
         return error.strerror or 'it cannot be opened'
+    except VideoError as error:
+        return str(error)
     expected = WINDOW * len(record.anchors)
     return f'it has {frames} frames instead of {expected}' if frames != expected else None

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import av
 import numpy as np
 import pandas as pd
 import pytest
@@ -81,6 +82,28 @@ def test_an_excerpt_shows_the_busiest_stretch(prediction: Prediction, tmp_path: 
     assert busiest_stretch(prediction.labels, 500) == 0
     write_excerpt(prediction, tmp_path / 'excerpt.mp4', seconds=0.5)
     assert count_frames(tmp_path / 'excerpt.mp4') == 12
+
+
+def test_an_excerpt_of_a_turned_video_is_upright(prediction: Prediction, tmp_path: Path) -> None:
+    path = tmp_path / 'turned.mp4'
+    with av.open(str(path), 'w') as container:
+        stream = container.add_stream('libx264', rate=25)
+        assert isinstance(stream, av.video.stream.VideoStream)
+        stream.width, stream.height, stream.pix_fmt = 320, 240, 'yuv420p'
+        stream.set_display_rotation(90)
+        for _ in range(50):
+            picture = np.zeros((240, 320, 3), np.uint8)
+            picture[:, :160] = 255
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture)))
+        container.mux(stream.encode())
+    excerpt = tmp_path / 'excerpt.mp4'
+    write_excerpt(replace(prediction, video=path), excerpt, seconds=0.5)
+    with av.open(str(excerpt)) as container:
+        shown = next(container.decode(video=0)).to_ndarray(format='gray')
+    height, width = shown.shape
+    assert width < height
+    # a quarter turn to the left takes the left half to the bottom
+    assert shown[-100:].mean() > 200 > 50 > shown[40:140].mean()
 
 
 def test_lightning_action_gets_its_two_tables(prediction: Prediction, tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from PIL import Image
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video.boxes import Box, Boxes, boxes_file, crop
-from beast_lp.video.read import FrameReader, VideoError
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import FrameReader
 from beast_lp.video.scan import scan_video
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore

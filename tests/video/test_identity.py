@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from beast_lp.errors import BeastError
+from beast_lp.video.containers import VideoError
 from beast_lp.video.identity import source_key, video_ids
-from beast_lp.video.read import VideoError
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,12 @@
 """Reading labelled frames."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from beast_lp.errors import BeastError
 from beast_lp.video.labelled import read_images, read_labels
@@ -43,3 +46,15 @@ def test_a_damaged_image_is_named(labelled_project: tuple[Path, np.ndarray], kep
     images[3].write_bytes(images[3].read_bytes()[:kept])
     with pytest.raises(BeastError, match='labelled image .*img003.png cannot be read'):
         read_images(images, (32, 32))
+
+
+def test_a_picture_of_a_hundred_thousand_px_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / 'bomb.png'
+    Image.new('1', (8, 8)).save(path)
+    content = bytearray(path.read_bytes())
+    start = content.index(b'IHDR')
+    content[start + 4 : start + 12] = struct.pack('>2I', 100_000, 100_000)
+    content[start + 17 : start + 21] = struct.pack('>I', zlib.crc32(content[start : start + 17]))
+    path.write_bytes(content)
+    with pytest.raises(BeastError, match=r'bomb.png cannot be read \(Image size'):
+        read_images([path], (8, 8))

@@ -13,14 +13,8 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from beast_lp.errors import BeastError
-from beast_lp.video.read import (
-    FrameReader,
-    VideoError,
-    count_frames,
-    find_videos,
-    probe,
-    time_stamps,
-)
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import FrameReader, count_frames, find_videos, probe, time_stamps
 
 # of the numbered videos
 SIZE = (96, 128)

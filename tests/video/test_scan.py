@@ -11,7 +11,8 @@ import pytest
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import scan
-from beast_lp.video.read import FrameReader, VideoError
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import FrameReader
 from beast_lp.video.scan import scan_video
 from beast_lp.video.selection import select_anchors
 from beast_lp.video.thumbnails import motion_energy

@@ -12,7 +12,8 @@ from beast_lp.config import WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import full_disk_sentence
 from beast_lp.video import window_clip
-from beast_lp.video.read import Frame, FrameReader, VideoError
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import Frame, FrameReader
 from beast_lp.video.window_clip import build_clip, clip_size
 
 

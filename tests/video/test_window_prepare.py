@@ -19,7 +19,8 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.video import window_build, window_clip, window_prepare
 from beast_lp.video.anchors import STRATEGIES
-from beast_lp.video.read import VideoError, find_videos, probe
+from beast_lp.video.containers import VideoError
+from beast_lp.video.read import find_videos, probe
 from beast_lp.video.window_clip import build_clip
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore
