@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from beast_lp.encoding.align import camera_clock
-from beast_lp.encoding.spikes import Activity, Binned, load_array
+from beast_lp.encoding.number_files import read_numbers, read_times
+from beast_lp.encoding.spikes import Activity, Binned
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
 from beast_lp.features.store import INFO_NAME
@@ -180,19 +180,31 @@ def frame_times(
         BeastError: if the times do not fit the video, or there are none.
     """
     frames = max(item.frames_in_video for item in features)
-    given = None
+    given, notes = None, []
     if camera_times is not None:
-        given = numbers_of(camera_times, session, 'camera times')
+        file = _file_of(camera_times, session)
+        stamps, dated = read_times(file, 'camera times')
+        given = stamps, file
+        # an offset shows that the user knows of the two clocks
+        if dated and not offset:
+            notes.append(
+                f'{file} holds dates, which were counted from the first one, as if the first '
+                'frame had been filmed at 0 s on the clock of the neurons; unless it was, set '
+                'beast.encoding.clock_offset_s'
+            )
     elif isinstance(activity, Binned) and activity.frame_times is not None:
         given = activity.frame_times, activity.source
     if given is not None:
         stamps, source = given
         surplus = len(stamps) - frames
-        return camera_clock(stamps, frames, offset, source), '' if surplus <= 0 else (
-            f'{source} holds {len(stamps)} camera times for a video of {frames} frames, and the '
-            f'last {surplus} were cut off; if frames are missing before the end of the video, the '
-            'times of all that follow are wrong'
-        )
+        times = camera_clock(stamps, frames, offset, source)
+        if surplus > 0:
+            notes.append(
+                f'{source} holds {len(stamps)} camera times for a video of {frames} frames, and '
+                f'the last {surplus} were cut off; if frames are missing before the end of the '
+                'video, the times of all that follow are wrong'
+            )
+        return times, '; '.join(notes)
     for item in features:
         if item.time is not None:
             # the times of frames without features are unknown, and not needed
@@ -245,43 +257,15 @@ def numbers_of(
     Raises:
         BeastError: if the file is missing or holds no column of numbers.
     """
-    if path.is_dir():
-        files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
-        path = next((file for file in files if file.exists()), files[0])
+    path = _file_of(path, session)
     return read_numbers(path, what), path
 
 
-def read_numbers(path: Path, what: str) -> Float[np.ndarray, ' numbers']:
-    """Read one column of numbers from a .npy or .csv file.
-
-    Args:
-        path: file to read.
-        what: noun for the numbers, for messages.
-
-    Raises:
-        BeastError: if the file is missing or holds no column of numbers.
-    """
-    if not path.exists():
-        raise BeastError(f'there are no {what} at {path}; correct the path')
-    try:
-        if path.suffix == '.csv':
-            values = pd.read_csv(path, header=None).apply(pd.to_numeric, errors='coerce')
-            values = values.to_numpy(dtype=np.float64)
-            # a header
-            values = values[1:] if len(values) and np.isnan(values[0]).all() else values
-        else:
-            values = load_array(path).astype(np.float64)
-        if values.ndim == 2 and 1 in values.shape:
-            values = values.ravel()
-    except (ValueError, TypeError, OSError) as error:
-        raise BeastError(
-            f'{path} cannot be read as {what} ({error}); give a .npy file or a .csv of one column'
-        ) from error
-    if values.ndim != 1 or not values.size:
-        raise BeastError(
-            f'{path} must hold one column of {what}, found an array of {values.shape}'
-        )
-    return values
+def _file_of(path: Path, session: str) -> Path:
+    if not path.is_dir():
+        return path
+    files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]
+    return next((file for file in files if file.exists()), files[0])
 
 
 def _holds_keypoints(path: Path) -> bool:

@@ -1,5 +1,7 @@
 """Read neural activity: ALF folders, NWB files, and counts or traces in .npz."""
 
+import io
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -10,8 +12,12 @@ import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.foreign import column_separator, foreign_file, read_text
 
 NO_REGION = ''
+# share by which the typical distance of bins may differ from their width: clocks of microscopes
+# drift, and a bin may be lost here and there
+_STEP_TOLERANCE = 0.05
 
 
 @dataclass(frozen=True)
@@ -177,23 +183,85 @@ def _read_alf(folder: Path) -> SpikeTimes:
 
 
 def _of_alf(file: Path) -> np.ndarray:
-    try:
+    with foreign_file(file, 'export the session again'):
         return load_array(file)
-    except ValueError as error:
-        raise BeastError(f'{file} cannot be read ({error}); export the session again') from error
 
 
-def _alf_regions(folder: Path, names: Shaped[np.ndarray, ' neurons']) -> list[str]:
-    """Look up the regions of clusters in `clusters.acronym.npy` or `clusters.table.csv`."""
+def _alf_regions(folder: Path, names: Int[np.ndarray, ' neurons']) -> list[str]:
+    """Look up the regions of clusters in `clusters.acronym.npy` or `clusters.table.csv`.
+
+    Args:
+        folder: ALF folder.
+        names: numbers of the clusters.
+
+    Returns:
+        the region of each cluster; `NO_REGION` for those that the file does not have.
+    """
     file, table = folder / 'clusters.acronym.npy', folder / 'clusters.table.csv'
     if file.exists():
-        acronyms = _of_alf(file).astype(str)
-        return [str(acronyms[name]) if name < len(acronyms) else NO_REGION for name in names]
-    if table.exists():
-        rows = pd.read_csv(table, index_col=0)
-        if 'acronym' in rows:
-            return [str(rows['acronym'].get(name, NO_REGION)) for name in names]
-    return [NO_REGION] * len(names)
+        acronyms = np.atleast_1d(_of_alf(file).squeeze())
+        if acronyms.ndim != 1 or acronyms.dtype.kind not in 'US':
+            raise BeastError(
+                f'{file} must be one column of names of regions, found an array of '
+                f'{acronyms.shape} with values of type {acronyms.dtype}; export the session again'
+            )
+        regions = dict(enumerate(_texts(file, acronyms)))
+    elif table.exists():
+        regions = _table_regions(table)
+    else:
+        return [NO_REGION] * len(names)
+    return [_region(regions.get(int(name))) for name in names]
+
+
+def _table_regions(path: Path) -> dict[int, object]:
+    """Read the acronyms of a table of clusters, by the number of the cluster."""
+    advice = 'export the session again, or delete the file to go without regions'
+    with foreign_file(path, advice, 'a table of clusters'):
+        text = read_text(path)
+        mark = column_separator(text.split('\n', 1)[0])
+        with warnings.catch_warnings():
+            # rows that are longer than the header
+            warnings.simplefilter('error', pd.errors.ParserWarning)
+            rows = pd.read_csv(io.StringIO(text), sep=mark, index_col=False)
+        if rows.shape[1] < 2:
+            raise ValueError('it has one column only')
+    rows.columns = rows.columns.str.strip()
+    # tables that pandas wrote have an index of their own in front
+    key = 'cluster_id' if 'cluster_id' in rows else rows.columns[0]
+    if 'acronym' not in rows:
+        return {}
+    numbers = pd.to_numeric(rows[key], errors='coerce').to_numpy(np.float64)
+    odd = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.round(numbers)))
+    if len(odd):
+        raise BeastError(
+            f'{path} holds {rows[key].iloc[odd[0]]} as the number of a cluster in row {odd[0]}, '
+            f'and not a whole number; {advice}'
+        )
+    found, counts = np.unique(numbers, return_counts=True)
+    if (counts > 1).any():
+        raise BeastError(
+            f'{path} has {counts.max()} rows for cluster {found[counts.argmax()]:.0f}; keep one '
+            'of them'
+        )
+    return dict(zip(numbers.astype(int).tolist(), rows['acronym'].tolist(), strict=True))
+
+
+def _region(value: object) -> str:
+    """Return the name of a region, `NO_REGION` for what other programs write instead of none.
+
+    >>> _region('CA1'), _region(float('nan')), _region(None)
+    ('CA1', '', '')
+    """
+    name = value.decode() if isinstance(value, bytes) else str(value)
+    return (
+        NO_REGION if name.strip().lower() in ('', 'nan', 'none', 'n/a', '<na>') else name.strip()
+    )
+
+
+def _texts(path: Path, names: Shaped[np.ndarray, ' names']) -> list[str]:
+    """Return names as text; bytes must be UTF-8."""
+    with foreign_file(path, 'write its names as UTF-8'):
+        return [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
 
 
 def _read_npz(path: Path) -> Binned:
@@ -219,6 +287,7 @@ def _read_npz(path: Path) -> Binned:
     _check_numbers(path, 'bin times', times)
     if (np.diff(times) <= 0).any():
         raise BeastError(f'the bin times in {path} do not ascend; sort the bins by time')
+    _check_steps(path, times, width)
     if is_counts and ((values < 0).any() or (values != np.round(values)).any()):
         raise BeastError(
             f'spike_counts in {path} must be whole numbers from 0 on; store calcium traces under '
@@ -230,6 +299,10 @@ def _read_npz(path: Path) -> Binned:
     for key, column in (('names', names), ('regions', regions)):
         if column.shape != (count,):
             raise BeastError(f'{key} in {path} has {column.size} entries for {count} neurons')
+        if column.dtype.kind not in 'iufUS':
+            raise BeastError(
+                f'{key} in {path} must be text or numbers, found values of type {column.dtype}'
+            )
     frame_times = content.get('frame_times')
     if frame_times is not None and (frame_times.ndim != 1 or frame_times.dtype.kind not in 'iuf'):
         raise BeastError(
@@ -241,8 +314,8 @@ def _read_npz(path: Path) -> Binned:
         values.astype(np.float32),
         times.astype(np.float64),
         width,
-        names,
-        regions.astype(str),
+        np.array(_texts(path, names)) if names.dtype.kind == 'S' else names,
+        np.array([_region(region) for region in _texts(path, regions)], dtype=str),
         is_counts,
         None if frame_times is None else frame_times.astype(np.float64),
     )
@@ -255,22 +328,23 @@ def _read_nwb(path: Path) -> SpikeTimes:
         raise BeastError(
             f'reading {path} needs the package pynwb; install it with pip install "beast-lp[nwb]"'
         ) from error
-    try:
+    with foreign_file(path, 'export it again', 'NWB'):
         with pynwb.NWBHDF5IO(str(path), 'r', load_namespaces=True) as file:
             units = file.read().units
             table: Any = None if units is None else units.to_dataframe()
-    except (OSError, ValueError, KeyError) as error:
-        raise BeastError(f'{path} cannot be read as NWB ({error}); export it again') from error
-    if table is None or 'spike_times' not in table or not len(table):
-        raise BeastError(f'{path} has no table of units with spike times; sort and add them')
-    trains = [np.asarray(train, dtype=np.float64) for train in table['spike_times']]
-    regions = [NO_REGION] * len(trains)
-    for column in ('location', 'brain_region', 'region', 'acronym'):
-        if column in table:
-            regions = [str(value) for value in table[column]]
-            break
-    unit = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
-    return _spike_times(path, np.concatenate(trains), unit, table.index.to_numpy(), regions)
+        if table is None or 'spike_times' not in table or not len(table):
+            raise BeastError(f'{path} has no table of units with spike times; sort and add them')
+        trains = [
+            np.atleast_1d(np.asarray(train, dtype=np.float64)) for train in table['spike_times']
+        ]
+        regions = [NO_REGION] * len(trains)
+        for column in ('location', 'brain_region', 'region', 'acronym'):
+            if column in table:
+                regions = [_region(value) for value in table[column]]
+                break
+        unit = np.repeat(np.arange(len(trains)), [len(train) for train in trains])
+        times, names = np.concatenate(trains), table.index.to_numpy()
+    return _spike_times(path, times, unit, names, regions)
 
 
 def _spike_times(
@@ -294,19 +368,13 @@ def _spike_times(
 
 
 def _arrays_of(path: Path) -> dict[str, np.ndarray]:
-    try:
+    with foreign_file(path, 'write it again with numpy.savez, from arrays of numbers and strings'):
         # a file of one array opens as that array, without names
         data: Any = np.load(path, allow_pickle=False)
         if isinstance(data, np.ndarray):
             raise ValueError('it is one array without a name')
         with data:
             return {key: data[key] for key in data.files}
-    except Exception as error:  # numpy raises errors of many kinds for damaged files
-        reason = str(error) or 'it is damaged'
-        raise BeastError(
-            f'{path} cannot be read ({reason}); write it again with numpy.savez, from arrays of '
-            'numbers and strings'
-        ) from error
 
 
 def _bin_width(content: dict[str, np.ndarray], path: Path) -> float:
@@ -322,6 +390,16 @@ def _bin_width(content: dict[str, np.ndarray], path: Path) -> float:
             f'{width.item() if width.size == 1 else f"an array of {width.shape}"}'
         )
     return float(width.item())
+
+
+def _check_steps(path: Path, times: Shaped[np.ndarray, ' bins'], width: float) -> None:
+    """Refuse bins that are not as far apart as they are long, such as those in milliseconds."""
+    step = float(np.median(np.diff(times))) if len(times) > 1 else width
+    if abs(step / width - 1) > _STEP_TOLERANCE:
+        raise BeastError(
+            f'the bins in {path} are {width:g} s long (bin_width), but their times (bin_times) '
+            f'are {step:g} s apart; write both in seconds, and the centre of every bin'
+        )
 
 
 def _check_numbers(source: Path, what: str, values: Shaped[np.ndarray, '...']) -> None:

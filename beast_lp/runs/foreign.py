@@ -40,6 +40,19 @@ export it again
         raise BeastError(f'{path} cannot be read{name} ({reason_of(error)}); {advice}') from error
 
 
+def read_text(path: Path) -> str:
+    """Read a text file in UTF-8, with or without the mark that Excel puts in front.
+
+    Raises:
+        ValueError: if it is no such text.
+        OSError: if it cannot be read.
+    """
+    text = path.read_text(encoding='utf-8-sig')
+    if '\0' in text:
+        raise ValueError('it holds NUL characters, which no text has')
+    return text
+
+
 def reason_of(error: Exception) -> str:
     """Return the words of an error on one line.
 
@@ -48,8 +61,14 @@ def reason_of(error: Exception) -> str:
     """
     if isinstance(error, UnicodeDecodeError):
         return f'it is not text in UTF-8, found the byte 0x{error.object[error.start]:02x}'
+    if 'pickle' in str(error):
+        # numpy tells how to read it unsafely, and calls whatever it does not know a pickle
+        return 'it is no array of numbers or text, and objects of Python are not read'
     words = error.strerror if isinstance(error, OSError) else None
     line = ' '.join((words or str(error)).split()).rstrip('.')
+    if len(line) > _SHOWN and isinstance(error.__cause__, Exception):
+        # hdmf prints a whole group of the file, and the reason in the error below
+        return reason_of(error.__cause__)
     if len(line) > _SHOWN:
         line = f'{line[:_SHOWN]} ...'
     return line or type(error).__name__

@@ -83,7 +83,7 @@ def read_points(path: Path, what: str, advice: str) -> KeypointTable:
             if odd.any():
                 raise BeastError(
                     f'{path} holds {visible[odd][0]:g} as visible of {name} in row '
-                    f'{int(odd.argmax())}; it must be 0 (not labelled), 1 (occluded) or 2 (visible)'
+                    f'{int(odd.argmax())}; write 0 (not labelled), 1 (occluded) or 2 (visible)'
                 )
             positions[visible != _VISIBLE, number] = np.nan
     return KeypointTable(table[0].to_numpy(), names, positions)

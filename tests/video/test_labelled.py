@@ -23,6 +23,21 @@ def test_label_files_are_read(labelled_project: tuple[Path, np.ndarray]) -> None
     assert set(frames.videos) == {str(path.parent / 'labeled-data' / 'one')}
 
 
+def test_views_of_other_keypoints_and_what_is_not_visible(tmp_path: Path) -> None:
+    for name in ('a.png', 'b.png'):
+        (tmp_path / name).touch()
+    (tmp_path / 'one.csv').write_text(
+        's,s,s,s\nb,nose,nose,nose\nc,x,y,visible\na.png,1,2,2\nb.png,0,0,0\n'
+    )
+    (tmp_path / 'two.csv').write_text('s,s,s\nb,tail,tail\nc,x,y\na.png,3,4\n')
+    frames = read_labels([tmp_path / 'one.csv', tmp_path / 'two.csv'], tmp_path)
+    assert frames.keypoints == ['nose', 'tail']
+    assert [image.name for image in frames.images] == ['a.png', 'b.png', 'a.png']
+    nothing = [np.nan] * 2
+    expected = [[[1, 2], nothing], [nothing, nothing], [nothing, [3, 4]]]
+    np.testing.assert_array_equal(frames.positions, expected)
+
+
 def test_missing_images_and_other_tables_get_a_sentence(
     labelled_project: tuple[Path, np.ndarray],
     tmp_path: Path,
