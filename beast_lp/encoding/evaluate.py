@@ -1,6 +1,7 @@
 """Scores of one encoder on one source of one session, beside their controls."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import TEST, TRAIN, VALIDATION
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.foreign import foreign_file
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
     """
     if not path.exists():
         return
-    with np.load(path, allow_pickle=False) as data:
+    with _opened(path) as data:
         known = 'digest' in data.files
         if known and data['digest'].item() == session.digest(source):
             return
@@ -230,22 +232,33 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
 
 def load_evaluation(path: Path) -> Evaluation:
     """Read an evaluation that `save_evaluation` wrote, without the rates."""
-    with np.load(path, allow_pickle=False) as data:
+    with _opened(path) as data:
         values: dict[str, Any] = {name: data[name] for name in data.files if name != 'rates'}
-    scores = {item.name: values[f'score_{item.name}'] for item in fields(Scores)}
-    for name in ('bps_pooled', 'bps_train_null_pooled'):
-        scores[name] = float(scores[name])
-    return Evaluation(
-        Scores(**scores),
-        values['shifts'],
-        values['shifts_pooled'],
-        values['permutations'],
-        values['permutations_pooled'],
-        dict(zip(values['chosen_names'].tolist(), values['chosen_values'].tolist(), strict=True)),
-    )
+        scores = {item.name: values[f'score_{item.name}'] for item in fields(Scores)}
+        for name in ('bps_pooled', 'bps_train_null_pooled'):
+            scores[name] = float(scores[name])
+        chosen = zip(
+            values['chosen_names'].tolist(), values['chosen_values'].tolist(), strict=True
+        )
+        return Evaluation(
+            Scores(**scores),
+            values['shifts'],
+            values['shifts_pooled'],
+            values['permutations'],
+            values['permutations_pooled'],
+            dict(chosen),
+        )
 
 
 def load_rates(path: Path) -> Float[np.ndarray, 'bins neurons']:
     """Read the rates that `save_evaluation` wrote."""
-    with np.load(path, allow_pickle=False) as data:
+    with _opened(path) as data:
         return data['rates']
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Open a file that `save_evaluation` wrote; what is wrong with it becomes a sentence."""
+    advice = 'delete it and run the same command again, which computes it anew'
+    with foreign_file(path, advice, 'rates'), np.load(path, allow_pickle=False) as data:
+        yield data

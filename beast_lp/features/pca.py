@@ -1,7 +1,6 @@
 """Principal components of whole frames, as a baseline, and of patches, to store fewer channels."""
 
 import logging
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from beast_lp.features.frame_sample import sample_frames
 from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.pca import Batches, principal_components
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.foreign import foreign_file, reason_of
 from beast_lp.runs.keys import digest
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -91,10 +91,10 @@ class Basis:
                 return Basis(
                     file['mean'], file['components'], file['explained'], str(file['settings'])
                 )
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except Exception as error:  # numpy raises errors of many kinds for damaged files
             raise BeastError(
-                f'{path} holds no principal components ({error}); delete it and run the command '
-                'that wrote it again'
+                f'{path} holds no principal components ({reason_of(error)}); delete it and '
+                'run the command that wrote it again'
             ) from error
 
 
@@ -172,7 +172,8 @@ def open_frame_pca(path: Path) -> FramePCA:
         BeastError: if it holds components of something else than frames, or none.
     """
     basis = Basis.load(path)
-    with np.load(path) as file:
+    advice = 'delete it and run the command that wrote it again'
+    with foreign_file(path, advice, 'principal components'), np.load(path) as file:
         if 'image_size' not in file:
             raise BeastError(
                 f'{path} holds components of patches and not of frames; give {FRAME_PCA_NAME}'

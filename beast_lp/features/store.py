@@ -23,6 +23,7 @@ from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import part_of
+from beast_lp.runs.foreign import foreign_file, read_text
 from beast_lp.video.identity import video_ids
 
 # to be raised when the files of a store change their meaning
@@ -122,12 +123,35 @@ class FeatureInfo:
                 if values.get(name) is not None:
                     rows, columns = values[name]
                     values[name] = int(rows), int(columns)
-            return FeatureInfo(**values)
-        except (ValueError, TypeError, AttributeError) as error:
+            info = FeatureInfo(**values)
+            _check_types(info)
+            return info
+        # RecursionError: of brackets in brackets
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise BeastError(
                 f'{source} does not describe features ({error}); delete the folder and run '
                 '`litpose embed` again'
             ) from error
+
+
+def _check_types(info: FeatureInfo) -> None:
+    """Refuse values that no store has, since JSON can hold any.
+
+    Raises:
+        ValueError: if there is one.
+    """
+    numbers = {
+        name: getattr(info, name) for name in ('dim', 'stride', 'width', 'height', 'frames')
+    }
+    numbers['patch_dim'] = 0 if info.patch_dim is None else info.patch_dim
+    for name, value in numbers.items():
+        if type(value) is not int or value < 0:
+            raise ValueError(f'{name} is {value!r}')
+    if info.fps is not None and not (type(info.fps) in (int, float) and 0 <= info.fps < math.inf):
+        raise ValueError(f'fps is {info.fps!r}')
+    for name in ('video', 'source', 'source_kind', 'source_hash', 'video_key'):
+        if not isinstance(getattr(info, name), str):
+            raise ValueError(f'{name} is {getattr(info, name)!r}')
 
 
 @dataclass(frozen=True)
@@ -234,9 +258,13 @@ def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
 
 
 def _read_info(directory: Path) -> str:
+    file = directory / INFO_NAME
     try:
-        return (directory / INFO_NAME).read_text(encoding='utf-8')
-    except OSError as error:
+        with foreign_file(file, 'delete the folder and run `litpose embed` again'):
+            return read_text(file)
+    except BeastError as error:
+        if file.is_file():
+            raise
         if part_of(directory).is_dir() and not directory.exists():
             raise BeastError(
                 f'the features in {directory} are not complete; run the same `litpose embed` '
@@ -252,14 +280,15 @@ def _read_info(directory: Path) -> str:
 def _open_array(directory: Path, name: str) -> np.ndarray:
     path = directory / f'{name}.npy'
     kind, dimensions = ARRAYS[name]
-    try:
+    with foreign_file(path, f'delete the folder {directory} and run `litpose embed` again'):
         # an empty array cannot be mapped
         array = np.load(path, mmap_mode='r')
-    except (OSError, ValueError, EOFError) as error:
+    if not isinstance(array, np.ndarray):
+        array.close()
         raise BeastError(
-            f'{path} cannot be read ({error}); delete the folder {directory} and run '
+            f'{path} is an archive of several arrays; delete the folder {directory} and run '
             '`litpose embed` again'
-        ) from error
+        )
     if array.dtype != np.dtype(kind) or array.ndim != dimensions:
         raise BeastError(
             f'{path} holds {array.ndim}-dimensional {array.dtype} values where '

@@ -11,6 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.foreign import foreign_file
 from beast_lp.video.keypoint_table import read_points
 
 _ADVICE = 'give the data.csv_file of a Lightning Pose project'
@@ -84,14 +85,14 @@ def read_images(
     """
     pictures = np.empty((len(paths), *size, 3), np.uint8)
     for index, path in enumerate(paths):
-        try:
-            with Image.open(path) as image:
-                scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
-                pictures[index] = np.asarray(scaled)
-        # these are what Pillow raises for damaged files, and for sizes that no camera has
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-            raise BeastError(
-                f'the labelled image {path} cannot be read ({error}); replace it, or leave its '
-                'row out of the table of labels'
-            ) from error
+        with (
+            foreign_file(
+                path,
+                'replace it, or leave its row out of the table of labels',
+                'a labelled image',
+            ),
+            Image.open(path) as image,
+        ):
+            scaled = image.convert('RGB').resize((size[1], size[0]), Image.Resampling.BOX)
+            pictures[index] = np.asarray(scaled)
     return torch.from_numpy(pictures)

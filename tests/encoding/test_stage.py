@@ -148,6 +148,33 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     assert EncodingFiles(tmp_path / 'whole').summary.read_bytes() == before
 
 
+@pytest.mark.parametrize('content', [b'', b'PK\x03\x04' + bytes(90), 'cut', 'lacks', 'digests'])
+def test_damaged_rates_of_an_earlier_run_are_named(
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+    content: bytes | str,
+) -> None:
+    config = _config(encoders=['ridge'], controls={'shifts': 0, 'permutations': 0})
+    args = (config, [('s1', spikes)], sources, tmp_path / 'out')
+    run_encoding(*args)
+    rates = EncodingFiles(tmp_path / 'out').rates('s1', 'good', 'ridge')
+    with np.load(rates) as data:
+        arrays = {name: data[name] for name in data.files}
+    if content == 'cut':
+        rates.write_bytes(rates.read_bytes()[:-40])
+    elif content == 'lacks':
+        np.savez(rates, **{name: arrays[name] for name in arrays if name != 'shifts'})
+    elif content == 'digests':
+        np.savez(rates, **{**arrays, 'digest': np.array(['a', 'b'])})
+    else:
+        assert isinstance(content, bytes)
+        rates.write_bytes(content)
+    with pytest.raises(BeastError, match='good-ridge.npz cannot be read as rates') as error:
+        run_encoding(*args)
+    assert '\n' not in str(error.value)
+
+
 @pytest.mark.parametrize('what', ['nothing', 'spikes', 'camera', 'feature', 'version'])
 def test_a_run_does_not_go_on_with_data_that_changed(
     simulated: dict[str, np.ndarray],

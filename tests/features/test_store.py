@@ -3,6 +3,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -263,6 +264,41 @@ def test_what_is_no_store_gets_a_sentence(
     (copy() / 'info.json').write_text(json.dumps({'format': 1, 'dim': 4}))
     with pytest.raises(BeastError, match='does not describe features'):
         FeatureStore.open(tmp_path / 'b')
+
+
+@pytest.mark.parametrize(
+    ('name', 'content', 'words'),
+    [
+        ('info.json', b'\xe9', 'info.json cannot be read .it is not text in UTF-8'),
+        ('info.json', b'[' * 100_000, 'info.json does not describe features'),
+        ('info.json', {'dim': 'four'}, "does not describe features .dim is 'four'"),
+        ('info.json', {'dim': -1}, 'does not describe features .dim is -1'),
+        ('info.json', {'frames': 1.5}, 'does not describe features .frames is 1.5'),
+        ('info.json', {'fps': 'fast'}, "does not describe features .fps is 'fast'"),
+        ('info.json', {'source_hash': None}, 'does not describe features .source_hash is None'),
+        ('info.json', {'grid': 3}, 'does not describe features'),
+        ('cls.npy', b'PK\x03\x04' + bytes(100), 'cls.npy cannot be read'),
+        ('cls.npy', b'\x80\x04K\x01.', 'cls.npy cannot be read .it is no array of numbers'),
+        ('cls.npy', np.savez, 'cls.npy is an archive of several arrays'),
+    ],
+)
+def test_damaged_files_get_one_sentence(
+    tmp_path: Path, make_info: MakeInfo, rows: Rows, name: str, content: Any, words: str
+) -> None:
+    with FeatureWriter(tmp_path / 'a', make_info()) as writer:
+        writer.append(**rows)
+        writer.finish(30)
+    path = tmp_path / 'a' / name
+    if isinstance(content, dict):
+        path.write_text(json.dumps({**json.loads(path.read_text()), **content}))
+    elif isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        with path.open('wb') as file:
+            content(file, a=np.ones(3), b=np.ones(3))
+    with pytest.raises(BeastError, match=words) as error:
+        FeatureStore.open(tmp_path / 'a')
+    assert '\n' not in str(error.value)
 
 
 def test_folders_bear_the_names_of_the_videos(tmp_path: Path) -> None:

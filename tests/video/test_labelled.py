@@ -59,7 +59,18 @@ def test_a_damaged_image_is_named(labelled_project: tuple[Path, np.ndarray], kep
     path, _ = labelled_project
     images = read_labels([path], path.parent).images
     images[3].write_bytes(images[3].read_bytes()[:kept])
-    with pytest.raises(BeastError, match='labelled image .*img003.png cannot be read'):
+    with pytest.raises(BeastError, match='img003.png cannot be read as a labelled image'):
+        read_images(images, (32, 32))
+
+
+def test_an_image_that_is_a_bomb_is_named(
+    labelled_project: tuple[Path, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, _ = labelled_project
+    images = read_labels([path], path.parent).images
+    # Pillow refuses pictures of more than twice as many pixels, with an error of its own kind
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    with pytest.raises(BeastError, match='img000.png cannot be read as a labelled image'):
         read_images(images, (32, 32))
 
 
