@@ -1,6 +1,7 @@
 """Read neural activity: ALF folders, NWB files, and counts or traces in .npz."""
 
 import io
+import logging
 import warnings
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,8 +12,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, Shaped
 
+from beast_lp.encoding.alf import alf_file, alf_folder, clock_of
 from beast_lp.errors import BeastError
 from beast_lp.runs.foreign import column_separator, foreign_file, read_text
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 NO_REGION = ''
 # share by which the typical distance of bins may differ from their width: clocks of microscopes
@@ -105,8 +109,8 @@ def read_activity(path: str | Path) -> Activity:
 
     Args:
         path: ALF folder (or a folder that holds `alf/`) with `spikes.times.npy` and
-            `spikes.clusters.npy`; `.nwb` file with a table of units; or `.npz` file with
-            `spike_counts` or `traces` (bins, neurons).
+            `spikes.clusters.npy`, as `encoding.alf` finds them; `.nwb` file with a table of units;
+            or `.npz` file with `spike_counts` or `traces` (bins, neurons).
 
     Returns:
         spikes, or binned values.
@@ -154,17 +158,22 @@ def load_array(path: Path) -> np.ndarray:
 
 
 def _read_alf(folder: Path) -> SpikeTimes:
-    if not (folder / 'spikes.times.npy').exists() and (folder / 'alf').is_dir():
-        folder = folder / 'alf'
+    folder = alf_folder(folder)
     arrays = []
     for name, what in (('spikes.times.npy', 'spike times'), ('spikes.clusters.npy', 'clusters')):
-        if not (folder / name).exists():
+        file = alf_file(folder, name)
+        if file is None:
             raise BeastError(
                 f'the folder {folder} lacks {name}; an ALF folder needs spikes.times.npy and '
                 'spikes.clusters.npy'
             )
-        array = np.atleast_1d(_of_alf(folder / name).squeeze())
-        _check_numbers(folder, what, array)
+        if clock_of(file):
+            logger.warning(
+                f'beast: the times in {file} are those of the clock {clock_of(file)}; the camera '
+                'times must be of this clock as well'
+            )
+        array = np.atleast_1d(_of_alf(file).squeeze())
+        _check_numbers(file, what, array)
         arrays.append(array)
     times, clusters = arrays
     if (clusters != np.round(clusters)).any() or (clusters < 0).any():
@@ -197,8 +206,8 @@ def _alf_regions(folder: Path, names: Int[np.ndarray, ' neurons']) -> list[str]:
     Returns:
         the region of each cluster; `NO_REGION` for those that the file does not have.
     """
-    file, table = folder / 'clusters.acronym.npy', folder / 'clusters.table.csv'
-    if file.exists():
+    file, table = (alf_file(folder, f'clusters.{name}') for name in ('acronym.npy', 'table.csv'))
+    if file is not None:
         acronyms = np.atleast_1d(_of_alf(file).squeeze())
         if acronyms.ndim != 1 or acronyms.dtype.kind not in 'US':
             raise BeastError(
@@ -206,7 +215,7 @@ def _alf_regions(folder: Path, names: Int[np.ndarray, ' neurons']) -> list[str]:
                 f'{acronyms.shape} with values of type {acronyms.dtype}; export the session again'
             )
         regions = dict(enumerate(_texts(file, acronyms)))
-    elif table.exists():
+    elif table is not None:
         regions = _table_regions(table)
     else:
         return [NO_REGION] * len(names)
