@@ -20,6 +20,7 @@ from yaml import YAMLError
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config
+from beast_lp.host.names import BACKBONE, OWN_NAME, free_backbone_name
 from beast_lp.host.pose import has_resnet_optimizer, suitable_learning_rate
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.settings import difference
@@ -133,7 +134,7 @@ def _whole(cfg: DictConfig, section: Mapping[str, Any]) -> str:
     cfg = cfg.copy()
     with open_dict(cfg):
         cfg.beast = OmegaConf.create(dict(section))
-        OmegaConf.update(cfg, 'model.backbone', 'beast')
+        OmegaConf.update(cfg, 'model.backbone', free_backbone_name())
         if has_resnet_optimizer(cfg):
             rate = suitable_learning_rate(parse_config(section).model.hidden_size)
             OmegaConf.update(cfg, 'training.optimizer', 'AdamW')
@@ -203,6 +204,9 @@ def with_beast(script: str) -> str | None:
     Returns:
         the changed script; None unless it has exactly one list of each kind.
     """
-    script, lists = _BACKBONES.subn(r'\1, "beast"\2', script)
-    script, filters = _MULTIVIEW.subn(r'\1(\3 || \2 === "beast")', script)
+    found = _BACKBONES.search(script)
+    # the host may offer a backbone of this name by itself
+    name = OWN_NAME if found and f'"{BACKBONE}"' in found[0] else BACKBONE
+    script, lists = _BACKBONES.subn(rf'\1, "{name}"\2', script)
+    script, filters = _MULTIVIEW.subn(rf'\1(\3 || \2 === "{name}")', script)
     return script if (lists, filters) == (1, 1) else None

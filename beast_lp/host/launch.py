@@ -48,7 +48,10 @@ def run(cfg: DictConfig) -> None:
     Raises:
         BeastError: for anything that the user can mend.
     """
-    from lightning_pose.cli.commands import COMMANDS
+    # ours by its module: the host may have another command of that name
+    from lightning_pose.cli.commands import train
+
+    from beast_lp.host.commands import pretrain
 
     command = cfg.get('command', 'pretrain')
     if command not in ('pretrain', 'train'):
@@ -69,7 +72,7 @@ def run(cfg: DictConfig) -> None:
     else:
         job.config_file, job.setup_gui = [config_file], None
     with _as_if_alone():
-        COMMANDS[command].handle(job)
+        (train if command == 'train' else pretrain).handle(job)
 
 
 @contextmanager

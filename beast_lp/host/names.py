@@ -1,8 +1,14 @@
 """Names of the host and of the backbone that several files of this room share."""
 
+import re
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
 
 BACKBONE = 'beast'
+# a second name of the backbone, which stays ours should the host ever ship a `beast` of its own;
+# before a command's name, that of our command where the host has one of the same name
+OWN_NAME = 'beast_lp'
 STRIDE = 16
 
 # the oldest host that this package was tested with; for newer ones the names decide
@@ -16,3 +22,16 @@ def host_version() -> str:
     except PackageNotFoundError:
         # run from a source tree
         return 'unknown'
+
+
+def free_backbone_name() -> str:
+    """Return the name by which a config reaches the backbone: `beast`, unless the host has one.
+
+    It looks into the host's source, since importing that takes seconds.
+    """
+    spec = find_spec('lightning_pose')
+    places = (spec.submodule_search_locations if spec else None) or []
+    files = [Path(place, 'models', 'backbones', 'factory.py') for place in places]
+    texts = [file.read_text(encoding='utf-8') for file in files if file.is_file()]
+    taken = any(re.search(rf'[\'"]{BACKBONE}[\'"]', text) for text in texts)
+    return OWN_NAME if taken else BACKBONE

@@ -3,6 +3,10 @@
 The host has no extension point for backbones or commands (as of 2.4.3). Where a name is missing or
 looks different, one warning is given, the host stays as it was, and `backbone: beast` is refused
 with a sentence that names the host's version.
+
+Should the host ever ship a backbone `beast`, or a command of a name of ours, that one stays too.
+One warning says how to reach ours: `backbone: beast_lp`, which always works, or
+`litpose beast_lp_<command>`.
 """
 
 import functools
@@ -12,11 +16,11 @@ import os
 import sys
 from collections.abc import Callable
 from traceback import walk_tb
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, get_args
 
 from beast_lp.errors import BeastError, sentence_of
-from beast_lp.host.names import BACKBONE, OLDEST_HOST, STRIDE, host_version
+from beast_lp.host.names import BACKBONE, OLDEST_HOST, OWN_NAME, STRIDE, host_version
 from beast_lp.host.start import START_DIR, START_DIR_VARIABLE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -24,6 +28,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # the reason why `backbone: beast` is refused, once a name did not fit
 _refusal = ''
+# names in a config that mean our backbone; the host may take the first one away
+_own_backbones = {BACKBONE, OWN_NAME}
 
 
 class HostMismatch(Exception):
@@ -54,6 +60,11 @@ def apply(name: str, module: ModuleType) -> None:
 
 def extend_backbones(module: ModuleType) -> None:
     """Make `build_backbone('beast', ...)` work, at stride 16, in multiview models too."""
+    if OWN_NAME in (getattr(module, 'BACKBONE_STRIDES', None) or ()):
+        # extended earlier
+        return
+    if _has_own_beast(module):
+        _leave_beast_to_host()
     original = _function(module, 'build_backbone', ['backbone_arch', 'model_type', 'kwargs'])
     strides = _named(module, 'BACKBONE_STRIDES', dict)
     multiview = _named(module, 'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW', object)
@@ -62,25 +73,35 @@ def extend_backbones(module: ModuleType) -> None:
 
     @functools.wraps(original)
     def build_backbone(backbone_arch: str, *args: Any, **kwargs: Any) -> Any:
-        if backbone_arch != BACKBONE:
+        if backbone_arch not in (BACKBONE, OWN_NAME):
             return original(backbone_arch, *args, **kwargs)
+        settings = inspect.signature(original).bind(backbone_arch, *args, **kwargs)
+        settings.apply_defaults()
+        checkpoint = settings.arguments['kwargs'].get('backbone_checkpoint')
+        if backbone_arch not in _own_backbones:
+            from beast_lp.host.backbone import ARCHITECTURE_PREFIX
+
+            # a pose model that was trained with ours before the host had one of this name
+            if not str(checkpoint).startswith(ARCHITECTURE_PREFIX):
+                return original(backbone_arch, *args, **kwargs)
+            if strides.get(BACKBONE) != STRIDE:
+                raise BeastError(
+                    f'this pose model was trained with the backbone {BACKBONE} of beast-lp, and '
+                    f'lightning-pose {host_version()} has another one of that name and another '
+                    'stride; open it with the version of lightning-pose that trained it'
+                )
         if _refusal:
             raise BeastError(_refusal)
         from beast_lp.host.backbone import build
 
-        settings = inspect.signature(original).bind(backbone_arch, *args, **kwargs)
-        settings.apply_defaults()
-        return build(
-            settings.arguments['model_type'],
-            settings.arguments['kwargs'].get('backbone_checkpoint'),
-        )
+        return build(settings.arguments['model_type'], checkpoint)
 
-    strides[BACKBONE] = STRIDE
+    strides.update(dict.fromkeys(_own_backbones, STRIDE))
     _replace(module, 'build_backbone', build_backbone)
     _replace(
         module,
         'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW',
-        Literal[(*get_args(multiview), BACKBONE)],
+        Literal[(*get_args(multiview), *sorted(_own_backbones))],
     )
 
 
@@ -90,7 +111,7 @@ def extend_models(module: ModuleType) -> None:
 
     @functools.wraps(original)
     def get_model(cfg: Any, *args: Any, **kwargs: Any) -> Any:
-        if cfg.model.backbone == BACKBONE:
+        if cfg.model.backbone in _own_backbones:
             from beast_lp.host.pose import check_pose_config
 
             check_pose_config(cfg)
@@ -107,7 +128,18 @@ def extend_commands(module: ModuleType) -> None:
         raise HostMismatch('lightning_pose.cli.commands no longer keeps modules in COMMANDS')
     from beast_lp.host.commands import COMMANDS
 
-    commands.update(COMMANDS)
+    if any(commands.get(name) is own for name, own in COMMANDS.items()):
+        # extended earlier
+        return
+    taken = [name for name in COMMANDS if name in commands]
+    for name, command in COMMANDS.items():
+        commands.update(_renamed(name, command) if name in taken else {name: command})
+    if taken:
+        logger.warning(
+            f'beast: lightning-pose {host_version()} has commands of its own by the name of '
+            f'{", ".join(taken)}, which are left as they are; those of beast-lp are '
+            + ', '.join(f'`litpose {OWN_NAME}_{name}`' for name in taken)
+        )
 
 
 def extend_main(module: ModuleType) -> None:
@@ -139,7 +171,7 @@ def extend_train(module: ModuleType) -> None:
 
     @functools.wraps(original)
     def train(cfg: Any, *args: Any, **kwargs: Any) -> Any:
-        if cfg.model.backbone == BACKBONE:
+        if cfg.model.backbone in _own_backbones:
             if _refusal:
                 raise BeastError(_refusal)
             from beast_lp.host.pose import prepared_training
@@ -180,6 +212,48 @@ def _refuse(problem: str) -> None:
         logger.warning(f'beast: {_refusal}')
 
 
+def _has_own_beast(module: ModuleType) -> bool:
+    """Return whether any list of the host names a backbone `beast`."""
+    lists = [value for name, value in vars(module).items() if name.startswith('ALLOWED_')]
+    # a union of lists holds lists
+    names = [
+        inner for value in lists for name in get_args(value) for inner in (name, *get_args(name))
+    ]
+    return BACKBONE in names or BACKBONE in (getattr(module, 'BACKBONE_STRIDES', None) or ())
+
+
+def _leave_beast_to_host() -> None:
+    if BACKBONE in _own_backbones:
+        _own_backbones.remove(BACKBONE)
+        logger.warning(
+            f'beast: lightning-pose {host_version()} has a backbone {BACKBONE} of its own, which '
+            f'is left as it is; for that of beast-lp, write backbone: {OWN_NAME}'
+        )
+
+
+def _renamed(name: str, command: ModuleType) -> dict[str, Any]:
+    """Return a command of ours under a name that the host leaves free."""
+    new = f'{OWN_NAME}_{name}'
+
+    def add_parser(subparsers: Any) -> Callable[..., Any]:
+        def add(_: str, usage: str = '', **options: Any) -> Any:
+            usage = usage.replace(f'litpose {name}', f'litpose {new}')
+            return subparsers.add_parser(new, usage=usage or None, **options)
+
+        return add
+
+    def register_parser(subparsers: Any) -> Any:
+        return command.register_parser(SimpleNamespace(add_parser=add_parser(subparsers)))
+
+    return {
+        new: SimpleNamespace(
+            register_parser=register_parser,
+            get_parser=command.get_parser,
+            handle=command.handle,
+        )
+    }
+
+
 def _guard(module: ModuleType, name: str) -> None:
     """Refuse `backbone: beast` at a function of a host that cannot be extended."""
     original = getattr(module, name)
@@ -187,7 +261,7 @@ def _guard(module: ModuleType, name: str) -> None:
     @functools.wraps(original)
     def guarded(*args: Any, **kwargs: Any) -> Any:
         first: Any = args[0] if args else kwargs.get('backbone_arch', kwargs.get('cfg'))
-        if (first if isinstance(first, str) else first.model.backbone) == BACKBONE:
+        if (first if isinstance(first, str) else first.model.backbone) in _own_backbones:
             raise BeastError(_refusal)
         return original(*args, **kwargs)
 

@@ -121,8 +121,7 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
     Raises:
         BeastError: for anything that the user can mend.
     """
-    # imported here because Lightning takes seconds, and the GUI imports this module
-    from beast_lp.pretraining.distributed import launched_processes
+    from beast_lp.pretraining.launch import launched_processes
 
     own = Path(model_dir or Path.cwd()).absolute()
     if model_dir is None and launched_processes() > 1 and _is_dated(own):

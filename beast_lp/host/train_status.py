@@ -1,11 +1,25 @@
 """The host's `train_status.json`, by which its GUI knows how far a training is."""
 
 import json
+import time
 from pathlib import Path
+from typing import Any
 
 from beast_lp.runs.files import finished_file
 
 NAME = 'train_status.json'
+
+
+def mark_training(path: Path) -> None:
+    """Record that a run has begun, as the host's tracker does when it is built.
+
+    That one is built once the videos are scanned, since its import takes seconds.
+
+    Args:
+        path: status file; what else it holds stays.
+    """
+    progress = {'completed': 0, 'total': 1, 'timestamp': time.time()}
+    _update(path, {'status': 'TRAINING', 'progress': progress})
 
 
 def mark_completed(path: Path) -> None:
@@ -14,12 +28,17 @@ def mark_completed(path: Path) -> None:
     Args:
         path: status file; what else it holds stays.
     """
-    status = json.loads(path.read_text()) if path.exists() else {}
-    with finished_file(path) as part:
-        part.write_text(json.dumps({**status, 'status': 'COMPLETED'}))
+    _update(path, {'status': 'COMPLETED'})
 
 
 def is_completed(model_dir: Path) -> bool:
     """Return whether the host finished training a model in this directory."""
     path = model_dir / NAME
     return path.exists() and json.loads(path.read_text()).get('status') == 'COMPLETED'
+
+
+def _update(path: Path, values: dict[str, Any]) -> None:
+    status = json.loads(path.read_text()) if path.exists() else {}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with finished_file(path) as part:
+        part.write_text(json.dumps({**status, **values}))

@@ -1,27 +1,14 @@
-"""Processes of a distributed run: their ranks, sums over them with gradients, and their launch.
+"""Processes of a distributed run: their ranks, and sums over them with gradients.
 
 In a run of one process, sums and gathered tensors are the tensors themselves.
 """
 
-import datetime
-import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from torch import Tensor, distributed, nn
-from torch.distributed import PrefixStore, Store, TCPStore  # pyright: ignore
-from torch.distributed.rendezvous import rendezvous
 from torch.nn import functional
-
-from beast_lp.errors import BeastError
-
-# longest time that the other processes wait for rank 0 to prepare the windows
-_PREPARATION = datetime.timedelta(days=7)
 
 
 def world_size() -> int:
@@ -97,107 +84,3 @@ class _Sum(torch.autograd.Function):
 
 def _running() -> bool:
     return distributed.is_available() and distributed.is_initialized()
-
-
-# ---------------------------------------------------------------------------------------------
-# before Lightning has started the process group
-# ---------------------------------------------------------------------------------------------
-
-
-def launched_rank() -> int:
-    """Return this process's rank as an outside launcher (torchrun, srun) or Lightning set it."""
-    # Slurm's comes last: children that Lightning starts within a Slurm job inherit its 0
-    for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID'):
-        if os.environ.get(name, '').isdigit():
-            return int(os.environ[name])
-    return 0
-
-
-def launched_processes() -> int:
-    """Return the number of processes that an outside launcher started; 0 if there is none."""
-    if distributed.is_available() and distributed.is_torchelastic_launched():
-        return int(os.environ['WORLD_SIZE'])
-    if SLURMEnvironment.detect():
-        return int(os.environ['SLURM_NTASKS'])
-    return 0
-
-
-def check_launch(num_devices: int, num_nodes: int) -> None:
-    """Check that the launcher started as many processes as the settings ask for.
-
-    Args:
-        num_devices: devices of each machine (`training.num_gpus`).
-        num_nodes: machines (`beast.num_nodes`).
-
-    Raises:
-        BeastError: if it did not, or this machine has fewer devices.
-    """
-    wanted, started = num_devices * num_nodes, launched_processes()
-    if started and started != wanted:
-        raise BeastError(
-            f'the launcher started {started} processes, but training.num_gpus ({num_devices}) '
-            f'times beast.num_nodes ({num_nodes}) is {wanted}; make the two agree'
-        )
-    if num_nodes > 1 and not started:
-        raise BeastError(
-            f'beast.num_nodes is {num_nodes}, but neither torchrun nor srun started this '
-            'process; start the same command with one of them on every machine'
-        )
-    visible = torch.cuda.device_count()
-    # without any, processes on the CPU take their place
-    if 0 < visible < num_devices:
-        raise BeastError(
-            f'training.num_gpus is {num_devices}, but this process sees {visible}; lower it, or '
-            'let it see more (CUDA_VISIBLE_DEVICES)'
-        )
-
-
-@contextmanager
-def first_process_first() -> Iterator[bool]:
-    """Let rank 0 of the launched processes run the block before all others.
-
-    Lightning starts its own children later, so they wait for nothing.
-
-    Yields:
-        whether this process has rank 0.
-
-    Raises:
-        BeastError: if rank 0 ends within the block.
-    """
-    others, first = launched_processes() - 1, launched_rank() == 0
-    if others < 1:
-        yield first
-        return
-    store = _launch_store(first, others + 1)
-    if first:
-        yield True
-        store.set('through', '1')
-        # this process may serve the store, so it stays until all have read it
-        while store.add('seen', 0) < others:
-            time.sleep(0.05)
-        return
-    try:
-        store.wait(['through'], _PREPARATION)
-    except RuntimeError as error:
-        raise BeastError('the first process has ended; its own message says why') from error
-    yield False
-    store.add('seen', 1)
-
-
-def _launch_store(first: bool, processes: int) -> Store:
-    """Return a key-value store of all launched processes, at the address that DDP will use."""
-    if distributed.is_torchelastic_launched():
-        store = next(iter(rendezvous('env://', timeout=_PREPARATION)))[0]
-        prefix = f'beast/{os.environ.get("TORCHELASTIC_RESTART_COUNT", 0)}'
-    else:
-        slurm = SLURMEnvironment()
-        store = TCPStore(
-            slurm.main_address,
-            slurm.main_port,
-            processes,
-            first,
-            _PREPARATION,
-            wait_for_workers=False,
-        )
-        prefix = 'beast'
-    return PrefixStore(prefix, store)

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.distributed import launched_rank
+from beast_lp.pretraining.launch import launched_rank
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import key_of
 from beast_lp.runs.settings import changed_names

@@ -21,7 +21,7 @@ from beast_lp.pretraining.pictures import (
     reconstruct,
     spread,
 )
-from beast_lp.pretraining.stage import RunFiles, read_run_config
+from beast_lp.pretraining.run_files import RunFiles, read_run_config
 from beast_lp.reports.pretraining import PretrainingPictures, write_pretraining_report
 from beast_lp.runs.seeds import numpy_generator
 from beast_lp.runs.words import duration

@@ -12,7 +12,8 @@ from recordings import RECORDINGS
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.features.extract import ExtractionSettings, extract_features
 from beast_lp.host.jobs.sources import open_source
-from beast_lp.pretraining.stage import RunFiles, run_pretraining
+from beast_lp.pretraining.run_files import RunFiles
+from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.runs.seeds import derive_seed
 from beast_lp.vit.model import MaskedAutoencoder
 from beast_lp.vit.save import encoder_to_transformers, save_backbone

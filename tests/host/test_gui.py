@@ -2,7 +2,7 @@
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 from omegaconf import DictConfig, OmegaConf
@@ -147,6 +147,26 @@ def test_both_lists_of_the_dialog_get_the_backbone(script: str) -> None:
     assert changed.count('"beast"') == 2
     assert '"vitb_sam", "beast"' in changed
     assert 'startsWith("vit") || ' in changed
+
+
+def test_a_host_with_its_own_beast_offers_ours_by_its_other_name(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    changed = with_beast(MINIFIED.replace('"vitb_sam"', '"vitb_sam","beast"'))
+    assert changed is not None
+    assert changed.count('"beast"') == 1
+    assert changed.count('"beast_lp"') == 2
+    assert '"beast", "beast_lp"' in changed
+
+    host = tmp_path / 'other host' / 'lightning_pose'
+    factory = host / 'models' / 'backbones' / 'factory.py'
+    factory.parent.mkdir(parents=True)
+    factory.write_text("BACKBONE_STRIDES = {'resnet18': 32, 'beast': 16}\n")
+    spec = SimpleNamespace(submodule_search_locations=[str(host)])
+    monkeypatch.setattr('beast_lp.host.names.find_spec', lambda name: spec)
+    assert _load(setup_gui(project, None, [])).model.backbone == 'beast_lp'
 
 
 @pytest.mark.parametrize('script', ['', PRETTY + MINIFIED, MINIFIED.replace('vitb_im', 'x')])

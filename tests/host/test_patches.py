@@ -1,5 +1,6 @@
 """The host's contract: what is patched is checked first, all or nothing per module."""
 
+import argparse
 import errno
 import logging
 import os
@@ -13,13 +14,16 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.host import hook, patches
+from beast_lp.host.commands import COMMANDS
 from beast_lp.host.compose import compose_config
 from beast_lp.host.jobs import pretrain
+from beast_lp.vit.architecture import Architecture
 
 
 @pytest.fixture(autouse=True)
 def _clean_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(patches, '_refusal', '')
+    monkeypatch.setattr(patches, '_own_backbones', {'beast', 'beast_lp'})
 
 
 def _host_module(name: str, **names: Any) -> ModuleType:
@@ -58,13 +62,118 @@ def test_the_installed_host_fits() -> None:
 def test_the_backbone_is_added_and_others_are_untouched() -> None:
     module = _backbones()
     patches.apply('extend_backbones', module)
-    assert module.BACKBONE_STRIDES['beast'] == 16
-    assert get_args(module.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW) == ('vitb_imagenet', 'beast')
+    assert dict.fromkeys(('vitb_imagenet', 'beast', 'beast_lp'), 16) == module.BACKBONE_STRIDES
+    multiview = get_args(module.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW)
+    assert multiview == ('vitb_imagenet', 'beast', 'beast_lp')
     assert module.build_backbone('resnet50', model_type='regression') == ('resnet50', 'regression')
     with pytest.raises(BeastError, match='regression'):
         module.build_backbone('beast', model_type='regression')
-    with pytest.raises(BeastError, match='needs weights'):
-        module.build_backbone('beast')
+    for name in ('beast', 'beast_lp'):
+        with pytest.raises(BeastError, match='needs weights'):
+            module.build_backbone(name)
+
+
+# a host that ships a backbone `beast`, in any of the places where it lists those
+CLASHES: dict[str, dict[str, Any]] = {
+    'strides': {'BACKBONE_STRIDES': {'vitb_imagenet': 16, 'beast': 32}},
+    'multiview': {'ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW': Literal['vitb_imagenet', 'beast']},
+    'single view': {'ALLOWED_TRANSFORMER_BACKBONES': Literal['vitb_imagenet', 'beast']},
+    'a union': {'ALLOWED_BACKBONES': Literal['resnet50'] | Literal['beast']},
+}
+
+
+@pytest.mark.parametrize('place', CLASHES)
+def test_a_backbone_beast_of_the_host_is_left_to_it(
+    place: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    module = _backbones(**CLASHES[place])
+    strides = dict(module.BACKBONE_STRIDES)
+    multiview = get_args(module.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW)
+    with caplog.at_level(logging.WARNING, 'lightning_pose'):
+        logging.getLogger('lightning_pose').propagate = True
+        patches.apply('extend_backbones', module)
+        patches.apply('extend_backbones', module)
+    assert len(caplog.records) == 1
+    assert 'has a backbone beast of its own' in caplog.text
+    assert 'write backbone: beast_lp' in caplog.text
+    # the host's own
+    assert module.build_backbone('beast', model_type='regression') == ('beast', 'regression')
+    assert module.build_backbone('beast', backbone_checkpoint='x.ckpt') == ('beast', 'heatmap')
+    assert {**strides, 'beast_lp': 16} == module.BACKBONE_STRIDES
+    assert get_args(module.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW) == (*multiview, 'beast_lp')
+    # ours
+    with pytest.raises(BeastError, match='regression'):
+        module.build_backbone('beast_lp', model_type='regression')
+    backbone, width = module.build_backbone('beast_lp', backbone_checkpoint=POSE_CHECKPOINT)
+    assert (type(backbone).__name__, width) == ('BeastBackbone', 64)
+
+    # neither its config is checked nor its training prepared
+    models = _host_module('models.factory', get_model=lambda cfg: cfg.model.backbone)
+    train = _host_module('train', train=lambda cfg, model_dir=None: cfg.model.backbone)
+    patches.apply('extend_models', models)
+    patches.apply('extend_train', train)
+    refuse = {'check_pose_config': 'checked', 'prepared_training': 'prepared'}
+    for name, word in refuse.items():
+
+        def refused(*args: object, word: str = word) -> None:
+            raise BeastError(word)
+
+        monkeypatch.setattr(f'beast_lp.host.pose.{name}', refused)
+    assert models.get_model(_cfg('beast')) == train.train(_cfg('beast')) == 'beast'
+    with pytest.raises(BeastError, match='checked'):
+        models.get_model(_cfg('beast_lp'))
+    with pytest.raises(BeastError, match='prepared'):
+        train.train(_cfg('beast_lp'))
+
+
+# as a pose model that was trained with our backbone states it
+POSE_CHECKPOINT = f'beast-architecture:{Architecture(64, 1, 1, 256, 16, (32, 32)).to_json()}'
+
+
+def test_a_pose_model_from_before_the_clash_opens_or_gets_a_sentence() -> None:
+    module = _backbones(BACKBONE_STRIDES={'vitb_imagenet': 16, 'beast': 16})
+    patches.apply('extend_backbones', module)
+    backbone, _ = module.build_backbone('beast', backbone_checkpoint=POSE_CHECKPOINT)
+    assert type(backbone).__name__ == 'BeastBackbone'
+    other = _backbones(BACKBONE_STRIDES={'vitb_imagenet': 16, 'beast': 32})
+    patches.apply('extend_backbones', other)
+    with pytest.raises(BeastError, match='trained with the backbone beast of beast-lp.*stride'):
+        other.build_backbone('beast', backbone_checkpoint=POSE_CHECKPOINT)
+
+
+def test_a_changed_host_keeps_its_own_backbone_beast() -> None:
+    module = _backbones(BACKBONE_STRIDES={'beast': 32})
+    patches.apply('extend_backbones', module)
+    assert module.build_backbone('beast') == ('beast', 'heatmap')
+    with pytest.raises(BeastError, match='lists no ViT-B'):
+        module.build_backbone('beast_lp')
+
+
+def test_commands_of_the_host_are_left_to_it(caplog: pytest.LogCaptureFixture) -> None:
+    import lightning_pose.cli.commands.train
+
+    own, train = ModuleType('embed'), lightning_pose.cli.commands.train
+    module = _host_module('cli.commands', COMMANDS={'train': train, 'embed': own})
+    with caplog.at_level(logging.WARNING, 'lightning_pose'):
+        logging.getLogger('lightning_pose').propagate = True
+        patches.apply('extend_commands', module)
+        patches.apply('extend_commands', module)
+    assert module.COMMANDS['embed'] is own
+    assert module.COMMANDS['train'] is train
+    assert module.COMMANDS.keys() == {*COMMANDS, 'train', 'beast_lp_embed'}
+    assert all(module.COMMANDS[name] is COMMANDS[name] for name in COMMANDS if name != 'embed')
+    assert caplog.text.count('`litpose beast_lp_embed`') == 1
+
+    renamed = module.COMMANDS['beast_lp_embed']
+    parser = argparse.ArgumentParser(prog='litpose')
+    command = renamed.register_parser(parser.add_subparsers(dest='command'))
+    args = parser.parse_args(['beast_lp_embed', 'pca', 'a.mp4'])
+    assert args.command == 'beast_lp_embed'
+    assert 'litpose beast_lp_embed' in command.format_usage()
+    assert 'litpose embed' not in command.format_usage()
+    assert renamed.handle is COMMANDS['embed'].handle
 
 
 @pytest.mark.parametrize(

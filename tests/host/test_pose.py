@@ -204,7 +204,7 @@ def test_launched_processes_do_not_name_directories_by_the_clock(
     """Each has its own: the host would mix, or lose, what they write."""
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
     monkeypatch.setattr(pose, 'prepare_training', lambda cfg, model_dir: None)
-    monkeypatch.setattr('beast_lp.pretraining.distributed.launched_processes', lambda: 2)
+    monkeypatch.setattr('beast_lp.pretraining.launch.launched_processes', lambda: 2)
     own = tmp_path / folder
     own.mkdir(parents=True)
     monkeypatch.chdir(own)

@@ -21,7 +21,9 @@ from beast_lp.pretraining.callbacks import (
     Throughput,
 )
 from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
-from beast_lp.pretraining.stage import RunFiles, build_trainer, run_pretraining
+from beast_lp.pretraining.fit import build_trainer
+from beast_lp.pretraining.run_files import RunFiles
+from beast_lp.pretraining.stage import run_pretraining
 
 
 def test_the_bar_and_the_table_tell_speed_and_time_left(

@@ -20,7 +20,8 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from beast_lp.config import BeastConfig
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints, StopSignals, first_broken
-from beast_lp.pretraining.stage import RunFiles, run_pretraining
+from beast_lp.pretraining.run_files import RunFiles
+from beast_lp.pretraining.stage import run_pretraining
 
 TinyConfig = Callable[..., BeastConfig]
 TinySection = Callable[..., dict[str, Any]]

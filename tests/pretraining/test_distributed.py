@@ -11,8 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from beast_lp.errors import BeastError
-from beast_lp.pretraining.distributed import BatchNorm, check_launch, launched_rank
+from beast_lp.pretraining.distributed import BatchNorm
 from beast_lp.pretraining.module import mask_noise
 
 MODEL = {
@@ -138,36 +137,3 @@ def test_masks_are_seeded_per_image_and_shared_out() -> None:
     for rank in range(3):
         part = mask_noise(2, 16, key, rank, 3).view(2, 2, 16)
         assert torch.equal(part, whole.view(2, 6, 16)[:, rank::3])
-
-
-@pytest.mark.parametrize(
-    ('variables', 'rank'),
-    [
-        ({}, 0),
-        # torchrun
-        ({'RANK': '3', 'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 3),
-        # a child that Lightning starts, in a Slurm job without srun and outside of one
-        ({'LOCAL_RANK': '1', 'SLURM_PROCID': '0'}, 1),
-        ({'LOCAL_RANK': '1'}, 1),
-        # srun
-        ({'SLURM_PROCID': '5', 'SLURM_LOCALID': '1'}, 5),
-    ],
-)
-def test_the_number_of_a_process_is_its_launchers(
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-    rank: int,
-) -> None:
-    for name in ('RANK', 'LOCAL_RANK', 'SLURM_PROCID', 'SLURM_LOCALID'):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    assert launched_rank() == rank
-
-
-def test_more_gpus_than_there_are_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    for there in (0, 2):
-        monkeypatch.setattr(torch.cuda, 'device_count', lambda there=there: there)
-        check_launch(2, 1)
-    with pytest.raises(BeastError, match='num_gpus is 3, but this process sees 2; lower it'):
-        check_launch(3, 1)

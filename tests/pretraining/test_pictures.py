@@ -15,7 +15,8 @@ from beast_lp.pretraining.pictures import (
     snapshot_epochs,
     spread,
 )
-from beast_lp.pretraining.stage import RunFiles, run_pretraining
+from beast_lp.pretraining.run_files import RunFiles
+from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.vit.patches import patchify
 from beast_lp.vit.pixels import denormalise, normalise
 

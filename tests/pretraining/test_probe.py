@@ -12,7 +12,8 @@ from sklearn.linear_model import RidgeCV
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.probe import _ALPHAS, assign_folds, frozen_features, probe_error
-from beast_lp.pretraining.stage import RunFiles, run_pretraining
+from beast_lp.pretraining.run_files import RunFiles
+from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.video.labelled import read_labels
 from beast_lp.vit.model import MaskedAutoencoder
 from beast_lp.vit.pixels import network_input

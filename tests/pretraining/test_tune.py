@@ -10,7 +10,8 @@ import pytest
 
 from beast_lp.config import BeastConfig
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.stage import RunFiles, read_run_config, run_pretraining
+from beast_lp.pretraining.run_files import RunFiles, read_run_config
+from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.pretraining.tune import choose, chosen_weight, short_epochs, summarise, tune
 
 TinyConfig = Callable[..., BeastConfig]

@@ -67,7 +67,7 @@ def handle(args: argparse.Namespace) -> None:
 
     cfg = joint_config(args.config_file, args.overrides or [])
     if args.output_dir is None:
-        from beast_lp.pretraining.distributed import launched_processes
+        from beast_lp.pretraining.launch import launched_processes
 
         if launched_processes() > 1:
             raise BeastError(NO_SHARED_DIRECTORY)

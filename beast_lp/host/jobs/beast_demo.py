@@ -23,7 +23,7 @@ from beast_lp.host.jobs.encode import encode
 from beast_lp.host.jobs.pretrain import pretrain
 from beast_lp.host.jobs.sources import open_source
 from beast_lp.host.train_status import NAME, is_completed, mark_completed
-from beast_lp.pretraining.stage import RunFiles
+from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.runs.files import finished_folder
 from beast_lp.segmentation.run_files import SegmentationFiles
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from beast_lp.encoding.stage import EncodingFiles
-from beast_lp.pretraining.stage import RunFiles
+from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.reports.encoding import table_for_people
 from beast_lp.reports.page import Section, write_page
 from beast_lp.runs.files import write_table

@@ -19,12 +19,16 @@ from beast_lp.host.compose import (
     video_sources,
 )
 from beast_lp.host.start import OUTPUT_DIR_VARIABLE, InheritedVariable
-from beast_lp.host.train_status import NAME, mark_completed
+from beast_lp.host.train_status import NAME, mark_completed, mark_training
+from beast_lp.pretraining.launch import launched_rank
+from beast_lp.pretraining.run_files import RunFiles, run_settings
+from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.video.read import find_videos
 from beast_lp.video.source_video import SourceVideo
 
 if TYPE_CHECKING:
-    from beast_lp.pretraining.stage import RunFiles
+    from lightning.pytorch import Callback
+
     from beast_lp.video.labelled import LabelledFrames
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -96,13 +100,6 @@ def pretrain(
     """
     config = parse_config(cfg.get('beast'), pose_image_size(cfg))
     videos = gather_videos(cfg, config)
-    # imported here because Lightning takes seconds, and mistakes in the config are reported first
-    from lightning_pose.callbacks import JSONTrainingProgressTracker
-
-    from beast_lp.pretraining.distributed import launched_rank
-    from beast_lp.pretraining.stage import RunFiles, run_pretraining, run_settings
-    from beast_lp.reports.pretraining_run import write_report
-
     labels = labelled_frames(cfg, config)
     config = with_absolute_paths(config, cfg)
     files = RunFiles(output_dir)
@@ -115,11 +112,23 @@ def pretrain(
             output_dir,
             num_devices(cfg),
             labels=labels,
-            tracker=partial(JSONTrainingProgressTracker, status_file),
+            claimed=partial(mark_training, status_file),
+            tracker=partial(_progress_tracker, status_file),
         )
     if launched_rank() == 0 and not files.report.exists():
+        # imported here because torch and the figures take seconds, and the scan comes first
+        from beast_lp.reports.pretraining_run import write_report
+
         write_report(output_dir)
     return files.backbone
+
+
+def _progress_tracker(status_file: Path) -> 'Callback':
+    """Build the host's writer of the progress file."""
+    # imported here because Lightning takes seconds, and the scan comes first
+    from lightning_pose.callbacks import JSONTrainingProgressTracker
+
+    return JSONTrainingProgressTracker(status_file)
 
 
 def with_absolute_paths(config: BeastConfig, cfg: DictConfig) -> BeastConfig:
@@ -132,7 +141,7 @@ def with_absolute_paths(config: BeastConfig, cfg: DictConfig) -> BeastConfig:
     )
 
 
-def _check_reusable(files: 'RunFiles', settings: dict[str, Any]) -> None:
+def _check_reusable(files: RunFiles, settings: dict[str, Any]) -> None:
     """Check that a finished backbone serves a pose model; the project may have new videos by now.
 
     Raises:

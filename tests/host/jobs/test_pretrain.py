@@ -1,8 +1,14 @@
 """From pose configs to videos, projects and labels."""
 
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
@@ -10,7 +16,7 @@ from PIL import Image
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain
-from beast_lp.pretraining.stage import RunFiles, run_settings
+from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.runs.settings import settings_yaml
 from beast_lp.video.source_video import SourceVideo
 
@@ -161,3 +167,52 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     with pytest.raises(BeastError, match='seed was 0 and is now 7.; restore that setting'):
         run()
     assert not files.report.exists()
+
+
+@pytest.mark.parametrize('init', ['random', 'weights'])
+def test_the_first_frame_is_read_before_torch_is_imported(
+    init: str,
+    tmp_path: Path,
+    write_video: Callable[..., Path],
+) -> None:
+    """Torch, Lightning and the host's models take seconds; nothing of the scan needs them."""
+    from beast_lp.pretraining.fit import build_module
+    from beast_lp.vit.save import encoder_to_transformers, save_backbone
+
+    draw = np.random.default_rng(0)
+    write_video('videos/a.mp4', draw.integers(0, 256, (30, 64, 64, 3), np.uint8))
+    model = build_module(parse_config({'preset': 'laptop'}), resume=True).model
+    save_backbone(tmp_path / 'weights', model.architecture, encoder_to_transformers(model))
+    config = tmp_path / 'c.yaml'
+    config.write_text(
+        f'data: {{data_dir: {tmp_path}, video_dir: videos}}\n'
+        f'beast: {{preset: laptop, init: {init}}}\n'
+    )
+    code = """
+import os, sys
+from beast_lp.video import scan
+
+class FirstFrame(scan.FrameReader):
+    def frames(self, *args, **kwargs):
+        heavy = {'torch', 'lightning', 'transformers', 'matplotlib'} & set(sys.modules)
+        os.write(1, f'imported: {sorted(heavy)}'.encode())
+        os._exit(0)
+
+    __iter__ = __next__ = frames
+
+scan.FrameReader = FirstFrame
+from lightning_pose.cli.main import main
+main()
+"""
+    words = ['pretrain', str(config), '--output_dir', str(tmp_path / 'out')]
+    out = subprocess.run(
+        [sys.executable, '-c', code, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, 'HF_HUB_OFFLINE': '1'},
+    )
+    assert out.stdout.endswith('imported: []'), out.stdout + out.stderr
+    status = json.loads((tmp_path / 'out' / 'train_status.json').read_text())
+    assert status['status'] == 'TRAINING'
+    assert status['progress']['completed'] < status['progress']['total']
