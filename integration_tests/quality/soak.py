@@ -48,7 +48,7 @@ SIZE = replace(
     videos=3,
     frames_per_video=300,
     recorded_frames=1500,
-    pretraining_epochs=40,
+    pretraining_epochs=20,
     segmentation_epochs=30,
     encoding_block=4.0,
     control_draws=200,
@@ -72,6 +72,8 @@ IGNORED = {
 SIGNALS = {'KILL': signal.SIGKILL, 'TERM': signal.SIGTERM, 'INT': signal.SIGINT}
 # seconds within which a command ends after TERM or INT; a step of training and a save fit in
 PATIENCE = 120.0
+# kills of each command before the next has its turn; not a multiple of the signals
+KILLS_A_ROUND = 4
 # starts of one run without another kill; a run that needs more will never finish
 MOST_STARTS = 3
 
@@ -304,26 +306,37 @@ class Soak:
             seed: seed of the moments.
             signals: names of the signals that take turns.
         """
-        self.folder, self.seed, self.signals = folder, seed, signals
+        self.folder = folder
+        self.draw, self.turns = random.Random(seed), cycle(signals)
+        # of each command, how long it takes without interruption, and its torn runs so far
+        self.seconds: dict[str, float] = {}
+        self.runs: Counter[str] = Counter()
         self.counts: Counter[tuple[str, str, str]] = Counter()
         self.losses: list[str] = []
 
-    def run(self, name: str, kills: int) -> None:
-        """Make so many kills of a command, and compare each run with an uninterrupted one."""
+    def prepare(self, name: str) -> None:
+        """Run a command once without interruption."""
         arguments, whole = COMMANDS[name](self.folder), self.folder / name
         begin = time.monotonic()
         finish(arguments, whole)
-        length = time.monotonic() - begin
+        self.seconds[name] = time.monotonic() - begin
         files = len(contents(whole))
-        print(f'=== {name}, without interruption: {length:.1f} s, {files} files', flush=True)
-        draw, turns = random.Random(f'{self.seed} {name}'), cycle(self.signals)
-        left, runs = kills, 0
+        print(
+            f'=== {name}, without interruption: {self.seconds[name]:.1f} s, {files} files',
+            flush=True,
+        )
+
+    def run(self, name: str, kills: int) -> None:
+        """Make so many kills of a command, and compare each run with the uninterrupted one."""
+        arguments, whole = COMMANDS[name](self.folder), self.folder / name
+        left = kills
         while left > 0:
-            runs += 1
+            self.runs[name] += 1
+            runs = self.runs[name]
             output = self.folder / f'{name}_torn_{runs}'
             sent: list[str] = []
             try:
-                for signal_name in self._interrupt(arguments, output, draw, length, turns, left):
+                for signal_name in self._interrupt(name, arguments, output, left):
                     sent.append(signal_name)
                     self.counts[name, signal_name, 'kills'] += 1
                     left -= 1
@@ -343,11 +356,9 @@ class Soak:
 
     def _interrupt(
         self,
+        command: str,
         arguments: list[str],
         output: Path,
-        draw: random.Random,
-        length: float,
-        turns: Iterator[str],
         most: int,
     ) -> Iterator[str]:
         """Interrupt a run until it is finished; yield the name of each signal that hit it.
@@ -358,7 +369,8 @@ class Soak:
         log = output.with_suffix('.log')
         made = starts = 0
         while made < most and not is_finished(output):
-            moment, name = draw.uniform(0.05, 0.95) * length, next(turns)
+            moment = self.draw.uniform(0.05, 0.95) * self.seconds[command]
+            name = next(self.turns)
             before = log.stat().st_size if log.exists() else 0
             process = start(arguments, output)
             if not interrupted(process, moment, name):
@@ -368,7 +380,7 @@ class Soak:
             made += 1
             text = log.read_bytes()[before:]
             if b'Traceback (most recent call last)' in text:
-                self.counts[arguments_name(arguments), name, 'tracebacks'] += 1
+                self.counts[command, name, 'tracebacks'] += 1
             print(f'{name} after {moment:.1f} s; {progress(output)}', flush=True)
             yield name
         while not is_finished(output):
@@ -378,7 +390,7 @@ class Soak:
             code = start(arguments, output).wait()
             if code != 0:
                 raise Lost(f'ended with {code}: {_tail(log)}')
-            if arguments[0] == 'beast_demo':
+            if command == 'beast_demo':
                 # it has no single report, and may be started once more at any time
                 return
 
@@ -395,13 +407,6 @@ class Soak:
 
 class Lost(Exception):
     """An interruption that a run did not survive."""
-
-
-def arguments_name(arguments: list[str]) -> str:
-    """Return the name in `COMMANDS` of the arguments of `litpose`."""
-    if arguments[:2] == ['segment', 'train']:
-        return 'segment'
-    return arguments[1] if arguments[0] == 'segment' else arguments[0]
 
 
 def _tail(log: Path) -> str:
@@ -423,11 +428,16 @@ def main() -> None:
         write_project(folder / 'project', SIZE)
         soak = Soak(folder, seed, options.signals)
         last = max(list(COMMANDS).index(name) for name in options.commands)
-        share, rest = divmod(options.kills, len(options.commands))
         for name in list(COMMANDS)[: last + 1]:
             # what a command reads, earlier ones make
-            place = options.commands.index(name) if name in options.commands else None
-            soak.run(name, 0 if place is None else share + (place < rest))
+            soak.prepare(name)
+        left = options.kills
+        while left > 0:
+            # in rounds, so that a soak that is stopped has seen every command
+            for name in options.commands:
+                kills = min(left, KILLS_A_ROUND)
+                soak.run(name, kills)
+                left -= kills
             soak.print_table()
     for loss in soak.losses:
         print(loss)
