@@ -5,6 +5,7 @@ Memory does not grow with the length of a video.
 
 import logging
 import math
+from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -27,6 +28,7 @@ from beast_lp.video.boxes import Boxes
 from beast_lp.video.containers import VideoError
 from beast_lp.video.identity import source_key
 from beast_lp.video.read import FrameReader, count_frames
+from beast_lp.video.times import frame_times
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -37,7 +39,8 @@ class Batch(NamedTuple):
     Attributes:
         frames: images as the source takes them.
         ordinal: numbers of the frames in the video.
-        time: seconds since the video's first frame.
+        time: time stamps in seconds since that of the first frame, NaN where there is none; they
+            are mended once all are known.
     """
 
     frames: UInt8[np.ndarray, 'frames h w ...']
@@ -153,8 +156,9 @@ def extract_video(
     ):
         if writer.rows:
             logger.info(f'beast: resuming {video.name} after {writer.rows} frames')
-        clock = _Clock(reader.info.fps)
-        batches = _read(reader, source.image_size, settings, clock, writer.rows)
+        # 8 bytes a frame
+        stamps = array('d')
+        batches = _read(reader, source.image_size, settings, stamps, writer.rows)
         total = -(-count_frames(video) // settings.stride)
         bar = tqdm(
             desc=label or video.name,
@@ -171,17 +175,7 @@ def extract_video(
                 bar.update(len(cls))
         if not writer.rows:
             raise VideoError(f'{video} gives no frames ({reader.error or "it is empty"})')
-        if not clock.usable:
-            if not reader.info.fps > 0:
-                raise VideoError(
-                    f'{video} has neither usable time stamps nor a frame rate; convert it, for '
-                    'example with `ffmpeg -i video -r RATE video.mp4`'
-                )
-            logger.warning(
-                f'beast: {video} has no usable time stamps; the times of its frames follow from '
-                f'its frame rate of {reader.info.fps:g} per second'
-            )
-            writer.replace_times(1 / reader.info.fps)
+        writer.set_times(frame_times(video, stamps, reader.info.fps))
         if reader.error:
             logger.warning(
                 f'beast: {video} is damaged or cut short ({reader.error}); the '
@@ -230,42 +224,22 @@ def _gb_per_hour(info: FeatureInfo) -> float:
     return 3600 * (info.fps or 0) / info.stride * info.bytes_per_frame / 1e9
 
 
-class _Clock:
-    """Converts time stamps to seconds since the first frame, and records unusable ones."""
-
-    def __init__(self, fps: float) -> None:
-        self.usable = True
-        self._frame_seconds = 1 / fps if fps > 0 else math.nan
-        self._first: float | None = None
-        self._last = -math.inf
-
-    def __call__(self, ordinal: int, stamp: float | None) -> float:
-        if stamp is None or stamp <= self._last:
-            self.usable = False
-        if not self.usable or stamp is None:
-            # all times are replaced at the end
-            return ordinal * self._frame_seconds
-        self._first = stamp if self._first is None else self._first
-        self._last = stamp
-        return stamp - self._first
-
-
 def _read(
     reader: FrameReader,
     size: tuple[int, int],
     settings: ExtractionSettings,
-    clock: _Clock,
+    stamps: 'array[float]',
     done: int,
 ) -> Iterator[Batch]:
     """Decode the whole video, and convert the frames that are needed and not done yet."""
     frames, ordinals, times = [], [], []
     for frame in reader:
-        second = clock(frame.ordinal, frame.time)
+        stamps.append(math.nan if frame.time is None else frame.time)
         if frame.ordinal % settings.stride or frame.ordinal // settings.stride < done:
             continue
         frames.append(frame.pixels(size))
         ordinals.append(frame.ordinal)
-        times.append(second)
+        times.append(stamps[-1] - stamps[0])
         if len(frames) == settings.batch_size:
             yield Batch(np.stack(frames), np.array(ordinals), np.array(times))
             frames, ordinals, times = [], [], []

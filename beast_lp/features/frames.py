@@ -15,7 +15,7 @@ from beast_lp.features.keypoints import keypoint_features, read_keypoints
 from beast_lp.features.store import FeatureStore
 from beast_lp.runs.keys import digest
 from beast_lp.video.identity import source_key
-from beast_lp.video.read import count_frames, probe, time_stamps
+from beast_lp.video.read import probe, times_of
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -118,15 +118,13 @@ def read_keypoint_table(
     positions, names = read_keypoints(path)
     frames, fps, time = len(positions), None, None
     if video is not None:
-        in_video, rate, time = count_frames(video), probe(video).fps, time_stamps(video)
-        if frames != in_video:
+        time, rate = times_of(video, frames).seconds, probe(video).fps
+        if frames != len(time):
             raise BeastError(
-                f'{path} has {frames} rows, but {video} has {in_video} frames; predict the video '
-                'again'
+                f'{path} has {frames} rows, but {len(time)} frames of {video} can be decoded; '
+                'predict the video again'
             )
         fps = rate if rate > 0 else None
-        if time is None or len(time) != frames:
-            time = np.arange(frames) / (fps or 1.0)
     values = keypoint_features(positions, velocities)
     return FrameFeatures(
         values=values,

@@ -55,7 +55,8 @@ class FeatureInfo:
         height: height of the video in px.
         fps: average frames per second of the video; None where its file does not record it.
         frames: number of decoded frames of the whole video; 0 if unknown.
-        time_from: `time stamps` of the frames, or `frame rate` where the file has no usable ones.
+        time_from: `time stamps` of the frames, with the number of mended ones where there are any,
+            or `frame rate` where most are unusable.
         damage: reason why some frames of the video could not be decoded; None if all could.
         format: version of the files.
     """

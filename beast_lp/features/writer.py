@@ -19,6 +19,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.store import ARRAYS, INFO_NAME, FeatureInfo
 from beast_lp.runs.files import finished_file, full_disk_sentence, part_of
 from beast_lp.runs.settings import difference
+from beast_lp.video.times import FrameTimes
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -125,14 +126,19 @@ class FeatureWriter:
                 part.write_text(json.dumps(content), encoding='utf-8')
         self._committed = monotonic()
 
-    def replace_times(self, seconds_per_frame: float) -> None:
-        """Replace all times by the frames' ordinals times a constant."""
-        frames, times = self._columns['frame'], self._columns['time']
-        frames.flush()
-        times.restart()
-        for ordinals in frames.chunks():
-            times.append(times.cast(ordinals * seconds_per_frame))
-        self._info = replace(self._info, time_from='frame rate')
+    def set_times(self, times: FrameTimes) -> None:
+        """Write the times of all rows anew, once those of the whole video are known.
+
+        Args:
+            times: times of all frames of the video.
+        """
+        frames, column = self._columns['frame'], self._columns['time']
+        with full_disk_sentence(self._part):
+            frames.flush()
+            column.restart()
+            for ordinals in frames.chunks():
+                column.append(column.cast(times.seconds[ordinals]))
+        self._info = replace(self._info, time_from=times.source)
 
     def finish(self, frames: int, damage: str | None = None) -> None:
         """Complete the store and give the folder its name.

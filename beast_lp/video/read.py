@@ -27,6 +27,7 @@ from beast_lp.video.containers import (
     video_stream,
 )
 from beast_lp.video.pictures import PictureConverter
+from beast_lp.video.times import MOST_REORDERED, FrameTimes, frame_times
 
 
 @dataclass(frozen=True)
@@ -142,9 +143,9 @@ def probe(path: str | Path) -> VideoInfo:
 
 
 def count_frames(path: str | Path) -> int:
-    """Count a video's frames from its header, or by reading its packets, without decoding.
+    """Estimate a video's number of frames from its header or its packets, without decoding.
 
-    Damage does not show here, so fewer frames may decode.
+    Fewer frames may decode, so this is good for a progress bar, not for a check.
 
     Raises:
         VideoError: if the file is not a readable video.
@@ -160,30 +161,49 @@ def count_frames(path: str | Path) -> int:
     return count
 
 
-def time_stamps(path: str | Path) -> Float[np.ndarray, ' frames'] | None:
-    """Read the time stamps of a video's frames without decoding.
+def times_of(path: str | Path, rows: int | None = None) -> FrameTimes:
+    """Return the times of the frames of a video, which are the frames that decode.
 
-    Returns:
-        seconds since the first frame, or None where the file has no usable time stamps.
+    A header may declare more frames than decode. Packets tell their time stamps and number much
+    faster than decoding, so they are enough where they agree with a table of the video.
+
+    Args:
+        path: video file.
+        rows: rows of a table that should have one for each frame; None if there is none.
 
     Raises:
-        VideoError: if the file is not a readable video.
+        VideoError: if the file is not a readable video, or has neither time stamps nor a frame
+            rate.
     """
-    stamps: list[int | None] = []
-    with open_container(Path(path)) as container:
-        stream = video_stream(container, Path(path))
-        with suppress(FFmpegError):
+    path, rate = Path(path), probe(path).fps
+    stamps = _packet_stamps(path)
+    if stamps is None or len(stamps) != rows:
+        times = (frame.time for frame in FrameReader(path))
+        stamps = np.array([math.nan if time is None else time for time in times])
+    return frame_times(path, stamps, rate)
+
+
+def _packet_stamps(path: Path) -> Float[np.ndarray, ' packets'] | None:
+    """Return the time stamps of a video's packets, sorted, or None where these may be wrong."""
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        try:
             # the file still holds the packets that an edit list hides
-            stamps = [
+            found = [
                 packet.pts
                 for packet in container.demux(stream)
                 if packet.size and not packet.is_discard
             ]
+        except FFmpegError:
+            return None
         unit = float(stream.time_base or 0)
-    known = sorted(stamp for stamp in stamps if stamp is not None)
-    if not known or len(known) < len(stamps) or len(set(known)) < len(known) or not unit:
-        return None
-    return (np.array(known) - known[0]) * unit
+        reordered = MOST_REORDERED if stream.codec_context.has_b_frames else 0
+    known = np.array([math.nan if stamp is None else stamp for stamp in found], np.float64) * unit
+    # those of a frame that goes back in time would be sorted to where they do not belong
+    places = np.abs(np.argsort(known, kind='stable') - np.arange(len(known)))
+    stamps = np.sort(known)
+    rising = len(stamps) > 0 and np.isfinite(stamps).all() and (np.diff(stamps) > 0).all()
+    return stamps if rising and places.max() <= reordered else None
 
 
 @dataclass(frozen=True)

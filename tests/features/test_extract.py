@@ -288,6 +288,29 @@ def test_without_time_stamps_the_frame_rate_serves(
     assert store.info.time_from == 'frame rate'
 
 
+def test_one_doubled_time_stamp_costs_no_other(
+    write_video: WriteVideo,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    original = FrameReader.__iter__
+    # a pause of 5 s before frame 10, whose time stamp the frame after it repeats
+    wanted = np.arange(30) / 20 + 5 * (np.arange(30) > 9)
+    stamps = np.where(np.arange(30) == 11, wanted[10], wanted)
+    monkeypatch.setattr(
+        FrameReader,
+        '__iter__',
+        lambda self: (replace(f, time=float(stamps[f.ordinal])) for f in original(self)),
+    )
+    video = write_video('a.mp4', noise(30), fps=20)
+    for stride in (1, 2):
+        settings = ExtractionSettings(stride=stride)
+        extract_features(Averages(), [video], tmp_path / str(stride), settings, progress=False)
+        store = FeatureStore.open(tmp_path / str(stride) / 'a')
+        np.testing.assert_allclose(store.time, wanted[::stride], atol=1e-9)
+        assert store.info.time_from == 'time stamps, 1 of 30 mended'
+
+
 @pytest.mark.parametrize(
     ('settings', 'words'),
     [

@@ -1,5 +1,6 @@
 """Features of frames, of stores and of keypoint tables: what is read, and what is refused."""
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.frames import read_keypoint_table, read_store
 from beast_lp.features.store import FeatureInfo
 from beast_lp.video.identity import source_key
+from beast_lp.video.read import count_frames
 
 
 def _save(folder: Path, **changes: Any) -> Path:
@@ -103,5 +105,28 @@ def test_a_table_of_keypoints_fits_its_video(
     assert found.time is not None
     np.testing.assert_allclose(found.time, [0, 0.05, 0.1])
     assert found.fps == 20
-    with pytest.raises(BeastError, match='a.csv has 3 rows, but .*b.mp4 has 4 frames'):
+    with pytest.raises(BeastError, match='a.csv has 3 rows, but 4 frames of .*b.mp4 can'):
         read_keypoint_table(table, video=write_video('b.mp4', frames))
+
+
+def test_the_frames_of_a_video_are_those_that_decode(
+    write_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    video = write_video('a.avi', [np.zeros((16, 16, 3), np.uint8)] * 30, codec='mpeg4', fps=10)
+    content = bytearray(video.read_bytes())
+    # XviD leaves frames that it packed into others in the count of the header
+    for name, field in ((b'avih', 8 + 4 * 4), (b'strh', 8 + 8 * 4)):
+        start = content.index(name) + field
+        assert struct.unpack('<I', content[start : start + 4]) == (30,)
+        content[start : start + 4] = struct.pack('<I', 32)
+    video.write_bytes(content)
+    assert count_frames(video) == 32
+    for rows in (30, 32):
+        table = ''.join(f'{row},{row},2\n' for row in range(rows))
+        (tmp_path / f'{rows}.csv').write_text(f's,n,n\nb,nose,nose\nc,x,y\n{table}')
+    found = read_keypoint_table(tmp_path / '30.csv', video=video)
+    assert found.frames_in_video == 30
+    assert found.time is not None
+    np.testing.assert_allclose(found.time, np.arange(30) / 10)
+    with pytest.raises(BeastError, match='has 32 rows, but 30 frames of .*a.avi can be decoded'):
+        read_keypoint_table(tmp_path / '32.csv', video=video)

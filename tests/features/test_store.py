@@ -12,6 +12,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
 from beast_lp.features.store import FeatureInfo, FeatureStore, read_rows, store_directories
 from beast_lp.features.writer import FeatureWriter, store_difference
+from beast_lp.video.times import FrameTimes
 
 Rows = dict[str, np.ndarray]
 MakeInfo = Callable[..., FeatureInfo]
@@ -220,7 +221,7 @@ def test_times_can_be_replaced_at_the_end(
 ) -> None:
     with FeatureWriter(tmp_path / 'a', make_info()) as writer:
         writer.append(**rows)
-        writer.replace_times(0.5)
+        writer.set_times(FrameTimes(np.arange(30) * 0.5, 30, 'frame rate'))
         writer.finish(30)
     store = FeatureStore.open(tmp_path / 'a')
     np.testing.assert_array_equal(store.time, rows['frame'] * 0.5)

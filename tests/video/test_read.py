@@ -14,7 +14,7 @@ from av.video.stream import VideoStream
 
 from beast_lp.errors import BeastError
 from beast_lp.video.containers import VideoError
-from beast_lp.video.read import FrameReader, count_frames, find_videos, probe, time_stamps
+from beast_lp.video.read import FrameReader, count_frames, find_videos, probe, times_of
 
 # of the numbered videos
 SIZE = (96, 128)
@@ -175,10 +175,9 @@ def test_time_stamps_are_had_without_decoding(
     write_counted: Callable[..., Path],
 ) -> None:
     path = write_counted(source)
-    stamps = time_stamps(path)
-    assert stamps is not None
-    times = [float(frame.time or 0) for frame in FrameReader(path)]
-    np.testing.assert_allclose(stamps, np.array(times) - times[0])
+    times = np.array([float(frame.time or 0) for frame in FrameReader(path)])
+    for rows in (60, None):
+        np.testing.assert_allclose(times_of(path, rows).seconds, times - times[0])
 
 
 def test_a_second_iteration_starts_again(write_counted: Callable[..., Path]) -> None:
