@@ -156,7 +156,7 @@ def read_table(path: Path) -> BorisTable:
         columns=pd.Index([names[index] for index in kept]),
         dtype=str,
     )
-    above = split_rows(path, '\n'.join(lines[:found]), separator)
+    above = split_rows(path, '\n'.join(lines[:found]), separator, strict=False)
     decimal_comma = separator != ','
     table = BorisTable(path, rows, [], decimal_comma)
     if decimal_comma:
@@ -167,9 +167,9 @@ def read_table(path: Path) -> BorisTable:
 
 
 def media_stem(name: str) -> str:
-    """Return the name of a media file without folder and suffix, on whichever system it was.
+    r"""Return the name of a media file without folder and suffix, on whichever system it was.
 
-    >>> media_stem('C:\\\\lab\\\\mouse 1.mp4')
+    >>> media_stem('C:\\lab\\mouse 1.mp4')
     'mouse 1'
     """
     return PurePosixPath(name.replace('\\', '/')).stem
@@ -177,7 +177,7 @@ def media_stem(name: str) -> str:
 
 def _cells(path: Path, line: str) -> list[str]:
     """Return the cells of one line; none of an empty one."""
-    return next(iter(split_rows(path, line, column_separator(line))), [])
+    return next(iter(split_rows(path, line, column_separator(line), strict=False)), [])
 
 
 def _check_columns(path: Path, names: Sequence[str]) -> None:

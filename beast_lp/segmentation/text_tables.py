@@ -26,6 +26,10 @@ _MARKS = (
 # 0x80 to 0x9f, are text of another encoding.
 _WESTERN = re.compile(r'[^\x80-\xff]*(?:(?:[À-ÖØ-öø-ÿ]{1,2}|[°²³µ])(?:[^\x80-\xff]+|$))*')
 
+_BREAK, _NUMBER = re.compile(r'[\r\n]+'), re.compile(r'[-+\d.,]+')
+# columns below which a row in a cell looks like a sentence
+_SOME_COLUMNS = 4
+
 
 def read_text(path: Path) -> str:
     """Read a text file in UTF-8, UTF-16 or UTF-32, or in cp1252 where nothing else is meant.
@@ -65,23 +69,39 @@ def column_separator(line: str) -> str:
     return max(',;\t', key=line.count)
 
 
-def split_rows(path: Path, text: str, separator: str) -> list[list[str]]:
+def split_rows(path: Path, text: str, separator: str, strict: bool = True) -> list[list[str]]:
     """Split text into rows of cells without blanks around them; empty rows are left out.
 
     Args:
         path: file of the text, for the message.
         text: rows.
         separator: what divides the cells of a row.
+        strict: whether each quotation mark needs another.
 
     Raises:
-        BeastError: if a cell is longer than any text that a person writes.
+        BeastError: if a quotation mark is open, so that one cell may hold several rows.
     """
+    lines = io.StringIO(text, newline='')
     try:
-        rows = list(csv.reader(io.StringIO(text, newline=''), delimiter=separator))
+        rows = list(csv.reader(lines, delimiter=separator, strict=strict))
     except csv.Error as error:
-        raise BeastError(f'{path} cannot be read as a table ({error}); export it again') from error
-    stripped = ([cell.strip() for cell in row] for row in rows)
+        raise BeastError(
+            f'{path} cannot be read as a table ({error}); look for a quotation mark without '
+            'another, or export it again'
+        ) from error
+    columns = max(_SOME_COLUMNS, len(rows[0]) if rows else 0)
+    for cell in (cell for row in rows for cell in row if strict and _BREAK.search(cell)):
+        if any(line.count(separator) >= columns - 1 for line in cell.splitlines()):
+            raise BeastError(
+                f'{path} cannot be read as a table: a cell holds whole rows of it (it begins with '
+                f'{_one_line(cell)[:30]!r}); look for a quotation mark without another'
+            )
+    stripped = ([_one_line(cell) for cell in row] for row in rows)
     return [row for row in stripped if any(row)]
+
+
+def _one_line(cell: str) -> str:
+    return _BREAK.sub(' ', cell).strip()
 
 
 def fitted_row(path: Path, row: Sequence[str], columns: int) -> list[str]:
@@ -136,7 +156,7 @@ def check_decimals(path: Path, cells: Iterable[str]) -> None:
     Raises:
         BeastError: if there are both, so that `1,234` may be one or a thousand.
     """
-    texts = list(cells)
+    texts = [cell for cell in cells if _NUMBER.fullmatch(cell)]
     pointed = next((cell for cell in texts if '.' in cell), None)
     comma = next((cell for cell in texts if ',' in cell), None)
     if pointed is not None and comma is not None:

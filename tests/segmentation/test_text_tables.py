@@ -97,3 +97,17 @@ def test_what_is_no_text_gets_a_sentence(tmp_path: Path, content: bytes) -> None
     for read in (read_one_hot, lambda path: read_boris(path, 'a')):
         with pytest.raises(BeastError, match=r'a.csv (cannot be read|is no BORIS)'):
             read(path)
+
+
+@pytest.mark.parametrize('comments', [('"a', 'b'), ('"a', 'b"'), ('"a" b', 'c')])
+def test_a_quotation_mark_without_another_swallows_no_rows(
+    tmp_path: Path,
+    comments: tuple[str, str],
+) -> None:
+    path, (first, last) = tmp_path / 'a.csv', comments
+    rows = f'walk,1,2,{first}\ngroom,3,4,x\nwalk,5,6,{last}\n'
+    path.write_text(f'Behavior,Start,Stop,Comment\n{rows}')
+    with pytest.raises(BeastError, match='look for a quotation mark without another'):
+        read_boris(path, 'a')
+    path.write_text(f'Behavior,Start,Stop,Comment\n{rows}'.replace('"', ''))
+    assert len(read_boris(path, 'a')) == 3
