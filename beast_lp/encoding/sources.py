@@ -13,6 +13,7 @@ from beast_lp.encoding.spikes import Activity, Binned
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
 from beast_lp.features.store import INFO_NAME
+from beast_lp.runs.names import name_of, split_name, split_paths
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,7 @@ class SourceFiles:
 
 
 def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
-    """Split `NAME=PATH`, or `PATH`, which is named by its stem.
+    """Split `NAME=PATH`, or `PATH`, which is named as its file or folder.
 
     Args:
         items: arguments of the command line, or entries of the config.
@@ -51,11 +52,11 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
         raise BeastError(f'no {what} were given; name one or more with --{what}')
     named = []
     for item in items:
-        name, separator, path = item.partition('=')
-        path = Path(path if separator else item).expanduser().absolute()
-        if not separator:
+        name, given = split_name(item)
+        path = Path(given).expanduser().absolute()
+        if name is None:
             # the folder of an ALF session is named for the session, alf/ in it is not
-            name = path.parent.name if path.name == 'alf' else path.stem
+            name = path.parent.name if path.name == 'alf' else name_of(path)
         named.append((name, path))
     names = [name for name, _ in named]
     for name in names:
@@ -276,17 +277,15 @@ def _holds_keypoints(path: Path) -> bool:
 
 
 def _views(joined: Path) -> list[Path]:
-    """Split `PATH,PATH,...`, unless it is an existing path with commas in its name."""
-    if joined.exists():
-        return [joined]
-    first, *others = str(joined).split(',')
+    """Split `PATH,PATH,...`."""
+    first, *others = split_paths(str(joined))
     return [Path(first), *(Path(other).expanduser().absolute() for other in others)]
 
 
 def _of_session(name: str, path: Path, session: str, only: bool) -> Path:
     alone = path.is_file() or (path / INFO_NAME).exists()
     if alone:
-        if not only and path.stem != session:
+        if not only and name_of(path) != session:
             raise BeastError(
                 f'{path} ({name!r}) holds the features of one video, but there are several '
                 'sessions; give the folder that holds those of all'
@@ -296,7 +295,7 @@ def _of_session(name: str, path: Path, session: str, only: bool) -> Path:
     found = [item for item in inside if item.exists()]
     if not found:
         known = sorted(
-            item.stem
+            name_of(item)
             for item in path.iterdir()
             if item.suffix == '.csv' or (item / INFO_NAME).exists()
         )

@@ -24,11 +24,13 @@ from jaxtyping import Float, Int
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import part_of
 from beast_lp.runs.foreign import foreign_file, read_text
-from beast_lp.video.identity import video_ids
+from beast_lp.video.identity import names_in_use, video_names
 
 # to be raised when the files of a store change their meaning
 STORE_FORMAT = 1
 INFO_NAME = 'info.json'
+# of an unfinished store
+PROGRESS_NAME = 'progress.json'
 # type and number of dimensions of each array of a store
 ARRAYS = {'cls': ('<f4', 2), 'patches': ('<f2', 3), 'frame': ('<i8', 1), 'time': ('<f8', 1)}
 
@@ -239,23 +241,39 @@ def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
 
 
 def store_names(videos: Sequence[Path]) -> list[str]:
-    """Name videos by their stems, after the names of their folders where two stems are equal.
+    """Name videos by their stems, and only those of equal stems by more than that.
 
-    >>> store_names([Path('/data/a.mp4'), Path('/data/b.mp4')])
-    ['a', 'b']
+    >>> store_names([Path('/data/a 1.mp4'), Path('/data/b.mp4'), Path('/data/b.avi')])
+    ['a 1', 'b_mp4', 'b_avi']
     """
-    names = [video.stem for video in videos]
-    return names if len({name.lower() for name in names}) == len(names) else video_ids(videos)
+    return video_names(videos)
 
 
 def store_directories(output_dir: Path, videos: Sequence[Path]) -> list[Path]:
     """Return the folder of each video's features, which is named like the video.
 
+    A folder that an older version named otherwise, finished or not, is found again by the rule of
+    that version, if the store in it names the same video file.
+
     Args:
         output_dir: output directory of `litpose embed`.
         videos: video files, absolute paths without duplicates.
     """
-    return [output_dir / name for name in store_names(videos)]
+    names = names_in_use(videos, lambda name, video: _holds(output_dir / name, video))
+    return [output_dir / name for name in names]
+
+
+def _holds(directory: Path, video: Path) -> bool:
+    """Return whether a folder, finished or not, holds features of a video of that file name."""
+    progress = part_of(directory) / PROGRESS_NAME
+    try:
+        if directory.is_dir():
+            info = json.loads((directory / INFO_NAME).read_text(encoding='utf-8'))
+        else:
+            info = json.loads(progress.read_text(encoding='utf-8'))['info']
+        return Path(info['video']).name == video.name
+    except (OSError, ValueError, TypeError, KeyError):
+        return False
 
 
 def _read_info(directory: Path) -> str:

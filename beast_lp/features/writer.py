@@ -16,14 +16,13 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
-from beast_lp.features.store import ARRAYS, INFO_NAME, FeatureInfo
+from beast_lp.features.store import ARRAYS, INFO_NAME, PROGRESS_NAME, FeatureInfo
 from beast_lp.runs.files import finished_file, full_disk_sentence, part_of
 from beast_lp.runs.settings import difference
 from beast_lp.video.times import FrameTimes
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-PROGRESS_NAME = 'progress.json'
 # seconds between two waits for the disk, the most work that a kill can cost
 COMMIT_SECONDS = 5.0
 # fields that are known only at the end of a video, and paths, which may change between runs

@@ -10,7 +10,6 @@ import safetensors.torch
 
 from beast_lp.config import BeastConfig
 from beast_lp.features.source import FeatureSource
-from beast_lp.features.store import store_names
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
@@ -59,15 +58,11 @@ def run_training(
     files.check(identity)
     label_files = find_label_files(inputs.videos, inputs.labels)
     scored = [video for video in inputs.videos if video in label_files]
-    held_out = [
-        name
-        for name, video in zip(store_names(scored), scored, strict=True)
-        if video in inputs.held_out
-    ]
     source = feature_source(settings, inputs.source, open_source)
     with files.claimed(identity):
         videos = open_videos(scored, settings, inputs, files.features, source)
         classes, labels = load_labels(videos, label_files, settings)
+        held_out = [video.name for video in videos if video.path in inputs.held_out]
         lengths = {video.name: video.frames for video in videos}
         folds = make_folds(lengths, settings, held_out, config.seed)
         # before hours of training: every fold must be able to learn every class

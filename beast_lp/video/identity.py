@@ -3,7 +3,7 @@
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from beast_lp.errors import BeastError
@@ -18,11 +18,39 @@ _SAMPLES = 32
 _SAMPLE_BYTES = 1 << 16
 
 
-def video_ids(videos: Sequence[Path]) -> list[str]:
-    """Name videos by their stems, in characters that are safe in file names.
+def video_names(videos: Sequence[Path], safe: bool = False) -> list[str]:
+    """Name videos by their stems; only those whose names would be equal get longer ones.
 
-    Videos whose names would be equal, also if upper and lower case are ignored, get the names of
-    as many parent folders in front as tell them apart, and a number where that is not enough.
+    Names are compared as file systems do that ignore upper and lower case. Videos of one stem in
+    one folder also get their suffix, others the names of as many parent folders in front as tell
+    them apart. Where that is not enough, they are numbered.
+
+    Args:
+        videos: paths of the videos.
+        safe: replace characters other than letters, digits and `._-`, and shorten long names.
+
+    Returns:
+        one name per video, all different.
+
+    Examples:
+        >>> video_names([Path('day1/cam 0.mp4'), Path('day1/cam 0.avi'), Path('day1/top.avi')])
+        ['cam 0_mp4', 'cam 0_avi', 'top']
+        >>> video_names([Path('day1/cam.mp4'), Path('day2/cam.mp4')])
+        ['day1_cam', 'day2_cam']
+    """
+    names = [_spelled([video.stem], safe) for video in videos]
+    counts = Counter(map(_folded, names))
+    taken = {key for key, count in counts.items() if count == 1}
+    for key in [key for key, count in counts.items() if count > 1]:
+        places = [place for place, name in enumerate(names) if _folded(name) == key]
+        longer = _told_apart([videos[place] for place in places], safe, taken)
+        for place, name in zip(places, longer, strict=True):
+            names[place] = name
+    return names
+
+
+def video_ids(videos: Sequence[Path]) -> list[str]:
+    """Name videos in characters that are safe in file names; see `video_names`.
 
     Args:
         videos: paths of the videos.
@@ -33,42 +61,107 @@ def video_ids(videos: Sequence[Path]) -> list[str]:
     Examples:
         >>> video_ids([Path('day1/cam 0.mp4'), Path('day1/cam 1.mp4')])
         ['cam_0', 'cam_1']
-        >>> video_ids([Path('day1/cam.mp4'), Path('day2/cam.mp4')])
-        ['day1_cam', 'day2_cam']
     """
-    depth = [1] * len(videos)
+    return video_names(videos, safe=True)
+
+
+def names_in_use(
+    videos: Sequence[Path], is_in_use: Callable[[str, Path], bool], safe: bool = False
+) -> list[str]:
+    """Name videos as `video_names`, but as an older version did where its files are there.
+
+    Args:
+        videos: paths of the videos.
+        is_in_use: returns whether there are files of a name that belong to a video.
+        safe: as in `video_names`.
+    """
+    names = video_names(videos, safe)
+    others = set(map(_folded, names))
+    for place, older in enumerate(_older_names(videos, safe)):
+        free = _folded(older) not in others
+        if free and is_in_use(older, videos[place]) and not is_in_use(names[place], videos[place]):
+            names[place] = older
+    return names
+
+
+def _told_apart(videos: Sequence[Path], safe: bool, taken: set[str]) -> list[str]:
+    """Name videos of one stem, and add their names to those that are taken."""
+    folders = [[part for part in video.parent.parts if part != video.anchor] for video in videos]
+    # where folders tell them apart, nobody keeps the stem, by which another was known alone
+    depths = [0 if len({video.parent for video in videos}) == 1 else 1] * len(videos)
     while True:
-        names = [_safe_name(video, level) for video, level in zip(videos, depth, strict=True)]
-        counts = Counter(name.lower() for name in names)
+        names = [
+            _spelled([*own[max(0, len(own) - depth) :], video.stem, *_suffix(video, videos)], safe)
+            for video, own, depth in zip(videos, folders, depths, strict=True)
+        ]
+        keys = list(map(_folded, names))
         deepen = [
-            index
-            for index, name in enumerate(names)
-            if counts[name.lower()] > 1 and depth[index] < len(videos[index].parts)
+            place
+            for place, video in enumerate(videos)
+            if depths[place] < len(folders[place])
+            and (
+                keys[place] in taken
+                or any(
+                    key == keys[place] and video.parent != other.parent
+                    for key, other in zip(keys, videos, strict=True)
+                )
+            )
         ]
         if not deepen:
-            return _numbered(names)
-        for index in deepen:
-            depth[index] += 1
+            return [_numbered(name, taken) for name in names]
+        for place in deepen:
+            depths[place] += 1
 
 
-def _safe_name(video: Path, level: int) -> str:
-    parts = (*video.parts[-level:-1], video.stem)
-    name = unicodedata.normalize('NFC', '_'.join(parts))
+def _suffix(video: Path, videos: Sequence[Path]) -> list[str]:
+    beside = {other.suffix.lower() for other in videos if other.parent == video.parent}
+    return [video.suffix[1:]] if len(beside) > 1 else []
+
+
+def _spelled(parts: Sequence[str], safe: bool) -> str:
+    name = '_'.join(parts)
+    if not safe and name.strip('.'):
+        return name
+    name = unicodedata.normalize('NFC', name)
     # the end of a long name distinguishes more than its beginning
     return re.sub(r'[^\w.-]+', '_', name)[-_LONGEST_ID:].lstrip('._-') or 'video'
 
 
-def _numbered(names: list[str]) -> list[str]:
-    taken: set[str] = set()
-    result = []
-    for name in names:
-        number, unique = 1, name
-        while unique.lower() in taken:
-            number += 1
-            unique = f'{name}_{number}'
-        taken.add(unique.lower())
-        result.append(unique)
-    return result
+def _folded(name: str) -> str:
+    return unicodedata.normalize('NFC', name).lower()
+
+
+def _numbered(name: str, taken: set[str]) -> str:
+    number, unique = 1, name
+    while _folded(unique) in taken:
+        number += 1
+        unique = f'{name}_{number}'
+    taken.add(_folded(unique))
+    return unique
+
+
+def _older_names(videos: Sequence[Path], safe: bool) -> list[str]:
+    """Name videos as versions up to 0.1 did: one collision of stems made all names longer."""
+    stems = [video.stem for video in videos]
+    if not safe and len({stem.lower() for stem in stems}) == len(stems):
+        return stems
+    depths = [1] * len(videos)
+    while True:
+        names = [
+            _spelled([*video.parts[-depth:-1], video.stem], safe=True)
+            for video, depth in zip(videos, depths, strict=True)
+        ]
+        counts = Counter(name.lower() for name in names)
+        deepen = [
+            place
+            for place, name in enumerate(names)
+            if counts[name.lower()] > 1 and depths[place] < len(videos[place].parts)
+        ]
+        if not deepen:
+            taken: set[str] = set()
+            return [_numbered(name, taken) for name in names]
+        for place in deepen:
+            depths[place] += 1
 
 
 def source_key(video: Path, boxes: Path | None) -> str:

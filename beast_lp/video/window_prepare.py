@@ -13,7 +13,7 @@ from beast_lp.errors import BeastError
 from beast_lp.runs.files import PART_SUFFIX, only_writer, write_table
 from beast_lp.video.boxes import boxes_file
 from beast_lp.video.containers import VideoError
-from beast_lp.video.identity import source_key, video_ids
+from beast_lp.video.identity import names_in_use, source_key
 from beast_lp.video.read import probe
 from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_build import Job, build_all, finished_earlier
@@ -108,7 +108,12 @@ def prepare_windows(
         for leftover in directory.glob(f'*{PART_SUFFIX}'):
             leftover.unlink()
         sources = source_videos(videos)
-        named = dict(zip(video_ids([item.path for item in sources]), sources, strict=True))
+        names = names_in_use(
+            [item.path for item in sources],
+            lambda name, _: read_record(directory / f'{name}{SIDECAR_SUFFIX}') is not None,
+            safe=True,
+        )
+        named = dict(zip(names, sources, strict=True))
         results: dict[str, ClipRecord | VideoError] = {}
         jobs = _jobs(named, directory, anchors, windows, seed, offset_frames, offset_ms)
         for video_id, result in _build_or_reuse(jobs, windows.processes, progress):

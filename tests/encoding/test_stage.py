@@ -382,6 +382,29 @@ def test_names_are_taken_from_paths() -> None:
     assert all(path.is_absolute() for _, path in named)
 
 
+def test_the_end_of_a_folder_is_no_suffix(
+    simulated: dict[str, np.ndarray], write_store: Callable[..., Path], tmp_path: Path
+) -> None:
+    features, times = simulated['features'], simulated['times']
+    store = write_store('mouse1_2024.05.01', features, times)
+    (tmp_path / 'rate=30').mkdir()
+    named = parse_named([str(store), str(tmp_path / 'rate=30')], 'features')
+    assert [name for name, _ in named] == ['mouse1_2024.05.01', 'rate=30']
+    (source,) = find_sources(named[:1])
+    assert read_features(source, 'mouse1_2024.05.01', only=False, tokens='cls')
+    with pytest.raises(BeastError, match='features of one video, but there are several'):
+        read_features(source, 'mouse1_2024.05', only=False, tokens='cls')
+
+
+def test_a_comma_in_the_name_of_a_folder_is_no_second_view(
+    simulated: dict[str, np.ndarray], write_store: Callable[..., Path]
+) -> None:
+    features, times = simulated['features'], simulated['times']
+    odd, right = write_store('left,top', features, times), write_store('right', features, times)
+    (source,) = find_sources(parse_named([f'both={right},{odd}'], 'features'))
+    assert source.paths == (right, odd)
+
+
 def test_views_stand_side_by_side(
     simulated: dict[str, np.ndarray],
     write_store: Callable[..., Path],

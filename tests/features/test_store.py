@@ -307,3 +307,23 @@ def test_folders_bear_the_names_of_the_videos(tmp_path: Path) -> None:
     assert [d.name for d in store_directories(tmp_path, videos)] == ['mein Käfig', 'cam']
     videos = [Path('/x/one/cam.mp4'), Path('/x/two/Cam.avi')]
     assert [d.name for d in store_directories(tmp_path, videos)] == ['one_cam', 'two_Cam']
+
+
+def test_stores_of_an_older_name_are_found(
+    tmp_path: Path, make_info: MakeInfo, rows: Rows
+) -> None:
+    videos = [Path('/lab/p', name) for name in ('mouse 1.mp4', 'x.avi', 'x.mp4')]
+    newer = [tmp_path / name for name in ('mouse 1', 'x_avi', 'x_mp4')]
+    assert store_directories(tmp_path, videos) == newer
+    # a finished store, an unfinished one, and one of another video
+    with FeatureWriter(tmp_path / 'mouse_1', make_info(video='/moved/mouse 1.mp4')) as writer:
+        writer.append(**rows)
+        writer.finish(30)
+    with FeatureWriter(tmp_path / 'lab_p_x', make_info(video='/lab/p/x.avi')) as writer:
+        writer.append(**rows)
+        writer.commit()
+    with FeatureWriter(tmp_path / 'lab_p_x_2', make_info(video='/lab/p/x.mov')) as writer:
+        writer.append(**rows)
+        writer.finish(30)
+    found = store_directories(tmp_path, videos)
+    assert found == [tmp_path / 'mouse_1', tmp_path / 'lab_p_x', tmp_path / 'x_mp4']

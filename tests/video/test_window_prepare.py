@@ -118,6 +118,28 @@ def test_spaces_and_letters_of_any_kind_work(
         assert read_counter(store.read(index, (0,), SIZE)[0]) == frame
 
 
+def test_clips_of_an_older_name_are_used_again(
+    run: Callable[..., WindowStore],
+    write_counted: Callable[..., Path],
+    tmp_path: Path,
+    builds: list[str],
+) -> None:
+    videos = [write_counted('x.mp4'), write_counted('x.avi', 40)]
+    assert run(*videos).table['video_id'].unique().tolist() == ['x_mp4', 'x_avi']
+    # older versions told them apart by their whole path, and a number
+    older = '_'.join([*tmp_path.parts[1:], 'x'])[-80:].lstrip('._-')
+    windows = tmp_path / 'out/windows'
+    for name, before in (('x_mp4', older), ('x_avi', f'{older}_2')):
+        record = json.loads((windows / f'{name}.json').read_text())
+        record |= {'video_id': before, 'clip': f'{before}.mp4'}
+        (windows / f'{before}.json').write_text(json.dumps(record))
+        (windows / f'{name}.json').unlink()
+        (windows / f'{name}.mp4').rename(windows / f'{before}.mp4')
+    builds.clear()
+    assert run(*videos).table['video_id'].unique().tolist() == [older, f'{older}_2']
+    assert not builds
+
+
 def test_a_second_run_decodes_nothing(
     run: Callable[..., WindowStore],
     write_counted: Callable[..., Path],

@@ -6,6 +6,7 @@ from typing import Any
 
 from beast_lp.errors import BeastError
 from beast_lp.host.arguments import name_guides, parser_of
+from beast_lp.runs.names import name_of
 
 # features of the source `pca`, unless --pca_components says otherwise
 PCA_COMPONENTS = 100
@@ -111,7 +112,7 @@ def handle(args: argparse.Namespace) -> None:
         patch_dim=args.patch_dim,
         bbox_dir=args.bbox_dir,
     )
-    output_dir = args.output_dir or Path('features', Path(args.source).absolute().stem)
+    output_dir = args.output_dir or Path('features', _default_name(args.source))
     embed(
         args.source,
         args.videos,
@@ -139,3 +140,9 @@ def _check_options(args: argparse.Namespace) -> None:
         )
     if args.pca_components < 1:
         raise BeastError(f'--pca_components must be at least 1, found {args.pca_components}')
+
+
+def _default_name(source: str) -> str:
+    """Return the name of the folder of features: that of the source, a path or a backbone."""
+    path = Path(source).expanduser().absolute()
+    return name_of(path) if path.exists() else path.name

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.names import split_paths
 
 LEAST_MODELS = 2
 
@@ -31,7 +32,7 @@ def find_models(items: Sequence[str]) -> dict[str, list[Path]]:
             )
         if name in models:
             raise BeastError(f'{name} is given twice; write {name}=DIR,DIR once')
-        folders = [path for part in joined.split(',') if part for path in _in_folder(part)]
+        folders = [path for part in split_paths(joined) if part for path in _in_folder(part)]
         if len(folders) < LEAST_MODELS:
             raise BeastError(
                 f'{name} has {len(folders)} model, which makes no ensemble: give at least '

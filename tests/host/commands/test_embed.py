@@ -1,3 +1,4 @@
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -130,3 +131,13 @@ def test_components_of_frames_are_not_applied_to_crops(video: Path, tmp_path: Pa
                 tmp_path / 'again',
                 *option,
             )
+
+
+def test_features_are_named_like_the_whole_folder_of_their_source(
+    backbone: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ('weight_0.01', 'weight_0.1'):
+        shutil.copytree(backbone, tmp_path / name)
+        embed(name, video)
+        assert len(FeatureStore.open(tmp_path / 'features' / name / 'a')) == 20

@@ -58,6 +58,11 @@ def test_a_folder_of_models_stands_for_all_in_it(tmp_path: Path) -> None:
     assert found == {'beast': seeds, 'vit': [other, tmp_path / 'o2']}
 
 
+def test_a_comma_in_the_name_of_a_model_does_not_split_it(tmp_path: Path) -> None:
+    odd, other = _model(tmp_path / 'size=8,seed=0'), _model(tmp_path / 'b')
+    assert find_models([f'beast={odd},{other}']) == {'beast': [odd, other]}
+
+
 @pytest.mark.parametrize(
     ('items', 'words'),
     [
