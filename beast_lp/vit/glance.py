@@ -44,9 +44,10 @@ def fits_at_a_glance(checkpoint: str | Path, model: ModelConfig) -> bool:
     ours = Architecture.from_config(model)
     same = all(getattr(ours, name) == getattr(theirs, name) for name in _SIZES)
     complete = not _encoder_shapes(theirs) - Counter(found.values())
-    # a further layer of the encoder; the layers of a decoder are numbered too
-    more = re.compile(rf'(?<!decoder_)layers?\.{theirs.num_layers}\.')
-    return same and complete and not any(more.search(name) for name in found)
+    # a decoder's layers are numbered too
+    further = re.compile(rf'\blayers?\.{theirs.num_layers}\.')
+    more = any(further.search(name) for name in found if 'decoder' not in name)
+    return same and complete and not more
 
 
 def _shapes(weights: Path) -> dict[str, tuple[int, ...]]:
