@@ -317,9 +317,9 @@ def _chosen_frame(
     if off <= max(_LATE, 2 * step):
         return frame
     raise BeastError(
-        f'{source}: {event.behavior} is at {time:g} s of its video by its time, but at '
-        f'{time + off:g} or {abs(time - off):g} s by its Image index ({frame}); correct one of '
-        'them, or delete the columns of the image index'
+        f'{source}: {event.behavior} is at {time:g} s of its video by its time, but that is frame '
+        f'{by_time}, not that of its Image index ({frame}); correct one of them, or delete the '
+        'columns of the image index'
     )
 
 

@@ -16,6 +16,10 @@ _DATE = 1e8
 _BESIDE = 0.5
 # s, and frames, by which two frame numbers and two times may differ
 _LATE, _LATE_FRAMES = 0.25, 2
+_TIMES_OF_VIDEO = (
+    '; if the times count from the start of this video, delete the columns Observation type, '
+    'Source and Media file name'
+)
 
 
 class Edge(NamedTuple):
@@ -93,6 +97,7 @@ def rows_of_video(table: BorisTable, video: str) -> list[bool]:
         raise BeastError(
             f'{path}: none of its {len(fits)} rows belongs to the video {video}'
             f'{_found(names, not_video)}, so that the whole video would count as background'
+            f'{_TIMES_OF_VIDEO if not_video == len(fits) else ""}'
             f'{nearest(video, [media_stem(name) for name in names])}'
         )
     own = [name for name in names if media_stem(name) == video]
@@ -159,11 +164,25 @@ def in_video(path: Path, bout: Bout, video: str) -> Span | None:
     return Span(
         round(max(start, low) - first, 6),
         round(min(stop, last) - first, 6),
-        bout.start.frame if start >= low else None,
-        bout.stop.frame if stop < last else None,
+        _own_frame(bout.start.frame, start, first, known_rate) if start >= low else None,
+        _own_frame(bout.stop.frame, stop, first, known_rate) if stop < last else None,
         known_rate,
         duration,
     )
+
+
+def _own_frame(
+    frame: int | None,
+    time: float,
+    first: float,
+    rate: float | None,
+) -> int | None:
+    """Return the number of a frame in its file; None where it counts from the first file."""
+    if frame is None or rate is None or not first:
+        return frame
+    own, of_all = (abs(frame / rate - seconds) for seconds in (time - first, time))
+    # such a number says no more than the time
+    return None if of_all < own and of_all <= _LATE else frame
 
 
 def _by_frames(

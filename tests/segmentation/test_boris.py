@@ -186,6 +186,17 @@ def test_a_time_offset_is_subtracted(tmp_path: Path, indices: tuple[str, str]) -
     assert read_boris(path, 'a') == [Event('groom', 3, 4)]
 
 
+@pytest.mark.parametrize('indices', [('150', '180'), ('750', '780'), ('NA', 'NA')])
+def test_an_image_index_may_count_from_the_first_file(
+    tmp_path: Path,
+    indices: tuple[str, str],
+) -> None:
+    row = _row(25, 26) | {'Source': 'player #1:a.mp4;b.mp4', 'Media file name': 'b.mp4'}
+    row |= {'Media duration (s)': '20.000;20.000', 'FPS (frame/s)': '30.000;30.000'}
+    row |= dict(zip(('Image index start', 'Image index stop'), indices, strict=True))
+    assert _groomed(read_boris(_aggregated(tmp_path, row), 'b')) == [150, 179]
+
+
 @pytest.mark.parametrize('offset', [0.0, 2.5])
 @pytest.mark.parametrize('layout', [_aggregated, _tabular])
 def test_a_bout_is_cut_at_the_border_of_two_media(
@@ -311,7 +322,10 @@ def test_a_bout_in_no_known_file_is_where_its_time_says(tmp_path: Path) -> None:
         ({'Time offset (s)': '4'}, ['starts at -1 s, before its video']),
         ({'Media duration (s)': '40.000'}, ['scored on a video of 40 s', 'has 20.00 s']),
         ({'Stop (s)': '25'}, ['stops at 25 s, but the video ends at 19.97 s']),
-        ({'Observation type': 'Live observation', 'Source': 'NA'}, ['none of its 1 rows', 'live']),
+        (
+            {'Observation type': 'Live observation', 'Source': 'NA'},
+            ['1 rows are of live', 'delete'],
+        ),
         ({'Observation type': 'From pictures', 'Source': '/pictures;'}, ['none of its 1 rows']),
         ({'Source': 'player #1:A.mp4', 'Media file name': 'A.mp4'}, ["did you mean 'A'"]),
         (
