@@ -3,6 +3,7 @@
 import csv
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -89,7 +90,7 @@ def _column(path: Path, what: str) -> Shaped[np.ndarray, ' numbers']:
 
 def _of_text(path: Path, cells: Shaped[np.ndarray, ' cells'], what: str) -> np.ndarray:
     """Return the numbers or dates that a column of text holds, below a header or not."""
-    text = pd.Series(cells).str.strip()
+    text: Any = pd.Series(cells).str.strip()
     missing = text.str.lower().isin(_MISSING).to_numpy()
     for convert in (_numbers, _dates):
         values = convert(text.where(~missing))
@@ -107,12 +108,12 @@ def _of_text(path: Path, cells: Shaped[np.ndarray, ' cells'], what: str) -> np.n
     )
 
 
-def _numbers(text: pd.Series) -> Float[np.ndarray, ' cells']:
-    return pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
+def _numbers(text: Any) -> Float[np.ndarray, ' cells']:
+    return np.asarray(pd.to_numeric(text, errors='coerce'), np.float64)
 
 
-def _dates(text: pd.Series) -> Shaped[np.ndarray, ' cells']:
-    dates = pd.to_datetime(text, format='ISO8601', errors='coerce', utc=True)
+def _dates(text: Any) -> Shaped[np.ndarray, ' cells']:
+    dates: Any = pd.to_datetime(text, format='ISO8601', errors='coerce', utc=True)
     return dates.dt.tz_localize(None).to_numpy('datetime64[ns]')
 
 

@@ -231,7 +231,7 @@ def _table_regions(path: Path) -> dict[int, object]:
         with warnings.catch_warnings():
             # rows that are longer than the header
             warnings.simplefilter('error', pd.errors.ParserWarning)
-            rows = pd.read_csv(io.StringIO(text), sep=mark, index_col=False)
+            rows: Any = pd.read_csv(io.StringIO(text), sep=mark, index_col=False)
         if rows.shape[1] < 2:
             raise ValueError('it has one column only')
     rows.columns = rows.columns.str.strip()
@@ -239,7 +239,7 @@ def _table_regions(path: Path) -> dict[int, object]:
     key = 'cluster_id' if 'cluster_id' in rows else rows.columns[0]
     if 'acronym' not in rows:
         return {}
-    numbers = pd.to_numeric(rows[key], errors='coerce').to_numpy(np.float64)
+    numbers = np.asarray(pd.to_numeric(rows[key], errors='coerce'), np.float64)
     odd = np.flatnonzero(~np.isfinite(numbers) | (numbers != np.round(numbers)))
     if len(odd):
         raise BeastError(

@@ -41,7 +41,7 @@ def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'],
 def _check_frames(path: Path, index: Shaped[np.ndarray, ' rows']) -> None:
     """Refuse rows that are not the frames 0, 1, 2, ...: by their order they would move in time."""
     expected = np.arange(len(index))
-    numbers = pd.to_numeric(pd.Series(index), errors='coerce').to_numpy(np.float64)
+    numbers = np.asarray(pd.to_numeric(pd.Series(index), errors='coerce'), np.float64)
     wrong = np.flatnonzero(numbers != expected)
     if len(wrong):
         first = wrong[0]

@@ -3,6 +3,7 @@
 import csv
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def read_points(path: Path, what: str, advice: str) -> KeypointTable:
         columns = _columns(path, header, advice)
         try:
             # without a header of its own, pandas takes no row for the name of the first column
-            table = pd.read_csv(file, header=None, sep=mark, low_memory=False)
+            table: Any = pd.read_csv(file, header=None, sep=mark, low_memory=False)
         except pd.errors.EmptyDataError as error:
             raise ValueError('it has no rows below its header') from error
     width = max(len(row) for row in header)
@@ -125,16 +126,16 @@ def _columns(path: Path, header: list[list[str]], advice: str) -> dict[tuple[str
 
 
 def _numbers(
-    path: Path, column: pd.Series, key: tuple[str, str], decimal_comma: bool
+    path: Path, column: Any, key: tuple[str, str], decimal_comma: bool
 ) -> Float[np.ndarray, ' rows']:
     """Return the numbers of a column, NaN where it is empty."""
     if column.dtype.kind in 'iuf':
-        values = column.to_numpy(np.float64)
+        values = np.asarray(column, np.float64)
     else:
         text = column.astype(str)
         if decimal_comma:
             text = text.str.replace(',', '.', regex=False)
-        values = pd.to_numeric(text, errors='coerce').to_numpy(np.float64)
+        values = np.asarray(pd.to_numeric(text, errors='coerce'), np.float64)
     bad = (~np.isfinite(values) & column.notna().to_numpy()).nonzero()[0]
     if len(bad):
         raise BeastError(

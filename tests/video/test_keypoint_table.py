@@ -1,5 +1,6 @@
 """Tables of keypoints, good and odd."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,8 @@ def _check(path: Path) -> None:
     ],
 )
 def test_only_visible_points_are_labelled_however_the_table_is_written(
-    tmp_path: Path, write: object, encoding: str
+    tmp_path: Path, write: Callable[[str], str], encoding: str
 ) -> None:
-    assert callable(write)
     text = write('\n'.join(GOOD) + '\n')
     (tmp_path / 'a.csv').write_bytes(text.encode(encoding))
     _check(tmp_path / 'a.csv')
