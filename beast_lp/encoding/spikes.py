@@ -2,6 +2,7 @@
 
 import io
 import logging
+import sys
 import warnings
 from dataclasses import dataclass
 from importlib import import_module
@@ -268,9 +269,21 @@ def _region(value: object) -> str:
 
 
 def _texts(path: Path, names: Shaped[np.ndarray, ' names']) -> list[str]:
-    """Return names as text; bytes must be UTF-8."""
+    """Return names as text; bytes must be UTF-8, and characters such as exist."""
     with foreign_file(path, 'write its names as UTF-8'):
-        return [name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()]
+        # numpy makes strings of any bytes, and only what uses them fails
+        if names.dtype.kind == 'U':
+            characters = names.astype(names.dtype.newbyteorder('=')).view(np.uint32)
+            if (characters > sys.maxunicode).any():
+                raise ValueError(
+                    f'it holds the character {characters.max()}, which does not exist'
+                )
+        texts = [
+            name.decode() if isinstance(name, bytes) else str(name) for name in names.tolist()
+        ]
+        for text in texts:
+            text.encode()
+        return texts
 
 
 def _read_npz(path: Path) -> Binned:
@@ -323,7 +336,7 @@ def _read_npz(path: Path) -> Binned:
         values.astype(np.float32),
         times.astype(np.float64),
         width,
-        np.array(_texts(path, names)) if names.dtype.kind == 'S' else names,
+        np.array(_texts(path, names)) if names.dtype.kind in 'US' else names,
         np.array([_region(region) for region in _texts(path, regions)], dtype=str),
         is_counts,
         None if frame_times is None else frame_times.astype(np.float64),

@@ -141,6 +141,21 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
     (_npz(traces=np.ones((3, 2)), bin_s=1, time_s=np.arange(3) / 2), '1 s long .* 0.5 s apart'),
     (_npz(traces=np.ones((3, 2)), bin_s=1, names=np.ones(2, bool)), 'names in .* must be text or'),
     (_npz(traces=np.ones((3, 2)), bin_s=1, names=np.array([b'a', b'\xe9'])), 'not text in UTF-8'),
+    # half a pair of surrogates, and a number that is no character
+    (_npz(traces=np.ones((3, 2)), bin_s=1, names=np.array(['a', '\ud800'])), 'names as UTF-8'),
+    (
+        _npz(traces=np.ones((3, 2)), bin_s=1, regions=np.full(2, 2**31 - 1, '<u4').view('<U1')),
+        'holds the character 2147483647, which does not exist',
+    ),
+    (
+        # Python makes a string of it, which fails where it is used
+        _npz(
+            traces=np.ones((3, 1)),
+            bin_s=1,
+            names=np.array([67, 65, 0x43000000], '<u4').view('<U3'),
+        ),
+        'holds the character 1124073472',
+    ),
     (_npz(traces=np.ones((3, 2)), bin_s=0), 'above 0, found 0'),
     (_npz(traces=np.ones((3, 2)), bin_width=-0.1), 'above 0, found -0.1'),
     (_npz(traces=np.ones((3, 2)), bin_width=np.nan), 'above 0, found nan'),
