@@ -28,6 +28,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # the reason why `backbone: beast` is refused, once a name did not fit
 _refusal = ''
+# exit status after Ctrl-C: 128 and the number of SIGINT
+_INTERRUPTED = 130
 # names in a config that mean our backbone; the host may take the first one away
 _own_backbones = {BACKBONE, OWN_NAME}
 
@@ -145,8 +147,9 @@ def extend_commands(module: ModuleType) -> None:
 def extend_main(module: ModuleType) -> None:
     """Let `litpose` print an error that the user can mend as one sentence, with exit status 1.
 
-    Errors of the host's own commands stay as they are. A process that Lightning starts changes
-    into the directory where the user started the command, not into the model directory.
+    So does Ctrl-C within a command of ours, with the status that shells expect. Errors of the
+    host's own commands stay as they are. A process that Lightning starts changes into the
+    directory where the user started the command, not into the model directory.
     """
     original = _function(module, 'main', [])
 
@@ -161,6 +164,13 @@ def extend_main(module: ModuleType) -> None:
             if sentence is None or '--debug' in sys.argv:
                 raise
             sys.exit(f'error: {sentence}')
+        except KeyboardInterrupt as interrupt:
+            if not _is_ours(interrupt) or '--debug' in sys.argv:
+                raise
+            sys.stderr.write(
+                '\nbeast: interrupted; start the same command again, with the same --output_dir\n'
+            )
+            sys.exit(_INTERRUPTED)
 
     _replace(module, 'main', main)
 
@@ -268,7 +278,7 @@ def _guard(module: ModuleType, name: str) -> None:
     _replace(module, name, guarded)
 
 
-def _is_ours(error: Exception) -> bool:
+def _is_ours(error: BaseException) -> bool:
     """Return whether an error was raised in this package, beyond this module."""
     names = {frame.f_globals.get('__name__', '') for frame, _ in walk_tb(error.__traceback__)}
     return isinstance(error, BeastError) or any(

@@ -6,6 +6,7 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, get_args
@@ -247,6 +248,30 @@ def test_a_user_error_is_one_sentence_without_traceback(
     if isinstance(error.value, SystemExit):
         # a string as the code means: print it, exit with status 1
         assert error.value.code == 'error: the sentence'
+
+
+@pytest.mark.parametrize('argv', [['litpose'], ['litpose', '--debug']])
+@pytest.mark.parametrize('ours', [True, False])
+def test_ctrl_c_in_a_command_of_ours_is_a_sentence(
+    ours: bool,
+    argv: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt(*args: object, **options: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr('hydra.initialize_config_dir', interrupt)
+    main = partial(compose_config, Path('c.yaml'), []) if ours else interrupt
+    module = _host_module('cli.main', main=lambda: main())
+    patches.apply('extend_main', module)
+    monkeypatch.setattr(sys, 'argv', argv)
+    caught = ours and argv == ['litpose']
+    with pytest.raises(SystemExit if caught else KeyboardInterrupt) as stopped:
+        module.main()
+    if caught:
+        assert stopped.value.code == 130
+    assert ('interrupted; start the same command' in capsys.readouterr().err) == caught
 
 
 @pytest.mark.parametrize('number', [errno.EACCES, errno.EPERM, errno.EROFS])
