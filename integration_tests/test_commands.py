@@ -206,7 +206,7 @@ def test_two_projects_a_probe_and_a_choice_of_the_weight(
     page = (out / 'report.html').read_text()
     for words in (
         '2, in equal shares',
-        'Does it help your keypoints?',
+        'Keypoints from frozen features',
         'Choice of the contrastive weight',
     ):
         assert words in page
