@@ -74,8 +74,6 @@ SIGNALS = {'KILL': signal.SIGKILL, 'TERM': signal.SIGTERM, 'INT': signal.SIGINT}
 PATIENCE = 120.0
 # kills of each command before the next has its turn; not a multiple of the signals
 KILLS_A_ROUND = 4
-# starts of one run without another kill; a run that needs more will never finish
-MOST_STARTS = 3
 
 
 # arguments of `litpose`, for a folder that holds the project and what earlier stages made
@@ -367,7 +365,7 @@ class Soak:
             Lost: if the run cannot be finished.
         """
         log = output.with_suffix('.log')
-        made = starts = 0
+        made = 0
         while made < most and not is_finished(output):
             moment = self.draw.uniform(0.05, 0.95) * self.seconds[command]
             name = next(self.turns)
@@ -383,16 +381,10 @@ class Soak:
                 self.counts[command, name, 'tracebacks'] += 1
             print(f'{name} after {moment:.1f} s; {progress(output)}', flush=True)
             yield name
-        while not is_finished(output):
-            starts += 1
-            if starts > MOST_STARTS:
-                raise Lost(f'is not finished after {MOST_STARTS} starts: {_tail(log)}')
+        if not is_finished(output):
             code = start(arguments, output).wait()
             if code != 0:
                 raise Lost(f'ended with {code}: {_tail(log)}')
-            if command == 'beast_demo':
-                # it has no single report, and may be started once more at any time
-                return
 
     def print_table(self) -> None:
         """Print the counts of each command and signal."""
