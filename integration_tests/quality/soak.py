@@ -413,6 +413,8 @@ def main() -> None:
     parser.add_argument('--signals', nargs='+', choices=SIGNALS, default=list(SIGNALS))
     parser.add_argument('--seed', type=int, default=None, help='of the moments')
     options = parser.parse_args()
+    # a shell has its background jobs ignore Ctrl-C, and what they start would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     seed = options.seed if options.seed is not None else random.randrange(10**6)
     print(f'moments drawn with --seed {seed}', flush=True)
     with tempfile.TemporaryDirectory() as directory:
