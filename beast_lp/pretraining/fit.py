@@ -35,7 +35,13 @@ from beast_lp.pretraining.launch import (
     launched_by_torchrun,
     launched_processes,
 )
-from beast_lp.pretraining.loaders import loader_workers, training_loader, worker_options
+from beast_lp.pretraining.loaders import (
+    PipedReader,
+    frame_reader,
+    loader_workers,
+    ranks,
+    training_loader,
+)
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import (
     PairLoader,
@@ -281,7 +287,7 @@ def build_loaders(
     config: BeastConfig,
     store: WindowStore,
     trainer: Trainer,
-) -> tuple[PairLoader, DataLoader | None]:
+) -> tuple[PairLoader, DataLoader | PipedReader | None]:
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
     device = trainer.strategy.root_device
@@ -307,10 +313,11 @@ def build_loaders(
     if len(held_out) == 0:
         return train, None
     # by PyAV on every machine, so that validation losses of machines can be compared
-    validation = DataLoader(
+    validation = frame_reader(
         WindowPairs(store, size),
-        batch_size=training.batch_size // 2,
-        sampler=validation_pairs(held_out, config.seed),
-        **worker_options(loader_workers(training.num_workers)),
+        training.batch_size // 2,
+        validation_pairs(held_out, config.seed),
+        loader_workers(training.num_workers),
+        ranks(config, sampler),
     )
     return train, validation

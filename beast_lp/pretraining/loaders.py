@@ -8,6 +8,7 @@ either resumable, so they differ by a few grey levels of colour conversion and s
 """
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -30,7 +31,14 @@ from beast_lp.pretraining.pairs import (
 )
 from beast_lp.video.dali import DaliPairs, Device, dali_obstacle
 from beast_lp.video.window_store import WindowStore
-from beast_lp.video.workers import outlast_signals, usable_cores
+from beast_lp.video.workers import (
+    BATCHES_AHEAD,
+    SHARED_MEMORY,
+    free_shared_memory,
+    outlast_signals,
+    shared_memory_needed,
+    usable_cores,
+)
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -59,6 +67,26 @@ class DaliReader:
             yield batch.pixels
 
 
+class PipedReader:
+    """Batches that worker processes send through pipes, because shared memory is too small.
+
+    Torch puts tensors of workers into shared memory, but not arrays.
+    """
+
+    def __init__(self, loader: DataLoader) -> None:
+        """Read the arrays of `loader`."""
+        self._loader = loader
+
+    def __len__(self) -> int:
+        """Return the batches of a whole epoch."""
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[UInt8[Tensor, 'pairs 2 height width 3']]:
+        """Yield the batches as tensors."""
+        for batch in self._loader:
+            yield torch.from_numpy(batch)
+
+
 def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSampler) -> PairLoader:
     """Build the loader of the training frames, and log the choice of the reader.
 
@@ -83,9 +111,16 @@ def training_loader(config: BeastConfig, store: WindowStore, sampler: PairSample
     device = choose_dali(training.loader, store, size, workers, len(sampler), pairs)
     reader: BatchReader
     if device is None:
-        reader = DataLoader(
-            WindowPairs(store, size), pairs, sampler=sampler, **worker_options(workers)
+        reader = frame_reader(
+            WindowPairs(store, size), pairs, sampler, workers, ranks(config, sampler)
         )
+        if isinstance(reader, PipedReader):
+            free = (free_shared_memory() or 0) / 1e6
+            logger.warning(
+                f'beast: the shared memory ({SHARED_MEMORY}, {free:.0f} MB free) is too small for '
+                f'the batches of {workers} worker processes, which send them through pipes '
+                'instead; that is slower, so start a container with --shm-size=8g'
+            )
     else:
         reader = DaliReader(DaliPairs(store, sampler, pairs, size, device, workers=workers))
     return PairLoader(reader, sampler, pairs)
@@ -98,10 +133,36 @@ def loader_workers(setting: int | None) -> int:
     return min(_MOST_WORKERS, usable_cores() // 2)
 
 
+def ranks(config: BeastConfig, sampler: PairSampler) -> int:
+    """Return the number of processes of the run on one machine."""
+    return max(1, sampler.world_size // max(1, config.num_nodes))
+
+
+def frame_reader(
+    dataset: WindowPairs, pairs: int, order: Any, workers: int, processes: int
+) -> 'DataLoader | PipedReader':
+    """Build the loader of PyAV, which needs no more shared memory than there is.
+
+    Args:
+        dataset: pairs of frames of a window store.
+        pairs: number of pairs of a batch.
+        order: order of the pairs, torch's `sampler`.
+        workers: number of worker processes.
+        processes: number of processes of the run on this machine.
+    """
+    options = worker_options(workers)
+    batch = pairs * 2 * math.prod(dataset.size) * 3
+    free = free_shared_memory()
+    if free is None or free >= shared_memory_needed(workers, batch, processes):
+        return DataLoader(dataset, pairs, sampler=order, **options)
+    return PipedReader(DataLoader(dataset, pairs, sampler=order, collate_fn=np.stack, **options))
+
+
 def worker_options(workers: int) -> dict[str, Any]:
     """Return the options of torch's loader for a number of worker processes."""
     return {
         'num_workers': workers,
+        'prefetch_factor': BATCHES_AHEAD if workers else None,
         'pin_memory': torch.cuda.is_available(),
         'persistent_workers': workers > 0,
         'worker_init_fn': outlast_signals,

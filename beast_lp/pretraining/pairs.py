@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, Sampler
 from beast_lp.errors import BeastError
 from beast_lp.runs.seeds import numpy_generator
 from beast_lp.video.window_store import WindowStore
+from beast_lp.video.workers import shared_memory_sentence
 
 
 class Pair(NamedTuple):
@@ -220,9 +221,10 @@ class PairLoader:
         """Yield the batches that are left of the epoch, and count them."""
         # here and not at the end: Lightning stops after the last batch without asking for another
         self._batches, self._earlier = self._earlier, 0
-        for batch in self.reader:
-            self._batches += 1
-            yield batch
+        with shared_memory_sentence():
+            for batch in self.reader:
+                self._batches += 1
+                yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Return the epoch and number of the next batch, and the number of processes."""

@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.pretraining import loaders
 from beast_lp.pretraining.loaders import (
+    PipedReader,
     Trial,
     choose_dali,
     loader_workers,
@@ -101,6 +103,27 @@ def test_both_readers_give_the_same_batches(
             assert difference.mean() < 3
             # other frames have a square at another place
             assert difference.mean(dim=(2, 3, 4)).max() < 6
+
+
+def test_workers_need_no_shared_memory_where_it_is_small(
+    store: WindowStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    expected = list(loader_of('pyav', store, num_workers=1))
+    assert 'shared memory' not in caplog.text
+    monkeypatch.setattr(loaders, 'free_shared_memory', lambda: 1_000_000)
+    loader = loader_of('pyav', store, num_workers=2, batch_size=2 * BATCH)
+    assert isinstance(loader.reader, DataLoader)
+    monkeypatch.setattr(loaders, 'free_shared_memory', lambda: 100_000)
+    loader = loader_of('pyav', store, num_workers=2)
+    assert isinstance(loader.reader, PipedReader)
+    assert '(/dev/shm, 0 MB free) is too small for the batches of 2 worker' in caplog.text
+    found = list(loader)
+    assert len(found) == len(loader) == len(expected)
+    for batch, other in zip(found, expected, strict=True):
+        assert torch.equal(batch, other)
+        # training changes batches in place
+        batch += 1
+    assert isinstance(loader_of('pyav', store, num_workers=0).reader, DataLoader)
 
 
 @pytest.mark.parametrize('name', READERS)
