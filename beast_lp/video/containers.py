@@ -11,7 +11,7 @@ from pathlib import Path
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
+from av.error import ArgumentError, FFmpegError
 from av.video.stream import VideoStream
 
 from beast_lp.errors import BeastError
@@ -65,7 +65,7 @@ def _special(mode: int) -> str:
 def _reason(path: Path, error: Exception) -> str:
     if path.is_file() and not path.stat().st_size:
         return 'it is empty'
-    if isinstance(error, av.error.ArgumentError):
+    if isinstance(error, ArgumentError):
         return 'it is none of the containers ' + ', '.join(CONTAINERS)
     return getattr(error, 'strerror', None) or str(error)
 

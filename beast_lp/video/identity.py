@@ -141,7 +141,7 @@ def _numbered(name: str, taken: set[str]) -> str:
 
 
 def _older_names(videos: Sequence[Path], safe: bool) -> list[str]:
-    """Name videos as versions up to 0.1 did: one collision of stems made all names longer."""
+    """Name videos as before: one collision of stems gave all of them longer, safe names."""
     stems = [video.stem for video in videos]
     if not safe and len({stem.lower() for stem in stems}) == len(stems):
         return stems
