@@ -26,6 +26,26 @@ _SENTENCES = {
     'links, or choose another path',
     errno.ENAMETOOLONG: 'has a name that is too long for this disk; choose a shorter one',
 }
+# errors of Python that have no number: type, part of the message, sentence
+_KNOWN_WORDS = (
+    (
+        ValueError,
+        'embedded null',
+        'a path holds a NUL character, which no file name may have; check the config',
+    ),
+    (
+        RuntimeError,
+        'Symlink loop',
+        'a path cannot be used, because it leads through links in a circle ({error}); mend the '
+        'links, or choose another path',
+    ),
+    (
+        RuntimeError,
+        'Could not determine home directory',
+        'a path begins with ~ and the name of a user that this machine does not know; write the '
+        'whole path, or check the name',
+    ),
+)
 # a file, a folder or a whole disk that may not be read or written
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -51,9 +71,27 @@ def sentence_of(error: Exception) -> str | None:
         return _not_text(error)
     if isinstance(error, OSError):
         return _file_sentence(error)
-    if isinstance(error, ValueError) and str(error).startswith('embedded null'):
-        return 'a path holds a NUL character, which no file name may have; check the config'
+    return _by_words(error)
+
+
+def _by_words(error: Exception) -> str | None:
+    """Return the sentence of an error that is known by what it says alone."""
+    if isinstance(error, MemoryError):
+        return _no_memory(str(error))
+    for kind, words, sentence in _KNOWN_WORDS:
+        if isinstance(error, kind) and words in str(error):
+            return sentence.format(error=error)
+    if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
+        return _no_memory(str(error).rpartition('memory: ')[2])
     return None
+
+
+def _no_memory(words: str) -> str:
+    found = ' '.join(words.split()) or 'it is used up'
+    return (
+        f'the memory of this machine does not suffice ({found}); choose smaller sizes or batches, '
+        'or end other programs'
+    )
 
 
 def full_disk(place: Path | str) -> str:

@@ -2,10 +2,13 @@
 
 import errno
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 
 from beast_lp.errors import BeastError, sentence_of
 
@@ -43,6 +46,11 @@ def _loop(folder: Path) -> None:
     (folder / 'loop').read_text()
 
 
+def _resolved_loop(folder: Path) -> None:
+    (folder / 'loop').symlink_to(folder / 'loop')
+    (folder / 'loop').resolve()
+
+
 def _full(folder: Path) -> None:
     with Path('/dev/full').open('w') as file:
         file.write('x')
@@ -61,6 +69,14 @@ def _full(folder: Path) -> None:
         (lambda folder: (folder / ('x' * 300)).touch(), 'a name that is too long'),
         (lambda folder: (folder / 'a\0b').read_text(), 'holds a NUL character'),
         pytest.param(
+            _resolved_loop,
+            'leads through links in a circle',
+            marks=pytest.mark.skipif(sys.version_info >= (3, 13), reason='it leaves such links'),
+        ),
+        (lambda folder: Path('~nobody-of-that-name').expanduser(), 'the name of a user'),
+        (lambda folder: torch.empty(2**50), 'the memory of this machine does not suffice'),
+        (lambda folder: np.empty(2**50), 'the memory of this machine does not suffice'),
+        pytest.param(
             _full,
             'the disk that holds the results is full; free some space',
             marks=pytest.mark.skipif(not Path('/dev/full').exists(), reason='no /dev/full'),
@@ -75,7 +91,7 @@ def test_what_the_system_really_says_becomes_a_sentence(
     (tmp_path / 'file').touch()
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'file').touch()
-    with pytest.raises((OSError, ValueError)) as caught:
+    with pytest.raises((OSError, ValueError, RuntimeError, MemoryError)) as caught:
         fail(tmp_path)
     sentence = sentence_of(caught.value)
     assert sentence is not None and words in sentence

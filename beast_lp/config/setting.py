@@ -10,6 +10,7 @@ Adding a new setting:
 3. read it where the stage needs it, and test what it changes
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, NamedTuple
@@ -99,6 +100,8 @@ def _check(key: str, value: Any, declared: Declaration) -> None:
     for one in value if isinstance(value, list) else [value]:
         if one is None:
             continue
+        if isinstance(one, float) and math.isinf(one):
+            raise BeastError(f'{key} must be a finite number, found {one}')
         if declared.choices is not None:
             check_choice(key, one, tuple(declared.choices))
         if declared.positive:

@@ -159,7 +159,7 @@ def extend_main(module: ModuleType) -> None:
             os.chdir(START_DIR)
         try:
             original()
-        except (BeastError, OSError, ValueError) as error:
+        except Exception as error:
             sentence = sentence_of(error) if _is_ours(error) else None
             if sentence is None or '--debug' in sys.argv:
                 raise

@@ -36,6 +36,7 @@ def test_what_lies_within_is_accepted() -> None:
         ({'mode': 'exakt'}, "beast.example.mode must be one of fast, exact, .* mean 'exact'"),
         ({'share': 0.6}, 'beast.example.share must be between 0 and 0.5, found 0.6'),
         ({'share': float('nan')}, 'beast.example.share must be between'),
+        ({'rates': [1, float('inf')]}, 'beast.example.rates must be a finite number, found inf'),
         ({'rates': []}, 'beast.example.rates is empty'),
         ({'rates': [1, 0]}, 'beast.example.rates must be greater than 0, found 0'),
     ],
