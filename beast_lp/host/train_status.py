@@ -33,12 +33,23 @@ def mark_completed(path: Path) -> None:
 
 def is_completed(model_dir: Path) -> bool:
     """Return whether the host finished training a model in this directory."""
-    path = model_dir / NAME
-    return path.exists() and json.loads(path.read_text()).get('status') == 'COMPLETED'
+    return _read(model_dir / NAME).get('status') == 'COMPLETED'
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return what a status file holds; nothing where it is missing or damaged.
+
+    It serves the GUI alone, so that a damaged one stops no run.
+    """
+    try:
+        status = json.loads(path.read_text(encoding='utf-8'))
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}
 
 
 def _update(path: Path, values: dict[str, Any]) -> None:
-    status = json.loads(path.read_text()) if path.exists() else {}
+    status = _read(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with finished_file(path) as part:
         part.write_text(json.dumps({**status, **values}))

@@ -50,7 +50,7 @@ def check_same_windows(last: Path, store: WindowStore) -> None:
     file = last.with_name(_NAME)
     if not (last.exists() and file.exists()):
         return
-    before, now = json.loads(file.read_text(encoding='utf-8')), identity(store)
+    before, now = _read_identity(file), identity(store)
     changed = changed_names(before, now)
     if not changed:
         return
@@ -66,6 +66,24 @@ def check_same_windows(last: Path, store: WindowStore) -> None:
         f'{last} was trained on other frames: the video {first} {how}{others}; restore what '
         'changed to resume that run, or give another --output_dir'
     )
+
+
+def _read_identity(file: Path) -> dict[str, str]:
+    """Read the hashes that an earlier start of a run wrote.
+
+    Raises:
+        BeastError: if the file is damaged.
+    """
+    try:
+        before = json.loads(file.read_text(encoding='utf-8'))
+    except ValueError:
+        before = None
+    if not isinstance(before, dict):
+        raise BeastError(
+            f'{file}, which says on what frames the checkpoint beside it was trained, is damaged; '
+            'delete it to resume the run without that check, or give another --output_dir'
+        )
+    return before
 
 
 def keep_identity(last: Path, store: WindowStore) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, UInt8
+from pandas.api.types import is_numeric_dtype
 from PIL import Image
 
 from beast_lp.errors import BeastError
@@ -31,6 +32,8 @@ from beast_lp.reports.style import short_paths, three_digits
 
 # `status` of a video that was read to its end
 _WHOLE = 'ok'
+# columns of a damaged table that are named
+_MOST_SHOWN = 8
 
 
 @dataclass(frozen=True)
@@ -93,10 +96,10 @@ def write_pretraining_report(
     tuning = output_dir / 'tune' / 'tune.csv'
     run = _Run(
         summary,
-        _read_table(output_dir / 'metrics.csv'),
-        _read_table(output_dir / 'videos.csv', needed=('video', 'status')),
-        _read_table(output_dir / 'anchors.csv', needed=('video', 'frame')),
-        _read_table(tuning, ('contrastive_weight', 'chosen')) if tuning.exists() else None,
+        read_table(output_dir / 'metrics.csv'),
+        read_table(output_dir / 'videos.csv', needed=('video', 'status')),
+        read_table(output_dir / 'anchors.csv', needed=('video', 'frame')),
+        read_table(tuning, ('contrastive_weight', 'chosen')) if tuning.exists() else None,
         pictures,
     )
     sections = [section for build in _SECTIONS for section in build(run)]
@@ -107,8 +110,22 @@ def write_pretraining_report(
     return page
 
 
-def _read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
-    """Read a table; names and identifiers stay text even where they look like numbers."""
+def read_table(
+    path: Path,
+    needed: Sequence[str] = (),
+    numbers: Sequence[str] = (),
+) -> pd.DataFrame:
+    """Read a table; names and identifiers stay text even where they look like numbers.
+
+    Args:
+        path: CSV file that pretraining wrote.
+        needed: columns that it must have.
+        numbers: columns of numbers that it must have; it then needs a row, too.
+
+    Raises:
+        BeastError: if the table is missing or damaged.
+    """
+    restore = 'restore the file that pretraining wrote, or run pretraining again'
     try:
         table = pd.read_csv(path, dtype={'video': str, 'video_id': str})
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
@@ -116,12 +133,18 @@ def _read_table(path: Path, needed: Sequence[str] = ()) -> pd.DataFrame:
             f'the report needs the table {path}, which is missing or empty: run the pretraining '
             'again, or give its output directory'
         ) from error
-    missing = [name for name in needed if name not in table]
-    if missing:
+    except ValueError as error:
         raise BeastError(
-            f'the table {path} lacks {", ".join(missing)} (found {", ".join(table.columns)}): '
-            'restore the file that pretraining wrote, or run pretraining again'
-        )
+            f'the table {path} cannot be read ({" ".join(str(error).split())}): {restore}'
+        ) from error
+    missing = [name for name in (*needed, *numbers) if name not in table]
+    if missing:
+        found = ', '.join(map(str, table.columns[:_MOST_SHOWN]))
+        raise BeastError(f'the table {path} lacks {", ".join(missing)} (found {found}): {restore}')
+    texts = [name for name in numbers if not is_numeric_dtype(table[name])]
+    if texts or (numbers and table.empty):
+        found = 'no rows' if table.empty else f'no numbers in {", ".join(texts)}'
+        raise BeastError(f'the table {path} has {found}: {restore}')
     return table
 
 

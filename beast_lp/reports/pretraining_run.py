@@ -5,7 +5,6 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -22,7 +21,11 @@ from beast_lp.pretraining.pictures import (
     spread,
 )
 from beast_lp.pretraining.run_files import RunFiles, read_run_config
-from beast_lp.reports.pretraining import PretrainingPictures, write_pretraining_report
+from beast_lp.reports.pretraining import (
+    PretrainingPictures,
+    read_table,
+    write_pretraining_report,
+)
 from beast_lp.runs.seeds import numpy_generator
 from beast_lp.runs.words import duration
 from beast_lp.video.window_store import WindowStore
@@ -36,6 +39,8 @@ MAX_SHEET_IMAGES = 32
 MAP_FRAMES = 1000
 # frames embedded at once
 _BATCH = 32
+# columns of the table of epochs that the summary reads
+_METRICS = ('images_per_second', 'data_wait_share', 'seconds_left')
 
 
 def write_report(output_dir: Path) -> Path:
@@ -66,7 +71,7 @@ def load_module(files: RunFiles) -> BeastModule:
 
 def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[str, str]:
     config = module.config
-    metrics = pd.read_csv(files.metrics)
+    metrics = read_table(files.metrics, numbers=_METRICS)
     frames = config.training.batch_size
     seconds = (len(store) * 2 / metrics['images_per_second']).sum()
     last, finished = metrics.iloc[-1], len(metrics) == config.training.epochs

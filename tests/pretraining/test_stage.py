@@ -211,6 +211,20 @@ def test_a_checkpoint_of_an_older_version_is_resumed_on_what_there_is(
     run_pretraining(tiny_config(), videos, tmp_path / 'out')
 
 
+def test_a_damaged_note_of_the_frames_is_named(
+    tiny_config: TinyConfig,
+    videos: list[Path],
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out', callbacks=[_Kill(1)])
+    note = tmp_path / 'out' / 'checkpoints' / 'windows.json'
+    for content in (b'', b'{"video_0": "a', b'[]', b'\xff'):
+        note.write_bytes(content)
+        with pytest.raises(BeastError, match='windows.json, which says .* is damaged; delete it'):
+            run_pretraining(tiny_config(), videos, tmp_path / 'out')
+
+
 def test_a_video_that_can_be_used_again_is_named(
     tiny_config: TinyConfig,
     videos: list[Path],

@@ -11,7 +11,11 @@ import pytest
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.reports.pretraining import PretrainingPictures, write_pretraining_report
+from beast_lp.reports.pretraining import (
+    PretrainingPictures,
+    read_table,
+    write_pretraining_report,
+)
 
 SUMMARY = {'initial weights': 'facebook/vit-mae-base', 'time': '3 h & 12 min'}
 
@@ -219,6 +223,22 @@ def test_missing_or_empty_table_is_named(
     with pytest.raises(BeastError, match=name):
         write_pretraining_report(run_dir, SUMMARY, pictures)
     assert not (run_dir / 'report.html').exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'words'),
+    [
+        (b'speed\n1\n1,2,3\n', 'cannot be read'),
+        (b'speed\n\xff\n', 'cannot be read'),
+        (b'speed\n', 'no rows'),
+        (b'speed\nfast\n', 'no numbers in speed'),
+        (b'other\n1\n', 'lacks speed'),
+    ],
+)
+def test_a_damaged_table_gets_a_sentence(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / 'metrics.csv').write_bytes(content)
+    with pytest.raises(BeastError, match=f'metrics.csv.*{words}'):
+        read_table(tmp_path / 'metrics.csv', numbers=['speed'])
 
 
 def test_missing_column_is_named(run_dir: Path, pictures: PretrainingPictures) -> None:

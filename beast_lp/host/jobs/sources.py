@@ -8,7 +8,9 @@ from typing import Any, cast, get_args
 
 from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
+from yaml import YAMLError
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
@@ -140,12 +142,7 @@ def pose_source(
         BeastError: if the directory holds no trained pose model.
     """
     model_dir = Path(name).expanduser().absolute()
-    cfg = OmegaConf.load(model_dir / 'config.yaml')
-    if OmegaConf.select(cfg, 'model.model_type') is None:
-        raise BeastError(
-            f'{model_dir} has a config.yaml that is not that of a pose model; give the output '
-            'directory of `litpose train` or of `litpose pretrain`'
-        )
+    cfg = _pose_config(model_dir)
     from lightning_pose.api import Model
 
     try:
@@ -157,10 +154,29 @@ def pose_source(
             '`litpose train`'
         ) from error
     assert model.model is not None
-    size = image_size or pose_image_size(cast(DictConfig, cfg))
+    size = image_size or pose_image_size(cfg)
     if size is None:
         raise BeastError(f'{model_dir} does not say its image size; give --image_size')
     return _module_source(model.model.backbone, str(model_dir), 'pose model', size, precision)
+
+
+def _pose_config(model_dir: Path) -> DictConfig:
+    """Read the config of a pose model.
+
+    Raises:
+        BeastError: if it is none.
+    """
+    reason = ''
+    try:
+        cfg = OmegaConf.load(model_dir / 'config.yaml')
+        if OmegaConf.select(cfg, 'model.model_type') is not None:
+            return cast(DictConfig, cfg)
+    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
+        reason = f' ({" ".join(str(error).split())})'
+    raise BeastError(
+        f'{model_dir} has a config.yaml that is not that of a pose model{reason}; give the output '
+        'directory of `litpose train` or of `litpose pretrain`'
+    )
 
 
 def _module_source(

@@ -126,10 +126,17 @@ def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:
         open_source('resnet5')
 
 
-def test_a_folder_with_another_config_is_no_pose_model(tmp_path: Path) -> None:
-    (tmp_path / 'config.yaml').write_text('a: 1\n')
+@pytest.mark.parametrize(
+    'content',
+    [b'a: 1\n', b'', b'word', b'- 1\n', b'a: \0\n', b'a: 1\na: 1\n', b'a: caf\xe9\n', b'a: [\n'],
+)
+def test_a_damaged_config_is_that_of_no_pose_model(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / 'config.yaml').write_bytes(content)
     with pytest.raises(BeastError, match='not that of a pose model'):
         open_source(str(tmp_path))
+
+
+def test_a_folder_with_another_config_is_no_pose_model(tmp_path: Path) -> None:
     (tmp_path / 'config.yaml').write_text(
         'model: {model_type: heatmap, model_name: test}\n'
         'data: {image_resize_dims: {height: 64, width: 64}}\n'
