@@ -13,6 +13,10 @@ from yaml import YAMLError
 from beast_lp.config.checks import check_group
 from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.start import START_DIR
+from beast_lp.runs.foreign import reason_of
+
+# characters of a reader's own words that are shown: a circle of aliases is told without end
+_SHOWN = 1000
 
 
 def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
@@ -42,7 +46,17 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
     except UnicodeDecodeError as error:
         raise BeastError(f'{config_file}: {sentence_of(error)}') from error
     except (HydraException, OmegaConfBaseException, YAMLError) as error:
-        raise BeastError(f'{config_file}: {" ".join(str(error).split())}') from error
+        raise BeastError(f'{config_file}: {" ".join(str(error).split())[:_SHOWN]}') from error
+    except BeastError:
+        raise
+    except Exception as error:
+        # omegaconf raises errors of many kinds for a file that holds no mapping, or too deep a one
+        if sentence_of(error) and isinstance(error, OSError):
+            raise
+        raise BeastError(
+            f'{config_file} cannot be read as a config ({reason_of(error)}); write a mapping of '
+            'settings, as in the configs of Lightning Pose'
+        ) from error
 
 
 def _check_groups(cfg: DictConfig, overrides: Sequence[str]) -> None:

@@ -53,3 +53,24 @@ def test_a_config_that_is_not_utf_8_is_named_with_the_place(tmp_path: Path) -> N
     file.write_bytes(b'data: {video_dir: caf\xe9}\n')
     with pytest.raises(BeastError, match=r"c\.yaml: .*byte 0xe9 after 'data: {video_dir: caf'"):
         compose_config(file, [])
+
+
+@pytest.mark.parametrize(
+    'text',
+    [
+        '7\n',
+        '- 1\n',
+        'data: &a [*a]\n',
+        'data: ' + '[' * 10_000 + ']' * 10_000,
+        'data: !lab {}\n',
+        'data: {a: "${data.a}"}\n',
+        '\0',
+    ],
+    ids=['number', 'list', 'circle', 'depth', 'tag', 'interpolation', 'NUL'],
+)
+def test_a_file_that_is_no_config_gets_one_sentence(text: str, tmp_path: Path) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text(text)
+    with pytest.raises(BeastError, match=r'c\.yaml') as error:
+        compose_config(file, [])
+    assert '\n' not in str(error.value) and len(str(error.value)) < 1500
