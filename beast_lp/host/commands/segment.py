@@ -1,6 +1,7 @@
 """`litpose segment`: predict the behaviour in every frame, from a few scored videos."""
 
 import argparse
+import math
 from pathlib import Path
 from typing import Any
 
@@ -137,6 +138,10 @@ def _check_options(args: argparse.Namespace) -> None:
                 f'--{name} is for `litpose segment {" or ".join(actions)}`, found {args.action}; '
                 'leave it out'
             )
+    if not 0 <= args.clip_seconds < math.inf:
+        raise BeastError(
+            f'--clip_seconds must be at least 0 and finite, found {args.clip_seconds:g}'
+        )
     if args.action != 'train' and args.model_dir is None:
         raise BeastError(
             f'litpose segment {args.action} needs --model_dir, the output directory of `litpose '

@@ -18,6 +18,10 @@ from beast_lp.host.commands import segment as command
             '--nwb is for `litpose segment predict`, found',
         ),
         (['evaluate', '--model_dir', 'm', '--clip_seconds', '3'], '--clip_seconds is for'),
+        *(
+            (['predict', '--model_dir', 'm', f'--clip_seconds={value}'], f'finite, found {value}')
+            for value in ('nan', 'inf', '-1')
+        ),
         (['predict'], 'predict needs --model_dir'),
     ],
 )
