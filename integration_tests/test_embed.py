@@ -70,7 +70,7 @@ def test_features_are_those_of_the_backbone(
         '--stride',
         '7',
     )
-    assert 'are there already' in result.stdout
+    assert 'exist already' in result.stdout
     assert (out / videos[0].stem / 'cls.npy').stat().st_mtime_ns == before
     # and other settings are refused
     result = litpose(

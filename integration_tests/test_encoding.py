@@ -60,7 +60,7 @@ def test_two_sessions_in_one_table(
     # each verdict is said in the terminal and stands in the table
     scored = pd.DataFrame(table[table.source != 'slow drift (control)'])
     for row in scored.to_dict('records'):
-        name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3f})'
+        name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3g})'
         is_bad = isinstance(row['verdict'], str)
         said = 'NOT evidence' if is_bad else 'above all of its controls'
         assert f'{name} is {said}' in result.stdout
