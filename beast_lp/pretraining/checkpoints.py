@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -13,10 +12,10 @@ from typing import Any
 import torch
 from lightning.fabric.plugins.io import TorchCheckpointIO
 from lightning.pytorch import Callback, LightningModule, Trainer
-from torch import Tensor
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
+from beast_lp.vit.safe_load import first_broken, read_checkpoint
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -32,10 +31,11 @@ class Stopped(SystemExit):
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
-    """Writes checkpoints that appear complete or not at all, and never broken weights.
+    """Writes checkpoints that appear complete or not at all, and reads them without running code.
 
-    Lightning's own writer holds a second copy of the checkpoint in memory, and on a full disk its
-    error is several pages long.
+    Neither writes nor reads broken weights. Lightning's own writer holds a second copy of the
+    checkpoint in memory, and on a full disk its error is several pages long; its reader runs what
+    code the file holds.
     """
 
     def save_checkpoint(
@@ -64,17 +64,19 @@ class AtomicCheckpoints(TorchCheckpointIO):
             file.flush()
             os.fsync(file.fileno())
 
+    def load_checkpoint(self, path: str | Path, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Read a checkpoint without running code from it, as Lightning's own reader would.
 
-def first_broken(state: Mapping[str, Tensor]) -> str:
-    """Return the name of the first tensor with a non-finite value; empty if there is none."""
-    return next(
-        (
-            name
-            for name, value in state.items()
-            if value.is_floating_point() and not bool(torch.isfinite(value).all())
-        ),
-        '',
-    )
+        Args:
+            path: file of the checkpoint.
+            args: not used; versions of Lightning differ in them.
+            kwargs: not used.
+
+        Raises:
+            BeastError: if the file is damaged, holds weights that are not finite or a class that
+                is not known to be harmless.
+        """
+        return read_checkpoint(Path(path))
 
 
 def diverged(what: str, step: int) -> BeastError:

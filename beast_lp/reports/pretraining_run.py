@@ -30,6 +30,7 @@ from beast_lp.runs.seeds import numpy_generator
 from beast_lp.runs.words import duration
 from beast_lp.video.window_store import WindowStore
 from beast_lp.vit.pixels import denormalise, network_input
+from beast_lp.vit.safe_load import read_checkpoint
 
 RETRIEVALS = 12
 # limits that keep the page light enough to mail and to scroll
@@ -63,7 +64,7 @@ def write_report(output_dir: Path) -> Path:
 def load_module(files: RunFiles) -> BeastModule:
     """Return the module of a run with the weights of its last checkpoint, for inference."""
     module = BeastModule(read_run_config(files))
-    checkpoint = torch.load(files.last, map_location='cpu', weights_only=True)
+    checkpoint = read_checkpoint(files.last)
     module.load_state_dict(checkpoint['state_dict'])
     module.on_load_checkpoint(checkpoint)
     return module.eval()

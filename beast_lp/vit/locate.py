@@ -6,6 +6,8 @@ from pathlib import Path
 from beast_lp.errors import BeastError
 
 WEIGHT_SUFFIXES = ('.safetensors', '.ckpt', '.pt', '.pth', '.bin')
+# names of the weights in transformers' format
+_STANDARD = ('model.safetensors', 'pytorch_model.bin')
 
 
 def locate(checkpoint: str | Path) -> Path:
@@ -43,17 +45,20 @@ def locate(checkpoint: str | Path) -> Path:
 
 
 def weight_file(directory: Path) -> Path:
-    """Return the weight file of a model directory in transformers' format.
+    """Return the weight file of a model directory, in transformers' format or with a single file.
 
     Raises:
-        BeastError: if it has none.
+        BeastError: if it has none, or several under names of their own.
     """
-    for name in ('model.safetensors', 'pytorch_model.bin'):
+    for name in _STANDARD:
         if (directory / name).is_file():
             return directory / name
+    others = [path for path in directory.iterdir() if path.suffix in WEIGHT_SUFFIXES]
+    if len(others) == 1:
+        return others[0]
     raise BeastError(
         f'{directory} holds no model.safetensors or pytorch_model.bin; give a pretraining output '
-        "directory or a directory in transformers' format"
+        "directory, a directory in transformers' format or a weight file"
     )
 
 
@@ -68,22 +73,23 @@ def fetch_from_hub(name: str) -> Path:
     """
     import huggingface_hub
 
-    patterns = ['config.json', 'model.safetensors', 'pytorch_model.bin']
+    files = ['config.json', *_STANDARD]
     try:
         # the cache first: a complete copy there must work, and at once, without a network
         path = Path(
-            huggingface_hub.snapshot_download(
-                name,
-                allow_patterns=patterns,
-                local_files_only=True,
-            )
+            huggingface_hub.snapshot_download(name, allow_patterns=files, local_files_only=True)
         )
         weight_file(path)
         return path
     except (OSError, ValueError, BeastError):
         pass
     try:
-        return Path(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
+        path = Path(huggingface_hub.snapshot_download(name, allow_patterns=files))
+        if not any((path / standard).is_file() for standard in _STANDARD):
+            # checkpoints of training programs have names of their own
+            files = ['config.json', *(f'*{suffix}' for suffix in WEIGHT_SUFFIXES)]
+            path = Path(huggingface_hub.snapshot_download(name, allow_patterns=files))
+        return path
     except Exception as error:  # the hub's client raises many kinds, all of which mean "not here"
         raise BeastError(
             f'the weights {name!r} are neither a local path, nor in the local model cache, nor '

@@ -1,4 +1,7 @@
-"""Weight files of other programs, read without running code from them."""
+"""Weight files and checkpoints, read without running code from them, whoever wrote them.
+
+A file is not trusted because this package wrote one under that name: someone may have replaced it.
+"""
 
 import importlib
 from collections.abc import Mapping
@@ -65,33 +68,102 @@ _OTHER_NAMES = {
 # key under which a checkpoint of this package names its encoder's shape
 ARCHITECTURE_KEY = 'beast_architecture'
 
+# Keys under which checkpoints keep their weights, the first that holds tensors is read: Lightning;
+# facebookresearch/mae, DeiT and timm; DINO, whose authors use the teacher.
+_WEIGHT_KEYS = ('state_dict', 'model', 'teacher', 'student')
+
 
 def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
     """Read the tensors of a `.safetensors` file or a pickled one, Lightning checkpoints included.
 
     Args:
-        path: weight file; in a checkpoint, only its `state_dict` is read.
+        path: weight file; of a checkpoint, only the weights are read.
 
     Returns:
         the tensors by name, and the encoder's shape that a checkpoint of this package states (for
         `Architecture.from_json`; empty for other files).
 
     Raises:
-        BeastError: if the file is damaged, holds no tensors, or needs a class that is not known to
-            be harmless, which the message names.
+        BeastError: if the file is damaged, holds no tensors or broken ones, or needs a class that
+            is not known to be harmless, which the message names.
     """
     content: Any = _load_safetensors(path) if path.suffix == '.safetensors' else _unpickle(path)
     content = content if isinstance(content, Mapping) else {}
-    state = content.get('state_dict', content)
-    tensors = {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
+    groups = [_tensors(content.get(key)) for key in _WEIGHT_KEYS]
+    tensors = next((group for group in groups if group), _tensors(content))
     if not tensors:
         raise BeastError(f'{path} holds no tensors; give a file with model weights')
+    check_finite(tensors, path)
     return tensors, str(content.get(ARCHITECTURE_KEY, ''))
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a Lightning checkpoint whole, with its settings and the states of a run.
+
+    Args:
+        path: pickled file.
+
+    Raises:
+        BeastError: if it is damaged, holds no weights or broken ones, or needs a class that is not
+            known to be harmless, which the message names.
+    """
+    content = _unpickle(path)
+    weights = _tensors(content.get('state_dict')) if isinstance(content, dict) else {}
+    if not weights:
+        raise BeastError(
+            f'{path} is no checkpoint of Lightning: it holds no state_dict; restore the file, or '
+            'run anew in another output directory'
+        )
+    check_finite(weights, path)
+    return content
+
+
+def check_finite(state: Mapping[str, Tensor], source: Path) -> None:
+    """Check that no weight is NaN or infinite.
+
+    Args:
+        state: tensors by their names.
+        source: their file, for the message.
+
+    Raises:
+        BeastError: naming the first tensor that holds one.
+    """
+    broken = first_broken(state)
+    if broken:
+        raise BeastError(
+            f'{source} holds weights that are not finite ({broken}, for one), as of a training '
+            'that diverged; give a file from before that'
+        )
+
+
+def first_broken(state: Mapping[str, Tensor]) -> str:
+    """Return the name of the first tensor with a non-finite value; empty if there is none.
+
+    Examples:
+        >>> first_broken({'a': torch.ones(2), 'b': torch.tensor([1.0, torch.inf])})
+        'b'
+    """
+    return next(
+        (
+            name
+            for name, value in state.items()
+            if value.is_floating_point() and not bool(torch.isfinite(value).all())
+        ),
+        '',
+    )
+
+
+def _tensors(state: object) -> dict[str, Tensor]:
+    state = state if isinstance(state, Mapping) else {}
+    return {str(name): value for name, value in state.items() if isinstance(value, Tensor)}
 
 
 def _load_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return safetensors.torch.load_file(path, device='cpu')
+    except OSError:
+        # the operating system says better why it cannot be opened
+        raise
     except Exception as error:
         raise _unreadable(path, error) from error
 
@@ -100,6 +172,8 @@ def _unpickle(path: Path) -> Any:
     try:
         with torch.serialization.safe_globals(harmless_classes()):
             return torch.load(path, map_location='cpu', weights_only=True)
+    except OSError:
+        raise
     except Exception as error:
         unknown = _unknown_classes(path)
         if unknown:

@@ -1,8 +1,15 @@
-"""Names of tensors: in this package's model, and in memory and on disk in transformers.
+"""Names of tensors: in this package's model, in transformers (in memory and on disk), in timm.
 
 transformers 5.9 renamed the ViT weights in memory; on disk every version still writes and reads
 the older names. Those are the names that the rest of the package works with
 (`encoder.layer.0.attention.attention.query.weight`, ...).
+
+Adding names of another program:
+
+1. write its renamings as a table beside `_TIMM`; where tensors are joined or split, do so in a
+   function like `from_timm`
+2. translate them in `_on_disk` of `beast_lp.vit.weights`
+3. save a tiny file of that layout in `tests/vit/test_foreign_names.py`, with its forward pass
 """
 
 import re
@@ -29,6 +36,26 @@ _RENAMES = (
     (r'mlp\.fc1\.', 'intermediate.dense.'),
     (r'mlp\.fc2\.', 'output.dense.'),
 )
+# (name in timm's ViT, name on disk): facebookresearch/mae, DINO, DeiT and lightly-train share
+# timm's names; a block's qkv is split besides
+_TIMM = (
+    (r'^cls_token$', CLS),
+    (r'^pos_embed$', POSITIONS),
+    (r'^patch_embed\.proj\.', 'embeddings.patch_embeddings.projection.'),
+    (r'^norm\.', 'layernorm.'),
+    (r'^blocks\.(\d+)\.', r'encoder.layer.\1.'),
+    # of facebookresearch/mae alone
+    (r'^mask_token$', 'decoder.mask_token'),
+    (r'^decoder_blocks\.(\d+)\.', r'decoder.decoder_layers.\1.'),
+    (r'^decoder_(pos_embed$|embed\.|norm\.|pred\.)', r'decoder.decoder_\1'),
+    # within a block
+    (r'\.norm1\.', '.layernorm_before.'),
+    (r'\.norm2\.', '.layernorm_after.'),
+    (r'\.attn\.proj\.', '.attention.output.dense.'),
+    (r'\.mlp\.fc1\.', '.intermediate.dense.'),
+    (r'\.mlp\.fc2\.', '.output.dense.'),
+)
+_TIMM_QKV = re.compile(r'(.*\.)attn\.qkv\.(weight|bias)')
 # (module of a block here, module in a transformers layer); qkv is three there
 _BLOCK_MODULES = (
     ('attention_norm', 'layernorm_before'),
@@ -70,6 +97,39 @@ def encoder_tensor_names(num_layers: int) -> list[str]:
         for kind in _KINDS
     ]
     return [*names, 'layernorm.weight', 'layernorm.bias']
+
+
+def is_timm(state: Mapping[str, Tensor]) -> bool:
+    """Return whether a state dictionary has the names of timm's ViT."""
+    return {'cls_token', 'pos_embed', 'patch_embed.proj.weight'} <= set(state)
+
+
+def from_timm(state: Mapping[str, Tensor]) -> State:
+    """Return a ViT under its names on disk, with the decoder of an autoencoder if it has one.
+
+    Args:
+        state: tensors under the names of timm or facebookresearch/mae. What is named otherwise
+            keeps its name.
+
+    Examples:
+        >>> names = from_timm({'blocks.2.attn.qkv.bias': torch.zeros(6)})
+        >>> [name.removeprefix('encoder.layer.2.attention.attention.') for name in names]
+        ['query.bias', 'key.bias', 'value.bias']
+    """
+    result: State = {}
+    for name, value in state.items():
+        for pattern, replacement in _TIMM:
+            name = re.sub(pattern, replacement, name)
+        found = _TIMM_QKV.fullmatch(name)
+        if found:
+            # three parts whatever its shape, which is checked later
+            parts = value.tensor_split(3)
+            result |= {
+                f'{found[1]}{part}.{found[2]}': one for part, one in zip(_QKV, parts, strict=True)
+            }
+        else:
+            result[name] = value
+    return result
 
 
 def is_own(state: Mapping[str, Tensor], prefix: str = '') -> bool:

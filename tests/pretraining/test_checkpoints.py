@@ -19,9 +19,10 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from beast_lp.config import BeastConfig
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.checkpoints import AtomicCheckpoints, StopSignals, first_broken
+from beast_lp.pretraining.checkpoints import AtomicCheckpoints, StopSignals
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.vit.safe_load import first_broken
 
 TinyConfig = Callable[..., BeastConfig]
 TinySection = Callable[..., dict[str, Any]]

@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from transformers import ViTConfig, ViTModel
 
 from beast_lp.errors import BeastError
@@ -44,6 +45,16 @@ def test_the_hubs_cache_serves_without_a_network(
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path))
     monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', True)
     assert len(read_encoder('lab/mae').state) == 38
+
+    # a checkpoint under its training program's name
+    for file in snapshot.iterdir():
+        file.unlink()
+    state = {f'vit_mae.vit.{name}': value for name, value in vit.state_dict().items()}
+    torch.save({'state_dict': state}, snapshot / 'epoch=9-best.ckpt')
+    assert len(read_encoder('lab/mae').state) == 38
+    torch.save({'state_dict': state}, snapshot / 'last.ckpt')
+    with pytest.raises(BeastError, match='hf download lab/mae'):
+        read_encoder('lab/mae')
 
     shutil.rmtree(tmp_path / 'models--lab--mae')
     words = 'hf download lab/mae --local-dir mae` .*beast.init=random'

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 from lightning_pose.api.model_config import ModelConfig
-from lightning_pose.utils.io import ckpt_path_from_base_path
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from beast_lp.errors import BeastError
+from beast_lp.host.pose_checkpoint import check_pose_checkpoint
 from beast_lp.video.labelled import LabelledFrames, read_labels
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -54,7 +54,8 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
         labels_files: tables of labels, one per view, or a single one.
 
     Raises:
-        BeastError: if there is no trained model, or it needs the labels of other views.
+        BeastError: if there is no trained model, it needs code to be run, or the labels of other
+            views.
     """
     try:
         config = ModelConfig.from_yaml_file(folder / 'config.yaml')
@@ -64,11 +65,7 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
             f'{folder / "config.yaml"} is no config of a pose model '
             f'({" ".join(str(error).split())}); give the --output_dir of `litpose train`'
         ) from error
-    if ckpt_path_from_base_path(str(folder), model_name) is None:
-        raise BeastError(
-            f'{folder} holds no checkpoint: its training has not finished; run `litpose train` '
-            'again, or leave it out'
-        )
+    check_pose_checkpoint(folder, model_name)
     wanted, given = view_names(config), len(labels_files)
     # a model that predicts view by view can be scored on a single view
     alone = given == 1 and model_type != 'heatmap_multiview_transformer'

@@ -17,6 +17,7 @@ from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.pca import frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import pose_image_size
+from beast_lp.host.pose_checkpoint import check_pose_checkpoint
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.tensor_names import disk_name
 from beast_lp.vit.weights import EncoderWeights, read_encoder
@@ -139,20 +140,15 @@ def pose_source(
         precision: `auto`, `fp32` or `bf16`.
 
     Raises:
-        BeastError: if the directory holds no trained pose model.
+        BeastError: if the directory holds no trained pose model, or one that needs code to be run.
     """
     model_dir = Path(name).expanduser().absolute()
     cfg = _pose_config(model_dir)
+    check_pose_checkpoint(model_dir, str(cfg.model.get('model_name')))
     from lightning_pose.api import Model
 
-    try:
-        model = Model.from_dir(model_dir)
-        model._load()
-    except FileNotFoundError as error:
-        raise BeastError(
-            f'{model_dir} holds no checkpoint of a pose model; finish its training with '
-            '`litpose train`'
-        ) from error
+    model = Model.from_dir(model_dir)
+    model._load()
     assert model.model is not None
     size = image_size or pose_image_size(cfg)
     if size is None:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from lightning_pose.api.model_config import ModelConfig
 from omegaconf import OmegaConf
 from PIL import Image
@@ -18,7 +19,7 @@ from beast_lp.video.labelled import LabelledFrames
 
 
 def _model(folder: Path, trained: bool = True, views: Any = None, **model: Any) -> Path:
-    """Write the config of a model and an empty checkpoint."""
+    """Write the config of a model and a checkpoint of one tensor."""
     folder.mkdir(parents=True)
     OmegaConf.save(
         OmegaConf.create(
@@ -36,7 +37,7 @@ def _model(folder: Path, trained: bool = True, views: Any = None, **model: Any) 
     if trained:
         checkpoint = folder / 'tb_logs' / 'm' / 'version_0' / 'checkpoints' / 'a-best.ckpt'
         checkpoint.parent.mkdir(parents=True)
-        checkpoint.touch()
+        torch.save({'state_dict': {'head.weight': torch.ones(2)}}, checkpoint)
     return folder
 
 
