@@ -5,7 +5,7 @@ boundary nothing sees a dict.
 """
 
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.config.parse import BeastConfig, config_yaml, parse_config
+from beast_lp.config.parse import BeastConfig, config_yaml, parse_config, parse_recorded
 from beast_lp.config.presets import PRESETS
 from beast_lp.config.pretraining import (
     AnchorConfig,
@@ -34,4 +34,5 @@ __all__ = [
     'WindowConfig',
     'config_yaml',
     'parse_config',
+    'parse_recorded',
 ]

@@ -155,6 +155,35 @@ def parse_config(
         BeastError: if a key is unknown (the message names the nearest one), a value has the wrong
             type or lies outside its range.
     """
+    config, retired = _parsed(section, image_size)
+    check_retired(retired, config)
+    return config
+
+
+def parse_recorded(section: Mapping[str, Any]) -> BeastConfig:
+    """Turn the settings that a run recorded into their typed form.
+
+    Retired settings may have had any value: the run is what it is. Those that shape the model are
+    an exception, because the model could not be built again.
+
+    Args:
+        section: mapping under `beast:` in the file of the run.
+
+    Raises:
+        BeastError: as `parse_config`, or if the model had another shape than settings can tell.
+    """
+    config, retired = _parsed(section, None)
+    check_retired(
+        {key: value for key, value in retired.items() if key.startswith('beast.model.')}, config
+    )
+    return config
+
+
+def _parsed(
+    section: Mapping[str, Any] | DictConfig | None,
+    image_size: tuple[int, int] | None,
+) -> tuple[BeastConfig, dict[str, Any]]:
+    """Return the typed form, and the retired settings that were given, by their names in full."""
     user = _normalise(_resolved(section))
     retired = _take_retired(user, 'beast')
     _check_keys(BeastConfig, user, 'beast')
@@ -172,9 +201,7 @@ def parse_config(
     if 'longest_side' not in user.get('windows', {}):
         # clips no smaller than the images, which would be enlarged from them
         merged.windows.longest_side = max([merged.windows.longest_side, *merged.model.image_size])
-    config = cast(BeastConfig, OmegaConf.to_object(merged))
-    check_retired(retired, config)
-    return config
+    return cast(BeastConfig, OmegaConf.to_object(merged)), retired
 
 
 def _take_retired(section: dict[str, Any], path: str) -> dict[str, Any]:

@@ -1,16 +1,17 @@
 """The directory of a pretraining run: its files, and the settings by which it is known again."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
 from omegaconf import OmegaConf
 
-from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config import BeastConfig, parse_recorded
+from beast_lp.config.retired import RETIRED
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, with_weight
 from beast_lp.runs.directory import RunDirectory
-from beast_lp.runs.settings import read_settings
+from beast_lp.runs.settings import Settings, read_settings
 from beast_lp.video.source_video import SourceVideo, source_videos
 
 # These change speed, not results, so a resumed run may change them. (The loaders differ by a few
@@ -68,6 +69,18 @@ class RunFiles(RunDirectory):
         """The result, in transformers' format; exists only once the run has finished."""
         return self.result
 
+    def changed(self, settings: Settings, may_differ: Collection[str] = ()) -> str:
+        """Name the first setting that differs, as `RunDirectory` does.
+
+        A backbone that is finished is what it is, also where a retired setting had a part in it.
+        """
+        gone = tuple(RETIRED) if self.backbone.exists() else ()
+        return super().changed(settings, (*may_differ, *gone))
+
+    def outdated(self, settings: Settings, may_differ: Collection[str] = ()) -> str:
+        """Name the first setting that differs, also if it is retired and the run is finished."""
+        return super().changed(settings, may_differ)
+
 
 def run_settings(
     config: BeastConfig,
@@ -88,6 +101,6 @@ def read_run_config(files: RunFiles) -> BeastConfig:
     settings = read_settings(files.settings)['beast']
     # an older version may have written settings of other stages that no longer exist
     own = {key: settings[key] for key in settings if f'beast.{key}' not in _OTHER_STAGES}
-    config = parse_config(own)
+    config = parse_recorded(own)
     chosen = chosen_weight(files.tune / TUNE_TABLE)
     return config if chosen is None else with_weight(config, chosen)

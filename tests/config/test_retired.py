@@ -2,7 +2,7 @@
 
 import pytest
 
-from beast_lp.config import parse_config
+from beast_lp.config import parse_config, parse_recorded
 from beast_lp.config.retired import RETIRED, retired_group
 from beast_lp.errors import BeastError
 
@@ -23,6 +23,20 @@ def test_a_retired_setting_is_accepted_with_the_value_in_use_and_refused_with_an
         parse_config({'training': {'old': 4}, 'gone': {'size': 8}})
     with pytest.raises(BeastError, match=r'unknown key beast.gone'):
         parse_config({'gone': {'other': 8}})
+
+
+def test_a_recorded_setting_that_is_retired_may_have_had_any_value() -> None:
+    """Nearly every run of an older version recorded a vertical flip of 0.5."""
+    section = {'seed': 3, 'augmentation': {'flip_vertical': 0.5}, 'tune_epochs': 7}
+    with pytest.raises(BeastError, match='flip_vertical is no longer a setting'):
+        parse_config(section)
+    assert parse_recorded(section) == parse_config({'seed': 3})
+    # by default ViT-B, whose heads are 12
+    assert parse_recorded({'model': {'num_heads': 12}}) == parse_config({})
+    with pytest.raises(BeastError, match='num_heads .* uses 12, found 6'):
+        parse_recorded({'model': {'num_heads': 6}})
+    with pytest.raises(BeastError, match='unknown key beast.augmentation.flip_diagonal'):
+        parse_recorded({'augmentation': {'flip_diagonal': 0.5}})
 
 
 def test_a_group_has_the_retired_settings_that_had_one_value(

@@ -1,5 +1,6 @@
 """The stage: from videos to a backbone, resumable, and never mixing two runs."""
 
+import copy
 import json
 import math
 from collections import Counter
@@ -24,6 +25,7 @@ from beast_lp.pretraining.fit import build_module
 from beast_lp.pretraining.run_files import RunFiles, read_run_config, run_settings
 from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.reports.pretraining_run import load_module
+from beast_lp.runs.settings import settings_yaml
 from beast_lp.video import dali
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
@@ -626,3 +628,27 @@ def test_retired_settings_of_other_stages_do_not_keep_a_run_closed(tmp_path: Pat
     files = RunFiles(tmp_path)
     files.settings.write_text('beast: {seed: 3, segmentation: {seed: 0, head: {dropout: 0.3}}}')
     assert read_run_config(files) == BeastConfig(seed=3)
+
+
+def test_a_finished_run_with_retired_settings_is_opened_and_an_unfinished_one_is_refused(
+    tmp_path: Path,
+    tiny_config: TinyConfig,
+) -> None:
+    files, config, video = RunFiles(tmp_path), tiny_config(), tmp_path / 'a.mp4'
+    settings = run_settings(config, [video])
+    old = copy.deepcopy(settings)
+    old['beast']['augmentation']['flip_vertical'] = 0.5
+    files.settings.write_text(settings_yaml(old))
+    words = (
+        r'unfinished .*flip_vertical was 0.5 and is now always 0.0\); resume it with the version'
+    )
+    with pytest.raises(BeastError, match=words):
+        run_pretraining(config, [video], tmp_path)
+    # its report can be drawn all the same
+    assert read_run_config(files) == config
+
+    files.backbone.mkdir()
+    assert run_pretraining(config, [video], tmp_path) == files.backbone
+    assert 'flip_vertical was 0.5' in files.outdated(settings)
+    with pytest.raises(BeastError, match=r'beast.seed was 0 and is now 1'):
+        run_pretraining(tiny_config(seed=1), [video], tmp_path)

@@ -154,13 +154,20 @@ def _check_reusable(files: RunFiles, settings: dict[str, Any]) -> None:
             f'({changed}); restore that setting, rename or delete the folder to pretrain anew, or '
             f'use the run as it is with model.backbone_checkpoint={files.directory}'
         )
+    outdated = files.outdated(settings, _VIDEOS)
+    if outdated:
+        logger.warning(
+            f'beast: the finished pretraining run in {files.directory} was made with a setting '
+            f'that no longer exists ({outdated}); its backbone is used as it is, so rename or '
+            'delete the folder to pretrain anew'
+        )
     if files.changed(settings):
         # a project gets new videos all the time, and its backbone serves them too
         logger.warning(
             f'beast: using the finished pretraining run in {files.directory}, which saw other '
             'videos than the project has now; rename or delete the folder to pretrain anew'
         )
-    else:
+    elif not outdated:
         logger.info('beast: using the finished pretraining run')
 
 

@@ -99,6 +99,28 @@ def test_a_finished_run_serves_new_videos_but_no_other_settings(
         pretrain(cfg, tmp_path / 'out', status, reuse=True)
 
 
+def test_a_finished_run_with_a_retired_setting_is_used_with_a_warning(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
+    config = parse_config(cfg.beast)
+    settings = run_settings(config, gather_videos(cfg, config))
+    settings['beast']['augmentation']['flip_vertical'] = 0.5
+    files.backbone.mkdir(parents=True)
+    files.settings.write_text(settings_yaml(settings))
+    files.report.touch()
+    (tmp_path / 'a' / 'videos' / '2.mp4').touch()
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert pretrain(cfg, tmp_path / 'out', status, reuse=True) == files.backbone
+    assert 'no longer exists (beast.augmentation.flip_vertical was 0.5 and' in caplog.text
+    assert 'saw other videos' in caplog.text
+    cfg.beast.seed = 1
+    with pytest.raises(BeastError, match='beast.seed was 0 and is now 1.* to pretrain anew'):
+        pretrain(cfg, tmp_path / 'out', status, reuse=True)
+
+
 def test_projects_may_be_at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv('HOME', str(tmp_path))
     _, second = _project(tmp_path / 'b', ['1.mp4'])
