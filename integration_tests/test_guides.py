@@ -36,6 +36,7 @@ NOT_RUN = {
         'python -m beast_lp.host.launch',
         'torchrun --nnodes 4',
     ],
+    'authors_checkpoints.md': ['litpose train my_config.yaml --output_dir my_released_model'],
     'comparing_backbones.md': 2 * ['python -m beast_lp.host.launch'],
 }
 
