@@ -1,6 +1,8 @@
 """The exception that carries a sentence for the user, and the system's errors that become one."""
 
 import errno
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -35,12 +37,6 @@ _KNOWN_WORDS = (
     ),
     (
         RuntimeError,
-        'Symlink loop',
-        'a path cannot be used, because it leads through links in a circle ({error}); mend the '
-        'links, or choose another path',
-    ),
-    (
-        RuntimeError,
         'Could not determine home directory',
         'a path begins with ~ and the name of a user that this machine does not know; write the '
         'whole path, or check the name',
@@ -49,6 +45,12 @@ _KNOWN_WORDS = (
 # a file, a folder or a whole disk that may not be read or written
 _FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+# the same in the words of the system, of Rust and of numpy
+_FULL_WORDS = re.compile(
+    r'No space left on device|Disk quota exceeded|os error (28|122)\b|'
+    r'\d+ requested and \d+ written'
+)
+_SHARED_MEMORY = re.compile(r'shared memory|/dev/shm|\bshm\b')
 # bytes of a damaged text that are shown, so that the user finds the place
 _SHOWN = 30
 
@@ -69,6 +71,8 @@ def sentence_of(error: Exception) -> str | None:
         return str(error)
     if isinstance(error, UnicodeDecodeError):
         return _not_text(error)
+    if is_full_disk(error):
+        return _full_sentence(error)
     if isinstance(error, OSError):
         return _file_sentence(error)
     return _by_words(error)
@@ -78,9 +82,13 @@ def _by_words(error: Exception) -> str | None:
     """Return the sentence of an error that is known by what it says alone."""
     if isinstance(error, MemoryError):
         return _no_memory(str(error))
+    if isinstance(error, RuntimeError) and str(error).startswith('Symlink loop'):
+        # what pathlib makes of ELOOP
+        path = str(error).partition(' from ')[2].strip("'")
+        return f'{path} {_SENTENCES[errno.ELOOP]}'
     for kind, words, sentence in _KNOWN_WORDS:
         if isinstance(error, kind) and words in str(error):
-            return sentence.format(error=error)
+            return sentence
     if isinstance(error, RuntimeError) and "can't allocate memory" in str(error):
         return _no_memory(str(error).rpartition('memory: ')[2])
     return None
@@ -106,15 +114,46 @@ def full_disk(place: Path | str) -> str:
     )
 
 
-def is_full_disk(error: OSError) -> bool:
-    """Return whether an error means that a disk is full or a quota used up."""
-    return error.errno in _FULL
+def is_full_disk(error: BaseException) -> bool:
+    """Return whether an error means that a disk is full or a quota used up.
+
+    Libraries hide what the system said: torch raises a RuntimeError while it handles the system's
+    error, safetensors and h5py put the words into a text, numpy counts what it could write.
+
+    Args:
+        error: error that ended the writing of a file. What it was raised from counts too.
+    """
+    return any(_says_full(item) for item in _chain(error))
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error, and those during whose handling it was raised."""
+    known: set[int] = set()
+    item: BaseException | None = error
+    while item is not None and id(item) not in known:
+        known.add(id(item))
+        yield item
+        item = item.__cause__ or item.__context__
+
+
+def _says_full(error: BaseException) -> bool:
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in _FULL
+    text = str(error)
+    # the memory that processes share is no disk
+    return bool(_FULL_WORDS.search(text)) and not _SHARED_MEMORY.search(text)
+
+
+def _full_sentence(error: Exception) -> str:
+    files = [
+        item.filename2 or item.filename for item in _chain(error) if isinstance(item, OSError)
+    ]
+    file = next(filter(None, files), None)
+    return full_disk(_shown_path(file) if file else 'the results')
 
 
 def _file_sentence(error: OSError) -> str | None:
     file = error.filename2 or error.filename
-    if is_full_disk(error):
-        return full_disk(_shown_path(file) if file else 'the results')
     if error.errno in _FORBIDDEN:
         return (
             f'{_shown_path(file) if file else "a file"} may not be used ({error.strerror}); check '

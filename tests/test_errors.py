@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from beast_lp.errors import BeastError, sentence_of
+from beast_lp.errors import BeastError, is_full_disk, sentence_of
 
 NUMBERS = [
     errno.ENOENT,
@@ -114,6 +114,55 @@ def test_a_text_that_is_not_utf_8_is_shown_where_it_is_not(
         (tmp_path / 'labels.csv').read_text(encoding='utf-8')
     sentence = sentence_of(caught.value)
     assert sentence is not None and words in sentence and 'UTF-8' in sentence
+
+
+def _raised_while_handling(inner: Exception, outer: Exception) -> Exception:
+    try:
+        try:
+            raise inner
+        except type(inner):
+            raise outer  # noqa: B904
+    except type(outer) as error:
+        return error
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        _raised_while_handling(
+            OSError(errno.ENOSPC, 'No space left on device'),
+            RuntimeError('[enforce fail at inline_container.cc:671] . unexpected pos 704 vs 598'),
+        ),
+        RuntimeError('I/O error: No space left on device (os error 28)'),
+        RuntimeError("Can't decrement id ref count (errno = 28, 'No space left on device')"),
+        OSError('400000 requested and 102368 written'),
+        OSError(errno.EDQUOT, 'Disk quota exceeded'),
+    ],
+    ids=['torch', 'safetensors', 'h5py', 'numpy', 'quota'],
+)
+def test_a_full_disk_is_known_in_the_words_of_every_library(error: Exception) -> None:
+    assert is_full_disk(error)
+    assert 'is full; free some space' in str(sentence_of(error))
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        RuntimeError('unable to allocate shared memory(shm): No space left on device (28)'),
+        OSError(errno.EIO, 'No space left on device?'),
+        RuntimeError('unexpected pos 704 vs 598'),
+    ],
+)
+def test_what_is_no_full_disk_is_not_called_one(error: Exception) -> None:
+    assert not is_full_disk(error)
+
+
+def test_a_circle_of_links_that_pathlib_finds_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / 'loop').symlink_to(tmp_path / 'loop')
+    with pytest.raises((RuntimeError, OSError)) as caught:
+        (tmp_path / 'loop').resolve(strict=True)
+    sentence = sentence_of(caught.value)
+    assert sentence is not None and 'loop cannot be used, because its path leads' in sentence
 
 
 def test_a_sentence_of_ours_stays_as_it_is() -> None:

@@ -94,8 +94,10 @@ class ControlConfig(Section):
 
     path: ClassVar[str] = 'beast.encoding.controls'
 
-    shifts: int = setting(20, 'circular shifts of the spikes against the video', low=0)
-    permutations: int = setting(20, 'random exchanges of trials, or of blocks', low=0)
+    shifts: int = setting(
+        20, 'circular shifts of the spikes against the video', low=0, high=10_000
+    )
+    permutations: int = setting(20, 'random exchanges of trials, or of blocks', low=0, high=10_000)
 
 
 @dataclass
@@ -140,7 +142,8 @@ class EncodingConfig(Section):
     bin_ms: float = setting(
         20.0,
         'width of the bins of spike times in ms (paper: 17 to 20); counts have bins of their own',
-        positive=True,
+        low=0.1,
+        high=60_000,
     )
     max_gap_s: float = setting(
         0.1,
@@ -155,14 +158,18 @@ class EncodingConfig(Section):
         'bins; sigma of the Gaussian over the spikes that squared-error encoders aim at '
         '(authors: 2)',
         low=0,
+        high=10_000,
     )
-    lags: int = setting(4, 'bins before and after each that ridge, rrr and poisson_rrr see', low=0)
+    lags: int = setting(
+        4, 'bins before and after each that ridge, rrr and poisson_rrr see', low=0, high=1000
+    )
     components: Optional[int] = setting(
         64,
         "leading principal components kept of a network's features that have more; null keeps "
         'all. Their matrix may take 4 GiB: 23,170 features or bins for training, the fewer of the '
         'two',
         low=1,
+        high=10_000,
     )
     trials: TrialConfig = group(TrialConfig, 'trials instead of a continuous recording')
     split: EncodingSplitConfig = group(

@@ -71,6 +71,7 @@ class BeastConfig(Section):
         "machines, each with the host's training.num_gpus devices; above 1, start the command "
         'with torchrun or srun on each (guide: cluster)',
         low=1,
+        high=10_000,
     )
     tune: list[float] = setting(
         [],

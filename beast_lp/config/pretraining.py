@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass
 from typing import ClassVar, Optional
 
+from beast_lp.config.checks import check_range
 from beast_lp.config.setting import Section, setting
 from beast_lp.errors import BeastError
 
@@ -18,6 +19,10 @@ from beast_lp.errors import BeastError
 # channels of an attention head, and width of the MLPs relative to the blocks, in ViT-S, B and L
 # (Dosovitskiy et al. 2021) and in the decoder of ViT-MAE (He et al. 2022)
 _HEAD_WIDTH, _DECODER_HEAD_WIDTH, _MLP_RATIO = 64, 32, 4
+
+
+# px; larger images fit no memory
+MOST_SIDE = 8192
 
 
 @dataclass
@@ -41,6 +46,7 @@ class AnchorConfig(Section):
         'anchors per video, at most (paper: about 533); a video with fewer distinct frames gives '
         'fewer',
         low=1,
+        high=1_000_000,
     )
 
 
@@ -55,12 +61,14 @@ class WindowConfig(Section):
         'px; frames are stored no larger than this. Where it is left out, it is at least the '
         'longer side of model.image_size',
         low=16,
+        high=8192,
     )
     processes: Optional[int] = setting(
         None,
         'videos prepared at once, one process each; null: one per CPU core, at most 8, fewer '
         'where the videos are small',
         low=1,
+        high=1024,
     )
     bbox_dir: Optional[str] = setting(
         None,
@@ -84,7 +92,7 @@ class PairConfig(Section):
             'anywhere': 'another anchor of the same video (the VIC-MAE rule)',
         },
     )
-    offset_frames: int = setting(1, 'k in frames (paper: 1)', low=1)
+    offset_frames: int = setting(1, 'k in frames (paper: 1)', low=1, high=1_000_000)
     offset_ms: Optional[float] = setting(
         None,
         "k in milliseconds, by each video's own frame rate; takes precedence over offset_frames. "
@@ -135,21 +143,23 @@ class ModelConfig(Section):
         'px, [height, width] or one number; multiples of patch_size (paper: 224). Where neither '
         "you nor the preset give it (laptop does), it is the pose config's data.image_resize_dims",
     )
-    patch_size: int = setting(16, 'px; pose models need 16', low=1)
+    patch_size: int = setting(16, 'px; pose models need 16', low=1, high=256)
     hidden_size: int = setting(
         768,
         'width of the encoder (paper: ViT-B): one attention head per 64 channels, and MLPs four '
         'times as wide, as in ViT-S, B and L',
         low=1,
+        high=8192,
     )
-    num_layers: int = setting(12, 'layers of the encoder', low=1)
+    num_layers: int = setting(12, 'layers of the encoder', low=1, high=128)
     decoder_hidden_size: int = setting(
         512,
         'width of the decoder, which is thrown away after pretraining (paper: 512): one attention '
         'head per 32 channels, and MLPs four times as wide',
         low=1,
+        high=8192,
     )
-    decoder_num_layers: int = setting(8, 'layers of the decoder (paper: 8)', low=1)
+    decoder_num_layers: int = setting(8, 'layers of the decoder (paper: 8)', low=1, high=128)
     mask_ratio: float = setting(
         0.75, 'share of the patches that the encoder does not see (paper: 0.75)', low=0, high=0.95
     )
@@ -172,6 +182,7 @@ class ModelConfig(Section):
                     f'beast.model.image_size {list(self.image_size)} must be multiples of '
                     f'beast.model.patch_size ({self.patch_size})'
                 )
+            check_range('beast.model.image_size', side, low=1, high=MOST_SIDE)
         for name, head in (
             ('hidden_size', _HEAD_WIDTH),
             ('decoder_hidden_size', _DECODER_HEAD_WIDTH),
@@ -259,6 +270,7 @@ class LossConfig(Section):
         'linear layers of the projection on the CLS token, BatchNorm and ReLU between them '
         '(authors: 3)',
         low=1,
+        high=64,
     )
 
     def __post_init__(self) -> None:
@@ -281,12 +293,18 @@ class TrainingConfig(Section):
 
     path: ClassVar[str] = 'beast.training'
 
-    epochs: int = setting(800, 'passes over all anchors (paper: 800)', low=1)
+    epochs: int = setting(800, 'passes over all anchors (paper: 800)', low=1, high=1_000_000)
     batch_size: int = setting(
-        128, 'frames per device and step, half anchors and half positives (authors: 128)', low=4
+        128,
+        'frames per device and step, half anchors and half positives (authors: 128)',
+        low=4,
+        high=1_000_000,
     )
     accumulate: int = setting(
-        1, 'batches whose gradients add up to one step; negatives come from one batch', low=1
+        1,
+        'batches whose gradients add up to one step; negatives come from one batch',
+        low=1,
+        high=1_000_000,
     )
     learning_rate: float = setting(
         5e-5,
@@ -324,7 +342,10 @@ class TrainingConfig(Section):
         'recompute activations in the backward pass: a third more work, much less memory',
     )
     num_workers: Optional[int] = setting(
-        None, 'processes that read frames; null: one per two CPU cores, at most 8', low=0
+        None,
+        'processes that read frames; null: one per two CPU cores, at most 8',
+        low=0,
+        high=1024,
     )
     validation_fraction: float = setting(
         0.1,

@@ -40,7 +40,10 @@ class SegmentationSplitConfig(Section):
         0.25, 'share of the videos that is held out', positive=True, low=0, high=0.9
     )
     folds: int = setting(
-        4, 'groups of videos (by: folds), or blocks of which one is held out (by: block)', low=2
+        4,
+        'groups of videos (by: folds), or blocks of which one is held out (by: block)',
+        low=2,
+        high=1000,
     )
 
     def __post_init__(self) -> None:
@@ -64,18 +67,22 @@ class HeadConfig(Section):
 
     path: ClassVar[str] = 'beast.segmentation.head'
 
-    hidden_size: int = setting(64, 'channels of the temporal network (paper: 32 to 64)', low=1)
+    hidden_size: int = setting(
+        64, 'channels of the temporal network (paper: 32 to 64)', low=1, high=8192
+    )
     blocks: int = setting(
         4,
         'blocks of two convolutions, each dilated twice as much as the one before '
         '(paper: 4 blocks x 2 lags or 2 x 4)',
         low=1,
+        high=64,
     )
     lags: int = setting(
         2,
         'a kernel spans 2 * lags + 1 frames; 4 blocks x 2 lags see 60 frames either way, 2 x 4 '
         'see 24',
         low=1,
+        high=1000,
     )
 
 
@@ -85,14 +92,18 @@ class FittingConfig(Section):
 
     path: ClassVar[str] = 'beast.segmentation.fitting'
 
-    epochs: int = setting(200, 'passes over the scored videos (authors: 200)', low=1)
-    batch_size: int = setting(8, 'sequences per step (authors: 8)', low=1)
-    sequence_frames: int = setting(1000, 'frames of a sequence (authors: 1000)', low=1)
+    epochs: int = setting(
+        200, 'passes over the scored videos (authors: 200)', low=1, high=1_000_000
+    )
+    batch_size: int = setting(8, 'sequences per step (authors: 8)', low=1, high=100_000)
+    sequence_frames: int = setting(
+        1000, 'frames of a sequence (authors: 1000)', low=1, high=10_000_000
+    )
     learning_rate: float = setting(
         1e-4, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True
     )
     ensemble: int = setting(
-        1, 'models from different seeds, whose probabilities are averaged', low=1
+        1, 'models from different seeds, whose probabilities are averaged', low=1, high=1000
     )
     checkpoint_minutes: float = setting(
         2.0, 'minutes between two checkpoints, from which a killed run resumes', positive=True
@@ -175,6 +186,7 @@ class SegmentationConfig(Section):
         7,
         'patches along the longer side, averaged from more; null: all are stored',
         low=1,
+        high=512,
     )
     split: SegmentationSplitConfig = group(
         SegmentationSplitConfig, 'what is held out, to be scored on'

@@ -1,6 +1,6 @@
 """Scores of one encoder on one source of one session, beside their controls."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -99,7 +99,7 @@ def evaluate(
     orders = permutations(session.unit, controls.permutations, rng)
     shifted = _destroyed(session, features, encoder, shifts, step)
     permuted = _destroyed(session, features, encoder, orders, step)
-    evaluation = Evaluation(scores, *shifted, *permuted, dict(encoder.chosen))
+    evaluation = Evaluation(scores, *shifted, *permuted, _plain(encoder.chosen))
     return evaluation, rates.astype(np.float32)
 
 
@@ -246,8 +246,19 @@ def load_evaluation(path: Path) -> Evaluation:
             values['shifts_pooled'],
             values['permutations'],
             values['permutations_pooled'],
-            dict(chosen),
+            _plain(dict(chosen)),
         )
+
+
+def _plain(chosen: Mapping[str, float]) -> dict[str, float]:
+    """Return numbers that are written alike whether they were just chosen or read from a file.
+
+    An array has one type, so that a rank of 6 comes back as 6.0.
+    """
+    return {
+        name: int(value) if float(value).is_integer() else float(value)
+        for name, value in chosen.items()
+    }
 
 
 def load_rates(path: Path) -> Float[np.ndarray, 'bins neurons']:

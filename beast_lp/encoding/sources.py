@@ -14,6 +14,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
 from beast_lp.features.store import INFO_NAME
 from beast_lp.runs.names import name_of, split_name, split_paths
+from beast_lp.runs.words import can_name_a_file
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
         named.append((name, path))
     names = [name for name, _ in named]
     for name in names:
-        if not name or '/' in name:
+        if not can_name_a_file(name):
             raise BeastError(
                 f'{name!r} cannot be the name of {what}: write NAME=PATH, with a name that can be '
                 'part of a file name'

@@ -16,6 +16,7 @@ from jaxtyping import Float, Int, Shaped
 from beast_lp.encoding.alf import alf_file, alf_folder, clock_of
 from beast_lp.errors import BeastError
 from beast_lp.runs.foreign import column_separator, foreign_file, read_text
+from beast_lp.runs.readable import read_array, read_arrays
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -143,14 +144,7 @@ def load_array(path: Path) -> np.ndarray:
     Raises:
         ValueError: if it holds something else, or cannot be read.
     """
-    try:
-        array: Any = np.load(path, allow_pickle=False)
-    except Exception as error:  # numpy raises errors of many kinds for damaged files
-        raise ValueError(str(error) or 'it is damaged') from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise ValueError('it is an archive of several arrays')
-    return array
+    return read_array(path)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -391,12 +385,7 @@ def _spike_times(
 
 def _arrays_of(path: Path) -> dict[str, np.ndarray]:
     with foreign_file(path, 'write it again with numpy.savez, from arrays of numbers and strings'):
-        # a file of one array opens as that array, without names
-        data: Any = np.load(path, allow_pickle=False)
-        if isinstance(data, np.ndarray):
-            raise ValueError('it is one array without a name')
-        with data:
-            return {key: data[key] for key in data.files}
+        return read_arrays(path)
 
 
 def _bin_width(content: dict[str, np.ndarray], path: Path) -> float:

@@ -16,6 +16,7 @@ from beast_lp.pca import Batches, principal_components
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.foreign import foreign_file, reason_of
 from beast_lp.runs.keys import digest
+from beast_lp.runs.readable import read_arrays
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -87,10 +88,12 @@ class Basis:
             BeastError: if it is no such file.
         """
         try:
-            with np.load(path) as file:
-                return Basis(
-                    file['mean'], file['components'], file['explained'], str(file['settings'])
-                )
+            arrays = read_arrays(path)
+            return Basis(
+                arrays['mean'], arrays['components'], arrays['explained'], str(arrays['settings'])
+            )
+        except BeastError:
+            raise
         except Exception as error:  # numpy raises errors of many kinds for damaged files
             raise BeastError(
                 f'{path} holds no principal components ({reason_of(error)}); delete it and '
@@ -173,12 +176,13 @@ def open_frame_pca(path: Path) -> FramePCA:
     """
     basis = Basis.load(path)
     advice = 'delete it and run the command that wrote it again'
-    with foreign_file(path, advice, 'principal components'), np.load(path) as file:
-        if 'image_size' not in file:
+    with foreign_file(path, advice, 'principal components'):
+        arrays = read_arrays(path)
+        if 'image_size' not in arrays:
             raise BeastError(
                 f'{path} holds components of patches and not of frames; give {FRAME_PCA_NAME}'
             )
-        height, width = (int(side) for side in file['image_size'])
+        height, width = (int(side) for side in arrays['image_size'])
     return FramePCA(basis, (height, width), path)
 
 

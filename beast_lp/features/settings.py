@@ -5,6 +5,25 @@ from pathlib import Path
 
 from beast_lp.errors import BeastError
 
+# of frames or channels at once; more fits no memory
+MOST = 1_000_000
+
+
+def check_option(name: str, value: int, most: int) -> None:
+    """Refuse a number of the command line that is below 1, or that no machine can hold.
+
+    Args:
+        name: option without its dashes.
+        value: value of the option.
+        most: greatest allowed value.
+
+    Raises:
+        BeastError: if it is out of range.
+    """
+    if not 1 <= value <= most:
+        limit = 'at least 1' if value < 1 else f'at most {most}'
+        raise BeastError(f'--{name} must be {limit}, found {value}')
+
 
 @dataclass(frozen=True)
 class ExtractionSettings:
@@ -32,12 +51,12 @@ class ExtractionSettings:
         """Check the ranges.
 
         Raises:
-            BeastError: if a number is below 1, or patches are shaped but not stored.
+            BeastError: if a number is out of range, or patches are shaped but not stored.
         """
         for name in ('batch_size', 'stride', 'patch_grid', 'patch_dim'):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise BeastError(f'--{name} must be at least 1, found {value}')
+            if value is not None:
+                check_option(name, value, MOST)
         if not self.patches and (self.patch_grid or self.patch_dim):
             raise BeastError(
                 '--patch_grid and --patch_dim shape the patch features, which are stored with '

@@ -6,6 +6,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
@@ -17,7 +18,8 @@ from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
 from beast_lp.features.store import ARRAYS, INFO_NAME, PROGRESS_NAME, FeatureInfo
-from beast_lp.runs.files import finished_file, full_disk_sentence, part_of
+from beast_lp.runs.files import finished_file, full_disk_sentence, part_of, remove
+from beast_lp.runs.readable import check_readable
 from beast_lp.runs.settings import difference
 from beast_lp.video.times import FrameTimes
 
@@ -68,7 +70,7 @@ class FeatureWriter:
         self.rows = _rows_so_far(self._part, directory, info)
         self._committed = monotonic()
         if self.rows == 0:
-            shutil.rmtree(self._part, ignore_errors=True)
+            remove(self._part)
             self._part.mkdir(parents=True)
         self._columns = {
             name: _Column(self._part / f'{name}.npy', ARRAYS[name][0], shape, self.rows)
@@ -150,14 +152,17 @@ class FeatureWriter:
         with full_disk_sentence(self._part):
             for column in self._columns.values():
                 column.finish()
-            (self._part / INFO_NAME).write_text(info.to_json(), encoding='utf-8')
+            with finished_file(self._part / INFO_NAME) as part:
+                part.write_text(info.to_json(), encoding='utf-8')
             (self._part / PROGRESS_NAME).unlink(missing_ok=True)
             self._part.replace(self._directory)
 
     def close(self) -> None:
         """Close the files; an unfinished store keeps its rows."""
-        for column in self._columns.values():
-            column.close()
+        with ExitStack() as stack:
+            # each is closed, whatever the others say
+            for column in self._columns.values():
+                stack.callback(column.close)
 
     def __enter__(self) -> 'FeatureWriter':
         """Return the writer."""
@@ -170,12 +175,16 @@ class FeatureWriter:
         traceback: TracebackType | None,
     ) -> None:
         """Close the files, and commit an interrupted store."""
-        # so that an interrupted run is resumed after its last row, not its last commit
-        if kind is not None and self._part.is_dir() and self.rows:
-            self.commit()
-        self.close()
-        if not self.rows:
-            shutil.rmtree(self._part, ignore_errors=True)
+        try:
+            # so that an interrupted run is resumed after its last row, not its last commit
+            if kind is not None and self._part.is_dir() and self.rows:
+                self.commit()
+        finally:
+            # closing writes what the last write could not
+            with full_disk_sentence(self._part):
+                self.close()
+            if not self.rows:
+                shutil.rmtree(self._part, ignore_errors=True)
 
 
 def store_difference(old: FeatureInfo, new: FeatureInfo) -> str:
@@ -196,7 +205,11 @@ def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
     Raises:
         BeastError: if it has other settings.
     """
+    if part.is_symlink():
+        # no store of ours, which are folders
+        return 0
     progress = part / PROGRESS_NAME
+    check_readable(progress)
     try:
         content = json.loads(progress.read_text(encoding='utf-8'))
         rows = int(content['rows'])

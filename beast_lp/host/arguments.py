@@ -63,11 +63,18 @@ def choose_output_dir(given: Path | None) -> Path:
 
     Args:
         given: value of `--output_dir`, if there is one.
+
+    Raises:
+        BeastError: if no folder can be made there.
     """
+    # imported here because omegaconf takes longer than a look at the options
+    from beast_lp.runs.directory import check_output_dir
+
     now = datetime.datetime.now()
     dated = Path('outputs', now.strftime('%Y-%m-%d/%H-%M-%S'))
     chosen = given or Path(os.environ.get(OUTPUT_DIR_VARIABLE) or dated)
     logger.info(f'beast: output directory: {chosen.absolute()}')
+    check_output_dir(chosen.absolute())
     return chosen.absolute()
 
 

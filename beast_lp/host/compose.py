@@ -14,6 +14,7 @@ from beast_lp.config.checks import check_group
 from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.start import START_DIR
 from beast_lp.runs.foreign import reason_of
+from beast_lp.runs.readable import check_yaml
 
 # characters of a reader's own words that are shown: a circle of aliases is told without end
 _SHOWN = 1000
@@ -32,6 +33,7 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
     """
     ours = [item for item in overrides if item.startswith('beast.')]
     lenient = [f'++{item}' if item in ours else item for item in overrides]
+    check_yaml(config_file)
     try:
         with hydra.initialize_config_dir(
             version_base='1.3', config_dir=str(config_file.parent.absolute())

@@ -36,20 +36,17 @@ def is_completed(model_dir: Path) -> bool:
     return _read(model_dir / NAME).get('status') == 'COMPLETED'
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """Return what a status file holds; nothing where it is missing or damaged.
-
-    It serves the GUI alone, so that a damaged one stops no run.
-    """
-    try:
-        status = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError):
-        return {}
-    return status if isinstance(status, dict) else {}
-
-
 def _update(path: Path, values: dict[str, Any]) -> None:
     status = _read(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with finished_file(path) as part:
         part.write_text(json.dumps({**status, **values}))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Return the content of a status file; nothing where there is none, or it is damaged."""
+    try:
+        status = json.loads(path.read_text(encoding='utf-8'))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}

@@ -228,11 +228,23 @@ class MetricsTable(Callback):
             'seconds_left': self._throughput.seconds_left,
         }
         table = pd.DataFrame([row])
-        if self.path.exists():
-            earlier = pd.read_csv(self.path)
+        earlier = self._earlier()
+        if earlier is not None:
             kept = earlier.loc[earlier['epoch'] < row['epoch']]
             table = pd.concat([kept, table], ignore_index=True)
         write_table(table, self.path)
+
+    def _earlier(self) -> pd.DataFrame | None:
+        """Return the rows of earlier epochs, if there are any."""
+        if not self.path.exists():
+            return None
+        try:
+            table = pd.read_csv(self.path)
+            return table.assign(epoch=table['epoch'].astype(int))
+        # what pandas raises for damaged tables
+        except (ValueError, KeyError, TypeError):
+            logger.warning(f'beast: {self.path} is damaged; it begins anew with this epoch')
+            return None
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of the epoch so far."""

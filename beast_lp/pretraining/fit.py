@@ -130,10 +130,8 @@ def _fit(
         num_devices,
         signals,
         probe or None,
-        [
-            Snapshots(files.snapshots, config, store),
-            *callbacks,
-        ],
+        callbacks,
+        [Snapshots(files.snapshots, config, store)],
     )
     train, validation = build_loaders(config, store, trainer)
     module.total_steps = math.ceil(len(train) / config.training.accumulate)
@@ -232,8 +230,20 @@ def build_trainer(
     signals: StopSignals,
     probe: Probe | None,
     callbacks: Sequence[Callback],
+    before_saving: Sequence[Callback] = (),
 ) -> Trainer:
-    """Build the Lightning trainer of a run."""
+    """Build the Lightning trainer of a run.
+
+    Args:
+        config: all settings.
+        files: directory of the run.
+        num_devices: number of GPUs or processes of every machine.
+        signals: what asks the run to stop.
+        probe: probe of the features, if there is one.
+        callbacks: further callbacks.
+        before_saving: callbacks whose files of an epoch must exist once a checkpoint says that
+            the epoch is over, since a run that is stopped there resumes with the next epoch.
+    """
     training = config.training
     has_validation = training.validation_fraction > 0
     best = ModelCheckpoint(
@@ -268,6 +278,7 @@ def build_trainer(
             LearningRateMonitor('step'),
             *([probe] if probe else []),
             MetricsTable(files.metrics, throughput, probe.row if probe else dict),
+            *before_saving,
             LastCheckpoint(files.last, training.checkpoint_minutes, signals),
             *([best] if has_validation else []),
             *callbacks,

@@ -1,5 +1,6 @@
 """Reconstructions of a few fixed held-out frames, now and over the epochs."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -17,10 +18,13 @@ from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import Pair, WindowPairs, validation_pairs
 from beast_lp.pretraining.split import split_windows
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.readable import read_array
 from beast_lp.runs.seeds import torch_generator
 from beast_lp.video.window_store import WindowStore
 from beast_lp.vit.patches import patchify, unpatchify
 from beast_lp.vit.pixels import denormalise, network_input
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # frames that are reconstructed, and pairs in which positives are retrieved
 EXAMPLES = 6
@@ -140,7 +144,13 @@ class Snapshots(Callback):
 
 def read_snapshots(directory: Path) -> dict[int, UInt8[np.ndarray, 'frames 3 height width']]:
     """Return the snapshots in a directory, by the number of epochs trained."""
-    return {
-        int(path.stem.removeprefix('epoch_')): np.load(path)
-        for path in sorted(directory.glob('epoch_*.npy'))
-    }
+    pictures = {}
+    for path in sorted(directory.glob('epoch_*.npy')):
+        try:
+            array = read_array(path)
+            if array.ndim != 4 or array.dtype != np.uint8:
+                raise ValueError(f'it holds {array.dtype} of the shape {array.shape}')
+            pictures[int(path.stem.removeprefix('epoch_'))] = array
+        except ValueError as error:
+            logger.warning(f'beast: the snapshot {path} is damaged ({error}) and is left out')
+    return pictures

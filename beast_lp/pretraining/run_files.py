@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from beast_lp.config import BeastConfig, parse_recorded
 from beast_lp.config.retired import RETIRED
+from beast_lp.errors import BeastError
 from beast_lp.pretraining.tune import TUNE_TABLE, chosen_weight, with_weight
 from beast_lp.runs.directory import RunDirectory
 from beast_lp.runs.settings import Settings, read_settings
@@ -98,7 +99,12 @@ def run_settings(
 
 def read_run_config(files: RunFiles) -> BeastConfig:
     """Return the settings of an existing run, with the contrastive weight that it chose."""
-    settings = read_settings(files.settings)['beast']
+    settings = read_settings(files.settings).get('beast')
+    if not isinstance(settings, dict):
+        raise BeastError(
+            f'{files.settings} holds no settings of a pretraining run; restore it, or give '
+            'another --output_dir'
+        )
     # an older version may have written settings of other stages that no longer exist
     own = {key: settings[key] for key in settings if f'beast.{key}' not in _OTHER_STAGES}
     config = parse_recorded(own)

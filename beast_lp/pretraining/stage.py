@@ -16,7 +16,7 @@ from beast_lp.pretraining.launch import check_launch, first_process_first, launc
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
-from beast_lp.video.window_store import WindowStore
+from beast_lp.video.window_store import INDEX_NAME, WindowStore
 from beast_lp.vit.glance import fits_at_a_glance
 
 if TYPE_CHECKING:
@@ -68,6 +68,10 @@ def run_pretraining(
         if launched_rank() > 0:
             sys.exit(0)
         files.check(settings)
+        if not (files.windows / INDEX_NAME).is_file():
+            # somebody tidied up, and the report shows frames of them
+            with files.claimed(settings):
+                _prepare(config, videos, output_dir)
         return files.backbone
     module = None
     with ExitStack() as until_saved:
@@ -80,15 +84,7 @@ def run_pretraining(
                 files.last.parent.mkdir(exist_ok=True)
                 if claimed:
                     claimed()
-                store = prepare_windows(
-                    videos,
-                    output_dir,
-                    config.anchors,
-                    config.windows,
-                    config.seed,
-                    offset_frames=config.pairs.offset_frames,
-                    offset_ms=config.pairs.offset_ms,
-                )
+                store = _prepare(config, videos, output_dir)
             else:
                 store = WindowStore.open(files.windows)
 
@@ -97,6 +93,22 @@ def run_pretraining(
         trackers = [tracker()] if tracker and first else []
         fit_backbone(config, files, store, num_devices, [*trackers, *callbacks], labels, module)
     return files.backbone
+
+
+def _prepare(
+    config: BeastConfig,
+    videos: Sequence[Path | SourceVideo],
+    output_dir: Path,
+) -> WindowStore:
+    return prepare_windows(
+        videos,
+        output_dir,
+        config.anchors,
+        config.windows,
+        config.seed,
+        offset_frames=config.pairs.offset_frames,
+        offset_ms=config.pairs.offset_ms,
+    )
 
 
 def _doubtful_start(config: BeastConfig, files: RunFiles) -> 'BeastModule | None':

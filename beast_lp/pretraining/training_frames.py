@@ -4,6 +4,7 @@ The settings of a run name its videos by their paths alone, and a file may chang
 """
 
 import json
+import logging
 from pathlib import Path
 
 from beast_lp.errors import BeastError
@@ -13,6 +14,8 @@ from beast_lp.runs.keys import key_of
 from beast_lp.runs.settings import changed_names
 from beast_lp.video.window_records import SIDECAR_SUFFIX, read_record
 from beast_lp.video.window_store import WindowStore
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # beside the checkpoint that it belongs to
 _NAME = 'windows.json'

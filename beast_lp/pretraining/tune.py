@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from beast_lp.config import BeastConfig
+from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -45,10 +46,26 @@ def chosen_weight(table_path: Path) -> float | None:
     """Return the weight that a table of short runs names as chosen; None if there is none yet."""
     if not table_path.exists():
         return None
-    table = pd.read_csv(table_path)
+    table = _read(table_path)
     if 'chosen' not in table:
         return None
     return float(table.loc[table['chosen'], 'contrastive_weight'].iloc[0])
+
+
+def _read(table_path: Path) -> pd.DataFrame:
+    """Read the table of short runs."""
+    try:
+        table = pd.read_csv(table_path)
+        table['contrastive_weight'].astype(float)
+        if 'chosen' in table and table['chosen'].astype(str).tolist().count('True') != 1:
+            raise ValueError('no weight is chosen')
+        return table
+    # what pandas raises for damaged tables
+    except (ValueError, KeyError) as error:
+        raise BeastError(
+            f'{table_path} is damaged ({error}); delete it to make the short runs again, or give '
+            'another --output_dir'
+        ) from error
 
 
 def short_epochs(config: BeastConfig) -> int:
@@ -105,7 +122,7 @@ def tune(
     chosen = chosen_weight(table_path)
     if chosen is not None:
         return chosen
-    rows = pd.read_csv(table_path).to_dict('records') if table_path.exists() else []
+    rows = _read(table_path).to_dict('records') if table_path.exists() else []
     for weight in weights:
         if any(row['contrastive_weight'] == weight for row in rows):
             continue

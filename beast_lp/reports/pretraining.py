@@ -130,21 +130,21 @@ def read_table(
         table = pd.read_csv(path, dtype={'video': str, 'video_id': str})
     except (FileNotFoundError, pd.errors.EmptyDataError) as error:
         raise BeastError(
-            f'the report needs the table {path}, which is missing or empty: run the pretraining '
+            f'the report needs the table {path}, which is missing or empty; run the pretraining '
             'again, or give its output directory'
         ) from error
     except ValueError as error:
         raise BeastError(
-            f'the table {path} cannot be read ({" ".join(str(error).split())}): {restore}'
+            f'the table {path} cannot be read ({" ".join(str(error).split())}); {restore}'
         ) from error
     missing = [name for name in (*needed, *numbers) if name not in table]
     if missing:
         found = ', '.join(map(str, table.columns[:_MOST_SHOWN]))
-        raise BeastError(f'the table {path} lacks {", ".join(missing)} (found {found}): {restore}')
+        raise BeastError(f'the table {path} lacks {", ".join(missing)} (found {found}); {restore}')
     texts = [name for name in numbers if not is_numeric_dtype(table[name])]
     if texts or (numbers and table.empty):
         found = 'no rows' if table.empty else f'no numbers in {", ".join(texts)}'
-        raise BeastError(f'the table {path} has {found}: {restore}')
+        raise BeastError(f'the table {path} has {found}; {restore}')
     return table
 
 

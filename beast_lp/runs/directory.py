@@ -10,6 +10,8 @@ Adding a new kind of run:
 
 import json
 import logging
+import os
+import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -136,3 +138,31 @@ class RunDirectory:
             with finished_file(self.settings) as part:
                 part.write_text(text, encoding='utf-8')
             yield
+
+
+def check_output_dir(path: Path) -> None:
+    """Check that a folder can be made and filled at a path, before any other work.
+
+    Nothing is made, so that a mistake elsewhere leaves no empty folder.
+
+    Args:
+        path: absolute path that the user chose.
+
+    Raises:
+        BeastError: if it is, or would lie in, something that is no folder, or may not be written.
+        OSError: if it is no possible path, which `sentence_of` puts into words.
+    """
+    for place in (path, *path.parents):
+        try:
+            is_folder = stat.S_ISDIR(place.stat().st_mode)
+        except (FileNotFoundError, NotADirectoryError):
+            if not place.is_symlink():
+                continue
+            is_folder = False
+        if not is_folder:
+            raise BeastError(f'{place} is in the way, which is no folder; give another path')
+        if not os.access(place, os.W_OK | os.X_OK):
+            raise BeastError(
+                f'nothing may be written in {place}; give another path, or ask its owner'
+            )
+        return

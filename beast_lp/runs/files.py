@@ -3,8 +3,9 @@
 import errno
 import logging
 import shutil
+import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
@@ -37,7 +38,10 @@ def finished_file(path: Path) -> Iterator[Path]:
             # what a killed run left, or a link that somebody laid there, is not written through
             part.unlink(missing_ok=True)
             part.touch(exist_ok=False)
+            # as the user's umask, or the folder, has it
+            wanted = part.stat().st_mode
             yield part
+            _set_mode(part, wanted)
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
@@ -58,7 +62,7 @@ def finished_folder(path: Path) -> Iterator[Path]:
         OSError: if the folder exists and is not empty.
     """
     part = part_of(path)
-    _remove(part)
+    remove(part)
     try:
         with full_disk_sentence(path.parent):
             part.mkdir(parents=True)
@@ -137,7 +141,9 @@ def only_writer(path: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def full_disk_sentence(directory: Path | None) -> Iterator[None]:
-    """Turn `no space left on device` into a sentence; other errors pass.
+    """Turn `no space left on device`, however a library says it, into a sentence.
+
+    Other errors pass.
 
     Args:
         directory: folder that the block writes to; None for the system's folder of temporary
@@ -148,14 +154,27 @@ def full_disk_sentence(directory: Path | None) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except BeastError:
+        raise
+    except Exception as error:  # each library has an error of its own for a full disk
         if not is_full_disk(error):
             raise
         place = directory or 'the folder for temporary files (TMPDIR)'
         raise BeastError(full_disk(place)) from error
 
 
-def _remove(path: Path) -> None:
+def _set_mode(path: Path, wanted: int) -> None:
+    """Give a file its permissions again, where a library wrote another one in its place.
+
+    safetensors (since 0.8) leaves files that only their owner may read.
+    """
+    if path.stat().st_mode != wanted:
+        # some network disks have no permissions
+        with suppress(OSError):
+            path.chmod(stat.S_IMODE(wanted))
+
+
+def remove(path: Path) -> None:
     """Delete a folder with all that is in it, or a file or link of that name."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.readable import check_readable
 
 # characters of a reader's own words that are shown: some print the whole file
 _SHOWN = 200
@@ -23,7 +24,8 @@ def foreign_file(path: Path, advice: str, what: str = '') -> Iterator[None]:
         what: noun for the content, such as `NWB`; empty for none.
 
     Raises:
-        BeastError: if the block raises an exception; a `BeastError` passes as it is.
+        BeastError: if the block raises an exception, or the path is no file that this user may
+            read; a `BeastError` passes as it is.
 
     >>> with foreign_file(Path('a.nwb'), 'export it again', 'NWB'):
     ...     raise TypeError('Missing NWB version in file.')
@@ -31,6 +33,7 @@ def foreign_file(path: Path, advice: str, what: str = '') -> Iterator[None]:
     beast_lp.errors.BeastError: a.nwb cannot be read as NWB (Missing NWB version in file); \
 export it again
     """
+    check_readable(path)
     try:
         yield
     except BeastError:
@@ -44,9 +47,11 @@ def read_text(path: Path) -> str:
     """Read a text file in UTF-8, with or without the mark that Excel puts in front.
 
     Raises:
+        BeastError: if it is a pipe or a device, or this user may not read it.
         ValueError: if it is no such text.
         OSError: if it cannot be read.
     """
+    check_readable(path)
     text = path.read_text(encoding='utf-8-sig')
     if '\0' in text:
         raise ValueError('it holds NUL characters, which no text has')

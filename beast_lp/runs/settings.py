@@ -12,6 +12,7 @@ from yaml import YAMLError
 from beast_lp.config.parse import BeastConfig, parse_config
 from beast_lp.config.retired import RETIRED, value_of
 from beast_lp.errors import BeastError
+from beast_lp.runs.readable import check_yaml
 
 Settings = Mapping[str, Any]
 
@@ -95,6 +96,7 @@ def read_settings(file: Path) -> dict[str, Any]:
     Raises:
         BeastError: if it holds something else.
     """
+    check_yaml(file)
     try:
         settings = OmegaConf.to_container(OmegaConf.load(file))
     except (OmegaConfBaseException, YAMLError, UnicodeDecodeError) as error:

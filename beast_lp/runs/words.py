@@ -1,4 +1,6 @@
-"""Numbers in the words that people use."""
+"""Numbers in the words that people use, and names that people may choose."""
+
+import re
 
 
 def duration(seconds: float) -> str:
@@ -19,3 +21,12 @@ def duration(seconds: float) -> str:
         return f'{seconds:.0f} s'
     minutes = round(seconds / 60)
     return f'{minutes} min' if minutes < 60 else f'{minutes // 60} h {minutes % 60:02d} min'
+
+
+def can_name_a_file(name: str) -> bool:
+    """Return whether a name that the user chose stays in its folder as the name of a file.
+
+    >>> can_name_a_file('mouse 1'), can_name_a_file('..'), can_name_a_file('../x')
+    (True, False, False)
+    """
+    return name.strip(' .') != '' and not re.search(r'[/\\\0\n]', name)

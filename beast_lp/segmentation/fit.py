@@ -335,7 +335,8 @@ def _save(
     history: list[dict[str, float]],
     identity: dict[str, Any],
 ) -> None:
-    with finished_file(checkpoint) as part:
+    # torch says why it could not write only where it did not open the file itself
+    with finished_file(checkpoint) as part, part.open('wb') as file:
         torch.save(
             {
                 'model': model.state_dict(),
@@ -343,7 +344,7 @@ def _save(
                 'history': history,
                 'settings': identity,
             },
-            part,
+            file,
         )
 
 

@@ -1,7 +1,6 @@
 """Bouts as Neurodata Without Borders, through the extension `ndx-ethogram` (extra `nwb`)."""
 
 import uuid
-import warnings
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -41,6 +40,7 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
         BeastError: if a package is not installed.
     """
     check_nwb_packages()
+    import h5py
     from ndx_ethogram import EthogramBouts
     from pynwb import NWBHDF5IO, NWBFile, ProcessingModule
 
@@ -68,8 +68,14 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
     module.add(bouts)  # pyright: ignore
     file.add_processing_module(module)  # pyright: ignore
     path.parent.mkdir(parents=True, exist_ok=True)
-    with finished_file(path) as part, warnings.catch_warnings():
-        # the name ends in .nwb once the file is complete
-        warnings.filterwarnings('ignore', ".*does not end in '.nwb'.*")
-        with NWBHDF5IO(str(part), 'w') as out:  # pyright: ignore
-            out.write(file)  # pyright: ignore
+    # in memory first: a file that HDF5 cannot write, as on a full disk, it cannot close either,
+    # and Python ends with a crash
+    with (
+        h5py.File('bouts', 'w', driver='core', backing_store=False) as memory,
+        NWBHDF5IO(file=memory, mode='w') as out,  # pyright: ignore
+    ):
+        out.write(file)  # pyright: ignore
+        memory.flush()
+        content = memory.id.get_file_image()
+    with finished_file(path) as part:
+        part.write_bytes(content)

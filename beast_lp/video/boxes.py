@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.readable import check_readable
 from beast_lp.video.containers import LONGEST_SIDE
 
 COLUMNS = ('x', 'y', 'h', 'w')
@@ -47,6 +48,7 @@ class Boxes:
         import pandas as pd
 
         self.path = path
+        check_readable(path)
         try:
             # as in the host, the order of the rows counts, not their index
             table = pd.read_csv(path, index_col=0)

@@ -76,7 +76,10 @@ class WindowStore:
                 'run `litpose pretrain`, which builds it'
             )
         # names such as 007 and NA are text
-        table = pd.read_csv(index, dtype=str, keep_default_na=False)
+        try:
+            table = pd.read_csv(index, dtype=str, keep_default_na=False)
+        except ValueError as error:
+            raise _damaged(index, error) from error
         if 'project' not in table:
             # a store of an older version is one of a single project
             table['project'] = ''
@@ -86,10 +89,11 @@ class WindowStore:
                 f'{index} lacks the column {missing[0]}, so another version wrote it; run '
                 '`litpose pretrain` again, which rebuilds it'
             )
-        return cls(
-            directory,
-            table.astype({'frame': 'int64', 'window': 'int64', 'step': 'int64', 'fps': 'float64'}),
-        )
+        kinds = {'frame': 'int64', 'window': 'int64', 'step': 'int64', 'fps': 'float64'}
+        try:
+            return cls(directory, table.astype(kinds))
+        except ValueError as error:
+            raise _damaged(index, error) from error
 
     def __len__(self) -> int:
         """Return the number of windows."""
@@ -135,6 +139,13 @@ class WindowStore:
         """Open every clip and return the sizes, (height, width) in px, that occur."""
         first_of_each = self.table.groupby('clip', sort=False).indices.values()
         return {self.clip_size(int(rows[0])) for rows in first_of_each}
+
+
+def _damaged(index: Path, error: ValueError) -> BeastError:
+    return BeastError(
+        f'{index} is damaged ({error}); delete it and run `litpose pretrain` again, which '
+        'rebuilds it'
+    )
 
 
 class _FrameClip(OpenClip):

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.readable import check_readable
 
 # Classes that training programs pickle beside the weights and that only hold values: settings,
 # paths and arrays. Building one runs no code of the file.
@@ -87,6 +88,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
         BeastError: if the file is damaged, holds no tensors or broken ones, or needs a class that
             is not known to be harmless, which the message names.
     """
+    check_readable(path)
     content: Any = _load_safetensors(path) if path.suffix == '.safetensors' else _unpickle(path)
     content = content if isinstance(content, Mapping) else {}
     groups = [_tensors(content.get(key)) for key in _WEIGHT_KEYS]

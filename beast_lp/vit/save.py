@@ -7,7 +7,7 @@ from pathlib import Path
 import safetensors.torch
 from torch import Tensor
 
-from beast_lp.runs.files import finished_folder
+from beast_lp.runs.files import finished_file, finished_folder
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.model import Encoder
 from beast_lp.vit.tensor_names import State, encoder_from_own
@@ -38,4 +38,5 @@ def save_backbone(
             json.dumps(architecture.transformers_config(), indent=2) + '\n',
             encoding='utf-8',
         )
-        safetensors.torch.save_file(tensors, part / 'model.safetensors', {'format': 'pt'})
+        with finished_file(part / 'model.safetensors') as file:
+            safetensors.torch.save_file(tensors, file, {'format': 'pt'})

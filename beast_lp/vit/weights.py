@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.readable import check_readable
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.locate import locate, weight_file
 from beast_lp.vit.safe_load import read_tensors
@@ -170,6 +171,7 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
 
 
 def _read_json(path: Path) -> dict[str, Any]:
+    check_readable(path)
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:

@@ -1,11 +1,12 @@
 """Declarations of settings, and the checks that they lead to."""
 
-from dataclasses import dataclass
-from typing import ClassVar, Optional
+from dataclasses import dataclass, fields
+from typing import Any, ClassVar, Optional
 
 import pytest
 
-from beast_lp.config.setting import Section, setting
+from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config.setting import Section, declaration, setting
 from beast_lp.errors import BeastError
 
 # ruff: noqa: UP045
@@ -44,3 +45,43 @@ def test_what_lies_within_is_accepted() -> None:
 def test_what_lies_outside_gets_a_sentence(values: dict[str, object], sentence: str) -> None:
     with pytest.raises(BeastError, match=sentence):
         _Example(**values)  # pyright: ignore[reportArgumentType]
+
+
+def test_no_count_or_size_is_without_a_bound() -> None:
+    """A count of 1e9 ends in a sentence, not in the machine's memory."""
+
+    def unbounded(section: Section) -> list[str]:
+        names = []
+        for item in fields(section):
+            value, declared = getattr(section, item.name), declaration(item)
+            if isinstance(value, Section):
+                names += unbounded(value)
+            elif declared.low is not None and declared.high is None and 'int' in str(item.type):
+                names.append(f'{section.path}.{item.name}')
+        return names
+
+    # what these count is never made: distances, and epochs between two events
+    assert set(unbounded(BeastConfig())) == {
+        'beast.tune_epochs',
+        'beast.pairs.exclude_within',
+        'beast.training.checkpoint_epochs',
+        'beast.probe.every_epochs',
+        'beast.segmentation.decoding.min_bout_frames',
+    }
+
+
+@pytest.mark.parametrize(
+    'section',
+    [
+        {'encoding': {'controls': {'shifts': 10**9}}},
+        {'encoding': {'controls': {'permutations': 10**9}}},
+        {'encoding': {'bin_ms': 1e-9}},
+        {'model': {'image_size': 100_000}},
+        {'model': {'image_size': [100_000, 16]}},
+        {'windows': {'longest_side': 100_000}},
+        {'segmentation': {'fitting': {'ensemble': 10**9}}},
+    ],
+)
+def test_numbers_that_fit_no_machine_are_refused(section: dict[str, Any]) -> None:
+    with pytest.raises(BeastError, match='must be between .* and .*, found'):
+        parse_config(section)

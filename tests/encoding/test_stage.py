@@ -120,7 +120,9 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    args = (_config(), [('s1', spikes)], sources)
+    # their hyper-parameters are whole and broken numbers
+    config = _config(encoders=['rrr', 'poisson_rrr'])
+    args = (config, [('s1', spikes)], sources)
     run_encoding(*args, tmp_path / 'whole')
     real, calls = stage.evaluate, []
 
@@ -135,11 +137,13 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
         run_encoding(*args, tmp_path / 'torn')
     assert not EncodingFiles(tmp_path / 'torn').summary.exists()
     with pytest.raises(BeastError, match=r'beast\.encoding\.lags was \d+ and is now 0'):
-        run_encoding(_config(lags=0), *args[1:], tmp_path / 'torn')
+        run_encoding(
+            _config(encoders=['rrr', 'poisson_rrr'], lags=0), *args[1:], tmp_path / 'torn'
+        )
     run_encoding(*args, tmp_path / 'torn')
     # 6 fits in all, 2 were there
     assert len(calls) == 3 + 4
-    for name in ('neurons.csv', 'comparison.csv'):
+    for name in ('neurons.csv', 'comparison.csv', 'summary.json'):
         assert (tmp_path / 'torn' / name).read_text() == (tmp_path / 'whole' / name).read_text()
     before = EncodingFiles(tmp_path / 'whole').summary.read_bytes()
     EncodingFiles(tmp_path / 'whole').report.touch()
@@ -348,6 +352,9 @@ def test_features_of_two_backbones_are_refused(
         ([], 'no spikes were given'),
         (['a/x.npz', 'b/x.npz'], "called 'x'"),
         (['a/b=x.npz'], "'a/b'"),
+        (['..=x.npz'], "'..' cannot be the name"),
+        (['.=x.npz'], "'.' cannot be the name"),
+        (['..\\x=x.npz'], 'cannot be the name'),
     ],
 )
 def test_names_that_do_not_do(items: list[str], words: str) -> None:

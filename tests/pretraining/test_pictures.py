@@ -1,13 +1,17 @@
 """What the model makes of fixed frames, now and over the epochs."""
 
+import signal
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch import Callback, Trainer
 
 from beast_lp.config import BeastConfig, parse_config
+from beast_lp.pretraining.checkpoints import Stopped
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pictures import (
     read_snapshots,
@@ -96,3 +100,24 @@ def test_a_run_takes_pictures_of_the_same_frames(
     events.Reload()
     assert 'reconstruction' in events.Tags()['images']
     assert {'images_per_second', 'data_wait_share', 'hours_left'} <= set(events.Tags()['scalars'])
+
+
+@pytest.mark.parametrize('number', [signal.SIGTERM, signal.SIGINT])
+def test_the_picture_of_an_epoch_is_there_when_the_run_is_stopped_at_its_end(
+    number: int,
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    tmp_path: Path,
+) -> None:
+    class StopInLastStep(Callback):
+        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+            if trainer.current_epoch == 1 and trainer.is_last_batch:
+                signal.raise_signal(number)
+
+    config = tiny_config(training={'epochs': 4, 'validation_fraction': 0.0})
+    files = RunFiles(tmp_path / 'out')
+    with pytest.raises(Stopped):
+        run_pretraining(config, videos, files.directory, callbacks=[StopInLastStep()])
+    assert list(read_snapshots(files.snapshots)) == [1, 2]
+    run_pretraining(config, videos, files.directory)
+    assert list(read_snapshots(files.snapshots)) == [1, 2, 3, 4]

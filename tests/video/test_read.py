@@ -93,7 +93,7 @@ def _write_sound(path: Path) -> None:
         ('missing.mp4', 'No such file'),
         ('empty.mp4', 'it is empty'),
         ('garbage.avi', 'cannot be read as a video'),
-        ('folder.mp4', 'cannot be read as a video'),
+        ('folder.mp4', 'is a folder and not a file'),
         ('sound.mp4', 'no video stream'),
     ],
 )

@@ -38,6 +38,10 @@ get_parser = parser_of(register_parser)
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     from beast_lp.demo import FULL, TINY
+    from beast_lp.runs.directory import check_output_dir
+
+    check_output_dir(args.output_dir.absolute())
+    # imported here because the host's models take seconds, and a wrong path is reported first
     from beast_lp.host.jobs.beast_demo import run_demo
 
     run_demo(args.output_dir.absolute(), TINY if args.tiny else FULL)

@@ -10,6 +10,9 @@ from beast_lp.runs.names import name_of
 
 # features of the source `pca`, unless --pca_components says otherwise
 PCA_COMPONENTS = 100
+MOST_COMPONENTS = 10_000
+# px
+MOST_SIDE = 8192
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -102,6 +105,7 @@ def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     from beast_lp.features.settings import ExtractionSettings
     from beast_lp.host.jobs.embed import embed
+    from beast_lp.runs.directory import check_output_dir
 
     _check_options(args)
     settings = ExtractionSettings(
@@ -113,6 +117,7 @@ def handle(args: argparse.Namespace) -> None:
         bbox_dir=args.bbox_dir,
     )
     output_dir = args.output_dir or Path('features', _default_name(args.source))
+    check_output_dir(output_dir.absolute())
     embed(
         args.source,
         args.videos,
@@ -130,16 +135,17 @@ def _check_options(args: argparse.Namespace) -> None:
     Raises:
         BeastError: naming the option.
     """
-    if args.image_size and min(args.image_size) < 1:
-        raise BeastError(f'--image_size must be at least 1, found {min(args.image_size)}')
+    from beast_lp.features.settings import check_option
+
+    for side in args.image_size or ():
+        check_option('image_size', side, MOST_SIDE)
     if args.pca_components is None:
         return
     if args.source != 'pca':
         raise BeastError(
             f'--pca_components is for the source `pca`, found {args.source}; leave it out'
         )
-    if args.pca_components < 1:
-        raise BeastError(f'--pca_components must be at least 1, found {args.pca_components}')
+    check_option('pca_components', args.pca_components, MOST_COMPONENTS)
 
 
 def _default_name(source: str) -> str:

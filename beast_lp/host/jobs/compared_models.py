@@ -14,6 +14,7 @@ from yaml import YAMLError
 
 from beast_lp.errors import BeastError
 from beast_lp.host.pose_checkpoint import check_pose_checkpoint
+from beast_lp.runs.readable import check_yaml
 from beast_lp.video.labelled import LabelledFrames, read_labels
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -57,6 +58,7 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
         BeastError: if there is no trained model, it needs code to be run, or the labels of other
             views.
     """
+    check_yaml(folder / 'config.yaml')
     try:
         config = ModelConfig.from_yaml_file(folder / 'config.yaml')
         model_name, model_type = config.cfg.model.model_name, config.cfg.model.model_type

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.names import split_paths
+from beast_lp.runs.words import can_name_a_file
 
 LEAST_MODELS = 2
 
@@ -29,6 +30,11 @@ def find_models(items: Sequence[str]) -> dict[str, list[Path]]:
             raise BeastError(
                 f'{item!r} does not name a backbone and its models; write NAME=DIR,DIR, for '
                 'example beast=model_seed0,model_seed1'
+            )
+        if not can_name_a_file(name):
+            raise BeastError(
+                f'{name!r} cannot be the name of a backbone, since files get it too; choose one '
+                'without slashes'
             )
         if name in models:
             raise BeastError(f'{name} is given twice; write {name}=DIR,DIR once')

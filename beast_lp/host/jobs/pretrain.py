@@ -186,8 +186,11 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> list[SourceVideo]:
     videos = dict.fromkeys(own, 'this project')
     for name in config.projects:
         path = Path(absolute_path(name, cfg))
-        if not path.is_file():
-            raise BeastError(f'beast.projects names {path}, where there is no config file')
+        if not path.is_file() or path.suffix != '.yaml':
+            raise BeastError(
+                f'beast.projects names {path}, where there is no config file; give the .yaml of '
+                'that project'
+            )
         other = compose_config(path, [])
         setting = parse_config(other.get('beast')).videos
         found = find_videos(video_sources(other, setting, 'beast.videos'))

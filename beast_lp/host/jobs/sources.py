@@ -18,6 +18,7 @@ from beast_lp.features.pca import frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import pose_image_size
 from beast_lp.host.pose_checkpoint import check_pose_checkpoint
+from beast_lp.runs.readable import check_yaml
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.tensor_names import disk_name
 from beast_lp.vit.weights import EncoderWeights, read_encoder
@@ -163,6 +164,7 @@ def _pose_config(model_dir: Path) -> DictConfig:
         BeastError: if it is none.
     """
     reason = ''
+    check_yaml(model_dir / 'config.yaml')
     try:
         cfg = OmegaConf.load(model_dir / 'config.yaml')
         if OmegaConf.select(cfg, 'model.model_type') is not None:

@@ -241,3 +241,16 @@ def test_labels_that_do_not_exist_are_refused(labels: Path, tmp_path: Path) -> N
     check_labels([labels])
     with pytest.raises(BeastError, match=f'no table of labels at {tmp_path}/none.csv'):
         check_labels([labels, tmp_path / 'none.csv'])
+
+
+@pytest.mark.parametrize('name', ['../x', '..', 'a/b', '/tmp/x', 'a\\b'])
+def test_a_name_of_a_backbone_does_not_leave_the_output_directory(
+    name: str, tmp_path: Path
+) -> None:
+    for folder in ('m1', 'm2'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'config.yaml').touch()
+    models = f'{tmp_path / "m1"},{tmp_path / "m2"}'
+    assert list(find_models([f'x={models}'])) == ['x']
+    with pytest.raises(BeastError, match='cannot be the name of a backbone'):
+        find_models([f'{name}={models}'])

@@ -1,0 +1,89 @@
+"""Our own files of a pretraining run, damaged: a sentence, or they are made again."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from beast_lp.config import BeastConfig
+from beast_lp.errors import BeastError, sentence_of
+from beast_lp.host.train_status import is_completed, mark_completed
+from beast_lp.pretraining.callbacks import MetricsTable, Throughput
+from beast_lp.pretraining.pictures import read_snapshots
+from beast_lp.pretraining.run_files import RunFiles, read_run_config
+from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.pretraining.training_frames import check_same_windows
+from beast_lp.pretraining.tune import chosen_weight, tune
+from beast_lp.reports.pretraining import read_table
+from beast_lp.reports.pretraining_run import _METRICS, write_report
+from beast_lp.video.window_store import WindowStore
+
+DAMAGE = {
+    'empty': b'',
+    'binary': b'\x00\xff\xfe\x93garbage',
+    'words': b'nothing of ours',
+    'mapping': b'{"a": 1}',
+    'list': b'[1, 2]',
+    'quote': b'"a,b\n1,2\n',
+}
+# file -> what reads it
+READERS: dict[str, Callable[[RunFiles], object]] = {
+    'beast.yaml': read_run_config,
+    'checkpoints/windows.json': lambda files: check_same_windows(
+        files.last,
+        WindowStore(
+            files.windows, pd.DataFrame({'video_id': [], 'frame': [], 'clip': [], 'window': []})
+        ),
+    ),
+    'metrics.csv': lambda files: (
+        MetricsTable(files.metrics, Throughput())._earlier(),
+        read_table(files.metrics, numbers=_METRICS),
+    ),
+    'snapshots/epoch_00001.npy': lambda files: read_snapshots(files.snapshots),
+    'windows/index.csv': lambda files: WindowStore.open(files.windows),
+    'tune/tune.csv': lambda files: (
+        chosen_weight(files.tune / 'tune.csv'),
+        tune([0.1], files.tune / 'tune.csv', lambda weight: pytest.fail('not reached')),
+    ),
+    'train_status.json': lambda files: (
+        is_completed(files.directory),
+        mark_completed(files.directory / 'train_status.json'),
+    ),
+}
+# without them a run can still go on
+REBUILT = {'snapshots/epoch_00001.npy', 'train_status.json'}
+
+
+@pytest.mark.parametrize(('name', 'read'), READERS.items(), ids=READERS)
+@pytest.mark.parametrize('content', DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_file_of_ours_is_a_sentence_or_is_made_again(
+    name: str, read: Callable[[RunFiles], object], content: bytes, tmp_path: Path
+) -> None:
+    files = RunFiles(tmp_path)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.last.parent.mkdir(exist_ok=True)
+    files.last.touch()
+    path.write_bytes(content)
+    if name in REBUILT:
+        read(files)
+        return
+    with pytest.raises((BeastError, UnicodeDecodeError)) as caught:
+        read(files)
+    sentence = sentence_of(caught.value)
+    assert sentence is not None and '; ' in sentence and '\n' not in sentence
+
+
+def test_a_run_whose_windows_were_deleted_still_gets_its_report(
+    tiny_config: Callable[..., BeastConfig], videos: list[Path], tmp_path: Path
+) -> None:
+    files = RunFiles(tmp_path / 'out')
+    config = tiny_config(training={'epochs': 1})
+    run_pretraining(config, videos, files.directory)
+    before = (files.windows / 'index.csv').read_bytes()
+    shutil.rmtree(files.windows)
+    run_pretraining(config, videos, files.directory)
+    assert (files.windows / 'index.csv').read_bytes() == before
+    assert write_report(files.directory).exists()
