@@ -30,7 +30,8 @@ from beast_lp.segmentation.outputs import Prediction, write_prediction
 from beast_lp.video.window_clip import build_clip
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.save import save_backbone
-from tests.conftest import WriteVideo
+
+WriteVideo = Callable[..., Path]
 
 # bytes; each writer below writes more than that
 SMALL = 100_000

@@ -103,7 +103,7 @@ def _check(key: str, value: Any, declared: Declaration) -> None:
         if isinstance(one, float) and math.isinf(one):
             raise BeastError(f'{key} must be a finite number, found {one}')
         if declared.choices is not None:
-            check_choice(key, one, tuple(declared.choices))
+            check_choice(key, str(one), tuple(declared.choices))
         if declared.positive:
             check_positive(key, one)
         if declared.low is not None:

@@ -4,7 +4,7 @@ import math
 import stat
 import zipfile
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import numpy as np
 import yaml
@@ -117,7 +117,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(str(error) or 'it is damaged') from error
 
 
-def _array_bytes(file: BinaryIO) -> int:
+def _array_bytes(file: IO[bytes]) -> int:
     """Return the bytes that the array at the place of a file would take, by its header."""
     version = np.lib.format.read_magic(file)
     # later versions differ in the length of the header alone

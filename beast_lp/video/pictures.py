@@ -42,7 +42,8 @@ class PictureConverter:
             an array that owns its memory, (H, W, 3) for `rgb24`, (H, W) for `gray`.
         """
         if box is None:
-            return self._upright(picture, size if self._turns % 2 == 0 else size[::-1])
+            height, width = size
+            return self._upright(picture, size if self._turns % 2 == 0 else (width, height))
         frame = self._upright(picture, (picture.height, picture.width))
         inside = np.ascontiguousarray(crop(frame, box))
         part = av.VideoFrame.from_ndarray(inside, format=self._pixel_format)

@@ -1,5 +1,9 @@
 """Files that no reader can use, by kind; each writer makes one at a path that it is given."""
 
+# the inputs are wrong on purpose, in type too
+# pyright: reportArgumentType=false, reportAttributeAccessIssue=false
+# pyright: reportRedeclaration=false, reportReturnType=false, reportCallIssue=false
+
 import io
 import json
 import os

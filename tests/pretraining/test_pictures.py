@@ -110,7 +110,7 @@ def test_the_picture_of_an_epoch_is_there_when_the_run_is_stopped_at_its_end(
     tmp_path: Path,
 ) -> None:
     class StopInLastStep(Callback):
-        def on_train_batch_end(self, trainer: Trainer, *_: Any) -> None:
+        def on_train_batch_end(self, trainer: Trainer, *_: Any, **__: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
             if trainer.current_epoch == 1 and trainer.is_last_batch:
                 signal.raise_signal(number)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import av
+import av.video.stream
 import numpy as np
 import pandas as pd
 import pytest

@@ -3,9 +3,11 @@
 import os
 import struct
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.video.stream
 import cv2
 import numpy as np
 import pytest
@@ -106,7 +108,7 @@ def test_a_pixel_that_is_no_square_stays_one(tmp_path: Path) -> None:
         stream = container.add_stream('libx264', rate=25)
         assert isinstance(stream, av.video.stream.VideoStream)
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, 'yuv420p'
-        stream.codec_context.sample_aspect_ratio = 2
+        stream.codec_context.sample_aspect_ratio = Fraction(2)
         container.mux(stream.encode(av.VideoFrame.from_ndarray(_corners())))
         container.mux(stream.encode())
     with av.open(str(path)) as container:

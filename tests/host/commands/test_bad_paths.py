@@ -1,6 +1,7 @@
 """Every path that a command takes, of every kind that the system refuses: one sentence each."""
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import lightning_pose.cli.main
@@ -9,7 +10,9 @@ import pytest
 
 from beast_lp.features.store import FeatureInfo
 from beast_lp.host.start import OUTPUT_DIR_VARIABLE
-from tests.conftest import SaveStore, WriteVideo
+
+WriteVideo = Callable[..., Path]
+SaveStore = Callable[..., None]
 
 # {bad} is the path, the others are good
 COMMANDS = [
