@@ -220,7 +220,7 @@ def _pickled(run: Path) -> None:
 
 MEMBER = 'models/all/seed_1/model.safetensors'
 YAML, JSON = 'segmentation.yaml', 'segmenter.json'
-DAMAGE: dict[str, Callable[[Path], None]] = {
+DAMAGE: dict[str, Callable[[Path], object]] = {
     # segmenter.json
     'empty description': _replace(JSON, b''),
     'description cut off': _cut(JSON),
