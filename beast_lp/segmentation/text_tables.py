@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.readable import check_readable
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -38,8 +39,10 @@ def read_text(path: Path) -> str:
         path: file to read.
 
     Raises:
-        BeastError: if the file is no text, or its encoding cannot be told.
+        BeastError: if it is a pipe or a device, this user may not read it, it is no text, or
+            its encoding cannot be told.
     """
+    check_readable(path)
     content = path.read_bytes()
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), 'utf-8')
     try:

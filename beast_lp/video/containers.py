@@ -44,6 +44,10 @@ def open_container(path: Path) -> InputContainer:
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
             # opening a pipe would wait for its writer for ever
             raise VideoError(f'{path} cannot be read as a video (it is {_special(kind)}); {_MEND}')
+        if stat.S_ISREG(kind):
+            # FFmpeg calls a file that may not be read a broken one
+            with path.open('rb'):
+                pass
         return av.open(
             str(path),
             # titles and comments are often not UTF-8
@@ -65,6 +69,8 @@ def _special(mode: int) -> str:
 def _reason(path: Path, error: Exception) -> str:
     if path.is_file() and not path.stat().st_size:
         return 'it is empty'
+    if path.is_dir():
+        return 'it is a folder and not a file'
     if isinstance(error, ArgumentError):
         return 'it is none of the containers ' + ', '.join(CONTAINERS)
     return getattr(error, 'strerror', None) or str(error)

@@ -56,6 +56,9 @@ def weight_file(directory: Path) -> Path:
     others = [path for path in directory.iterdir() if path.suffix in WEIGHT_SUFFIXES]
     if len(others) == 1:
         return others[0]
+    if others:
+        names = ', '.join(sorted(path.name for path in others))
+        raise BeastError(f'{directory} holds several weight files ({names}); give one of them')
     raise BeastError(
         f'{directory} holds no model.safetensors or pytorch_model.bin; give a pretraining output '
         "directory, a directory in transformers' format or a weight file"

@@ -62,9 +62,6 @@ def test_no_count_or_size_is_without_a_bound() -> None:
 
     # what these count is never made: distances, and epochs between two events
     assert set(unbounded(BeastConfig())) == {
-        'beast.tune_epochs',
-        'beast.pairs.exclude_within',
-        'beast.training.checkpoint_epochs',
         'beast.probe.every_epochs',
         'beast.segmentation.decoding.min_bout_frames',
     }

@@ -29,7 +29,7 @@ from beast_lp.runs.settings import settings_yaml
 from beast_lp.video import dali
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
-from beast_lp.video.window_store import WindowStore
+from beast_lp.video.window_store import INDEX_NAME, WindowStore
 from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
 TinyConfig = Callable[..., BeastConfig]
@@ -648,6 +648,8 @@ def test_a_finished_run_with_retired_settings_is_opened_and_an_unfinished_one_is
     assert read_run_config(files) == config
 
     files.backbone.mkdir()
+    files.windows.mkdir()
+    (files.windows / INDEX_NAME).touch()
     assert run_pretraining(config, [video], tmp_path) == files.backbone
     assert 'flip_vertical was 0.5' in files.outdated(settings)
     with pytest.raises(BeastError, match=r'beast.seed was 0 and is now 1'):

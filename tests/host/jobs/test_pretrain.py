@@ -19,6 +19,7 @@ from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.runs.settings import settings_yaml
 from beast_lp.video.source_video import SourceVideo
+from beast_lp.video.window_store import INDEX_NAME
 
 
 def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
@@ -166,6 +167,8 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
     files = RunFiles(tmp_path / 'out')
     files.backbone.mkdir(parents=True)
+    files.windows.mkdir()
+    (files.windows / INDEX_NAME).touch()
     videos = [tmp_path / 'a' / 'videos' / '1.mp4']
     files.settings.write_text(settings_yaml(run_settings(parse_config({}), videos)))
     monkeypatch.setattr(
