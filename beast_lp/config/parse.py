@@ -195,6 +195,8 @@ def _parsed(
             OmegaConf.structured(BeastConfig),
             {'model': {'image_size': list(image_size)}} if image_size else {},
             PRESETS[preset],
+            # the length that a user gives in epochs takes precedence over a preset's in steps
+            {'training': {'steps': None}} if 'epochs' in user.get('training', {}) else {},
             user,
         )
     except OmegaConfBaseException as error:

@@ -21,6 +21,9 @@ from beast_lp.errors import BeastError
 _HEAD_WIDTH, _DECODER_HEAD_WIDTH, _MLP_RATIO = 64, 32, 4
 
 
+# parts in which a run of so many steps is validated, reported and saved
+_MOST_PARTS = 50
+
 # px; larger images fit no memory
 MOST_SIDE = 8192
 
@@ -294,6 +297,14 @@ class TrainingConfig(Section):
     path: ClassVar[str] = 'beast.training'
 
     epochs: int = setting(800, 'passes over all anchors (paper: 800)', low=1, high=1_000_000)
+    steps: Optional[int] = setting(
+        None,
+        'steps of the optimiser, whatever the number of anchors; takes precedence over epochs. '
+        'The run is then reported in up to 50 equal parts, which are called epochs too, and '
+        'within which the anchors take turns. null: epochs counts',
+        low=1,
+        high=1_000_000_000,
+    )
     batch_size: int = setting(
         128,
         'frames per device and step, half anchors and half positives (authors: 128)',
@@ -306,11 +317,29 @@ class TrainingConfig(Section):
         low=1,
         high=1_000_000,
     )
-    learning_rate: float = setting(
-        5e-5,
-        'peak per 256 frames of a step, over all devices and accumulated batches (authors: 5e-5), '
-        'reached after 15 % of the steps; a cosine ends at a tenth of it',
+    optimizer: str = setting(
+        'adamw',
+        'how steps follow from gradients',
+        choices={
+            'adamw': 'AdamW (authors)',
+            'muon': 'Muon for the matrices of the blocks, AdamW for the rest: learns faster from '
+            'random weights; torch 2.9',
+        },
+    )
+    peak_learning_rate: float = setting(
+        2.5e-5,
+        'reached after 15 % of the steps, while a cosine ends at a tenth of it; for a step of '
+        'batch_size frames, multiplied by the devices and accumulated batches (authors: 5e-5 for '
+        '256 frames)',
         positive=True,
+        high=1.0,
+    )
+    beta2: float = setting(
+        0.999,
+        "decay of AdamW's second moment (authors: 0.999; runs of few steps from random weights "
+        'learn faster with 0.95, as in He et al. 2022)',
+        low=0,
+        high=0.9999,
     )
     weight_decay: float = setting(
         0.05,
@@ -370,6 +399,18 @@ class TrainingConfig(Section):
                 'beast.training.batch_size counts anchors and positives together, so it must be '
                 f'even, found {self.batch_size}'
             )
+
+    @property
+    def steps_per_epoch(self) -> Optional[int]:
+        """Steps of each part of a run whose length is given in steps; None where it is not."""
+        return None if self.steps is None else math.ceil(self.steps / _MOST_PARTS)
+
+    @property
+    def num_epochs(self) -> int:
+        """Epochs of the run: as set, or the parts of a run whose length is given in steps."""
+        if self.steps is None:
+            return self.epochs
+        return math.ceil(self.steps / math.ceil(self.steps / _MOST_PARTS))
 
 
 @dataclass

@@ -63,6 +63,10 @@ RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
     'beast.model.mlp_size': lambda config: config.model.mlp_size,
     'beast.model.decoder_num_heads': lambda config: config.model.decoder_num_heads,
     'beast.model.decoder_mlp_size': lambda config: config.model.decoder_mlp_size,
+    # it was the peak for 256 frames
+    'beast.training.learning_rate': lambda config: (
+        config.training.peak_learning_rate * 256 / config.training.batch_size
+    ),
     'beast.training.last_batch': 'keep',
     'beast.training.warmup_fraction': 0.15,
     'beast.training.floor_fraction': 0.1,

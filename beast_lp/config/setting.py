@@ -106,6 +106,7 @@ def _check(key: str, value: Any, declared: Declaration) -> None:
             check_choice(key, str(one), tuple(declared.choices))
         if declared.positive:
             check_positive(key, one)
-        if declared.low is not None:
-            high = float('inf') if declared.high is None else declared.high
-            check_range(key, one, declared.low, high)
+        if declared.low is not None or declared.high is not None:
+            low = 0 if declared.low is None else declared.low
+            high = math.inf if declared.high is None else declared.high
+            check_range(key, one, low, high)

@@ -12,7 +12,7 @@ from beast_lp.video.shares import share_out
 
 @dataclass(frozen=True)
 class DemoSize:
-    """Amount of data in a demo, and epochs and batches that suit it.
+    """Amount of data in a demo, and steps, epochs and batches that suit it.
 
     Attributes:
         videos: number of videos; the last one is held out.
@@ -35,8 +35,8 @@ class DemoSize:
     fps: int
     pose_epochs: int = 60
     pose_batch: int = 16
-    anchors_per_video: int = 40
-    pretraining_epochs: int = 70
+    anchors_per_video: int = 100
+    pretraining_steps: int = 3000
     pretraining_batch: int = 64
     segmentation_epochs: int = 40
     encoding_block: float = 6.0
@@ -104,7 +104,7 @@ TINY = DemoSize(
     pose_epochs=2,
     pose_batch=8,
     anchors_per_video=12,
-    pretraining_epochs=2,
+    pretraining_steps=4,
     pretraining_batch=8,
     segmentation_epochs=2,
     encoding_block=0.16,

@@ -111,7 +111,7 @@ beast:
   anchors:
     per_video: {anchors}
   training:
-    epochs: {pretraining_epochs}
+    steps: {pretraining_steps}
     batch_size: {pretraining_batch}
   # learns behavior/*.csv; minutes of video want other settings than hours of it
   segmentation:
@@ -183,7 +183,7 @@ def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> s
         check_val=min(5, size.pose_epochs),
         milestones=', '.join(str(milestone) for milestone in milestones),
         anchors=size.anchors_per_video,
-        pretraining_epochs=size.pretraining_epochs,
+        pretraining_steps=size.pretraining_steps,
         pretraining_batch=size.pretraining_batch,
         segmentation_epochs=size.segmentation_epochs,
         encoding_block=size.encoding_block,

@@ -21,7 +21,7 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
-from beast_lp.config import BeastConfig
+from beast_lp.config import BeastConfig, TrainingConfig
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.callbacks import (
     MetricsTable,
@@ -135,7 +135,7 @@ def _fit(
     )
     train, validation = build_loaders(config, store, trainer)
     module.total_steps = math.ceil(len(train) / config.training.accumulate)
-    module.total_steps *= config.training.epochs
+    module.total_steps *= config.training.num_epochs
     with (
         _separate_from_later_trainers(),
         matmul_precision(config.training.precision),
@@ -268,7 +268,7 @@ def build_trainer(
         num_nodes=config.num_nodes,
         strategy='ddp' if num_devices * config.num_nodes > 1 else 'auto',
         precision=choose_precision(training.precision),
-        max_epochs=training.epochs,
+        max_epochs=training.num_epochs,
         plugins=plugins,
         # not the working directory, in which Lightning looks for Slurm's files
         default_root_dir=files.directory,
@@ -294,6 +294,19 @@ def build_trainer(
     )
 
 
+def epoch_pairs(training: TrainingConfig, processes: int) -> int | None:
+    """Return the pairs of an epoch over all processes; None for one pass over the anchors.
+
+    Args:
+        training: settings of the run.
+        processes: number of processes that share every step.
+    """
+    steps = training.steps_per_epoch
+    if steps is None:
+        return None
+    return steps * training.accumulate * processes * (training.batch_size // 2)
+
+
 def build_loaders(
     config: BeastConfig,
     store: WindowStore,
@@ -315,11 +328,12 @@ def build_loaders(
         trainer.global_rank,
         trainer.world_size,
         table['project'].to_numpy(),
+        epoch_pairs(training, trainer.world_size),
     )
     train = training_loader(config, store, sampler)
     logger.info(
-        f'beast: {len(rows)} anchors for training, {len(held_out)} held out, '
-        f'{len(train)} steps an epoch'
+        f'beast: {len(rows)} anchors for training, {len(held_out)} held out; '
+        f'{training.num_epochs} epochs of {math.ceil(len(train) / training.accumulate)} steps'
     )
     if len(held_out) == 0:
         return train, None

@@ -21,7 +21,7 @@ from beast_lp.pretraining.losses import Outputs, nearest_frame, objective, retri
 from beast_lp.runs.seeds import torch_generator
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.model import Masked, MaskedAutoencoder
-from beast_lp.vit.optimiser import parameter_groups, peak_learning_rate, schedule_factor
+from beast_lp.vit.optimiser import OPTIMISERS, schedule_factor
 from beast_lp.vit.pixels import network_input
 from beast_lp.vit.safe_load import ARCHITECTURE_KEY
 
@@ -121,15 +121,12 @@ class BeastModule(LightningModule):
         self.model.set_layer_norm_eps(shape.layer_norm_eps)
 
     def configure_optimizers(self) -> Any:
-        """Build AdamW with warm-up and cosine, stepped per step."""
+        """Build the optimiser with warm-up and cosine, stepped per step."""
         training = self.config.training
-        frames = training.batch_size * self.trainer.world_size * training.accumulate
-        peak = peak_learning_rate(training.learning_rate, frames)
-        optimizer = torch.optim.AdamW(
-            parameter_groups(self, training.weight_decay),
-            lr=peak,
-            fused=True,
-        )
+        # scaled linearly with the batch (Goyal et al. 2017)
+        batches = self.trainer.world_size * training.accumulate
+        peak = training.peak_learning_rate * batches
+        optimizer = OPTIMISERS[training.optimizer](self, peak, training)
         schedule = torch.optim.lr_scheduler.LambdaLR(
             optimizer,
             lambda step: schedule_factor(step, self.total_steps, _WARMUP, _FLOOR),

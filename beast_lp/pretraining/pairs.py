@@ -8,6 +8,7 @@ Adding a new choice of the positive:
    `beast_lp/config/pretraining.py`, and test it in `tests/pretraining/test_pairs.py`
 """
 
+import math
 from collections.abc import Callable, Iterator
 from typing import NamedTuple, Protocol
 
@@ -95,10 +96,12 @@ POSITIVES: dict[str, Callable[[np.ndarray, np.ndarray], Choose]] = {
 class PairSampler(Sampler[Pair]):
     """Visits every anchor once an epoch, in a seeded order that mixes the videos.
 
-    Projects that are trained on together have the same number of places in an epoch and in every
-    stretch of it: the anchors of a small project come several times, those of a large one take
-    turns over the epochs. Ranks take disjoint, equally long shares; where the anchors do not
-    divide evenly, the last few of the epoch's order (fewer than the ranks) wait for another epoch.
+    Where an epoch has another number of places than there are anchors, these take turns over the
+    epochs: none comes again before all others have come. Projects that are trained on together
+    have the same number of places in an epoch and in every stretch of it: the anchors of a small
+    project come several times, those of a large one take turns. Ranks take disjoint, equally long
+    shares; where the anchors do not divide evenly, the last few of the epoch's order (fewer than
+    the ranks) wait for another epoch.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class PairSampler(Sampler[Pair]):
         rank: int = 0,
         world_size: int = 1,
         projects: np.ndarray | None = None,
+        epoch_pairs: int | None = None,
     ) -> None:
         """Sample from the given anchors.
 
@@ -122,6 +126,7 @@ class PairSampler(Sampler[Pair]):
             world_size: number of processes.
             projects: project of each anchor, any comparable of shape (anchors,); None for one
                 project.
+            epoch_pairs: pairs of an epoch over all ranks; None for one pass over the anchors.
 
         Raises:
             BeastError: if the anchors do not allow this choice of the positive.
@@ -132,6 +137,7 @@ class PairSampler(Sampler[Pair]):
             if projects is None
             else [anchors[projects == project] for project in np.unique(projects)]
         )
+        self._epoch_pairs = epoch_pairs
         self._choose = POSITIVES[positive](anchors, videos)
         self.seed = seed
         self.rank = rank
@@ -154,7 +160,7 @@ class PairSampler(Sampler[Pair]):
     def __iter__(self) -> Iterator[Pair]:
         """Yield this rank's pairs of the epoch."""
         draw = numpy_generator(self.seed, 'pairs', self.epoch)
-        if len(self._projects) == 1:
+        if len(self._projects) == 1 and self._epoch_pairs is None:
             order = draw.permutation(self.anchors)
         else:
             order = self._balanced(draw)
@@ -165,8 +171,9 @@ class PairSampler(Sampler[Pair]):
             yield self._choose(int(order[i]), int(sides[i]), float(numbers[i]))
 
     def _places(self) -> int:
-        """Return the places of an epoch: all anchors, rounded up to equal shares."""
-        return -(-len(self.anchors) // len(self._projects)) * len(self._projects)
+        """Return the places of an epoch, rounded up to equal shares of the projects."""
+        pairs = len(self.anchors) if self._epoch_pairs is None else self._epoch_pairs
+        return math.ceil(pairs / len(self._projects)) * len(self._projects)
 
     def _balanced(self, draw: np.random.Generator) -> np.ndarray:
         """Return anchors of all projects in turn, each turn in its own order."""

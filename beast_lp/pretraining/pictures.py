@@ -111,7 +111,7 @@ class Snapshots(Callback):
             store: window store of the run.
         """
         self.directory = directory
-        self.epochs = snapshot_epochs(config.training.epochs)
+        self.epochs = snapshot_epochs(config.training.num_epochs)
         self._config = config
         self._store = store
         self._images: Tensor | None = None

@@ -75,7 +75,7 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
     metrics = read_table(files.metrics, numbers=_METRICS)
     frames = config.training.batch_size
     seconds = (len(store) * 2 / metrics['images_per_second']).sum()
-    last, finished = metrics.iloc[-1], len(metrics) == config.training.epochs
+    last, finished = metrics.iloc[-1], len(metrics) == config.training.num_epochs
     left = {} if finished else {'time left': f'about {duration(last["seconds_left"])}'}
     projects = store.table['project'].nunique()
     return {
@@ -87,7 +87,7 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
         **({'projects': f'{projects}, in equal shares'} if projects > 1 else {}),
         'videos': str(store.table['video_id'].nunique()),
         'anchors': str(len(store)),
-        'epochs': f'{len(metrics)} of {config.training.epochs}',
+        'epochs': f'{len(metrics)} of {config.training.num_epochs}',
         'batch': f'{frames} frames ({frames // 2} anchors, {frames // 2} positives) per device',
         'contrastive weight': f'{config.loss.contrastive_weight:g} '
         f'at temperature {config.loss.temperature:g}',

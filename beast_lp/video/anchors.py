@@ -38,6 +38,8 @@ from beast_lp.video.thumbnails import (
 PCA_COMPONENTS = 32
 # candidates up to which k-means sees all of them in every step
 EXACT_CANDIDATES = 20_000
+# share of the anchors wanted that a further round of clusters must find to be followed by another
+_WORTH_ANOTHER_ROUND = 0.05
 # Least distance of two anchors of a video in steps of k. Our choice, the authors have none: from 2
 # on, no anchor is the positive of another, and from 3 on, no two windows share a frame.
 MIN_SPACING = 3
@@ -80,22 +82,61 @@ class Choice(NamedTuple):
 
 
 def distinct_frames(footage: Footage, wanted: int, seed: int) -> Choice:
-    """Choose one frame of each visual cluster of the moving frames, as the authors do."""
-    candidates = distinct_candidates(footage)
+    """Choose one frame of each visual cluster of the moving frames, as the authors do.
+
+    Where these have no room for all that are wanted, the clusters of what is left of all frames
+    give the rest.
+    """
+    chosen = _of_clusters(footage, _moving(footage), wanted, seed)
+    while len(chosen.frame) < wanted:
+        free = _free_of(_all(footage), chosen.frame, footage.spacing)
+        if len(free) == 0:
+            break
+        more = _of_clusters(footage, free, wanted - len(chosen.frame), seed)
+        chosen = _together(chosen, more)
+        if len(more.frame) < _WORTH_ANOTHER_ROUND * wanted:
+            break
+    return chosen
+
+
+def _of_clusters(
+    footage: Footage, candidates: Int[np.ndarray, ' m'], wanted: int, seed: int
+) -> Choice:
+    """Choose at most one candidate of each of so many clusters."""
     with _compressed(footage, candidates) as points:
         labels, distances = _cluster(points, min(wanted, len(candidates)), seed)
     chosen = pick_spaced(candidates, labels, distances, footage.spacing)
     return Choice(candidates[chosen], labels[chosen], distances[chosen])
 
 
+def _together(one: Choice, other: Choice) -> Choice:
+    """Join two choices of clusters, whose numbers stay apart."""
+    assert one.cluster is not None and other.cluster is not None
+    assert one.distance is not None and other.distance is not None
+    frame = np.concatenate([one.frame, other.frame])
+    order = np.argsort(frame)
+    cluster = np.concatenate([one.cluster, other.cluster + one.cluster.max() + 1])
+    distance = np.concatenate([one.distance, other.distance])
+    return Choice(frame[order], cluster[order], distance[order])
+
+
 def farthest_frames(footage: Footage, wanted: int, seed: int) -> Choice:
-    """Choose moving frames, each as unlike those chosen before as can be."""
-    candidates = distinct_candidates(footage)
+    """Choose moving frames, each as unlike those chosen before as can be.
+
+    Where these have no room for all that are wanted, all frames are candidates.
+    """
+    found = _of_farthest(footage, _moving(footage), wanted, seed)
+    if len(found) < wanted:
+        found = max(found, _of_farthest(footage, _all(footage), wanted, seed), key=len)
+    return Choice(found)
+
+
+def _of_farthest(
+    footage: Footage, candidates: Int[np.ndarray, ' m'], wanted: int, seed: int
+) -> Int[np.ndarray, ' k']:
     with _compressed(footage, candidates) as points:
-        chosen = pick_farthest(
-            points, candidates, min(wanted, len(candidates)), footage.spacing, seed
-        )
-    return Choice(candidates[chosen])
+        wanted = min(wanted, len(candidates))
+        return candidates[pick_farthest(points, candidates, wanted, footage.spacing, seed)]
 
 
 def random_frames(footage: Footage, wanted: int, seed: int) -> Choice:
@@ -141,13 +182,39 @@ STRATEGIES: dict[str, Callable[[Footage, int, int], Choice]] = {
 }
 
 
-def distinct_candidates(footage: Footage) -> Int[np.ndarray, ' m']:
-    """List the moving frames, only the first of each still stretch and of identical thumbnails.
+def _moving(footage: Footage) -> Int[np.ndarray, ' m']:
+    """List the distinct frames among those that move more than most others."""
+    return distinct_candidates(footage, moving_frames(footage.energy, footage.step))
+
+
+def _all(footage: Footage) -> Int[np.ndarray, ' m']:
+    """List the distinct frames among all that have a complete window."""
+    inner = np.arange(footage.step, len(footage.thumbnails) - footage.step)
+    return distinct_candidates(footage, inner)
+
+
+def _free_of(
+    candidates: Int[np.ndarray, ' m'], chosen: Int[np.ndarray, ' k'], spacing: int
+) -> Int[np.ndarray, ' f']:
+    """List the candidates that keep their distance to all frames chosen, which ascend."""
+    after = np.searchsorted(chosen, candidates)
+    padded = np.concatenate([[-spacing], chosen, [candidates[-1] + spacing]])
+    near = np.minimum(candidates - padded[after], padded[after + 1] - candidates)
+    return candidates[near >= spacing]
+
+
+def distinct_candidates(
+    footage: Footage, candidates: Int[np.ndarray, ' n']
+) -> Int[np.ndarray, ' m']:
+    """List the frames of which each is the first of its still stretch and of identical thumbnails.
+
+    Args:
+        footage: material that the frames are of.
+        candidates: ordinals, ascending.
 
     Returns:
         ordinals, ascending, at least one.
     """
-    candidates = moving_frames(footage.energy, footage.step)
     candidates = candidates[first_of_still(footage.thumbnails, candidates)]
     return candidates[first_of_identical(footage.thumbnails, candidates)]
 

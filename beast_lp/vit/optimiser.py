@@ -1,23 +1,123 @@
-"""Learning rate over the steps, and weight decay by parameter."""
+"""Optimisers, learning rate over the steps, and weight decay by parameter.
+
+Adding a new optimiser:
+
+1. write a function like `adamw`, and enter it in `OPTIMISERS` by its name
+2. add the name and its help to the choices of `TrainingConfig.optimizer` in
+   `beast_lp/config/pretraining.py`, and run `python -m beast_lp.config.document`
+3. the tests of every optimiser in `tests/vit/test_optimiser.py` include it already
+"""
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
+from beast_lp.config import TrainingConfig
+from beast_lp.errors import BeastError
 
-def peak_learning_rate(base: float, global_batch: int) -> float:
-    """Scale a learning rate linearly with the batch (Goyal et al. 2017).
+# decay of AdamW's first moment, about which the authors' schedule cycles it (0.95, 0.85, 0.95)
+_BETA1 = 0.9
+
+
+def adamw(module: nn.Module, peak: float, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """Build AdamW (Loshchilov and Hutter, 2019) for all parameters.
 
     Args:
-        base: learning rate for 256 frames.
-        global_batch: frames of a step, over all devices and accumulated batches.
-
-    Examples:
-        >>> peak_learning_rate(5e-5, 512)
-        0.0001
+        module: module that is trained.
+        peak: learning rate at the peak of the schedule.
+        settings: weight decay and the decay of the second moment.
     """
-    return base * global_batch / 256
+    return torch.optim.AdamW(
+        parameter_groups(module, settings.weight_decay),
+        lr=peak,
+        betas=(_BETA1, settings.beta2),
+        fused=True,
+    )
+
+
+def muon(module: nn.Module, peak: float, settings: TrainingConfig) -> torch.optim.Optimizer:
+    """Build Muon (Jordan et al. 2024) for the matrices of the blocks, AdamW for the rest.
+
+    Muon makes every update of a matrix orthogonal; scaled to the size of AdamW's updates (Liu et
+    al. 2025, arXiv 2502.16982) it takes the same learning rate and weight decay.
+
+    Args:
+        module: module that is trained.
+        peak: learning rate at the peak of the schedule, of both.
+        settings: weight decay, and the decay of AdamW's second moment.
+
+    Raises:
+        BeastError: if this version of torch has no Muon.
+    """
+    if not hasattr(torch.optim, 'Muon'):
+        raise BeastError(
+            f'beast.training.optimizer=muon needs torch 2.9, found {torch.__version__}; upgrade '
+            'torch, or set beast.training.optimizer=adamw'
+        )
+    matrices = {
+        parameter
+        for name, parameter in module.named_parameters()
+        if 'blocks.' in name and parameter.ndim == 2
+    }
+    decayed, others = parameter_groups(module, settings.weight_decay)
+    rest = {**decayed, 'params': [p for p in decayed['params'] if p not in matrices]}
+    return JointOptimizer(
+        [
+            torch.optim.Muon(
+                [p for p in decayed['params'] if p in matrices],
+                lr=peak,
+                weight_decay=settings.weight_decay,
+                adjust_lr_fn='match_rms_adamw',
+            ),
+            torch.optim.AdamW([rest, others], lr=peak, betas=(_BETA1, settings.beta2), fused=True),
+        ]
+    )
+
+
+# each takes the module, the peak of the learning rate and the settings
+OPTIMISERS: dict[str, Callable[[nn.Module, float, TrainingConfig], torch.optim.Optimizer]] = {
+    'adamw': adamw,
+    'muon': muon,
+}
+
+
+class JointOptimizer(torch.optim.Optimizer):
+    """Several optimisers of disjoint parameters as one, for schedulers and checkpoints."""
+
+    def __init__(self, parts: Sequence[torch.optim.Optimizer]) -> None:
+        """Join optimisers, which are from then on stepped by this one alone."""
+        self.parts = parts
+        super().__init__([group for part in parts for group in part.param_groups], {})
+        self._share()
+
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """Step every part.
+
+        Args:
+            closure: function that computes the gradients, and the loss, which is returned.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for part in self.parts:
+            part.step()
+        return loss
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore the state of all parts."""
+        super().load_state_dict(state_dict)
+        self._share()
+
+    def _share(self) -> None:
+        """Let the parts work on the states and groups of this optimiser."""
+        groups = iter(self.param_groups)
+        for part in self.parts:
+            part.state = self.state
+            part.param_groups = [next(groups) for _ in part.param_groups]
 
 
 def schedule_factor(step: int, total: int, warmup_fraction: float, floor: float) -> float:

@@ -3,9 +3,9 @@
     python integration_tests/evidence/ablation.py --output_dir DIRECTORY
 
 Every seed has a pretraining of its own on the unlabelled videos of the recording. All backbones
-have the same architecture, anchors, epochs and fine-tuning steps (`budget.json`), and of each seed
-the same splits and labelled frames. `--budget night` is hours on two cores; `short` is for parts;
-`hour` pretrains for an hour on one core, once for all seeds.
+have the same architecture, anchors, steps and fine-tuning steps (`budget.json`), and of each seed
+the same splits and labelled frames. `--budget laptop` is the preset `laptop` as a user types it,
+`night` the preset `vit_tiny`.
 
 What is done is never computed again: the same command continues after a kill and repeats what
 failed. Started twice at once with OMP_NUM_THREADS=1, it uses two cores. The directory holds
@@ -91,7 +91,7 @@ def main() -> None:
         help='numbers of labelled frames of the pose tasks',
     )
     parser.add_argument('--seeds', type=int, default=3, help='number of seeds, from 0')
-    parser.add_argument('--budget', choices=BUDGETS, default='night')
+    parser.add_argument('--budget', choices=BUDGETS, default='laptop')
     options = parser.parse_args()
     directory: Path = options.output_dir.absolute()
     budget = BUDGETS[options.budget]

@@ -36,25 +36,15 @@ GRID = 4
 
 
 def settings(backbone: str, seed: int, budget: Budget) -> BeastConfig:
-    """Return all settings of a pretraining: those of the variant, at a size for two CPU cores."""
+    """Return all settings of a pretraining: those of the preset, and of the variant."""
     name = 'beast' if backbone == RANDOM else backbone
     variant = OmegaConf.load(VARIANTS / f'{name}.yaml').beast
-    small = OmegaConf.create(
-        {
-            'preset': 'laptop',
-            'seed': seed,
-            'anchors': {'per_video': budget.anchors},
-            'model': {'image_size': [budget.image_size] * 2},
-            # left and right, and the place in the picture, matter in all of these recordings
-            'augmentation': {
-                'flip_horizontal': 0.0,
-                'crop_pad_probability': 0.0,
-            },
-            # both readers of frames are equally good; this one is the same on every machine
-            'training': {'epochs': budget.pretraining_epochs, 'loader': 'pyav'},
-        }
-    )
-    return parse_config(OmegaConf.merge(variant, small))  # type: ignore[arg-type]
+    # both readers of frames are equally good; this one is the same on every machine
+    training: dict[str, object] = {'loader': 'pyav'}
+    if budget.pretraining_steps is not None:
+        training['steps'] = budget.pretraining_steps
+    chosen = OmegaConf.create({'preset': budget.preset, 'seed': seed, 'training': training})
+    return parse_config(OmegaConf.merge(variant, chosen))  # type: ignore[arg-type]
 
 
 def pretrained(

@@ -12,39 +12,30 @@ class Budget:
     """The work of pretraining and fine-tuning, equal for all backbones.
 
     Attributes:
-        image_size: px, of pretraining, embedding and pose.
-        anchors: per video, with two frames beside each.
-        pretraining_epochs: passes over the anchors.
+        preset: settings of pretraining, as a user gets them.
         pose_steps: of the optimiser, for any number of labelled frames.
+        pretraining_steps: steps of pretraining; None for those of the preset.
+        image_size: px, of the pose model.
         pose_batch: labelled frames of a step; fewer where there are fewer.
         segmentation_epochs: of the head on stored patch tokens.
         encoding_bins: of the recording, from its beginning; None for all.
-        pretrainings: of each backbone, which the seeds take in turn; None for one each.
     """
 
-    image_size: int
-    anchors: int
-    pretraining_epochs: int
+    preset: str
     pose_steps: int
+    pretraining_steps: int | None = None
+    image_size: int = 128
     pose_batch: int = 10
     segmentation_epochs: int = 60
     encoding_bins: int | None = None
-    pretrainings: int | None = None
-
-    def pretraining_seed(self, seed: int) -> int:
-        """Return the seed of the pretraining that a seed takes."""
-        return seed if self.pretrainings is None else seed % self.pretrainings
 
 
 BUDGETS = {
     # of seconds, to see that every task runs; its scores mean nothing
-    'smoke': Budget(128, 12, 1, 4, segmentation_epochs=2, encoding_bins=2400),
-    'short': Budget(128, 150, 40, 600),
-    'night': Budget(128, 400, 100, 600),
-    # an hour of one core for each pretraining on the crops of two flies: 10,000 steps, where
-    # `short` is a few hundred (on the mouse's 994 frames, 2,000 in minutes). The seeds share it:
-    # they differ in labelled frames, splits and training
-    'hour': Budget(128, 1000, 320, 600, pretrainings=1),
+    'smoke': Budget('laptop', 4, 4, segmentation_epochs=2, encoding_bins=2400),
+    # the presets for a CPU as a user types them
+    'laptop': Budget('laptop', 600),
+    'night': Budget('vit_tiny', 600),
 }
 
 

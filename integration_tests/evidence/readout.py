@@ -36,7 +36,7 @@ def readout_scores(
         backbone: stays as it is.
         labels: labelled frames of each draw; all others are scored.
         seed: of the draws.
-        budget: the size of the images.
+        budget: preset that tells the size of the model and of its images.
     """
     frames = read_labels([project / 'CollectedData.csv'], project)
     features = _features(backbone, frames.images, budget)
@@ -57,7 +57,8 @@ def readout_scores(
 
 def _features(backbone: Path, images: Sequence[Path], budget: Budget) -> np.ndarray:
     """Return CLS and pooled patch tokens, as the probe takes them."""
-    model = MaskedAutoencoder(settings('beast', 0, budget).model, decoder=False)
+    shape = settings('beast', 0, budget).model
+    model = MaskedAutoencoder(shape, decoder=False)
     load_encoder(model, read_encoder(backbone))
-    pictures = read_images(images, (budget.image_size, budget.image_size))
+    pictures = read_images(images, (shape.image_size[0], shape.image_size[1]))
     return frozen_features(model.eval(), pictures)

@@ -175,6 +175,5 @@ def compute(directory: Path, cell: Cell, budget: Budget) -> dict[str, float]:
         BusyError: if another process makes what the cell needs.
     """
     task = TASKS[cell.task]
-    seed = budget.pretraining_seed(cell.seed)
-    backbone = pretrained(directory, task.recording, cell.backbone, seed, budget)
+    backbone = pretrained(directory, task.recording, cell.backbone, cell.seed, budget)
     return task.scores(directory / 'heads' / cell.name, cell, backbone, directory, budget)

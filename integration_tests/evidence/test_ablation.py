@@ -14,6 +14,8 @@ from cells import BusyError, Cell, claimed, read_results, result_file, run_all
 from intervals import summarise, t_interval
 from tasks import TASKS
 
+from beast_lp.config import parse_config
+
 
 def test_an_interval_is_that_of_the_tables() -> None:
     # Student's t for 95 % and 2, 4 degrees of freedom: 4.303, 2.776
@@ -105,19 +107,20 @@ def test_a_cell_of_another_process_is_left_to_it(tmp_path: Path) -> None:
 
 def test_results_of_two_budgets_do_not_mix(tmp_path: Path) -> None:
     for _ in range(2):
-        keep_budget(tmp_path, BUDGETS['short'])
+        keep_budget(tmp_path, BUDGETS['laptop'])
     with pytest.raises(SystemExit, match='another budget'):
         keep_budget(tmp_path, BUDGETS['night'])
 
 
-def test_seeds_share_a_pretraining_where_the_budget_says_so() -> None:
-    assert [BUDGETS['hour'].pretraining_seed(seed) for seed in range(3)] == [0, 0, 0]
-    assert [BUDGETS['short'].pretraining_seed(seed) for seed in range(3)] == [0, 1, 2]
+def test_backbones_are_what_the_preset_gives_a_user() -> None:
+    chosen = settings('beast', 0, BUDGETS['laptop'])
+    chosen.training.loader = 'auto'
+    assert chosen == parse_config({'preset': 'laptop'})
 
 
 def test_backbones_differ_in_their_variant_alone() -> None:
     base = settings('beast', 3, BUDGETS['night'])
-    assert (base.seed, base.anchors.per_video, base.init) == (3, 400, 'random')
+    assert (base.seed, base.init) == (3, 'random')
     for name, (section, key, value) in {
         'vit_m': ('loss', 'contrastive_weight', 0),
         'vit_c': ('loss', 'reconstruction_weight', 0),

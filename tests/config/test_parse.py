@@ -27,6 +27,32 @@ def test_user_keys_take_precedence_over_the_preset() -> None:
     assert config.init == 'random'
 
 
+def test_a_length_in_epochs_takes_precedence_over_a_presets_length_in_steps() -> None:
+    assert parse_config({'preset': 'laptop'}).training.steps is not None
+    given = parse_config({'preset': 'laptop', 'training': {'epochs': 3}}).training
+    assert (given.steps, given.num_epochs) == (None, 3)
+    both = {'preset': 'laptop', 'training': {'epochs': 3, 'steps': 100}}
+    assert parse_config(both).training.steps == 100
+
+
+@pytest.mark.parametrize('steps', [1, 7, 50, 51, 99, 1000, 12_345])
+def test_a_length_in_steps_is_divided_into_at_most_fifty_epochs(steps: int) -> None:
+    training = parse_config({'training': {'steps': steps}}).training
+    each, epochs = training.steps_per_epoch, training.num_epochs
+    assert each is not None
+    assert epochs <= 50
+    # the last epoch is whole, so that a run may be longer by less than one
+    assert steps <= each * epochs < steps + each
+
+
+def test_the_peak_of_the_learning_rate_is_that_of_older_versions() -> None:
+    # 5e-5 for 256 frames is 2.5e-5 for the 128 of a step
+    config = parse_config({'training': {'learning_rate': 5e-5}})
+    assert config.training.peak_learning_rate == 2.5e-5
+    with pytest.raises(BeastError, match='learning_rate is no longer a setting'):
+        parse_config({'training': {'learning_rate': 1e-3}})
+
+
 def test_one_number_is_a_square_image() -> None:
     assert parse_config({'model': {'image_size': 96}}).model.image_size == [96, 96]
 
@@ -111,7 +137,7 @@ def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() ->
         ({}, 256),
         ({'model': {'image_size': 448}}, 448),
         ({'model': {'image_size': [128, 384]}}, 384),
-        ({'preset': 'laptop'}, 192),
+        ({'preset': 'laptop'}, 128),
         ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
         # what the user asks for is theirs
         ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),

@@ -21,8 +21,8 @@ def test_every_preset_has_its_line_of_help() -> None:
         ('vit_large', (16, 4096, 16, 2048)),
         ('vit_base', (12, 3072, 16, 2048)),
         ('vit_small', (6, 1536, 8, 1024)),
-        ('vit_tiny', (3, 768, 4, 512)),
-        ('laptop', (3, 768, 3, 384)),
+        ('vit_tiny', (3, 768, 2, 256)),
+        ('laptop', (2, 512, 2, 256)),
     ],
 )
 def test_heads_and_mlps_follow_from_the_widths(preset: str, sizes: tuple[int, ...]) -> None:
@@ -38,3 +38,20 @@ def test_a_narrow_model_has_one_head() -> None:
     model = parse_config({'model': {'hidden_size': 32, 'decoder_hidden_size': 16}}).model
     assert (model.num_heads, model.mlp_size) == (1, 128)
     assert (model.decoder_num_heads, model.decoder_mlp_size) == (1, 64)
+
+
+@pytest.mark.parametrize('preset', PRESETS)
+def test_cameras_stand_still_where_nothing_was_learned_before(preset: str) -> None:
+    config = parse_config({'preset': preset})
+    if config.init == 'random':
+        assert config.augmentation.flip_horizontal == 0
+        assert config.training.optimizer == 'muon'
+    else:
+        # the paper's
+        training = config.training
+        assert (training.optimizer, training.steps, training.epochs) == ('adamw', None, 800)
+        assert (training.peak_learning_rate * 256 / training.batch_size, training.beta2) == (
+            5e-5,
+            0.999,
+        )
+        assert config.augmentation.flip_horizontal == 0.5

@@ -310,7 +310,7 @@ def test_config_is_valid_for_the_host_and_for_us(project: Path) -> None:
     assert beast.preset == 'laptop'
     assert beast.init == 'random'
     assert beast.anchors.per_video == TINY.anchors_per_video
-    assert beast.training.epochs == TINY.pretraining_epochs
+    assert beast.training.steps == TINY.pretraining_steps
 
 
 def test_config_survives_awkward_folder_names(tmp_path: Path) -> None:

@@ -206,3 +206,23 @@ def test_ranks_share_a_joint_epoch_and_each_sees_all_projects() -> None:
     assert all(len({_project(pair) for pair in share}) == 3 for share in shares)
     together = [pair for turn in zip(*shares, strict=True) for pair in turn]
     assert together == list(_joint())
+
+
+@pytest.mark.parametrize(('epoch_pairs', 'projects'), [(7, 1), (60, 1), (10, 2)])
+def test_an_epoch_of_another_length_takes_the_anchors_in_turns(
+    epoch_pairs: int, projects: int
+) -> None:
+    names = np.where(np.arange(23) < 12, 'x', 'y' if projects == 2 else 'x')
+    sampler = PairSampler(ANCHORS, VIDEOS, 'adjacent', 0, projects=names, epoch_pairs=epoch_pairs)
+    taken: list[int] = []
+    for epoch in range(30):
+        sampler.set_epoch(epoch)
+        pairs = [pair.anchor for pair in sampler]
+        assert len(pairs) == len(sampler) == epoch_pairs
+        taken += pairs
+    for project in set(names.tolist()):
+        anchors = ANCHORS[names == project]
+        own = Counter(anchor for anchor in taken if anchor in anchors)
+        assert own.keys() == set(anchors.tolist())
+        assert max(own.values()) - min(own.values()) <= 1
+        assert own.total() == len(taken) // projects

@@ -207,3 +207,19 @@ def test_memory_does_not_follow_the_length(tmp_path: Path, strategy: str) -> Non
     assert len(found) == pytest.approx(50, abs=5)
     # 61 MB of thumbnails, 245 MB as the floats that PCA and k-means work on
     assert peak < 50e6
+
+
+@pytest.mark.parametrize('strategy', ['distinct', 'farthest'])
+def test_where_the_moving_frames_are_too_few_all_frames_are_candidates(strategy: str) -> None:
+    # the second half moves most, and has room for 25 anchors
+    count = 150
+    steps = np.random.default_rng(0).integers(-90, 91, (count, PIXELS))
+    steps[: count // 2] //= 3
+    thumbnails = (128 + steps).astype(np.uint8)
+    energy = motion_energy(thumbnails)
+    few = select_anchors(thumbnails, energy, AnchorConfig(strategy, per_video=8), seed=0)
+    assert len(few) == 8
+    assert few.frame.min() >= count // 2
+    many = select_anchors(thumbnails, energy, AnchorConfig(strategy, per_video=45), seed=0)
+    assert len(many) > 30
+    assert (many.frame < count // 2).sum() > 10
