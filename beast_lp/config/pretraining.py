@@ -146,7 +146,13 @@ class ModelConfig(Section):
         'px, [height, width] or one number; multiples of patch_size (paper: 224). Where neither '
         "you nor the preset give it (laptop does), it is the pose config's data.image_resize_dims",
     )
-    patch_size: int = setting(16, 'px; pose models need 16', low=1, high=256)
+    patch_size: int = setting(
+        16,
+        'px; a pose model needs 16, or a size that divides 16, which it takes as patches of 16 px '
+        'of an image that is larger by as much',
+        low=1,
+        high=256,
+    )
     hidden_size: int = setting(
         768,
         'width of the encoder (paper: ViT-B): one attention head per 64 channels, and MLPs four '

@@ -9,7 +9,7 @@ from beast_lp.host.names import STRIDE
 from beast_lp.host.pose import NO_REGRESSION, NO_WEIGHTS
 from beast_lp.host.softargmax import warn_if_heatmaps_are_misread
 from beast_lp.vit.architecture import Architecture
-from beast_lp.vit.load import load_into_vit
+from beast_lp.vit.load import enlarge_patches, load_into_vit
 from beast_lp.vit.weights import read_encoder
 
 # A pose checkpoint holds the backbone's weights; it names the architecture in place of the path
@@ -68,12 +68,14 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
         return BeastBackbone(architecture), architecture.hidden_size
 
     encoder = read_encoder(checkpoint)
-    architecture = encoder.architecture
-    if architecture.patch_size != STRIDE:
+    if STRIDE % encoder.architecture.patch_size:
         raise BeastError(
-            f'{encoder.source} has patches of {architecture.patch_size} px, but the pose heads '
-            f'are built for {STRIDE}; pretrain with beast.model.patch_size={STRIDE}'
+            f'{encoder.source} has patches of {encoder.architecture.patch_size} px, but the pose '
+            f'heads are built for {STRIDE}; pretrain with beast.model.patch_size={STRIDE}, or '
+            'with a smaller size that divides it'
         )
+    encoder = enlarge_patches(encoder, STRIDE)
+    architecture = encoder.architecture
     backbone = BeastBackbone(architecture)
     load_into_vit(backbone.vision_encoder, encoder)
     return backbone, architecture.hidden_size

@@ -18,9 +18,9 @@ from beast_lp.runs.words import duration
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-# optimiser steps from random weights. Measured (integration_tests/evidence/ablation.py): features
-# were no better than those of random weights after 2,000, and twice as good after 10,000
-LEAST_STEPS = 5000
+# optimiser steps from random weights. Measured on mirror_mouse and fly_courtship: frozen features
+# were hardly better than those of random weights after 1,000, and far better after 4,000
+LEAST_STEPS = 2000
 
 
 class ShortRunWarning(Callback):
@@ -33,9 +33,9 @@ class ShortRunWarning(Callback):
         if steps < LEAST_STEPS:
             logger.warning(
                 f'beast: {steps} steps from random weights show that everything works, but are '
-                'probably too few to help a pose model: in our measurements 2,000 did not and '
-                '10,000 did; raise beast.training.epochs or beast.anchors.per_video, or start '
-                'from pretrained weights (beast.init)'
+                'probably too few to learn anything: in our measurements 1,000 were, and 4,000 '
+                'were not; raise beast.training.steps (presets say how many), or start from '
+                'pretrained weights (beast.init)'
             )
 
 

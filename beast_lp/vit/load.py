@@ -1,12 +1,13 @@
 """Copy an encoder into a model, ours or transformers': strict, counted, and logged."""
 
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from beast_lp.errors import BeastError
 from beast_lp.vit.model import Encoder
 from beast_lp.vit.patches import interpolate_positions
-from beast_lp.vit.tensor_names import POSITIONS, decoder_to_own, disk_name, encoder_to_own
+from beast_lp.vit.tensor_names import PATCHES, POSITIONS, decoder_to_own, disk_name, encoder_to_own
 from beast_lp.vit.weights import EncoderWeights
 
 if TYPE_CHECKING:
@@ -57,6 +58,32 @@ def load_encoder(model: Encoder, encoder: EncoderWeights) -> None:
         loaded |= decoder if fits else {}
     model.load_state_dict({**state, **loaded})
     model.set_layer_norm_eps(theirs.layer_norm_eps)
+
+
+def enlarge_patches(encoder: EncoderWeights, patch_size: int) -> EncoderWeights:
+    """Return an encoder for images that are larger by a whole factor, in larger patches.
+
+    Each of its pixels weighs the mean of the pixels that it becomes, so that the new encoder makes
+    of an image exactly what the old one makes of the image scaled down by averaging. What was
+    learned on small images in small patches, which is cheap, so serves heads that are built for
+    patches of 16 px.
+
+    Args:
+        encoder: complete weights.
+        patch_size: px, a multiple of the encoder's own.
+    """
+    shape = encoder.architecture
+    factor = patch_size // shape.patch_size
+    kernel = encoder.state[PATCHES]
+    larger = kernel.repeat_interleave(factor, 2).repeat_interleave(factor, 3) / factor**2
+    height, width = shape.image_size
+    return replace(
+        encoder,
+        architecture=replace(
+            shape, patch_size=patch_size, image_size=(factor * height, factor * width)
+        ),
+        state={**encoder.state, PATCHES: larger},
+    )
 
 
 def load_into_vit(vit: 'ViTModel', encoder: EncoderWeights) -> int:

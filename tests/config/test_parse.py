@@ -125,9 +125,9 @@ def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() ->
     assert parse_config({}).model.image_size == [224, 224]
     config = parse_config({'model': {'patch_size': 16}}, (128, 384))
     assert (config.model.image_size, config.windows.longest_side) == ([128, 384], 384)
-    for section in ({'preset': 'laptop'}, {'model': {'image_size': 128}}):
+    for section, side in (({'preset': 'laptop'}, 64), ({'model': {'image_size': 128}}, 128)):
         config = parse_config(section, (128, 384))
-        assert config.model.image_size == [128, 128]
+        assert config.model.image_size == [side, side]
         assert config.windows.longest_side == parse_config(section).windows.longest_side
 
 
@@ -137,7 +137,7 @@ def test_the_images_of_the_pose_model_give_the_size_where_nothing_else_does() ->
         ({}, 256),
         ({'model': {'image_size': 448}}, 448),
         ({'model': {'image_size': [128, 384]}}, 384),
-        ({'preset': 'laptop'}, 128),
+        ({'preset': 'laptop'}, 96),
         ({'preset': 'laptop', 'model': {'image_size': 224}}, 224),
         # what the user asks for is theirs
         ({'model': {'image_size': 448}, 'windows': {'longest_side': 300}}, 300),

@@ -15,13 +15,16 @@ from lightning_pose.models import (
 )
 from lightning_pose.models.backbones import build_backbone
 from lightning_pose.models.factory import get_model_class
+from torch.nn import functional
 
 from beast_lp.errors import BeastError
 from beast_lp.host.backbone import ARCHITECTURE_PREFIX, BeastBackbone
 from beast_lp.host.checkpoint import callbacks
 from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.load import load_into_vit
 from beast_lp.vit.save import save_backbone
 from beast_lp.vit.tensor_names import disk_name
+from beast_lp.vit.weights import read_encoder
 
 # the host's type annotations do not know the name
 BEAST: Any = 'beast'
@@ -75,10 +78,27 @@ def test_no_parameter_is_unused(tmp_path: Path) -> None:
     assert [n for n, p in backbone.named_parameters() if p.grad is None] == []
 
 
-def test_other_patch_sizes_are_refused(tmp_path: Path) -> None:
-    path = _save(tmp_path, Architecture(64, 2, 1, 128, 8, (64, 64)))
-    with pytest.raises(BeastError, match='patches of 8 px'):
+@pytest.mark.parametrize('patch', [12, 32])
+def test_other_patch_sizes_are_refused(tmp_path: Path, patch: int) -> None:
+    path = _save(tmp_path, Architecture(64, 2, 1, 128, patch, (96, 96)))
+    with pytest.raises(BeastError, match=f'patches of {patch} px.*or with a smaller size'):
         build_backbone(BEAST, backbone_checkpoint=str(path))
+
+
+@pytest.mark.parametrize('patch', [4, 8])
+def test_smaller_patches_see_the_image_scaled_down(tmp_path: Path, patch: int) -> None:
+    factor = 16 // patch
+    architecture = Architecture(64, 2, 1, 128, patch, (4 * patch, 4 * patch))
+    path = _save(tmp_path, architecture)
+    backbone, _ = build_backbone(BEAST, backbone_checkpoint=str(path))
+    small = BeastBackbone(architecture)
+    load_into_vit(small.vision_encoder, read_encoder(path))
+    image = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        found = backbone.eval()(image)
+        wanted = small.eval()(functional.avg_pool2d(image, factor))
+    assert found.shape == (2, 64, 4, 4)
+    torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize('factor', [1, 2])

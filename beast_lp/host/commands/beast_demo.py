@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from beast_lp.host.arguments import name_guides, parser_of
+from beast_lp.host.waiting import wait_passively
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -37,6 +38,7 @@ get_parser = parser_of(register_parser)
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
+    wait_passively()
     from beast_lp.demo import FULL, TINY
     from beast_lp.runs.directory import check_output_dir
 

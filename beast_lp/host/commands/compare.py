@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from beast_lp.host.arguments import add_output_dir, choose_output_dir, name_guides, parser_of
+from beast_lp.host.waiting import wait_passively
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -47,6 +48,7 @@ get_parser = parser_of(register_parser)
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
+    wait_passively()
     from beast_lp.host.jobs.model_folders import check_labels, find_models
 
     models = find_models(args.models)

@@ -6,6 +6,7 @@ from typing import Any
 
 from beast_lp.errors import BeastError
 from beast_lp.host.arguments import name_guides, parser_of
+from beast_lp.host.waiting import wait_passively
 from beast_lp.runs.names import name_of
 
 # features of the source `pca`, unless --pca_components says otherwise
@@ -103,6 +104,7 @@ get_parser = parser_of(register_parser)
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
+    wait_passively()
     from beast_lp.features.settings import ExtractionSettings
     from beast_lp.host.jobs.embed import embed
     from beast_lp.runs.directory import check_output_dir

@@ -12,6 +12,7 @@ from beast_lp.host.arguments import (
     name_guides,
     parser_of,
 )
+from beast_lp.host.waiting import wait_passively
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -61,6 +62,7 @@ get_parser = parser_of(register_parser)
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
+    wait_passively()
     from beast_lp.host.compose import compose_config
     from beast_lp.host.jobs.encode import encode, named_inputs
 

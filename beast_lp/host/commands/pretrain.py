@@ -15,6 +15,7 @@ from beast_lp.host.arguments import (
     parser_of,
 )
 from beast_lp.host.start import NO_SHARED_DIRECTORY
+from beast_lp.host.waiting import wait_passively
 
 
 def register_parser(subparsers: Any) -> argparse.ArgumentParser:
@@ -58,6 +59,7 @@ get_parser = parser_of(register_parser)
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
+    wait_passively()
     if args.setup_gui is not None:
         _setup_gui(args)
         return

@@ -15,6 +15,7 @@ from beast_lp.host.arguments import (
     name_guides,
     parser_of,
 )
+from beast_lp.host.waiting import wait_passively
 
 # option -> the actions that take it, for options that not every action takes
 _ACTIONS_WITH = {
@@ -99,6 +100,7 @@ get_parser = parser_of(register_parser)
 
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
+    wait_passively()
     _check_options(args)
     from beast_lp.host.compose import compose_config
     from beast_lp.host.jobs.segment_inputs import check_inputs

@@ -57,3 +57,29 @@ def test_a_mistake_is_refused_before_slow_imports(
     imported = set(result.stdout.splitlines()[-1].split())
     assert 'omegaconf' in imported
     assert not imported & SLOW
+
+
+@pytest.mark.parametrize(
+    ('command', 'given', 'policy'),
+    [
+        ('pretrain {config}', None, 'PASSIVE'),
+        ('embed {config}.ckpt nowhere.mp4', None, 'PASSIVE'),
+        # the user's choice stays, and the host's own commands are not ours to set
+        ('pretrain {config}', 'ACTIVE', 'ACTIVE'),
+        ('predict nowhere nowhere', None, 'None'),
+    ],
+)
+def test_threads_wait_asleep_in_our_commands(
+    config: Path, monkeypatch: pytest.MonkeyPatch, command: str, given: str | None, policy: str
+) -> None:
+    monkeypatch.delenv('OMP_WAIT_POLICY', raising=False)
+    if given:
+        monkeypatch.setenv('OMP_WAIT_POLICY', given)
+    program = PROGRAM.replace('*sys.modules', "__import__('os').environ.get('OMP_WAIT_POLICY')")
+    run = subprocess.run(
+        [sys.executable, '-c', program, *command.format(config=config).split()],
+        capture_output=True,
+        text=True,
+        cwd=config.parent,
+    )
+    assert run.stdout.splitlines()[-1] == policy
