@@ -79,15 +79,11 @@ def monkey(data: Path) -> Recording:
 
 def settings(recording: Recording, data: Path) -> dict[str, Any]:
     """Return the config: nothing but a `beast:` section."""
-    # drawn or filmed from above: left and right and the place in the picture matter here
-    still = dict.fromkeys(('flip_horizontal', 'crop_pad_probability'), 0.0)
     return {
         'preset': 'laptop',
         'videos': [str(video) for video in recording.videos],
-        'anchors': {'per_video': 150},
-        'model': {'image_size': 96},
-        'augmentation': still,
-        'training': {'epochs': 40},
+        # a sixth of the preset, since this runs with all tests
+        'training': {'steps': 1500},
         'encoding': {
             'encoders': [recording.encoder],
             'tokens': 'patches',
