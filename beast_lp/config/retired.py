@@ -76,6 +76,12 @@ RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
     'beast.probe.features': 'patches',
 }
 
+# what is given in place of a setting that was renamed
+RENAMED = {
+    'beast.training.learning_rate': 'beast.training.peak_learning_rate (the rate as it is used in '
+    'a step of batch_size frames: the old value * batch_size / 256)',
+}
+
 
 def value_of(key: str, config: 'BeastConfig') -> Any:
     """Return the value that the code uses in place of a retired setting.
@@ -103,6 +109,11 @@ def check_retired(given: Mapping[str, Any], config: 'BeastConfig') -> None:
     changed = [key for key, value in given.items() if value != in_use[key]]
     if not changed:
         return
+    for key in changed:
+        if key in RENAMED:
+            raise BeastError(
+                f'{key} is no longer a setting, found {given[key]!r}; give {RENAMED[key]} instead'
+            )
     first, *others = changed
     also = ', '.join(f'{key} (always {in_use[key]!r}, found {given[key]!r})' for key in others)
     raise BeastError(

@@ -206,7 +206,8 @@ class MetricsTable(Callback):
         for name, value in trainer.callback_metrics.items():
             if name.startswith('train_') and name.endswith('_step'):
                 name = name.removesuffix('_step')
-                self._sums[name] = self._sums.get(name, torch.zeros(())) + pairs * value.cpu()
+                # on their device, since a GPU waits for whoever reads a number of it
+                self._sums[name] = self._sums.get(name, torch.zeros(())) + pairs * value
         self._pairs += pairs
 
     @rank_zero_only
@@ -248,7 +249,8 @@ class MetricsTable(Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """Return the sums of the epoch so far."""
-        return {'sums': self._sums, 'pairs': self._pairs}
+        sums = {name: value.cpu() for name, value in self._sums.items()}
+        return {'sums': sums, 'pairs': self._pairs}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Resume an epoch."""

@@ -88,7 +88,7 @@ def diverged(what: str, step: int) -> BeastError:
     """
     return BeastError(
         f'{what} at step {step}; checkpoints/last.ckpt keeps the last good weights: lower '
-        'beast.training.learning_rate and start again in a new output directory'
+        'beast.training.peak_learning_rate and start again in a new output directory'
     )
 
 

@@ -29,6 +29,8 @@ from beast_lp.vit.safe_load import ARCHITECTURE_KEY
 _LEAST_TEMPERATURE = 0.01
 # share of the steps that warm up, and share of the peak at the first and last step (authors)
 _WARMUP, _FLOOR = 0.15, 0.1
+# steps of a GPU between two looks at its loss
+_CHECK_EVERY = 50
 
 
 class BeastModule(LightningModule):
@@ -63,15 +65,19 @@ class BeastModule(LightningModule):
         patches = self.config.model.num_patches
         noise = mask_noise(len(batch), patches, key, global_rank(), world_size())
         losses, _ = self._losses(images, noise)
-        if not torch.isfinite(losses['loss']):
-            raise diverged(f'the loss became {losses["loss"].item()}', self.global_step)
         # averaged here because `sync_dist` waits for all processes whenever one of them reads an
         # epoch's metrics
+        means = {
+            f'train_{name}': sum_over_ranks(value.detach()) / world_size()
+            for name, value in losses.items()
+        }
+        # A GPU waits for whoever reads a number of it, and a loss that is not finite stays so,
+        # since its step spoils the weights. The mean is read: all processes stop at once.
+        loss = means['train_loss']
+        if (loss.device.type == 'cpu' or batch_index % _CHECK_EVERY == 0) and not loss.isfinite():
+            raise diverged(f'the loss became {loss.item()}', self.global_step)
         self.log_dict(
-            {
-                f'train_{name}': sum_over_ranks(value.detach()) / world_size()
-                for name, value in losses.items()
-            },
+            means,
             on_step=True,
             on_epoch=True,
             prog_bar=True,

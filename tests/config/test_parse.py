@@ -49,7 +49,7 @@ def test_the_peak_of_the_learning_rate_is_that_of_older_versions() -> None:
     # 5e-5 for 256 frames is 2.5e-5 for the 128 of a step
     config = parse_config({'training': {'learning_rate': 5e-5}})
     assert config.training.peak_learning_rate == 2.5e-5
-    with pytest.raises(BeastError, match='learning_rate is no longer a setting'):
+    with pytest.raises(BeastError, match='found 0.001; give beast.training.peak_learning_rate'):
         parse_config({'training': {'learning_rate': 1e-3}})
 
 

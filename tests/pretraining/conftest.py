@@ -25,7 +25,7 @@ SECTION: dict[str, Any] = {
     'training': {
         'epochs': 4,
         'batch_size': 8,
-        'learning_rate': 1e-2,
+        'peak_learning_rate': 3.125e-4,
         'precision': 'fp32',
         'num_workers': 0,
         'checkpoint_minutes': 1e-9,

@@ -505,7 +505,7 @@ def test_initial_weights_are_used(
     assert 'steps from random weights' in caplog.text
     caplog.clear()
     config = tiny_config(
-        init=str(tmp_path / 'first'), training={'epochs': 1, 'learning_rate': 1e-12}
+        init=str(tmp_path / 'first'), training={'epochs': 1, 'peak_learning_rate': 1e-12}
     )
     run_pretraining(config, videos, tmp_path / 'second')
     assert 'steps from random weights' not in caplog.text
