@@ -148,6 +148,23 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert b.data_wait_share.between(0, 1).all()
 
 
+def test_a_killed_run_of_a_length_in_steps_ends_with_the_same_weights(
+    tiny_config: TinyConfig, videos: list[Path], tmp_path: Path
+) -> None:
+    # more parts than steps would fill, so that anchors take turns over the epochs; by Muon
+    config = tiny_config(training={'steps': 101, 'optimizer': 'muon', 'beta2': 0.95})
+    run_pretraining(config, videos, tmp_path / 'whole')
+    with pytest.raises(RuntimeError, match='killed'):
+        run_pretraining(config, videos, tmp_path / 'torn', callbacks=[_Kill(20, 1)])
+    run_pretraining(config, videos, tmp_path / 'torn')
+
+    whole, torn = _weights(tmp_path / 'whole'), _weights(tmp_path / 'torn')
+    assert all(torch.equal(whole[name], torn[name]) for name in whole)
+    for name in ('whole', 'torn'):
+        table = pd.read_csv(tmp_path / name / 'metrics.csv')
+        assert table.step.tolist() == list(range(3, 103, 3))
+
+
 def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
     tiny_config: TinyConfig,
     videos: list[Path],
