@@ -32,7 +32,9 @@ class TrialConfig(Section):
         'seconds of the events on the clock of the spikes: .npy, .csv of one column, or a folder '
         'of <session>.npy or .csv; null: the recording is continuous',
     )
-    window: list[float] = setting([-0.5, 1.5], 'seconds before (negative) and after an event')
+    window: list[float] = setting(
+        [-0.5, 1.5], 'seconds before (negative) and after an event', low=-1e6, high=1e6
+    )
 
     def __post_init__(self) -> None:
         """Check the window.
@@ -63,7 +65,9 @@ class EncodingSplitConfig(Section):
         low=0.01,
         high=0.98,
     )
-    block_s: float = setting(10.0, 'seconds of a block of a continuous recording', positive=True)
+    block_s: float = setting(
+        10.0, 'seconds of a block of a continuous recording', positive=True, high=1e6
+    )
 
     @property
     def gap_s(self) -> float:
@@ -126,7 +130,7 @@ class EncodingConfig(Section):
         'a folder of <session>.npy; null: `frame_times` beside the counts, else, with a warning, '
         'the times in the video file, which begin at 0',
     )
-    clock_offset_s: float = setting(0.0, 'seconds added to the camera times')
+    clock_offset_s: float = setting(0.0, 'seconds added to the camera times', low=-1e10, high=1e10)
     encoders: Optional[list[str]] = setting(
         None,
         'encoders to fit, one or more of the following; null: ridge, rrr and, for spike counts, '

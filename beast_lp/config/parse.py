@@ -80,6 +80,7 @@ class BeastConfig(Section):
         "the lowest error of the probe (see there) on the project's labelled frames where there "
         'are 10 or more, else the share of held-out positives found by CLS',
         low=0,
+        high=1e6,
     )
     anchors: AnchorConfig = group(AnchorConfig, 'which frames become anchors')
     windows: WindowConfig = group(
@@ -267,6 +268,15 @@ def _check_keys(schema: type, section: Mapping[str, Any], path: str) -> None:
         if is_dataclass(hints[key]):
             check_group(f'{path}.{key}', value)
             _check_keys(hints[key], value, f'{path}.{key}')  # type: ignore[arg-type]
+        elif hints[key] is not Any:
+            _check_items(f'{path}.{key}', value)
+
+
+def _check_items(key: str, value: object) -> None:
+    """Refuse a list in a list, which omegaconf takes for a list of values."""
+    for item in value if isinstance(value, list) else []:
+        if isinstance(item, (list, Mapping)):
+            raise BeastError(f'{key} must be a list of single values, found {item!r} in it')
 
 
 def _type_sentence(error: OmegaConfBaseException) -> str:

@@ -101,6 +101,7 @@ class PairConfig(Section):
         "k in milliseconds, by each video's own frame rate; takes precedence over offset_frames. "
         'At 1000 Hz nothing moves in one frame',
         positive=True,
+        high=1e7,
     )
 
 
@@ -246,7 +247,7 @@ class LossConfig(Section):
     path: ClassVar[str] = 'beast.loss'
 
     reconstruction_weight: float = setting(
-        1.0, "0 leaves the reconstruction out (the paper's ViT-C)", low=0
+        1.0, "0 leaves the reconstruction out (the paper's ViT-C)", low=0, high=1e6
     )
     norm_pix_loss: bool = setting(
         False, 'compare with pixels normalised per patch (He et al. 2022; authors: off)'
@@ -256,6 +257,7 @@ class LossConfig(Section):
         "lambda (authors: 0.03); 0 leaves the contrastive term out (the paper's ViT-M). It is "
         'tied to the temperature: at temperature 1 the contrastive term moves by about 1 nat only',
         low=0,
+        high=1e6,
     )
     contrastive_form: str = setting(
         'symmetric',
@@ -266,7 +268,7 @@ class LossConfig(Section):
         },
     )
     temperature: float = setting(
-        1.0, 'divides the cosine similarities (authors: 1)', positive=True
+        1.0, 'divides the cosine similarities (authors: 1)', positive=True, high=1e6
     )
     learn_temperature: bool = setting(
         False, "train the temperature too, from the value above (the authors' `temp_scale`)"
@@ -351,6 +353,7 @@ class TrainingConfig(Section):
         0.05,
         'decay of the weight matrices; biases, norms and tokens do not decay (authors: 0.05)',
         low=0,
+        high=100,
     )
     precision: str = setting(
         'auto',

@@ -100,7 +100,7 @@ class FittingConfig(Section):
         1000, 'frames of a sequence (authors: 1000)', low=1, high=10_000_000
     )
     learning_rate: float = setting(
-        1e-4, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True
+        1e-4, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True, high=10
     )
     ensemble: int = setting(
         1, 'models from different seeds, whose probabilities are averaged', low=1, high=1000

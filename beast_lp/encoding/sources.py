@@ -64,7 +64,7 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
         if not can_name_a_file(name):
             raise BeastError(
                 f'{name!r} cannot be the name of {what}: write NAME=PATH, with a name that can be '
-                'part of a file name'
+                'part of a file name, in UTF-8'
             )
         if names.count(name) > 1:
             raise BeastError(

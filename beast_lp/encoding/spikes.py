@@ -24,6 +24,8 @@ NO_REGION = ''
 # share by which the typical distance of bins may differ from their width: clocks of microscopes
 # drift, and a bin may be lost here and there
 _STEP_TOLERANCE = 0.05
+# spikes of a neuron in a bin: more than any fires in a minute, the widest bin
+_MOST_COUNT = 1e6
 
 
 @dataclass(frozen=True)
@@ -304,11 +306,8 @@ def _read_npz(path: Path) -> Binned:
     if (np.diff(times) <= 0).any():
         raise BeastError(f'the bin times in {path} do not ascend; sort the bins by time')
     _check_steps(path, times, width)
-    if is_counts and ((values < 0).any() or (values != np.round(values)).any()):
-        raise BeastError(
-            f'spike_counts in {path} must be whole numbers from 0 on; store calcium traces under '
-            'the name `traces`'
-        )
+    if is_counts:
+        _check_counts(path, values)
     count = values.shape[1]
     names = content['names'] if 'names' in content else np.arange(count)
     regions = content['regions'] if 'regions' in content else np.full(count, NO_REGION)
@@ -410,6 +409,19 @@ def _check_steps(path: Path, times: Shaped[np.ndarray, ' bins'], width: float) -
         raise BeastError(
             f'the bins in {path} are {width:g} s long (bin_width), but their times (bin_times) '
             f'are {step:g} s apart; write both in seconds, and the centre of every bin'
+        )
+
+
+def _check_counts(path: Path, values: Shaped[np.ndarray, 'bins neurons']) -> None:
+    if (values < 0).any() or (values != np.round(values)).any():
+        raise BeastError(
+            f'spike_counts in {path} must be whole numbers from 0 on; store calcium traces under '
+            'the name `traces`'
+        )
+    if (values > _MOST_COUNT).any():
+        raise BeastError(
+            f'spike_counts in {path} reach {values.max():g} in one bin, which no neuron does; '
+            'store other activity under the name `traces`'
         )
 
 

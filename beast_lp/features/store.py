@@ -214,7 +214,17 @@ class FeatureStore:
                     f'{(rows, *shape)}, so files of two stores are mixed; delete the folder and '
                     'run `litpose embed` again'
                 )
+        _check_order(directory, arrays['frame'], arrays['time'])
         return cls(directory, info, patches=arrays.pop('patches', None), **arrays)
+
+
+def _check_order(directory: Path, frame: np.ndarray, time: np.ndarray) -> None:
+    """Refuse numbers and times of frames that no video has."""
+    if (np.diff(frame) <= 0).any() or (frame[:1] < 0).any() or not np.isfinite(time).all():
+        raise BeastError(
+            f'the frames in {directory} do not ascend, or have times that are no numbers; delete '
+            'the folder and run `litpose embed` again'
+        )
 
 
 def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:

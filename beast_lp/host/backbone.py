@@ -1,5 +1,7 @@
 """The backbone that the host's pose models use."""
 
+from pathlib import Path
+
 from jaxtyping import Float
 from torch import Tensor, nn
 from transformers import ViTConfig, ViTModel
@@ -64,7 +66,9 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
         raise BeastError(NO_WEIGHTS)
     warn_if_heatmaps_are_misread()
     if str(checkpoint).startswith(ARCHITECTURE_PREFIX):
-        architecture = Architecture.from_json(checkpoint.removeprefix(ARCHITECTURE_PREFIX))
+        architecture = Architecture.from_json(
+            checkpoint.removeprefix(ARCHITECTURE_PREFIX), Path('model.backbone_checkpoint')
+        )
         return BeastBackbone(architecture), architecture.hidden_size
 
     encoder = read_encoder(checkpoint)

@@ -14,8 +14,11 @@ from beast_lp.config.checks import check_group
 from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.start import START_DIR
 from beast_lp.runs.foreign import reason_of
+from beast_lp.runs.interpolations import check_interpolations
 from beast_lp.runs.readable import check_yaml
 
+# groups of the host whose settings are read here
+_HOST_GROUPS = ('data', 'model', 'training', 'data.image_resize_dims')
 # characters of a reader's own words that are shown: a circle of aliases is told without end
 _SHOWN = 1000
 
@@ -40,10 +43,17 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
         ):
             if ours:
                 others = [item for item in overrides if item not in ours]
-                _check_groups(hydra.compose(config_file.stem, others), ours)
+                cfg = hydra.compose(config_file.stem, others)
+                check_interpolations(OmegaConf.to_container(cfg), config_file)
+                _check_groups(cfg, ours)
             cfg = hydra.compose(config_file.stem, lenient)
+        check_interpolations(OmegaConf.to_container(cfg), config_file)
         # so that an interpolation that leads nowhere fails here, not in the middle of the work
         OmegaConf.to_container(cfg, resolve=True)
+        for name in _HOST_GROUPS:
+            group = OmegaConf.select(cfg, name)
+            if group is not None:
+                check_group(name, group)
         return cfg
     except UnicodeDecodeError as error:
         raise BeastError(f'{config_file}: {sentence_of(error)}') from error
@@ -59,6 +69,33 @@ def compose_config(config_file: Path, overrides: Sequence[str]) -> DictConfig:
             f'{config_file} cannot be read as a config ({reason_of(error)}); write a mapping of '
             'settings, as in the configs of Lightning Pose'
         ) from error
+
+
+def load_config(file: Path) -> DictConfig:
+    """Read the config of a pose model, or another file of settings, as it was written.
+
+    Args:
+        file: YAML file; nothing is added to it, or resolved in it.
+
+    Raises:
+        BeastError: if it cannot be read, or holds no mapping.
+    """
+    check_yaml(file)
+    try:
+        cfg = OmegaConf.load(file)
+        check_interpolations(OmegaConf.to_container(cfg), file)
+    except (BeastError, UnicodeDecodeError):
+        raise
+    except Exception as error:
+        # omegaconf raises errors of many kinds for a file that holds no mapping, or too deep a one
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise BeastError(
+            f'{file} cannot be read as a config ({reason_of(error)}); restore it, or give another'
+        ) from error
+    if not isinstance(cfg, DictConfig):
+        raise BeastError(f'{file} holds no mapping of settings; restore it, or give another')
+    return cfg
 
 
 def _check_groups(cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -130,10 +167,26 @@ def video_sources(cfg: DictConfig, own: Any, setting: str) -> list[Path]:
 
 def pose_image_size(cfg: DictConfig) -> tuple[int, int] | None:
     """Return the size in px, (height, width), of the pose model's images; None if not set."""
-    height, width = (
-        OmegaConf.select(cfg, f'data.image_resize_dims.{side}') for side in ('height', 'width')
-    )
-    return (int(height), int(width)) if height and width else None
+    height, width = (whole_number(cfg, f'data.image_resize_dims.{s}') for s in ('height', 'width'))
+    return (height, width) if height and width else None
+
+
+def whole_number(cfg: DictConfig, key: str) -> int | None:
+    """Return a setting of the host that is a whole number; None if it is not set.
+
+    Args:
+        cfg: pose config.
+        key: name of the setting in full.
+
+    Raises:
+        BeastError: if it is anything else.
+    """
+    value = OmegaConf.select(cfg, key)
+    try:
+        number = None if value is None else int(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BeastError(f'{key} must be a whole number, found {value!r}') from error
+    return number
 
 
 def absolute_path(path: str, cfg: DictConfig) -> str:

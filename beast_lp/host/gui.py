@@ -19,7 +19,7 @@ from yaml import YAMLError
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import compose_config
+from beast_lp.host.compose import compose_config, load_config
 from beast_lp.host.names import BACKBONE, OWN_NAME, free_backbone_name
 from beast_lp.host.pose import has_resnet_optimizer, suitable_learning_rate
 from beast_lp.runs.files import finished_file
@@ -150,7 +150,7 @@ def _app_defaults(project: Path) -> Path:
             'the GUI is not installed (pip install lightning-pose-app), so its defaults are not '
             'known; give a pose config: litpose pretrain my_config.yaml --setup_gui PROJECT'
         )
-    views = OmegaConf.select(OmegaConf.load(project / 'project.yaml'), 'view_names', default=None)
+    views = OmegaConf.select(load_config(project / 'project.yaml'), 'view_names', default=None)
     name = 'config_default_multiview.yaml' if len(views or []) > 1 else 'config_default.yaml'
     return Path(spec.submodule_search_locations[0]) / name
 

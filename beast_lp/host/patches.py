@@ -163,6 +163,7 @@ def extend_main(module: ModuleType) -> None:
             sentence = sentence_of(error) if _is_ours(error) else None
             if sentence is None or '--debug' in sys.argv:
                 raise
+            _leave_progress_line()
             sys.exit(f'error: {sentence}')
         except KeyboardInterrupt as interrupt:
             if not _is_ours(interrupt) or '--debug' in sys.argv:
@@ -276,6 +277,13 @@ def _guard(module: ModuleType, name: str) -> None:
         return original(*args, **kwargs)
 
     _replace(module, name, guarded)
+
+
+def _leave_progress_line() -> None:
+    """Begin a new line where a progress bar is drawn, which would hide what follows it."""
+    bars = getattr(getattr(sys.modules.get('tqdm'), 'tqdm', None), '_instances', ())
+    if len(bars):
+        sys.stderr.write('\n')
 
 
 def _is_ours(error: BaseException) -> bool:

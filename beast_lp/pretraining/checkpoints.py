@@ -5,6 +5,8 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
@@ -15,6 +17,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.foreign import reason_of
 from beast_lp.vit.safe_load import first_broken, read_checkpoint
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -79,6 +82,30 @@ class AtomicCheckpoints(TorchCheckpointIO):
         return read_checkpoint(Path(path))
 
 
+@contextmanager
+def resuming(path: Path, signals: 'StopSignals') -> Iterator[None]:
+    """Turn what Lightning raises for a checkpoint of another run into one sentence.
+
+    Args:
+        path: checkpoint from which the block starts a fit.
+        signals: tells when the states of the checkpoint are restored.
+
+    Raises:
+        BeastError: if the checkpoint lacks states, or has those of another model.
+    """
+    try:
+        yield
+    except torch.cuda.OutOfMemoryError:
+        raise
+    except (LookupError, RuntimeError, TypeError, ValueError, AttributeError) as error:
+        if signals.listening or not path.exists():
+            raise
+        raise BeastError(
+            f'{path} is not the state of this run ({reason_of(error)}); restore the file, or '
+            'delete it to train from the start when you run the same command again'
+        ) from error
+
+
 def diverged(what: str, step: int) -> BeastError:
     """Return the error of a run that diverged.
 
@@ -103,6 +130,8 @@ class StopSignals:
         """Start without handlers; `listen` installs them."""
         # number of the signal; 0 for none
         self.received = 0
+        # whether the fit has begun, all states being restored
+        self.listening = False
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> 'StopSignals':
@@ -124,6 +153,7 @@ class StopSignals:
 
     def listen(self) -> None:
         """Take over the signals that end a run."""
+        self.listening = True
         for number in self._before:
             signal.signal(number, self._remember)
 

@@ -29,7 +29,12 @@ from beast_lp.pretraining.callbacks import (
     ShortRunWarning,
     Throughput,
 )
-from beast_lp.pretraining.checkpoints import AtomicCheckpoints, LastCheckpoint, StopSignals
+from beast_lp.pretraining.checkpoints import (
+    AtomicCheckpoints,
+    LastCheckpoint,
+    StopSignals,
+    resuming,
+)
 from beast_lp.pretraining.launch import (
     launched_by_slurm,
     launched_by_torchrun,
@@ -151,7 +156,8 @@ def _fit(
         warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated.*')
         resume = str(files.last) if files.last.exists() else None
         keep_identity(files.last, store)
-        trainer.fit(module, train, validation, ckpt_path=resume)
+        with resuming(files.last, signals):
+            trainer.fit(module, train, validation, ckpt_path=resume)
 
     if not trainer.is_global_zero:
         # Lightning started this process for the fit alone; rank 0 does the rest

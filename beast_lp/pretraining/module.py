@@ -1,5 +1,6 @@
 """The Lightning module: one training step depends on weights, batch and step only."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -123,7 +124,7 @@ class BeastModule(LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Restore the property of the initial weights that no tensor holds."""
-        shape = Architecture.from_json(checkpoint[ARCHITECTURE_KEY])
+        shape = Architecture.from_json(checkpoint[ARCHITECTURE_KEY], Path('last.ckpt'))
         self.model.set_layer_norm_eps(shape.layer_norm_eps)
 
     def configure_optimizers(self) -> Any:

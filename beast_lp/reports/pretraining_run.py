@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from beast_lp.errors import BeastError
 from beast_lp.pretraining.losses import nearest_frame
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import Pair
@@ -76,6 +77,11 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
     frames = config.training.batch_size
     seconds = (len(store) * 2 / metrics['images_per_second']).sum()
     last, finished = metrics.iloc[-1], len(metrics) == config.training.num_epochs
+    if not finished and not np.isfinite(last['seconds_left']):
+        raise BeastError(
+            f'the last row of {files.metrics} is cut short; restore the file that pretraining '
+            'wrote, or run pretraining again'
+        )
     left = {} if finished else {'time left': f'about {duration(last["seconds_left"])}'}
     projects = store.table['project'].nunique()
     return {

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from pathlib import Path
 
 
 def digest(content: bytes) -> 'hashlib.blake2b':
@@ -17,6 +18,19 @@ def digest(content: bytes) -> 'hashlib.blake2b':
         True
     """
     return hashlib.blake2b(content, digest_size=16)
+
+
+def file_key(path: Path) -> str:
+    """Hash the content of a file; this user may read it.
+
+    Args:
+        path: file to read.
+    """
+    content = digest(b'')
+    with path.open('rb') as file:
+        while part := file.read(1 << 20):
+            content.update(part)
+    return content.hexdigest()
 
 
 def key_of(values: object) -> str:

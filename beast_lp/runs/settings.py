@@ -12,6 +12,7 @@ from yaml import YAMLError
 from beast_lp.config.parse import BeastConfig, parse_config
 from beast_lp.config.retired import RETIRED, value_of
 from beast_lp.errors import BeastError
+from beast_lp.runs.interpolations import check_interpolations
 from beast_lp.runs.readable import check_yaml
 
 Settings = Mapping[str, Any]
@@ -106,6 +107,7 @@ def read_settings(file: Path) -> dict[str, Any]:
         ) from error
     if not isinstance(settings, dict):
         raise BeastError(f'{file} holds no settings; restore it, or give another --output_dir')
+    check_interpolations(settings, file)
     return cast(dict[str, Any], settings)
 
 

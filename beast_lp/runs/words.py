@@ -26,7 +26,10 @@ def duration(seconds: float) -> str:
 def can_name_a_file(name: str) -> bool:
     """Return whether a name that the user chose stays in its folder as the name of a file.
 
+    Tables hold it too, which are UTF-8; bytes of the command line that are not arrive as lone
+    surrogates.
+
     >>> can_name_a_file('mouse 1'), can_name_a_file('..'), can_name_a_file('../x')
     (True, False, False)
     """
-    return name.strip(' .') != '' and not re.search(r'[/\\\0\n]', name)
+    return name.strip(' .') != '' and not re.search(r'[/\\\0\n\ud800-\udfff]', name)

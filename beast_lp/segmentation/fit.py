@@ -20,6 +20,7 @@ from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import digest
+from beast_lp.runs.readable import check_readable
 from beast_lp.runs.seeds import derive_seed, numpy_generator
 from beast_lp.runs.settings import run_difference
 from beast_lp.segmentation.classes import UNSCORED
@@ -32,6 +33,7 @@ from beast_lp.segmentation.sequences import (
     training_sequences,
 )
 from beast_lp.vit.optimiser import parameter_groups, schedule_factor
+from beast_lp.vit.safe_load import damaged_part
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -293,7 +295,10 @@ def _resume(
     """Load the checkpoint, if there is one; return the history and the next epoch."""
     if not checkpoint.exists():
         return [], 0
+    check_readable(checkpoint)
     try:
+        if damaged_part(checkpoint):
+            raise ValueError
         state: Any = torch.load(checkpoint, map_location='cpu', weights_only=True)
         changed = run_difference(_named(state['settings']), _named(identity))
     except Exception as error:  # pickle, zip and torch each say in their own way what is damaged

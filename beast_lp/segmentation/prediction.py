@@ -78,6 +78,7 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         )
         raise BeastError(f'a segmentation run in {directory} {reason}')
     description = Description.read(files.model)
+    description.check_files(directory)
     config = read_config(files.settings)
     if (config.features == 'patches') != (len(description.shape) == 2):
         raise BeastError(
@@ -88,7 +89,7 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
     # what needs no code of others comes first
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     models = [
-        _load_member(files.member(fold, number) / 'model.safetensors', description, config)
+        _load_member(files.weights(fold, number), description, config)
         for fold, number in description.members
     ]
     source = feature_source(config, description.source, open_source)

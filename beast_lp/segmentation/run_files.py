@@ -5,7 +5,7 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -15,6 +15,8 @@ from beast_lp.config import BeastConfig, SegmentationConfig, parse_config
 from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.directory import RunDirectory
+from beast_lp.runs.keys import file_key
+from beast_lp.runs.readable import check_readable
 from beast_lp.runs.settings import Settings, read_settings
 from beast_lp.segmentation.videos import Inputs
 
@@ -52,6 +54,10 @@ class SegmentationFiles(RunDirectory):
     def member(self, fold: str, number: int) -> Path:
         """Return the folder of one model."""
         return self.directory / 'models' / fold / f'seed_{number}'
+
+    def weights(self, fold: str, number: int) -> Path:
+        """Return the file with the weights of one model."""
+        return self.member(fold, number) / 'model.safetensors'
 
 
 @dataclass(frozen=True)
@@ -112,6 +118,8 @@ class Description:
         members: fold and number of every model.
         trained_on: hashes of all videos of which any model has learned a frame; empty for a run
             of a version that did not record them.
+        files: hash of each file that a prediction reads, by its path in the directory of the run;
+            empty for a run of a version that did not record them.
     """
 
     classes: tuple[str, ...]
@@ -121,6 +129,7 @@ class Description:
     made_by: str
     members: tuple[tuple[str, int], ...]
     trained_on: tuple[str, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def to_json(self) -> str:
         """Write the fields as JSON."""
@@ -139,8 +148,8 @@ class Description:
             raise _damaged(path, f'it is no JSON ({type(error).__name__})') from error
         if not isinstance(values, dict):
             raise _damaged(path, 'it is no JSON object')
-        values = {'trained_on': [], **values}
-        names = {field.name for field in fields(Description)}
+        values = {'trained_on': [], 'files': {}, **values}
+        names = {item.name for item in fields(Description)}
         if values.keys() != names:
             raise _damaged(path, f'it differs in {", ".join(sorted(values.keys() ^ names))}')
         wrong = next((name for name, fits in _FITS.items() if not fits(values[name])), None)
@@ -154,7 +163,31 @@ class Description:
             values['made_by'],
             tuple((fold, number) for fold, number in values['members']),
             tuple(values['trained_on']),
+            values['files'],
         )
+
+    def check_files(self, directory: Path) -> None:
+        """Check that the files of the run are those that it wrote.
+
+        Args:
+            directory: output directory of the run.
+
+        Raises:
+            BeastError: if one is missing or has changed.
+        """
+        for name, key in self.files.items():
+            path = directory / name
+            check_readable(path)
+            if not path.is_file():
+                raise BeastError(
+                    f'{path}, a part of the segmentation run, is missing; restore it, or train '
+                    'again'
+                )
+            if file_key(path) != key:
+                raise BeastError(
+                    f'{path} is damaged or was changed since the run in {directory} wrote it; '
+                    'restore it, or train again'
+                )
 
 
 def _damaged(path: Path, why: str) -> BeastError:
@@ -198,6 +231,14 @@ def _is_folder_name(value: Any) -> bool:
     return isinstance(value, str) and re.fullmatch(r'\w[\w.-]*', value) is not None
 
 
+def _are_files(value: Any) -> bool:
+    """Return whether a value has hashes by paths within a folder."""
+    return isinstance(value, dict) and all(
+        isinstance(key, str) and all(map(_is_folder_name, name.split('/')))
+        for name, key in value.items()
+    )
+
+
 def _is_text_or_none(value: Any) -> bool:
     return value is None or isinstance(value, str)
 
@@ -211,6 +252,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     'made_by': lambda value: isinstance(value, str),
     'members': _are_members,
     'trained_on': _are_texts,
+    'files': _are_files,
 }
 
 

@@ -11,6 +11,7 @@ import safetensors.torch
 from beast_lp.config import BeastConfig
 from beast_lp.features.source import FeatureSource
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.keys import file_key
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
 from beast_lp.segmentation.fit import TrainingData, check_training_labels, fit_segmenter
@@ -82,7 +83,7 @@ def run_training(
         )
         write_outcome(outcome, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
-        description = _describe(config, inputs, source, videos, classes, folds)
+        description = _describe(config, inputs, source, videos, classes, folds, files)
         with finished_file(files.model) as part:
             part.write_text(description.to_json(), encoding='utf-8')
     return outcome
@@ -126,7 +127,7 @@ def _train_fold(
             f'training {fold.name}, model {number + 1} of {settings.fitting.ensemble}',
         )
         history += [{'fold': fold.name, 'model': number, **row} for row in rows]
-        with finished_file(folder / 'model.safetensors') as part:
+        with finished_file(files.weights(fold.name, number)) as part:
             safetensors.torch.save_file(
                 {name: value.cpu().contiguous() for name, value in model.state_dict().items()},
                 part,
@@ -162,20 +163,24 @@ def _describe(
     videos: Sequence[OpenVideo],
     classes: tuple[str, ...],
     folds: Sequence[Fold],
+    files: SegmentationFiles,
 ) -> Description:
     ensemble = range(config.segmentation.fitting.ensemble)
+    members = tuple((fold.name, number) for fold in folds for number in ensemble)
+    read = [files.settings, *(files.weights(*member) for member in members)]
     return Description(
         classes,
         videos[0].features.shape[1:],
         inputs.source,
         source.hash if source else None,
         videos[0].made_by,
-        tuple((fold.name, number) for fold in folds for number in ensemble),
+        members,
         tuple(
             source_key(video.path, None)
             for video in videos
             if any(fold.train[video.name].any() for fold in folds)
         ),
+        {path.relative_to(files.directory).as_posix(): file_key(path) for path in read},
     )
 
 

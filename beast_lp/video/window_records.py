@@ -103,7 +103,15 @@ def read_record(sidecar: Path) -> ClipRecord | None:
         anchors = content.pop('anchors')
         arrays = {name: np.array(anchors[name], kind) for name, kind in _ANCHOR_TYPES.items()}
         return ClipRecord(**content, anchors=Anchors(**arrays))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ):
         return None
 
 

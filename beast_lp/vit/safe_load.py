@@ -4,6 +4,8 @@ A file is not trusted because this package wrote one under that name: someone ma
 """
 
 import importlib
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -89,6 +91,9 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], str]:
             is not known to be harmless, which the message names.
     """
     check_readable(path)
+    # the system says best what is wrong with a link, and safetensors does not hand it on
+    with path.open('rb'):
+        pass
     content: Any = _load_safetensors(path) if path.suffix == '.safetensors' else _unpickle(path)
     content = content if isinstance(content, Mapping) else {}
     groups = [_tensors(content.get(key)) for key in _WEIGHT_KEYS]
@@ -109,6 +114,13 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         BeastError: if it is damaged, holds no weights or broken ones, or needs a class that is not
             known to be harmless, which the message names.
     """
+    check_readable(path)
+    part = damaged_part(path)
+    if part:
+        raise BeastError(
+            f'{path} is damaged: its part {part} is not what was written; restore the file, or '
+            'delete it and run the same command again'
+        )
     content = _unpickle(path)
     weights = _tensors(content.get('state_dict')) if isinstance(content, dict) else {}
     if not weights:
@@ -118,6 +130,22 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         )
     check_finite(weights, path)
     return content
+
+
+def damaged_part(path: Path) -> str:
+    """Return the name of a part of a checkpoint whose checksum is wrong; empty if there is none.
+
+    torch writes the checksums and does not look at them.
+
+    Args:
+        path: file that `torch.save` wrote; any other file has no such parts.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() or ''
+    except (zipfile.BadZipFile, NotImplementedError, EOFError, zlib.error):
+        # torch says what is wrong with it, or it is of an older format
+        return ''
 
 
 def check_finite(state: Mapping[str, Tensor], source: Path) -> None:

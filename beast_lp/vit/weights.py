@@ -99,7 +99,7 @@ def read_encoder(checkpoint: str | Path) -> EncoderWeights:
     if described == config:
         architecture = Architecture.from_transformers_config(_read_json(config), config)
     elif shape:
-        architecture = Architecture.from_json(shape)
+        architecture = Architecture.from_json(shape, weights)
     else:
         architecture = infer_architecture(state, weights)
         if is_timm(within):
@@ -170,11 +170,11 @@ def infer_architecture(state: Mapping[str, Tensor], source: Path) -> Architectur
     return Architecture(hidden, layers, heads, mlp.shape[0], patch, size)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> Any:
     check_readable(path)
     try:
         return json.loads(path.read_text(encoding='utf-8'))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BeastError(f'{path} is not valid JSON; is it a complete copy?') from error
 
 

@@ -209,8 +209,10 @@ def call(
     if command == 'embed':
         words += [str(source or made / 'pretraining'), *map(str, videos or lab.videos[:1])]
     if command == 'encode':
-        words += ['--spikes', spikes or f'{made / "project/spikes/session_01.npz"}']
-        words += ['--features', features or f'beast={made / "features/beast"}']
+        good = f'{made / "project/spikes/session_01.npz"}'
+        words += ['--spikes', good if spikes is None else spikes]
+        good = f'beast={made / "features/beast"}'
+        words += ['--features', good if features is None else features]
     if command in ('segment predict', 'segment evaluate'):
         words += ['--model_dir', str(model or made / 'segmentation')]
         words += ['--videos', *map(str, videos or lab.videos[1:])]
@@ -281,7 +283,6 @@ SETTINGS_RIGHT = {
     'beast.loss.gather_negatives 7': 'a number other than 0 is true',
     'beast.training.gradient_checkpointing 7': 'a number other than 0 is true',
     'beast.training.num_workers': 'fewer are started where there is little to read',
-    'beast.training.weight_decay': 'a number that optimisers take',
     'beast.windows.processes': 'no more are started than there are videos',
     'beast.encoding.features': '--features takes precedence',
     'beast.encoding.spikes': '--spikes takes precedence',
@@ -370,7 +371,11 @@ def drawn_overrides() -> Iterator[Input]:
         )
 
 
-OVERRIDES_RIGHT: dict[str, str] = {'beast.training.num_workers=0': 'it is a good override'}
+_GOOD = 'it is a good override'
+OVERRIDES_RIGHT: dict[str, str] = {
+    'beast.training.num_workers=0': _GOOD,
+    'beast.augmentation.crop_pad_probability=0.0': _GOOD,
+}
 
 
 # ---------------------------------------------------------------------------------------------
@@ -383,10 +388,12 @@ CONFIGS_RIGHT: dict[str, str] = {
         f'segment predict: {what}': _PREDICTS
         for what in (
             'empty',
+            'a word',
             'dates as keys',
             'numbers as keys',
-            'data as a list',
-            'data as a word',
+            'a NUL in a path',
+            'numbers as paths',
+            'a mapping as a path',
         )
     },
 }
@@ -427,10 +434,10 @@ def bad_outputs() -> Iterator[Input]:
     """Yield directories of results that cannot be, for every command that writes one."""
     for command in WITH_OUTPUT:
         for what, place in OUTPUTS.items():
-            if what == 'the root' and command in ('encode', 'pretrain', 'segment train', 'embed'):
+            if what == 'the root' and command not in ('segment predict', 'segment evaluate'):
                 # they would write there, as they are told to
                 continue
-            if what in ('a folder for the lock', 'the root') and command == 'beast_demo':
+            if what == 'a folder for the lock' and command == 'beast_demo':
                 continue
             yield Input(
                 command,
@@ -442,6 +449,7 @@ def bad_outputs() -> Iterator[Input]:
 
 OUTPUTS_RIGHT: dict[str, str] = {
     'compare: a folder for the lock': 'compare takes no lock',
+    'embed: a folder for the lock': 'the folder of each video has a lock of its own',
 }
 
 OPTIONS: dict[str, list[str]] = {
@@ -661,8 +669,9 @@ def odd_names() -> Iterator[Input]:
 # labels, keypoints, features, spikes
 # ---------------------------------------------------------------------------------------------
 
-LABELS_RIGHT: dict[str, str] = {}
-KEYPOINTS_RIGHT: dict[str, str] = {}
+LABELS_RIGHT: dict[str, str] = {'segment evaluate: UTF-16 and good': 'its mark says what it is'}
+_SEPARATOR = 'the header says what separates the columns'
+KEYPOINTS_RIGHT: dict[str, str] = {'semicolons': _SEPARATOR, 'tabs': _SEPARATOR}
 ARRAYS_RIGHT: dict[str, str] = {}
 SPIKES_RIGHT: dict[str, str] = {}
 
@@ -987,6 +996,7 @@ OWN: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
 }
 _ANEW = 'it is written anew'
 _FINISHED = 'the work that it was for is finished'
+_NO_CHECKSUM = 'the format has no checksum; the shapes, and that the numbers are finite, count'
 OWN_RIGHT: dict[str, str] = {
     'an unfinished pretraining: beast.yaml a link loop': _ANEW,
     'an unfinished pretraining: beast.yaml deleted': _ANEW,
@@ -995,17 +1005,27 @@ OWN_RIGHT: dict[str, str] = {
     'an unfinished pretraining: train_status.json': 'it serves the GUI alone and is written anew',
     'an unfinished pretraining: checkpoints/last.ckpt deleted': 'the run begins again',
     'an unfinished pretraining: checkpoints/last.ckpt a link loop': 'the run begins again',
+    'an unfinished pretraining: checkpoints/best.ckpt': 'nothing of ours reads it',
     'an unfinished pretraining: checkpoints/windows.json deleted': 'older versions wrote none',
+    'an unfinished pretraining: checkpoints/windows.json a link loop': 'older versions wrote none',
     'an unfinished pretraining: windows': 'clips are cut out anew',
     'an unfinished pretraining: windows/index.csv': _ANEW,
     'an unfinished pretraining: windows/session_01.json': 'the clip is cut out anew',
     'an unfinished pretraining: windows/session_01.mp4': 'the clip is cut out anew',
-    'an unfinished pretraining: snapshots/epoch_00001.npy deleted': 'the report shows the others',
+    'an unfinished pretraining: snapshots/epoch_00001.npy': 'the report shows the others',
+    **{
+        f'a finished pretraining: backbone/config.json {how}': 'the shapes of the weights tell it'
+        for how in ('deleted', 'a folder', 'a link loop')
+    },
+    'a finished pretraining: backbone/model.safetensors bytes flipped': _NO_CHECKSUM,
     'a finished pretraining: beast.yaml': 'the backbone alone is read',
     'an unfinished segmentation: segmentation.yaml deleted': _ANEW,
     'an unfinished segmentation: segmentation.yaml a link loop': _ANEW,
     'an unfinished segmentation: metrics.csv': _ANEW,
     'an unfinished segmentation: models/all/seed_0/last.ckpt': _FINISHED,
+    'an unfinished segmentation: models/all/seed_0/model.safetensors': 'last.ckpt has the weights',
+    'an unfinished segmentation: features/session_01/cls.npy bytes flipped': _NO_CHECKSUM,
+    'an unfinished segmentation: features/session_01/patches.npy bytes flipped': _NO_CHECKSUM,
     'an unfinished encoding: beast.yaml deleted': _ANEW,
     'an unfinished encoding: beast.yaml a link loop': _ANEW,
     'an unfinished encoding: summary.json': _ANEW,
@@ -1013,6 +1033,8 @@ OWN_RIGHT: dict[str, str] = {
     'an unfinished encoding: comparison.csv': _ANEW,
     'an unfinished encoding: rates': 'they are computed anew',
     'features: .session_01.lock': _FINISHED,
+    'features: session_01/cls.npy bytes flipped': _NO_CHECKSUM,
+    'features: session_01/time.npy bytes flipped': _NO_CHECKSUM,
 }
 
 
@@ -1105,7 +1127,9 @@ def changed_values() -> Iterator[Input]:
                     shutil.rmtree(folder / other, ignore_errors=True)
                     (folder / other).unlink(missing_ok=True)
                 path = folder / file
-                content = yaml.safe_load(path.read_text(encoding='utf-8'))
+                text = path.read_text(encoding='utf-8')
+                # YAML would make a text of 1e-12
+                content = json.loads(text) if path.suffix == '.json' else yaml.safe_load(text)
                 places = list(_places(content))
                 holder, key = places[where % len(places)]
                 print(f'attack: {file} at {key!r} becomes {value!r}', flush=True)

@@ -158,3 +158,47 @@ def test_parsing_imports_neither_torch_nor_the_host() -> None:
         [sys.executable, '-c', script], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == '[]'
+
+
+@pytest.mark.parametrize(
+    'key',
+    [
+        'projects',
+        'tune',
+        'model.image_size',
+        'segmentation.classes',
+        'segmentation.ignore',
+        'encoding.encoders',
+        'encoding.trials.window',
+    ],
+)
+@pytest.mark.parametrize('item', [[1], {'a': 1}])
+def test_a_list_in_a_list_gets_a_sentence(key: str, item: object) -> None:
+    section = OmegaConf.create()
+    OmegaConf.update(section, key, [item, [2]])
+    with pytest.raises(BeastError, match=f'^beast.{key} must be a list of single values, found'):
+        parse_config(section)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value'),
+    [
+        ('tune', [1e30]),
+        ('pairs.offset_ms', 1e30),
+        ('loss.reconstruction_weight', 1e30),
+        ('loss.contrastive_weight', 1e30),
+        ('loss.temperature', 1e30),
+        ('training.learning_rate', 1e30),
+        ('training.weight_decay', 1e30),
+        ('segmentation.fitting.learning_rate', 1e30),
+        ('encoding.bin_ms', 10**30),
+        ('encoding.clock_offset_s', -1e30),
+        ('encoding.split.block_s', 10**30),
+        ('encoding.trials.window', [-1e30, 1]),
+    ],
+)
+def test_numbers_with_which_no_run_is_of_use_are_refused(key: str, value: object) -> None:
+    section = OmegaConf.create()
+    OmegaConf.update(section, key, value)
+    with pytest.raises(BeastError, match=f'^beast.{key} must be between'):
+        parse_config(section)

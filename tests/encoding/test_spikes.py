@@ -128,6 +128,7 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
     (_npz(spike_counts=np.ones((3, 2))), 'how long a bin is: it lacks bin_width'),
     (_npz(spike_counts=np.ones((3, 2)), bin_s=1, time_s=np.arange(2.0)), '3 bins but 2 bin times'),
     (_npz(spike_counts=np.full((3, 2), 0.5), bin_s=1), 'whole numbers'),
+    (_npz(spike_counts=np.full((3, 2), 1e300), bin_s=1), 'reach 1e.300 in one bin, which no'),
     (_npz(spike_counts=np.full((3, 2), np.nan), bin_s=1), '6 of 6 spike_counts in .* are NaN'),
     (_npz(traces=np.ones((3, 2)), bin_s=1, time_s=np.array([0, 2, 1.0])), 'do not ascend'),
     (_npz(traces=np.ones((3, 2)), bin_s=1, regions=np.array(['a'])), '1 entries for 2 neurons'),

@@ -280,6 +280,9 @@ def test_what_is_no_store_gets_a_sentence(
         ('info.json', {'grid': 3}, 'does not describe features'),
         ('cls.npy', b'PK\x03\x04' + bytes(100), 'cls.npy cannot be read'),
         ('cls.npy', b'\x80\x04K\x01.', 'cls.npy cannot be read .it is no array of numbers'),
+        ('time.npy', lambda file, **_: np.save(file, np.full(10, np.nan)), 'that are no numbers'),
+        ('frame.npy', lambda file, **_: np.save(file, np.arange(10)[::-1]), 'do not ascend'),
+        ('frame.npy', lambda file, **_: np.save(file, np.arange(-1, 9)), 'do not ascend'),
         ('cls.npy', np.savez, 'cls.npy is an archive of several arrays'),
     ],
 )

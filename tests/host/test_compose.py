@@ -6,7 +6,7 @@ import pytest
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.compose import compose_config
+from beast_lp.host.compose import compose_config, load_config, pose_image_size
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,57 @@ def test_a_file_that_is_no_config_gets_one_sentence(text: str, tmp_path: Path) -
     with pytest.raises(BeastError, match=r'c\.yaml') as error:
         compose_config(file, [])
     assert '\n' not in str(error.value) and len(str(error.value)) < 1500
+
+
+@pytest.mark.parametrize('group', ['data', 'model', 'training'])
+@pytest.mark.parametrize('value', ['mouse', '[1]', '3'])
+def test_a_group_of_the_host_that_is_none_gets_a_sentence(
+    group: str, value: str, tmp_path: Path
+) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text(f'{group}: {value}\n')
+    with pytest.raises(BeastError, match=f'{group} must be a mapping of settings, found'):
+        compose_config(file, [])
+
+
+def test_image_sizes_of_the_host_are_numbers_or_get_a_sentence(tmp_path: Path) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text('data: {image_resize_dims: {height: 64, width: 32}}\n')
+    assert pose_image_size(compose_config(file, [])) == (64, 32)
+    file.write_text('data: {image_resize_dims: [64, 32]}\n')
+    with pytest.raises(BeastError, match='data.image_resize_dims must be a mapping of settings'):
+        compose_config(file, [])
+    for value in ('many', '[1]', '.nan', '.inf'):
+        file.write_text(f'data: {{image_resize_dims: {{height: {value}, width: 32}}}}\n')
+        with pytest.raises(BeastError, match='height must be a whole number, found'):
+            pose_image_size(compose_config(file, []))
+
+
+_BOMB = 'end: x\n' + ''.join(f'a{n}: "${{a{n + 1}}}${{a{n + 1}}}"\n' for n in range(60))
+
+
+@pytest.mark.parametrize('overrides', [[], ['beast.seed=1']])
+def test_interpolations_that_repeat_each_other_are_refused(
+    overrides: list[str], tmp_path: Path
+) -> None:
+    file = tmp_path / 'c.yaml'
+    file.write_text(f'{_BOMB}beast: ${{a0}}\n')
+    with pytest.raises(BeastError, match='interpolations .* repeat each other'):
+        compose_config(file, overrides)
+    with pytest.raises(BeastError, match='interpolations .* repeat each other'):
+        load_config(file)
+
+
+@pytest.mark.parametrize(
+    'text',
+    ['7\n', '- 1\n', 'a: ' + '[' * 10_000, 'a: [1', 'a: !x {}\n', 'a: \x01\n', ''],
+)
+def test_a_config_of_a_model_that_is_none_gets_a_sentence(text: str, tmp_path: Path) -> None:
+    file = tmp_path / 'config.yaml'
+    file.write_text(text)
+    if not text:
+        assert load_config(file) == {}
+        return
+    with pytest.raises(BeastError, match=r'config\.yaml (cannot be read as|holds no)') as error:
+        load_config(file)
+    assert '\n' not in str(error.value)

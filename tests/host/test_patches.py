@@ -12,6 +12,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, Literal, get_args
 
 import pytest
+from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.host import hook, patches
@@ -248,6 +249,24 @@ def test_a_user_error_is_one_sentence_without_traceback(
     if isinstance(error.value, SystemExit):
         # a string as the code means: print it, exit with status 1
         assert error.value.code == 'error: the sentence'
+
+
+def test_an_error_does_not_stand_at_the_end_of_a_progress_bar(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bars = []
+
+    def main() -> None:
+        bars.append(tqdm(range(9), 'Epoch 0'))
+        raise BeastError('the sentence')
+
+    module = _host_module('cli.main', main=main)
+    patches.apply('extend_main', module)
+    monkeypatch.setattr(sys, 'argv', ['litpose'])
+    with pytest.raises(SystemExit, match='the sentence'):
+        module.main()
+    assert capsys.readouterr().err.endswith('\n')
+    bars[0].close()
 
 
 @pytest.mark.parametrize('argv', [['litpose'], ['litpose', '--debug']])

@@ -3,9 +3,11 @@
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 from beast_lp.config import BeastConfig
 from beast_lp.errors import BeastError, sentence_of
@@ -87,3 +89,67 @@ def test_a_run_whose_windows_were_deleted_still_gets_its_report(
     run_pretraining(config, videos, files.directory)
     assert (files.windows / 'index.csv').read_bytes() == before
     assert write_report(files.directory).exists()
+
+
+def _without(name: str) -> Callable[[dict[str, Any]], object]:
+    return lambda state: state.pop(name)
+
+
+STATES: dict[str, Callable[[dict[str, Any]], object]] = {
+    **{
+        f'no {name}': _without(name)
+        for name in ('optimizer_states', 'lr_schedulers', 'loops', 'epoch', 'beast_architecture')
+    },
+    'weights alone': lambda state: [state.pop(key) for key in list(state) if key != 'state_dict'],
+    'another shape': lambda state: state.update(beast_architecture='[]'),
+    'a weight less': lambda state: state['state_dict'].popitem(),
+    'a weight more': lambda state: state['state_dict'].update(more=torch.zeros(1)),
+    'other weights': lambda state: state.update(state_dict={'x': torch.zeros(1)}),
+    'no optimiser': lambda state: state['optimizer_states'].clear(),
+    'another optimiser': lambda state: state['optimizer_states'][0].update(param_groups=[]),
+    'loops as a word': lambda state: state.update(loops='fit'),
+}
+
+
+@pytest.fixture(scope='module')
+def finished(
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Path:
+    return run_pretraining(
+        tiny_config(training={'epochs': 1}), videos, tmp_path_factory.mktemp('run') / 'out'
+    ).parent
+
+
+@pytest.mark.parametrize('kind', STATES)
+def test_a_checkpoint_of_something_else_gets_a_sentence(
+    kind: str,
+    finished: Path,
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    tmp_path: Path,
+) -> None:
+    files = RunFiles(Path(shutil.copytree(finished, tmp_path / 'out')))
+    shutil.rmtree(files.backbone)
+    state = torch.load(files.last, weights_only=False)
+    STATES[kind](state)
+    torch.save(state, files.last)
+    before = files.last.read_bytes()
+    with pytest.raises(BeastError, match=r'last\.ckpt .*; ') as error:
+        run_pretraining(tiny_config(training={'epochs': 1}), videos, files.directory)
+    assert '\n' not in str(error.value)
+    assert not files.backbone.exists() and files.last.read_bytes() == before
+
+
+def test_a_table_that_is_cut_short_is_said_in_place_of_a_report(
+    finished: Path, tmp_path: Path
+) -> None:
+    files = RunFiles(Path(shutil.copytree(finished, tmp_path / 'out')))
+    text = files.metrics.read_text()
+    settings = files.settings.read_text()
+    files.settings.write_text(settings.replace('epochs: 1', 'epochs: 9'))
+    assert files.settings.read_text() != settings
+    files.metrics.write_text(text.rsplit(',', 3)[0])
+    with pytest.raises(BeastError, match=r'metrics\.csv.*; restore'):
+        write_report(files.directory)

@@ -200,14 +200,31 @@ def test_what_cannot_be_learned_gets_a_sentence(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     'kind',
-    ['empty', 'cut off', 'noise', 'no mapping', 'no model', 'another model', 'NaN', 'history'],
+    [
+        'empty',
+        'cut off',
+        'noise',
+        'a byte',
+        'no mapping',
+        'no model',
+        'another model',
+        'NaN',
+        'history',
+    ],
 )
 def test_a_damaged_checkpoint_gets_a_sentence(tmp_path: Path, kind: str) -> None:
     data, settings, path = _data(100), replace(SETTINGS, epochs=1), tmp_path / 'last.ckpt'
     _train(data, tmp_path, settings)
     content, state = path.read_bytes(), torch.load(path)
     model = state['model']
-    raw = {'empty': b'', 'cut off': content[: len(content) // 2], 'noise': bytes(range(256))}
+    flipped = bytearray(content)
+    flipped[content.index(model['tcn.classify.bias'].numpy().tobytes())] ^= 1
+    raw = {
+        'empty': b'',
+        'cut off': content[: len(content) // 2],
+        'noise': bytes(range(256)),
+        'a byte': bytes(flipped),
+    }
     changed = {
         'no mapping': [1],
         'no model': {name: value for name, value in state.items() if name != 'model'},

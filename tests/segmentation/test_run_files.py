@@ -1,5 +1,6 @@
 """The output directory of a run, and runs that older versions wrote."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from omegaconf import OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
+from beast_lp.runs.keys import file_key
 from beast_lp.runs.settings import settings_yaml
 from beast_lp.segmentation.run_files import (
     Description,
@@ -166,3 +168,43 @@ def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Pat
         path.write_text(text)
         with pytest.raises(BeastError, match=r'segmenter.json does not describe .*train again'):
             Description.read(path)
+
+
+def test_a_file_of_a_run_that_changed_afterwards_is_named(tmp_path: Path) -> None:
+    files = SegmentationFiles(tmp_path)
+    member = files.weights('all', 0)
+    member.parent.mkdir(parents=True)
+    member.write_bytes(b'weights')
+    files.settings.write_text('segmentation: {}\n')
+    keys = {
+        'segmentation.yaml': file_key(files.settings),
+        'models/all/seed_0/model.safetensors': file_key(member),
+    }
+    description = Description(
+        ('walk', 'rest'), (3,), None, None, 'weights', (('all', 0),), (), keys
+    )
+    files.model.write_text(description.to_json())
+    assert Description.read(files.model) == description
+    description.check_files(tmp_path)
+    member.write_bytes(b'weighty')
+    with pytest.raises(BeastError, match=r'seed_0/model.safetensors is damaged or was changed'):
+        description.check_files(tmp_path)
+    member.unlink()
+    with pytest.raises(BeastError, match=r'seed_0/model.safetensors.*is missing; restore it'):
+        description.check_files(tmp_path)
+    member.write_bytes(b'weights')
+    # YAML that is cut stays YAML, and the defaults would take the place of what is lost
+    files.settings.write_text('segmentation: {')
+    with pytest.raises(BeastError, match=r'segmentation.yaml is damaged or was changed'):
+        description.check_files(tmp_path)
+
+
+@pytest.mark.parametrize(
+    'files', [[], 'x', None, {'../x': 'a'}, {'/etc/passwd': 'a'}, {'a//b': 'a'}, {'a': 1}]
+)
+def test_files_outside_of_the_run_are_no_files_of_it(files: object, tmp_path: Path) -> None:
+    description = Description(('a', 'b'), (3,), None, None, 'w', (('all', 0),))
+    path = SegmentationFiles(tmp_path).model
+    path.write_text(json.dumps(json.loads(description.to_json()) | {'files': files}))
+    with pytest.raises(BeastError, match='files cannot be'):
+        Description.read(path)

@@ -1,10 +1,13 @@
 """By what a finished clip is known again."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.config.retired import RETIRED
-from beast_lp.video.window_records import settings_key
+from beast_lp.video.window_records import read_record, settings_key
 
 # as the version of November 2026 wrote it, with several settings that have been retired since
 OLD_KEY = '9bdd37ee61eefa7c53e9e3c3d301dde0'
@@ -31,3 +34,12 @@ def test_the_key_depends_on_what_shapes_a_clip_alone(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(RETIRED, 'beast.anchors.gone', 3)
     others.append(settings_key(anchors, windows, 1, 0))
     assert len({key, *others}) == 6
+
+
+@pytest.mark.parametrize('frame', ['x', 10**30, None, [1], 1.5e300])
+def test_a_record_with_a_number_that_is_none_is_no_record(frame: object, tmp_path: Path) -> None:
+    path = tmp_path / 'a.json'
+    path.write_text(json.dumps({'anchors': {'frame': [frame], 'clip': [0], 'window': [0]}}))
+    assert read_record(path) is None
+    path.write_text('[' * 100_000)
+    assert read_record(path) is None

@@ -9,8 +9,8 @@ import safetensors.torch
 import torch
 from omegaconf import OmegaConf
 
-from beast_lp.errors import BeastError
-from beast_lp.vit.safe_load import read_tensors
+from beast_lp.errors import BeastError, sentence_of
+from beast_lp.vit.safe_load import damaged_part, read_checkpoint, read_tensors
 
 WEIGHTS = {'vit.weight': torch.arange(3.0)}
 
@@ -74,3 +74,34 @@ def test_a_file_without_tensors_gets_a_sentence(tmp_path: Path) -> None:
     for name in ('empty.pt', 'list.pt', 'empty.safetensors'):
         with pytest.raises(BeastError, match='holds no tensors'):
             read_tensors(tmp_path / name)
+
+
+def _flip(path: Path, at: int) -> None:
+    content = bytearray(path.read_bytes())
+    content[at] ^= 0xFF
+    path.write_bytes(content)
+
+
+def test_a_checkpoint_with_a_flipped_byte_is_damaged(tmp_path: Path) -> None:
+    path = tmp_path / 'last.ckpt'
+    torch.save({'state_dict': WEIGHTS, 'epoch': 3}, path)
+    assert damaged_part(path) == '' and read_checkpoint(path)['epoch'] == 3
+    # within the numbers, which torch would read as others
+    _flip(path, path.read_bytes().index(WEIGHTS['vit.weight'].numpy().tobytes()) + 5)
+    assert torch.load(path, weights_only=True)['epoch'] == 3
+    assert damaged_part(path).endswith('/data/0')
+    with pytest.raises(BeastError, match=r'last\.ckpt is damaged: its part .*/data/0 is not what'):
+        read_checkpoint(path)
+    path.write_bytes(b'no archive')
+    assert damaged_part(path) == ''
+
+
+@pytest.mark.parametrize('name', ['w.safetensors', 'w.ckpt'])
+@pytest.mark.parametrize('target', ['w', 'nowhere'])
+def test_a_link_to_nothing_is_called_by_its_name(name: str, target: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.symlink_to(name if target == 'w' else target)
+    with pytest.raises(OSError, match=name) as error:
+        read_tensors(path)
+    sentence = sentence_of(error.value)
+    assert sentence is not None and sentence.startswith(str(path))

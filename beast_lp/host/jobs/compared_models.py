@@ -10,11 +10,10 @@ from jaxtyping import Float
 from lightning_pose.api.model_config import ModelConfig
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
 
 from beast_lp.errors import BeastError
+from beast_lp.host.compose import load_config
 from beast_lp.host.pose_checkpoint import check_pose_checkpoint
-from beast_lp.runs.readable import check_yaml
 from beast_lp.video.labelled import LabelledFrames, read_labels
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -58,11 +57,11 @@ def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:
         BeastError: if there is no trained model, it needs code to be run, or the labels of other
             views.
     """
-    check_yaml(folder / 'config.yaml')
+    cfg = load_config(folder / 'config.yaml')
     try:
-        config = ModelConfig.from_yaml_file(folder / 'config.yaml')
+        config = ModelConfig(cfg)
         model_name, model_type = config.cfg.model.model_name, config.cfg.model.model_type
-    except (OmegaConfBaseException, YAMLError, AttributeError) as error:
+    except (OmegaConfBaseException, AttributeError) as error:
         raise BeastError(
             f'{folder / "config.yaml"} is no config of a pose model '
             f'({" ".join(str(error).split())}); give the --output_dir of `litpose train`'

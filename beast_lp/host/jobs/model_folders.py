@@ -34,7 +34,7 @@ def find_models(items: Sequence[str]) -> dict[str, list[Path]]:
         if not can_name_a_file(name):
             raise BeastError(
                 f'{name!r} cannot be the name of a backbone, since files get it too; choose one '
-                'without slashes'
+                'without slashes, in UTF-8'
             )
         if name in models:
             raise BeastError(f'{name} is given twice; write {name}=DIR,DIR once')

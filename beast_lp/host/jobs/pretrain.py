@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
-from beast_lp.errors import BeastError
+from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.compose import (
     absolute_path,
     compose_config,
     data_dir,
     pose_image_size,
     video_sources,
+    whole_number,
 )
 from beast_lp.host.start import OUTPUT_DIR_VARIABLE, InheritedVariable
 from beast_lp.host.train_status import NAME, mark_completed, mark_training
@@ -103,9 +104,12 @@ def pretrain(
     labels = labelled_frames(cfg, config)
     config = with_absolute_paths(config, cfg)
     files = RunFiles(output_dir)
-    if reuse and files.backbone.exists():
-        _check_reusable(files, run_settings(config, videos))
-    else:
+    settings, finished = run_settings(config, videos), reuse and files.backbone.exists()
+    if finished:
+        _check_reusable(files, settings)
+    # what the report lacks can be made again, by one process, where the videos are the same
+    lacking = finished and launched_rank() == 0 and not files.report.exists()
+    if not finished or (lacking and not files.changed(settings)):
         run_pretraining(
             config,
             videos,
@@ -119,7 +123,12 @@ def pretrain(
         # imported here because torch and the figures take seconds, and the scan comes first
         from beast_lp.reports.pretraining_run import write_report
 
-        write_report(output_dir)
+        try:
+            write_report(output_dir)
+        except (BeastError, OSError) as error:
+            if not finished:
+                raise
+            logger.warning(f'beast: {output_dir} gets no report, because {sentence_of(error)}')
     return files.backbone
 
 
@@ -234,4 +243,4 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | N
 
 def num_devices(cfg: DictConfig) -> int:
     """Return the number of GPUs that the config asks for, at least 1."""
-    return max(1, int(OmegaConf.select(cfg, 'training.num_gpus', default=1) or 1))
+    return max(1, whole_number(cfg, 'training.num_gpus') or 1)

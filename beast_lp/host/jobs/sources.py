@@ -4,21 +4,20 @@ The host's models take seconds to import, so they are imported only for a source
 """
 
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, get_args
 
 from jaxtyping import Float
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
-from yaml import YAMLError
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.pca import frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
-from beast_lp.host.compose import pose_image_size
+from beast_lp.host.compose import load_config, pose_image_size
 from beast_lp.host.pose_checkpoint import check_pose_checkpoint
-from beast_lp.runs.readable import check_yaml
+from beast_lp.runs.foreign import reason_of
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.tensor_names import disk_name
 from beast_lp.vit.weights import EncoderWeights, read_encoder
@@ -163,14 +162,12 @@ def _pose_config(model_dir: Path) -> DictConfig:
     Raises:
         BeastError: if it is none.
     """
-    reason = ''
-    check_yaml(model_dir / 'config.yaml')
+    cfg, reason = load_config(model_dir / 'config.yaml'), ''
     try:
-        cfg = OmegaConf.load(model_dir / 'config.yaml')
         if OmegaConf.select(cfg, 'model.model_type') is not None:
-            return cast(DictConfig, cfg)
-    except (OmegaConfBaseException, YAMLError, ValueError, RecursionError) as error:
-        reason = f' ({" ".join(str(error).split())})'
+            return cfg
+    except (OmegaConfBaseException, ValueError, RecursionError) as error:
+        reason = f' ({reason_of(error)})'
     raise BeastError(
         f'{model_dir} has a config.yaml that is not that of a pose model{reason}; give the output '
         'directory of `litpose train` or of `litpose pretrain`'

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -241,3 +242,38 @@ main()
     status = json.loads((tmp_path / 'out' / 'train_status.json').read_text())
     assert status['status'] == 'TRAINING'
     assert status['progress']['completed'] < status['progress']['total']
+
+
+def test_a_finished_run_without_its_windows_and_report_is_used_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
+    files, status = RunFiles(tmp_path / 'out'), tmp_path / 'status.json'
+    config = parse_config(cfg.beast)
+    settings = run_settings(config, gather_videos(cfg, config))
+    files.backbone.mkdir(parents=True)
+    files.settings.write_text(settings_yaml(settings))
+    made, written = [], []
+
+    def prepare(config: object, videos: object, output_dir: Path) -> None:
+        made.append(output_dir)
+        files.windows.mkdir(exist_ok=True)
+        (files.windows / INDEX_NAME).touch()
+
+    def report(output_dir: Path) -> None:
+        if not (files.windows / INDEX_NAME).exists():
+            raise BeastError('the windows are gone; make them')
+        written.append(output_dir)
+
+    monkeypatch.setattr('beast_lp.pretraining.stage._prepare', prepare)
+    monkeypatch.setattr('beast_lp.reports.pretraining_run.write_report', report)
+    # the same videos: what the report shows is made again
+    assert pretrain(cfg, files.directory, status, reuse=True) == files.backbone
+    assert made == written == [files.directory]
+    # other videos by now: there is nothing to make it from, and the backbone serves all the same
+    shutil.rmtree(files.windows)
+    (tmp_path / 'a' / 'videos' / '2.mp4').touch()
+    with caplog.at_level('WARNING', 'lightning_pose'):
+        assert pretrain(cfg, files.directory, status, reuse=True) == files.backbone
+    assert len(made) == len(written) == 1
+    assert 'gets no report, because the windows are gone' in caplog.text
