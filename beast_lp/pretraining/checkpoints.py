@@ -18,7 +18,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.foreign import reason_of
-from beast_lp.vit.safe_load import first_broken, read_checkpoint
+from beast_lp.vit.safe_load import ARCHITECTURE_KEY, first_broken, read_checkpoint
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -26,6 +26,16 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 # warning (`sbatch --signal=USR1@120`)
 STOPPING = tuple(
     getattr(signal, name) for name in ('SIGINT', 'SIGTERM', 'SIGUSR1') if hasattr(signal, name)
+)
+
+# what a run is resumed from
+_STATES = (
+    'epoch',
+    'global_step',
+    'loops',
+    'optimizer_states',
+    'lr_schedulers',
+    ARCHITECTURE_KEY,
 )
 
 
@@ -76,10 +86,18 @@ class AtomicCheckpoints(TorchCheckpointIO):
             kwargs: not used.
 
         Raises:
-            BeastError: if the file is damaged, holds weights that are not finite or a class that
-                is not known to be harmless.
+            BeastError: if the file is damaged, lacks a state, holds weights that are not finite or
+                a class that is not known to be harmless.
         """
-        return read_checkpoint(Path(path))
+        content = read_checkpoint(Path(path))
+        missing = [name for name in _STATES if content.get(name) in (None, [], {}, '')]
+        if missing:
+            # Lightning would begin some of the states anew, and say nothing
+            raise BeastError(
+                f'{path} is not the state of a run (it lacks {", ".join(missing)}); restore the '
+                'file, or delete it to train from the start when you run the same command again'
+            )
+        return content
 
 
 @contextmanager
