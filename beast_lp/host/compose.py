@@ -84,7 +84,7 @@ def load_config(file: Path) -> DictConfig:
     try:
         cfg = OmegaConf.load(file)
         check_interpolations(OmegaConf.to_container(cfg), file)
-    except (BeastError, UnicodeDecodeError):
+    except BeastError:
         raise
     except Exception as error:
         # omegaconf raises errors of many kinds for a file that holds no mapping, or too deep a one

@@ -17,11 +17,12 @@ from beast_lp.features.pca import frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import load_config, pose_image_size
 from beast_lp.host.pose_checkpoint import check_pose_checkpoint
-from beast_lp.runs.foreign import reason_of
+from beast_lp.runs.foreign import foreign_file, reason_of
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.tensor_names import disk_name
 from beast_lp.vit.weights import EncoderWeights, read_encoder
 
+_RESTORE = 'restore the file that `litpose train` wrote, or train the model again'
 # px, (height, width) of the images on which the host's backbones were trained
 BACKBONE_IMAGE_SIZE = (224, 224)
 
@@ -147,8 +148,10 @@ def pose_source(
     check_pose_checkpoint(model_dir, str(cfg.model.get('model_name')))
     from lightning_pose.api import Model
 
-    model = Model.from_dir(model_dir)
-    model._load()
+    # the host has no sentences for settings that its config lacks
+    with foreign_file(model_dir / 'config.yaml', _RESTORE, 'the config of its pose model'):
+        model = Model.from_dir(model_dir)
+        model._load()
     assert model.model is not None
     size = image_size or pose_image_size(cfg)
     if size is None:

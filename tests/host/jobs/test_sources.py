@@ -16,6 +16,7 @@ from beast_lp.host.jobs.sources import (
     backbone_names,
     backbone_source,
     open_source,
+    pose_source,
 )
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.pixels import normalise
@@ -132,7 +133,9 @@ def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:
 )
 def test_a_damaged_config_is_that_of_no_pose_model(tmp_path: Path, content: bytes) -> None:
     (tmp_path / 'config.yaml').write_bytes(content)
-    with pytest.raises(BeastError, match='not that of a pose model'):
+    with pytest.raises(
+        BeastError, match='not that of a pose model|cannot be read as a config|holds no mapping'
+    ):
         open_source(str(tmp_path))
 
 
@@ -143,3 +146,20 @@ def test_a_folder_with_another_config_is_no_pose_model(tmp_path: Path) -> None:
     )
     with pytest.raises(BeastError, match='no checkpoint of a pose model'):
         open_source(str(tmp_path))
+
+
+@pytest.mark.parametrize('size', [None, (64, 64)])
+@pytest.mark.parametrize(
+    'content', ['model: {model_type: heatmap}', 'model: {model_type: 7}\ndata: {}']
+)
+def test_a_config_of_a_pose_model_that_lacks_settings_gets_a_sentence(
+    content: str,
+    size: tuple[int, int] | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr('beast_lp.host.jobs.sources.check_pose_checkpoint', lambda *args: None)
+    (tmp_path / 'config.yaml').write_text(content)
+    with pytest.raises(BeastError, match=r'config\.yaml cannot be read as the config of') as error:
+        pose_source(str(tmp_path), size, 'fp32')
+    assert '\n' not in str(error.value)
