@@ -13,9 +13,9 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.foreign import column_separator
 from beast_lp.segmentation.text_tables import (
     check_decimals,
-    column_separator,
     fitted_row,
     read_text,
     split_rows,

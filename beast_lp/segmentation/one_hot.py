@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.foreign import column_separator
 from beast_lp.segmentation.classes import BACKGROUND, UNSCORED, Labels
 from beast_lp.segmentation.text_tables import (
     check_decimals,
-    column_separator,
     fitted_row,
     read_text,
     split_rows,

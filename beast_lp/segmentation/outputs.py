@@ -9,11 +9,14 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from beast_lp.features.store import read_rows
+from beast_lp.runs import files
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.classes import BACKGROUND
 from beast_lp.segmentation.sequences import Features
 
+# format of floating-point numbers
+_DIGITS = '%.6g'
 # frames whose vectors are written at once
 _PIECE_FRAMES = 256
 
@@ -48,8 +51,9 @@ class Prediction:
 
 
 def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:
-    """Write a table as CSV; it appears complete or not at all."""
-    _write_pieces([table], path, index)
+    """Write a table as CSV with six digits, and make its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    files.write_table(table, path, index, _DIGITS)
 
 
 def _write_pieces(pieces: Iterable[pd.DataFrame], path: Path, index: bool) -> None:
@@ -57,7 +61,7 @@ def _write_pieces(pieces: Iterable[pd.DataFrame], path: Path, index: bool) -> No
     path.parent.mkdir(parents=True, exist_ok=True)
     with finished_file(path) as part, part.open('w', encoding='utf-8', newline='') as file:
         for number, piece in enumerate(pieces):
-            piece.to_csv(file, index=index, header=number == 0, float_format='%.6g')
+            piece.to_csv(file, index=index, header=number == 0, float_format=_DIGITS)
 
 
 def one_hot(prediction: Prediction) -> pd.DataFrame:

@@ -63,15 +63,6 @@ def read_text(path: Path) -> str:
     return text
 
 
-def column_separator(line: str) -> str:
-    """Return the column separator that occurs most often in a line.
-
-    >>> column_separator('Time;Behavior, or else;Status')
-    ';'
-    """
-    return max(',;\t', key=line.count)
-
-
 def split_rows(path: Path, text: str, separator: str, strict: bool = True) -> list[list[str]]:
     """Split text into rows of cells without blanks around them; empty rows are left out.
 

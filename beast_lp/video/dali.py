@@ -138,7 +138,6 @@ class DaliPairs:
         batch_size: int,
         size: tuple[int, int],
         device: Device = 'gpu',
-        drop_last: bool = False,
         workers: int = 0,
     ) -> None:
         """Set up the reading of packets, and check that DALI is there.
@@ -150,7 +149,6 @@ class DaliPairs:
             size: (height, width) in px of the frames returned. Where it is smaller than the clip,
                 a pixel is a weighted average of the area it covers.
             device: `gpu` is torch's current CUDA device; `cpu` serves tests, with clips in VP9.
-            drop_last: leave out the last batch of an epoch if it is smaller.
             workers: number of processes that read packets; 0 reads them in this process.
 
         Raises:
@@ -176,7 +174,7 @@ class DaliPairs:
         self._loader = DataLoader(
             dataset,
             batch_size=None,
-            sampler=BatchSampler(order, batch_size, drop_last),
+            sampler=BatchSampler(order, batch_size, drop_last=False),
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=outlast_signals,

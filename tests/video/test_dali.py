@@ -173,12 +173,11 @@ def test_ranks_share_an_epoch(vp9: WindowStore) -> None:
     assert sorted(shares[0] + shares[1]) == list(range(len(vp9)))
 
 
-@pytest.mark.parametrize('drop_last', [False, True])
-def test_last_batch_is_kept_or_dropped(drop_last: bool, vp9: WindowStore) -> None:
+def test_a_smaller_last_batch_is_kept(vp9: WindowStore) -> None:
     rows = np.arange(8)
-    pairs = DaliPairs(vp9, sampler_of(vp9, rows), 5, SIZE, 'cpu', drop_last=drop_last)
-    assert [len(batch.pairs) for batch in pairs] == ([5] if drop_last else [5, 3])
-    assert len(pairs) == 2 - drop_last
+    pairs = DaliPairs(vp9, sampler_of(vp9, rows), 5, SIZE, 'cpu')
+    assert [len(batch.pairs) for batch in pairs] == [5, 3]
+    assert len(pairs) == 2
 
 
 def test_videos_of_different_sizes_share_a_batch(
