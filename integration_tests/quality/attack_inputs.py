@@ -68,7 +68,7 @@ WITH_OUTPUT = (*WITH_CONFIG, 'embed', 'compare', 'beast_demo')
 # examples that Hypothesis draws for each use
 DRAWN = 24
 QUICK = {
-    'training': {'epochs': 1, 'num_workers': 0, 'precision': 'fp32', 'batch_size': 8},
+    'training': {'steps': 2, 'num_workers': 0, 'precision': 'fp32', 'batch_size': 8},
     'windows': {'processes': 1},
     'segmentation': {
         'fitting': {'epochs': 1, 'ensemble': 1},

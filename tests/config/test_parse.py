@@ -188,7 +188,7 @@ def test_a_list_in_a_list_gets_a_sentence(key: str, item: object) -> None:
         ('loss.reconstruction_weight', 1e30),
         ('loss.contrastive_weight', 1e30),
         ('loss.temperature', 1e30),
-        ('training.learning_rate', 1e30),
+        ('training.peak_learning_rate', 1e30),
         ('training.weight_decay', 1e30),
         ('segmentation.fitting.learning_rate', 1e30),
         ('encoding.bin_ms', 10**30),
