@@ -108,6 +108,24 @@ def test_figure_is_inside_the_page(tmp_path: Path) -> None:
     assert 'http' not in path.read_text() and 'url(' not in path.read_text()
 
 
+def test_photographs_are_inside_the_page_as_webp_and_beside_it_as_png(tmp_path: Path) -> None:
+    photo, heat_map = Figure(figsize=(1, 1), dpi=120), Figure(figsize=(1, 1), dpi=120)
+    draw = np.random.default_rng(0)
+    photo.subplots().imshow(draw.integers(0, 256, (64, 64, 3), np.uint8))
+    heat_map.subplots().imshow(draw.random((8, 8)))
+    path = tmp_path / 'report.html'
+    figures = {'photo': photo, 'heat_map': heat_map}
+    write_page(path, 'Title', [Section('Pictures', figures=figures)], tmp_path / 'figures')
+    sources = [str(attributes['src']) for tag, attributes in read(path).tags if tag == 'img']
+    kinds, contents = zip(*(source.split(',') for source in sources), strict=True)
+    assert kinds == ('data:image/webp;base64', 'data:image/png;base64')
+    inside = Image.open(io.BytesIO(base64.b64decode(contents[0]))).convert('RGB')
+    beside = Image.open(tmp_path / 'figures' / 'photo.png').convert('RGB')
+    assert inside.size == beside.size
+    difference = np.asarray(inside).astype(int) - np.asarray(beside)
+    assert np.abs(difference).mean() < 25
+
+
 def test_all_text_is_escaped(tmp_path: Path) -> None:
     path = tmp_path / 'report.html'
     evil = '<script>alert("1")</script> & \'co\'.mp4'
