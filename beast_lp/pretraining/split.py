@@ -11,6 +11,9 @@ from beast_lp.runs.seeds import numpy_generator
 # smallest number of videos of which whole ones are held out: one is then about a fifth of the data
 # at most. With fewer, training would lose more than validation gains.
 WHOLE_VIDEOS_FROM = 5
+# seconds between a held-out block and the training frames: a posture lasts that long. In a short
+# video, no more than this share of its length, which would else leave little to train on.
+GAP_SECONDS, MOST_GAP = 1.0, 0.1
 
 
 def split_windows(
@@ -21,12 +24,15 @@ def split_windows(
     """Choose the anchors for training and those that are held out.
 
     From `WHOLE_VIDEOS_FROM` videos on, whole videos are held out, as few as give the fraction;
-    with fewer videos, one contiguous block of every video's anchors, with a gap of one anchor on
-    both sides. Neighbouring frames are near copies of each other, so a random split would
-    validate on the training frames. Every project of a joint run is split by itself.
+    with fewer videos, one contiguous block of every video's anchors, with a gap of a second on
+    both sides between the frames of its windows and those of training (a tenth of the video where
+    that is shorter), and of at least one anchor. Neighbouring frames are near copies of each
+    other, so a random split would validate on the training frames. Every project of a joint run
+    is split by itself.
 
     Args:
-        table: the store's table, one row per window with `video_id`, `frame` and `project`.
+        table: the store's table, one row per window with `video_id`, `frame`, `project`, and
+            `step` and `fps`, which may be missing or NaN: the gap is then one anchor.
         fraction: share of the anchors to hold out.
         seed: seed of the draw of videos or blocks.
 
@@ -62,14 +68,12 @@ def _split_project(
     fraction: float,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    videos = [
-        group.sort_values('frame').index.to_numpy()
-        for _, group in table.groupby('video_id', sort=True)
-    ]
+    groups = [group.sort_values('frame') for _, group in table.groupby('video_id', sort=True)]
     if fraction == 0:
         return table.index.to_numpy(), np.empty(0, np.int64)
-    split = _split_videos if len(videos) >= WHOLE_VIDEOS_FROM else _split_blocks
-    return split(videos, fraction, seed)
+    if len(groups) >= WHOLE_VIDEOS_FROM:
+        return _split_videos([group.index.to_numpy() for group in groups], fraction, seed)
+    return _split_blocks(groups, fraction, seed)
 
 
 def _split_videos(
@@ -91,7 +95,7 @@ def _split_videos(
 
 
 def _split_blocks(
-    videos: list[np.ndarray],
+    videos: list[pd.DataFrame],
     fraction: float,
     seed: int,
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -99,13 +103,30 @@ def _split_blocks(
     draw = numpy_generator(seed, 'split')
     train: list[np.ndarray] = []
     held_out: list[np.ndarray] = []
-    for rows in videos:
+    for video in videos:
+        rows, frames = video.index.to_numpy(), video['frame'].to_numpy()
         size = math.ceil(len(rows) * fraction)
         if len(rows) < size + 3:
             train.append(rows)
             continue
         start = int(draw.integers(0, len(rows) - size + 1))
-        held_out.append(rows[start : start + size])
-        train += [rows[: max(start - 1, 0)], rows[start + size + 1 :]]
+        stop, gap = start + size, _gap(video)
+        before = min(start - 1, int(np.searchsorted(frames, frames[start] - gap)))
+        after = max(stop + 1, int(np.searchsorted(frames, frames[stop - 1] + gap, side='right')))
+        left = [rows[: max(before, 0)], rows[after:]]
+        if not sum(map(len, left)):
+            train.append(rows)
+            continue
+        held_out.append(rows[start:stop])
+        train += left
     nothing = [np.empty(0, np.int64)]
     return np.concatenate(nothing + train), np.concatenate(nothing + held_out)
+
+
+def _gap(video: pd.DataFrame) -> float:
+    """Return the least distance of anchors on two sides of a gap, in frames; 0 where unknown."""
+    if not {'fps', 'step'} <= set(video) or not video['fps'].iloc[0] > 0:
+        return 0.0
+    length = video['frame'].iloc[-1] - video['frame'].iloc[0]
+    # the windows of both sides reach into the gap
+    return 2 * video['step'].iloc[0] + min(GAP_SECONDS * video['fps'].iloc[0], MOST_GAP * length)

@@ -28,6 +28,33 @@ def test_the_split_is_one_block_with_gaps_in_every_video(seed: int) -> None:
         assert set(rows) == (set(train) | set(held_out) | gap) & set(rows)
 
 
+@pytest.mark.parametrize('seed', range(5))
+@pytest.mark.parametrize('fps', [20.0, 100.0, np.nan])
+def test_the_gap_is_a_second_between_the_frames_of_windows(fps: float, seed: int) -> None:
+    step = 2
+    table = _table(1000).assign(fps=fps, step=step)
+    train, held_out = split_windows(table, 0.1, seed)
+    distances = np.abs(table.frame[held_out].to_numpy()[:, None] - table.frame[train].to_numpy())
+    # anchors are 3 frames apart; those of both sides have a window of 2 frames
+    least = 6 if np.isnan(fps) else fps + 2 * step
+    assert least < distances.min() <= least + 3 or np.isnan(fps) and distances.min() == least
+
+
+def test_the_gap_of_a_short_video_leaves_most_of_it() -> None:
+    # 5.7 seconds, of which two gaps of a second would be more than a third
+    table = _table(20).assign(fps=10.0, step=1)
+    for seed in range(5):
+        train, held_out = split_windows(table, 0.1, seed)
+        assert len(held_out) == 2 and len(train) >= 12
+        assert not set(held_out + 1) & set(train) and not set(held_out - 1) & set(train)
+
+
+def test_a_video_that_is_nothing_but_gap_is_trained_on() -> None:
+    table = _table(10).assign(fps=25.0, step=20)
+    train, held_out = split_windows(table, 0.1, 0)
+    assert (len(train), len(held_out)) == (10, 0)
+
+
 def test_nothing_is_held_out_of_short_videos_or_at_fraction_0() -> None:
     train, held_out = split_windows(_table(3, 2), 0.1, 0)
     assert (len(train), len(held_out)) == (5, 0)
