@@ -347,7 +347,12 @@ def build_loaders(
     validation = frame_reader(
         WindowPairs(store, size),
         training.batch_size // 2,
-        validation_pairs(held_out, config.seed),
+        validation_pairs(
+            held_out,
+            store.table['video_id'].to_numpy()[held_out],
+            config.pairs.positive,
+            config.seed,
+        ),
         loader_workers(training.num_workers),
         ranks(config, sampler),
     )

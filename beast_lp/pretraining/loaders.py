@@ -29,6 +29,7 @@ from beast_lp.pretraining.pairs import (
     PairSampler,
     WindowPairs,
 )
+from beast_lp.video.batches import EvenBatches, Order
 from beast_lp.video.dali import DaliPairs, Device, dali_obstacle
 from beast_lp.video.window_store import WindowStore
 from beast_lp.video.workers import (
@@ -139,23 +140,24 @@ def ranks(config: BeastConfig, sampler: PairSampler) -> int:
 
 
 def frame_reader(
-    dataset: WindowPairs, pairs: int, order: Any, workers: int, processes: int
+    dataset: WindowPairs, pairs: int, order: Order, workers: int, processes: int
 ) -> 'DataLoader | PipedReader':
     """Build the loader of PyAV, which needs no more shared memory than there is.
 
     Args:
         dataset: pairs of frames of a window store.
-        pairs: number of pairs of a batch.
-        order: order of the pairs, torch's `sampler`.
+        pairs: number of pairs that a batch should have.
+        order: order of the pairs.
         workers: number of worker processes.
         processes: number of processes of the run on this machine.
     """
     options = worker_options(workers)
-    batch = pairs * 2 * math.prod(dataset.size) * 3
+    batches = EvenBatches(order, pairs)
+    batch = batches.largest * 2 * math.prod(dataset.size) * 3
     free = free_shared_memory()
     if free is None or free >= shared_memory_needed(workers, batch, processes):
-        return DataLoader(dataset, pairs, sampler=order, **options)
-    return PipedReader(DataLoader(dataset, pairs, sampler=order, collate_fn=np.stack, **options))
+        return DataLoader(dataset, batch_sampler=batches, **options)
+    return PipedReader(DataLoader(dataset, batch_sampler=batches, collate_fn=np.stack, **options))
 
 
 def worker_options(workers: int) -> dict[str, Any]:

@@ -20,6 +20,7 @@ from torch.utils.data import Dataset, Sampler
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.seeds import numpy_generator
+from beast_lp.video.batches import batch_bounds
 from beast_lp.video.window_store import WindowStore
 from beast_lp.video.workers import shared_memory_sentence
 
@@ -153,6 +154,11 @@ class PairSampler(Sampler[Pair]):
         """Leave out the first pairs of the next pass, which an interrupted run has trained on."""
         self._skip = pairs
 
+    @property
+    def left(self) -> int:
+        """Pairs of this rank in the next pass."""
+        return max(0, len(self) - self._skip)
+
     def __len__(self) -> int:
         """Return the number of anchors of this rank in an epoch."""
         return self._places() // self.world_size
@@ -212,11 +218,11 @@ class PairLoader:
         Args:
             reader: reader of the pairs of `sampler`, in its order.
             sampler: sampler of this rank.
-            batch_size: pairs of a batch of the reader.
+            batch_size: pairs that a batch of the reader should have.
         """
         self.reader = reader
         self.sampler = sampler
-        self.batch_size = batch_size
+        self._bounds = batch_bounds(len(sampler), batch_size)
         # batches trained on in this epoch, and how many of them before a resume
         self._batches = self._earlier = 0
 
@@ -256,15 +262,37 @@ class PairLoader:
                 f'resumed by {now}; restore training.num_gpus and beast.num_nodes, or give '
                 'another --output_dir'
             )
-        self._batches = self._earlier = state['batches']
+        # an older version made one batch more of the same pairs
+        self._batches = self._earlier = min(state['batches'], len(self))
         self.sampler.set_epoch(state['epoch'])
-        self.sampler.skip_once(state['batches'] * self.batch_size)
+        self.sampler.skip_once(self._bounds[self._batches])
 
 
-def validation_pairs(anchors: np.ndarray, seed: int) -> list[Pair]:
-    """Return one fixed pair, with t-k or t+k, for every held-out anchor."""
-    offsets = numpy_generator(seed, 'validation').choice((-1, 1), size=len(anchors))
-    return [Pair(int(a), int(a), int(o)) for a, o in zip(anchors, offsets, strict=True)]
+def validation_pairs(
+    anchors: np.ndarray, videos: np.ndarray, positive: str, seed: int
+) -> list[Pair]:
+    """Return one fixed pair for every held-out anchor, by the rule of the training.
+
+    Both frames are held out. The only held-out anchor of a video has none to be paired with
+    from anywhere, and gets t-k or t+k.
+
+    Args:
+        anchors: held-out windows of the store, integer of shape (anchors,).
+        videos: video of each anchor, any comparable of shape (anchors,).
+        positive: choice of the positive, a key of `POSITIVES`.
+        seed: seed of the run.
+    """
+    draw = numpy_generator(seed, 'validation')
+    sides = draw.choice((-1, 1), size=len(anchors))
+    numbers = draw.random(len(anchors))
+    _, video, counts = np.unique(videos, return_inverse=True, return_counts=True)
+    alone = counts[video] == 1
+    choose = POSITIVES[positive](anchors[~alone], videos[~alone])
+    choose_alone = _adjacent(anchors, videos)
+    return [
+        (choose_alone if lonely else choose)(int(anchor), int(side), float(number))
+        for anchor, side, number, lonely in zip(anchors, sides, numbers, alone, strict=True)
+    ]
 
 
 def _endless_order(

@@ -55,7 +55,8 @@ def example_pairs(config: BeastConfig, store: WindowStore) -> list[Pair]:
     fraction = config.training.validation_fraction
     train, held_out = split_windows(store.table, fraction, config.seed)
     shown = held_out if len(held_out) else np.sort(train)
-    return spread(validation_pairs(shown, config.seed), PAIRS)
+    videos = store.table['video_id'].to_numpy()[shown]
+    return spread(validation_pairs(shown, videos, config.pairs.positive, config.seed), PAIRS)
 
 
 def read_pairs(

@@ -154,7 +154,7 @@ def _retrieve(
     anchors, positives = vectors.unflatten(0, (-1, 2)).unbind(1)
     nearest = nearest_frame(anchors, positives)
     names = [_name(store, pair.anchor, 0) for pair in pairs]
-    names += [_name(store, pair.anchor, pair.offset) for pair in pairs]
+    names += [_name(store, pair.window, pair.offset) for pair in pairs]
     return nearest, [f'{names[i]}\n→ {names[int(j)]}' for i, j in enumerate(nearest)]
 
 

@@ -28,9 +28,10 @@ from av.error import FFmpegError
 from av.packet import Packet
 from jaxtyping import Int, UInt8
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset
 
 from beast_lp.errors import BeastError
+from beast_lp.video.batches import EvenBatches
 from beast_lp.video.open_clips import OpenClip, OpenClips
 from beast_lp.video.window_clip import OFFSETS, WINDOW
 from beast_lp.video.window_store import WindowStore
@@ -145,7 +146,7 @@ class DaliPairs:
         Args:
             store: window store.
             sampler: pairs to read, in order.
-            batch_size: number of pairs in a batch.
+            batch_size: number of pairs that a batch should have.
             size: (height, width) in px of the frames returned. Where it is smaller than the clip,
                 a pixel is a weighted average of the area it covers.
             device: `gpu` is torch's current CUDA device; `cpu` serves tests, with clips in VP9.
@@ -161,7 +162,6 @@ class DaliPairs:
                 f'DALI cannot be imported ({error}); install it with '
                 '`pip install "beast-lp[dali]"`'
             ) from error
-        self._batch_size = batch_size
         self._size = size
         self._device: Device = device
         dataset = _EncodedPairs(store)
@@ -169,12 +169,12 @@ class DaliPairs:
             raise BeastError(
                 'DALI cannot decode H.264 without a GPU; set beast.training.loader=pyav'
             )
-        # torch types the samplers that a BatchSampler takes as samplers of integers
-        order: Any = sampler
+        batches = EvenBatches(sampler, batch_size)
+        self._largest = batches.largest
         self._loader = DataLoader(
             dataset,
             batch_size=None,
-            sampler=BatchSampler(order, batch_size, drop_last=False),
+            sampler=batches,
             num_workers=workers,
             persistent_workers=workers > 0,
             worker_init_fn=outlast_signals,
@@ -202,7 +202,7 @@ class DaliPairs:
                 yield batch.streams
 
         # each pass has its own pipeline, so that nothing is left over from an unfinished pass
-        pipeline = build_pipeline(source(), 2 * self._batch_size, self._size, self._device)
+        pipeline = build_pipeline(source(), 2 * self._largest, self._size, self._device)
         copied = torch.cuda.Event() if self._device == 'gpu' else None
         while True:
             try:

@@ -138,9 +138,28 @@ def test_the_dataset_reads_the_anchor_and_its_positive(pair: Pair) -> None:
     assert frames[1, 0, 0].tolist() == [pair.window, pair.offset + 1, 4]
 
 
-def test_validation_pairs_are_fixed() -> None:
-    assert validation_pairs(ANCHORS, 0) == validation_pairs(ANCHORS, 0)
-    assert {pair.offset for pair in validation_pairs(ANCHORS, 0)} == {-1, 1}
+@pytest.mark.parametrize('positive', POSITIVES)
+def test_validation_pairs_are_fixed_by_the_seed(positive: str) -> None:
+    pairs = validation_pairs(ANCHORS, VIDEOS, positive, 0)
+    assert pairs == validation_pairs(ANCHORS, VIDEOS, positive, 0)
+    assert pairs != validation_pairs(ANCHORS, VIDEOS, positive, 1)
+    assert [pair.anchor for pair in pairs] == ANCHORS.tolist()
+
+
+def test_validation_pairs_follow_the_rule_of_the_training() -> None:
+    adjacent = validation_pairs(ANCHORS, VIDEOS, 'adjacent', 0)
+    assert all(pair.window == pair.anchor for pair in adjacent)
+    assert {pair.offset for pair in adjacent} == {-1, 1}
+    for pair in validation_pairs(ANCHORS, VIDEOS, 'anywhere', 0):
+        assert pair.window != pair.anchor and pair.offset == 0
+        assert pair.window in ANCHORS
+        assert VIDEOS[pair.window - 10] == VIDEOS[pair.anchor - 10]
+
+
+def test_the_only_held_out_anchor_of_a_video_is_paired_with_its_neighbour() -> None:
+    pairs = validation_pairs(np.array([4, 7, 9]), np.array(['a', 'b', 'a']), 'anywhere', 0)
+    assert [(pair.anchor, pair.window) for pair in pairs] == [(4, 9), (7, 7), (9, 4)]
+    assert [abs(pair.offset) for pair in pairs] == [0, 1, 0]
 
 
 # three projects of very different sizes
@@ -197,7 +216,9 @@ def test_a_joint_epoch_repeats_and_can_be_entered_anywhere() -> None:
     again = _joint()
     again.set_epoch(5)
     again.skip_once(11)
+    assert again.left == 19
     assert list(again) == whole[11:]
+    assert again.left == 30
 
 
 def test_ranks_share_a_joint_epoch_and_each_sees_all_projects() -> None:
