@@ -75,10 +75,11 @@ class BeastConfig(Section):
     )
     tune: list[float] = setting(
         [],
-        'lambdas to try, such as [0, 0.01, 0.03, 0.1]: one short run each, of a tenth of the '
-        'epochs (at least 5), and the best takes the place of loss.contrastive_weight. Best is '
-        "the lowest error of the probe (see there) on the project's labelled frames where there "
-        'are 10 or more, else the share of held-out positives found by CLS',
+        'lambdas to try, such as [0, 0.01, 0.03, 0.1], besides that of loss.contrastive_weight. '
+        'Two short runs each (seeds seed and seed + 1) of a tenth of the steps, at least 1,500; '
+        'the one with the lowest error of the probe (see there) is trained with, but only if it '
+        'is better than loss.contrastive_weight by more than two runs of one lambda differ. Needs '
+        '10 labelled frames (data.csv_file)',
         low=0,
         high=1e6,
     )
@@ -124,11 +125,6 @@ class BeastConfig(Section):
         super().__post_init__()
         if len(set(self.tune)) != len(self.tune):
             raise BeastError(f'beast.tune names a weight twice, found {list(self.tune)}')
-        if self.tune and self.training.validation_fraction == 0:
-            raise BeastError(
-                'beast.tune chooses by held-out frames, so beast.training.validation_fraction '
-                'must be greater than 0'
-            )
         if 0 in self.tune and self.loss.reconstruction_weight == 0:
             raise BeastError(
                 'beast.tune names 0, but beast.loss.reconstruction_weight is 0 too, so that short '

@@ -59,8 +59,15 @@ from beast_lp.pretraining.probe import Probe
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.training_frames import check_same_windows, keep_identity
-from beast_lp.pretraining.tune import TUNE_TABLE, short_run, tune, with_weight
+from beast_lp.pretraining.tune import (
+    TUNE_TABLE,
+    check_labels,
+    short_run,
+    tune,
+    with_weight,
+)
 from beast_lp.runs.files import full_disk_sentence
+from beast_lp.video.batches import batch_bounds
 from beast_lp.video.labelled import LabelledFrames
 from beast_lp.video.window_store import WindowStore
 from beast_lp.vit.load import load_encoder
@@ -179,19 +186,32 @@ def _tuned(
             'beast.loss.contrastive_weight'
         )
 
-    def train(weight: float) -> pd.DataFrame:
-        short = RunFiles(files.tune / f'weight_{weight:g}')
+    check_labels(len(labels.images) if labels else 0)
+    steps = whole_steps(config, store, num_devices)
+
+    def train(weight: float, seed: int) -> pd.DataFrame:
+        short = RunFiles(files.tune / f'weight_{weight:g}_seed_{seed}')
         short.last.parent.mkdir(parents=True, exist_ok=True)
-        module = build_module(
-            short_run(config, weight, labels is not None), resume=short.last.exists()
-        )
+        module = build_module(short_run(config, weight, seed, steps), resume=short.last.exists())
         _fit(module, short, store, num_devices, (), labels)
         shutil.rmtree(short.last.parent)
         return pd.read_csv(short.metrics)
 
     files.tune.mkdir(exist_ok=True)
-    chosen = tune(config.tune, files.tune / TUNE_TABLE, train)
+    own = config.loss.contrastive_weight
+    chosen = tune(config.tune, own, config.seed, files.tune / TUNE_TABLE, train)
     return with_weight(config, chosen)
+
+
+def whole_steps(config: BeastConfig, store: WindowStore, num_devices: int) -> int:
+    """Return the steps of a run, as its trainer will count them."""
+    training = config.training
+    if training.steps is not None:
+        return training.steps
+    rows, _ = split_windows(store.table, training.validation_fraction, config.seed)
+    pairs = len(rows) // (num_devices * config.num_nodes)
+    batches = len(batch_bounds(pairs, training.batch_size // 2)) - 1
+    return math.ceil(batches / training.accumulate) * training.epochs
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from beast_lp.config import BeastConfig
 from beast_lp.pretraining.launch import check_launch, first_process_first, launched_rank
 from beast_lp.pretraining.run_files import RunFiles, run_settings
+from beast_lp.pretraining.tune import check_labels
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import INDEX_NAME, WindowStore
@@ -56,8 +57,8 @@ def run_pretraining(
 
     Raises:
         BeastError: if the directory holds a finished run, one with other settings or one that is
-            at work, no video can be used, the initial weights do not fit, training diverges, or
-            the disk is full.
+            at work, no video can be used, there are too few labels to tune by, the initial
+            weights do not fit, training diverges, or the disk is full.
         Stopped: if a signal asked for it, once the state is saved.
     """
     files = RunFiles(output_dir)
@@ -73,6 +74,8 @@ def run_pretraining(
             with files.claimed(settings):
                 _prepare(config, videos, output_dir)
         return files.backbone
+    if config.tune:
+        check_labels(len(labels.images) if labels else 0)
     module = None
     with ExitStack() as until_saved:
         with first_process_first() as first:

@@ -4,37 +4,80 @@ import logging
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from beast_lp.config import BeastConfig
+from beast_lp.config.checks import MOST_SEED
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# Steps of a short run. Measured (METHOD.md, section 7): from random weights nothing is learned
+# below about 500 steps, and a small model leaves the plateau of the mean picture by about 1,500.
+LEAST_TUNE_STEPS = 1500
+# runs of each weight, with seeds of their own: the only measure of what chance does
+_SEEDS = 2
 # epochs whose mean counts: at the end of a short run the measures still vary between epochs
 _LAST_EPOCHS = 3
+# fewer labelled frames make the folds of the probe too small to measure anything
+LEAST_LABELS = 10
 TUNE_TABLE = 'tune.csv'
 
 
-def short_run(config: BeastConfig, weight: float, probe: bool) -> BeastConfig:
-    """Return the settings of a short run with one weight.
+def check_labels(frames: int) -> None:
+    """Check that there are enough labels to choose by.
+
+    Nothing else tells: the retrieval of positives is what the contrastive term itself optimises,
+    so that it would always ask for more of it.
+
+    Args:
+        frames: number of labelled frames of the project.
+
+    Raises:
+        BeastError: if there are too few.
+    """
+    if frames < LEAST_LABELS:
+        raise BeastError(
+            f'beast.tune chooses by the error of the probe, which needs {LEAST_LABELS} labelled '
+            f'frames (data.csv_file), found {frames}; label more, or leave beast.tune out, which '
+            'keeps beast.loss.contrastive_weight'
+        )
+
+
+def short_run(config: BeastConfig, weight: float, seed: int, steps: int) -> BeastConfig:
+    """Return the settings of a short run, which the probe measures at its end.
 
     Args:
         config: settings of the whole run.
         weight: weight of the contrastive term.
-        probe: whether the probe measures the run at its end, for which the project needs labels.
+        seed: seed of the short run.
+        steps: steps of the whole run.
     """
-    epochs = short_epochs(config)
+    training = replace(config.training, steps=short_steps(steps))
     return replace(
         with_weight(config, weight),
         tune=[],
-        training=replace(config.training, epochs=epochs),
-        probe=replace(config.probe, every_epochs=epochs if probe else None),
+        seed=seed,
+        training=training,
+        probe=replace(config.probe, every_epochs=training.num_epochs),
     )
+
+
+def short_steps(whole: int) -> int:
+    """Return the steps of a short run: a tenth of the whole, enough to learn something.
+
+    Args:
+        whole: steps of the whole run, than which none is longer.
+
+    Examples:
+        >>> short_steps(40_000), short_steps(5000), short_steps(300)
+        (4000, 1500, 300)
+    """
+    return min(whole, max(LEAST_TUNE_STEPS, math.ceil(whole / 10)))
 
 
 def with_weight(config: BeastConfig, weight: float) -> BeastConfig:
@@ -56,9 +99,11 @@ def _read(table_path: Path) -> pd.DataFrame:
     """Read the table of short runs."""
     try:
         table = pd.read_csv(table_path)
-        table['contrastive_weight'].astype(float)
-        if 'chosen' in table and table['chosen'].astype(str).tolist().count('True') != 1:
-            raise ValueError('no weight is chosen')
+        weights = table['contrastive_weight'].astype(float)
+        if 'chosen' in table:
+            table['chosen'] = table['chosen'].astype(str) == 'True'
+            if weights[table['chosen']].nunique() != 1:
+                raise ValueError('no weight is chosen')
         return table
     # what pandas raises for damaged tables
     except (ValueError, KeyError) as error:
@@ -68,53 +113,69 @@ def _read(table_path: Path) -> pd.DataFrame:
         ) from error
 
 
-def short_epochs(config: BeastConfig) -> int:
-    """Return the epochs of a short run: a tenth of the whole, at least 5."""
-    whole = config.training.epochs
-    return min(whole, max(5, math.ceil(whole / 10)))
-
-
-def summarise(weight: float, metrics: pd.DataFrame) -> dict[str, float]:
+def summarise(weight: float, seed: int, metrics: pd.DataFrame) -> dict[str, float]:
     """Return a short run's row of the table, from its own table of metrics."""
     last = metrics.iloc[-_LAST_EPOCHS:]
-    row = {'contrastive_weight': weight, 'epochs': float(len(metrics))}
-    for name in ('val_cls_retrieval', 'val_reconstruction'):
+    row = {'contrastive_weight': weight, 'seed': seed, 'steps': int(metrics['step'].iloc[-1])}
+    row['probe_px'] = float(metrics['probe_px'].iloc[-1])
+    for name in ('val_reconstruction', 'val_cls_retrieval'):
         row[name] = float(last[name].mean()) if name in last else math.nan
-    row['probe_px'] = float(metrics['probe_px'].iloc[-1]) if 'probe_px' in metrics else math.nan
     return row
 
 
-def choose(table: pd.DataFrame) -> tuple[float, str]:
-    """Choose the weight of the best short run.
+def compare(table: pd.DataFrame, own: float) -> pd.DataFrame:
+    """Compare weights with the one that the config gives, and choose.
+
+    The best weight, by the mean error of the probe over its runs, is chosen only where it is
+    better than the config's own by more than the spread: the largest difference between two runs
+    of one weight, which differ by their seeds alone.
 
     Args:
         table: one row per run, as `summarise` returns it.
+        own: weight of the config, which is among them.
 
     Returns:
-        the weight, and the criterion in words: the probe's error where all runs have one, else the
-        retrieval of held-out positives by CLS, which runs of every weight have. Among equals, the
-        first run wins.
+        the table with `mean_px` (mean error of the weight's runs), `gain_px` (by how much that is
+        lower than with the config's own weight), `spread_px` (the spread of all runs) and
+        `chosen`.
+
+    Examples:
+        >>> runs = {'contrastive_weight': [0.0, 0.0, 0.1, 0.1], 'probe_px': [8.0, 9.0, 6.0, 6.5]}
+        >>> compare(pd.DataFrame(runs), own=0.0).drop(columns='probe_px').iloc[1:3]
+           contrastive_weight  mean_px  gain_px  spread_px  chosen
+        1                 0.0     8.50     0.00        1.0   False
+        2                 0.1     6.25     2.25        1.0    True
     """
-    if np.isfinite(table['probe_px'].to_numpy()).all():
-        best = table['probe_px'].idxmin()
-        criterion = 'the lowest error of the probe on held-out labelled frames'
-    else:
-        best = table['val_cls_retrieval'].idxmax()
-        criterion = 'the highest share of held-out positives found'
-    return float(table.loc[best, 'contrastive_weight']), criterion  # type: ignore[arg-type]
+    by_weight = table.groupby('contrastive_weight')['probe_px']
+    means = by_weight.mean()
+    spread = float((by_weight.max() - by_weight.min()).max())
+    best = float(means.idxmin())
+    chosen = best if means[own] - means[best] > spread else own
+    weights = table['contrastive_weight']
+    return table.assign(
+        mean_px=weights.map(means),
+        gain_px=means[own] - weights.map(means),
+        spread_px=spread,
+        chosen=weights == chosen,
+    )
 
 
 def tune(
     weights: Sequence[float],
+    own: float,
+    seed: int,
     table_path: Path,
-    train: Callable[[float], pd.DataFrame],
+    train: Callable[[float, int], pd.DataFrame],
 ) -> float:
-    """Make the short runs that are missing, and choose the weight of the best.
+    """Make the short runs that are missing, and choose a weight.
 
     Args:
-        weights: weights to try.
+        weights: weights to try, besides that of the config.
+        own: weight of the config, which stays where none is better by more than chance.
+        seed: seed of the whole run.
         table_path: table of results, one row per run, with `chosen` once all are made.
-        train: function that makes a short run with a weight and returns its table of metrics.
+        train: function that makes a short run with a weight and a seed, and returns its table of
+            metrics.
 
     Returns:
         the chosen weight.
@@ -122,16 +183,49 @@ def tune(
     chosen = chosen_weight(table_path)
     if chosen is not None:
         return chosen
-    rows = _read(table_path).to_dict('records') if table_path.exists() else []
-    for weight in weights:
-        if any(row['contrastive_weight'] == weight for row in rows):
+    # runs of an older version, which had no seeds of their own, were too short
+    earlier = _read(table_path) if table_path.exists() else pd.DataFrame()
+    rows = earlier.to_dict('records') if 'seed' in earlier else []
+    # one seed of all weights before the next, so that an interrupted choice has compared them all
+    seeds = [(seed + number) % (MOST_SEED + 1) for number in range(_SEEDS)]
+    runs = [(weight, number) for number, weight in product(seeds, dict.fromkeys([*weights, own]))]
+    for place, (weight, number) in enumerate(runs, 1):
+        if any((row['contrastive_weight'], row['seed']) == (weight, number) for row in rows):
             continue
-        logger.info(f'beast: a short run with beast.loss.contrastive_weight={weight:g}')
-        rows.append(summarise(weight, train(weight)))
+        logger.info(
+            f'beast: short run {place} of {len(runs)}, with '
+            f'beast.loss.contrastive_weight={weight:g} and beast.seed={number}'
+        )
+        rows.append(summarise(weight, number, train(weight, number)))
         write_table(pd.DataFrame(rows), table_path)
-    table = pd.DataFrame(rows)
-    chosen, criterion = choose(table)
-    table['chosen'] = table['contrastive_weight'] == chosen
+    table = compare(pd.DataFrame(rows), own)
     write_table(table, table_path)
-    logger.info(f'beast: training with contrastive_weight={chosen:g} ({criterion})')
+    chosen = float(table.loc[table['chosen'], 'contrastive_weight'].iloc[0])
+    logger.info(f'beast: training with contrastive_weight={chosen:g}: {reason(table)}')
     return chosen
+
+
+def reason(table: pd.DataFrame) -> str:
+    """Say why a weight was chosen, with the numbers.
+
+    Args:
+        table: as `compare` returns it.
+    """
+    best = table.loc[table['mean_px'].idxmin()]
+    gain, spread = best['gain_px'], best['spread_px']
+    weight = f'{best["contrastive_weight"]:g}'
+    if gain == 0:
+        return (
+            "the config's own weight has the lowest error of the probe "
+            f'({best["mean_px"]:.3g} px on held-out labelled frames)'
+        )
+    if best['chosen']:
+        return (
+            f'its error of the probe, {best["mean_px"]:.3g} px on held-out labelled frames, is '
+            f"{gain:.2g} px lower than that of the config's own weight, and runs of one weight "
+            f'differ by {spread:.2g} px at most'
+        )
+    return (
+        f"the config's own weight stays, because the best one ({weight}) is only {gain:.2g} px "
+        f'better by the probe, and runs of one weight differ by as much as {spread:.2g} px'
+    )

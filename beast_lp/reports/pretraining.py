@@ -19,6 +19,7 @@ from pandas.api.types import is_numeric_dtype
 from PIL import Image
 
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.tune import reason
 from beast_lp.reports.embedding_map import embedding_map
 from beast_lp.reports.page import Section, write_report
 from beast_lp.reports.pretraining_curves import probe_curve, training_curves, tuning_panels
@@ -170,13 +171,16 @@ def _tuning(run: _Run) -> Iterator[Section]:
     """Show the runs that chose the contrastive weight, if there were any."""
     if run.tuning is None:
         return
-    by_probe = np.isfinite(run.tuning['probe_px']).all()
-    text = 'One short run for each weight of the contrastive term. Chosen: ' + (
-        'the lowest error of the probe on held-out labelled frames.'
-        if by_probe
-        else 'the highest share of held-out positives found, since there were too few labelled '
-        'frames for the probe.'
-    )
+    if 'spread_px' in run.tuning:
+        text = (
+            'Two short runs, with different seeds, for each weight of the contrastive term. '
+            f'{_sentence(reason(run.tuning))}'
+        )
+    else:
+        text = (
+            'One short run for each weight of the contrastive term, by an older version of '
+            'beast_lp, which chose without regard to what chance does.'
+        )
     yield Section(
         'Choice of the contrastive weight',
         text,
@@ -184,6 +188,10 @@ def _tuning(run: _Run) -> Iterator[Section]:
         run.tuning,
         frozenset(np.flatnonzero(run.tuning['chosen']).tolist()),
     )
+
+
+def _sentence(words: str) -> str:
+    return f'{words[0].upper()}{words[1:]}.'
 
 
 def _probe(run: _Run) -> Iterator[Section]:

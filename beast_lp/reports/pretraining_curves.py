@@ -112,26 +112,28 @@ def tuning_panels(table: pd.DataFrame) -> Figure:
             and columns whose names begin with `val_` (NaN where not measured).
 
     Returns:
-        A figure with one panel for each measure; the chosen run has a ring.
+        A figure with one panel for each measure: a dot per run, a line through the means of the
+        weights, and a ring around the mean of the chosen one.
     """
     measures = [name for name in table if name == 'probe_px' or str(name).startswith('val_')]
     figure = new_figure(3.5 * len(measures), 3.0)
     # weights span orders of magnitude and may be 0, so they stand side by side as names
-    table = table.sort_values('contrastive_weight').reset_index(drop=True)
-    places = np.arange(len(table), dtype=np.float64)
-    chosen = table['chosen'].to_numpy(bool)
-    x = _Abscissa(places, 'contrastive weight (lambda)')
+    weights, place = np.unique(table['contrastive_weight'].to_numpy(), return_inverse=True)
+    chosen = np.unique(place[table['chosen'].to_numpy(bool)])
+    x = _Abscissa(place.astype(np.float64), 'contrastive weight (lambda)')
     for axes, column in zip(
         figure.subplots(1, len(measures), squeeze=False)[0], measures, strict=True
     ):
         values = _numbers(table, column)
         if np.isfinite(values).any():
-            axes.plot(places, values, 'o-', color=BLUE, markersize=4)
+            means = np.array([values[place == number].mean() for number in range(len(weights))])
+            axes.plot(np.arange(len(weights)), means, '-', color=BLUE)
+            axes.plot(place, values, 'o', color=BLUE, markersize=4)
             ring = {'color': VERMILION, 'markersize': 11, 'fillstyle': 'none'}
-            axes.plot(places[chosen], values[chosen], 'o', label='chosen', **ring)
-        _finish_panel(axes, '', _TUNING_LABELS.get(column, column), x)
+            axes.plot(chosen, means[chosen], 'o', label='chosen', **ring)
+        _finish_panel(axes, '', _TUNING_LABELS.get(str(column), str(column)), x)
         if axes.lines:
-            axes.set_xticks(places, [f'{weight:g}' for weight in table['contrastive_weight']])
+            axes.set_xticks(range(len(weights)), [f'{weight:g}' for weight in weights])
     return figure
 
 

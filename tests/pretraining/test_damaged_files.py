@@ -47,7 +47,7 @@ READERS: dict[str, Callable[[RunFiles], object]] = {
     'windows/index.csv': lambda files: WindowStore.open(files.windows),
     'tune/tune.csv': lambda files: (
         chosen_weight(files.tune / 'tune.csv'),
-        tune([0.1], files.tune / 'tune.csv', lambda weight: pytest.fail('not reached')),
+        tune([0.1], 0.1, 0, files.tune / 'tune.csv', lambda *_: pytest.fail('not reached')),
     ),
     'train_status.json': lambda files: (
         is_completed(files.directory),

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -197,12 +198,12 @@ def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(
 ) -> None:
     table = pd.DataFrame(
         {
-            'contrastive_weight': [0.1, 0.0, 0.03],
-            'probe_px': [np.nan] * 3,
-            'val_cls_retrieval': [0.9, 0.1, 0.5],
-            'val_reconstruction': [0.4, 0.2, 0.3],
-            'val_new': [4, 2, 3],
-            'chosen': [True, False, False],
+            'contrastive_weight': [0.1, 0.0, 0.03] * 2,
+            'probe_px': [np.nan] * 6,
+            'val_cls_retrieval': [0.9, 0.1, 0.5, 0.7, 0.3, 0.5],
+            'val_reconstruction': [0.4, 0.2, 0.3] * 2,
+            'val_new': [4, 2, 3] * 2,
+            'chosen': [True, False, False] * 2,
         }
     )
     figure = tuning_panels(table)
@@ -210,7 +211,10 @@ def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(
     assert 'not recorded' in [text.get_text() for text in figure.axes[0].texts]
     retrieval = figure.axes[1]
     assert [label.get_text() for label in retrieval.get_xticklabels()] == ['0', '0.03', '0.1']
-    assert retrieval.lines[0].get_ydata().tolist() == [0.1, 0.5, 0.9]  # type: ignore[union-attr]
+    means, runs = retrieval.lines[:2]
+    np.testing.assert_allclose(np.asarray(means.get_ydata(), float), [0.2, 0.5, 0.8])
+    np.testing.assert_array_equal(runs.get_xdata(), [2, 0, 1] * 2)
+    np.testing.assert_array_equal(runs.get_ydata(), table.val_cls_retrieval)
     x, y = line(retrieval, 'chosen')
-    assert (x.tolist(), y.tolist()) == ([2], [0.9])
+    assert x.tolist() == [2] and y == pytest.approx([0.8])
     assert_well_drawn(figure)

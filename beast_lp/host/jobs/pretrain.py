@@ -214,7 +214,9 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> list[SourceVideo]:
 
 
 def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | None':
-    """Return the labelled frames where the probe needs them or tuning can use them.
+    """Return the labelled frames where the probe or tuning needs them.
+
+    Tuning without labels is refused by the stage itself.
 
     Raises:
         BeastError: if the probe is asked for and there are none.
@@ -233,12 +235,10 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | N
             'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
             'beast.probe.every_epochs=null'
         )
-    # imported here because they take seconds, and missing labels are reported first
-    from beast_lp.pretraining.probe import LEAST_FRAMES
+    # imported here because it takes seconds, and missing labels are reported first
     from beast_lp.video.labelled import read_labels
 
-    frames = read_labels(files, base)
-    return frames if asked or len(frames.images) >= LEAST_FRAMES else None
+    return read_labels(files, base)
 
 
 def num_devices(cfg: DictConfig) -> int:

@@ -148,8 +148,9 @@ def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
     frames = labelled_frames(cfg, asked)
     assert frames is not None
     assert frames.keypoints == ['nose'] and frames.positions.tolist() == [[[1.0, 2.0]]]
-    # for the choice of the weight too few labels are no error, but no labels either
-    assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
+    # the stage says how many are too few for the choice of the weight
+    tuned = labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]}))
+    assert tuned is not None and len(tuned.images) == 1
     cfg.data.csv_file = 'none.csv'
     assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
     with pytest.raises(BeastError, match='none.csv cannot be read'):
