@@ -430,6 +430,7 @@ class ProbeConfig(Section):
 
     every_epochs: Optional[int] = setting(
         None,
-        'epochs between two measurements, also before the first and after the last; null: none',
-        low=1,
+        'epochs between two measurements, also before the first and after the last; null: about '
+        'ten measurements where the project has 10 labelled frames or more; 0: none',
+        low=0,
     )

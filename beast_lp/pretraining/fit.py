@@ -54,8 +54,8 @@ from beast_lp.pretraining.pairs import (
     WindowPairs,
     validation_pairs,
 )
-from beast_lp.pretraining.pictures import Snapshots
-from beast_lp.pretraining.probe import Probe
+from beast_lp.pretraining.pictures import Snapshots, anchor_pictures
+from beast_lp.pretraining.probing import Probe
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.split import split_windows
 from beast_lp.pretraining.training_frames import check_same_windows, keep_identity
@@ -127,21 +127,15 @@ def _fit(
     config = module.config
     check_same_windows(files.last, store)
     signals = StopSignals()
-    probe = (
-        config.probe.every_epochs
-        and labels
-        and Probe(
-            labels,
-            config.probe.every_epochs,
-            module.model.architecture.image_size,
-        )
-    )
+    probe = None
+    if labels and config.probe.every_epochs != 0:
+        probe = Probe(labels, config, lambda: anchor_pictures(config, store))
     trainer = build_trainer(
         config,
         files,
         num_devices,
         signals,
-        probe or None,
+        probe,
         callbacks,
         [Snapshots(files.snapshots, config, store)],
     )

@@ -29,6 +29,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 # frames that are reconstructed, and pairs in which positives are retrieved
 EXAMPLES = 6
 PAIRS = 32
+# anchors that stand for all frames of a project
+ANCHORS = 256
 # snapshots of a run, closer together at its beginning, where more changes
 SNAPSHOTS = 8
 
@@ -57,6 +59,15 @@ def example_pairs(config: BeastConfig, store: WindowStore) -> list[Pair]:
     shown = held_out if len(held_out) else np.sort(train)
     videos = store.table['video_id'].to_numpy()[shown]
     return spread(validation_pairs(shown, videos, config.pairs.positive, config.seed), PAIRS)
+
+
+def anchor_pictures(
+    config: BeastConfig, store: WindowStore
+) -> UInt8[Tensor, 'frames height width 3']:
+    """Read at most `ANCHORS` anchors, evenly spread over the store, at the model's size."""
+    size = (config.model.image_size[0], config.model.image_size[1])
+    rows = spread(range(len(store)), ANCHORS)
+    return torch.from_numpy(np.concatenate([store.read(row, (0,), size) for row in rows]))
 
 
 def read_pairs(

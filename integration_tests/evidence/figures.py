@@ -1,13 +1,22 @@
 """One figure per task: each backbone's seeds, their mean and its confidence interval."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from beast_lp.pretraining.floors import FLOORS
 from beast_lp.reports.style import DPI, GREY, LONG_PALETTE, SMALL
 
 # the first is what the others are compared with
 _COLOURS = (GREY, *LONG_PALETTE)
+# line of a floor, by the column of the results that holds it
+_LINES = {
+    'floor_pixels': ':',
+    'floor_components': '-.',
+    'floor_random': (0, (1, 3)),
+}
 
 
 def task_figure(
@@ -21,7 +30,8 @@ def task_figure(
     """Draw the scores of one task.
 
     Args:
-        results: a row per cell, with `labels`, `backbone`, `score` and `reference`.
+        results: a row per cell, with `labels`, `backbone`, `score` and `reference`, and the
+            floors `floor_<name>` where the task has them.
         summary: a row per number of labels and backbone, with `mean`, `low` and `high`.
         names: of the backbones, in the order and the colours of all figures.
         title: of the task.
@@ -66,10 +76,11 @@ def task_figure(
             lw=0,
         )
     for at, count in enumerate(labels):
-        level = results.loc[results['labels'] == count, 'reference'].mean()
-        axes.hlines(
-            level, at - 0.45, at + 0.45, color=GREY, ls='--', lw=1, label='_' if at else reference
-        )
+        own = results[results['labels'] == count]
+        for column, words, style in _levels(results, reference):
+            level = own[column].mean()
+            label = '_' if at else words
+            axes.hlines(level, at - 0.45, at + 0.45, color=GREY, ls=style, lw=1, label=label)
     counts = [f'{count:g} labelled frames' if count else '' for count in labels]
     axes.set_xticks(range(len(labels)), counts)
     axes.set_ylabel(unit, fontsize=SMALL)
@@ -85,3 +96,12 @@ def task_figure(
         frameon=False,
     )
     return figure
+
+
+def _levels(results: pd.DataFrame, reference: str) -> list[tuple[str, str, Any]]:
+    """Return column, words and line of the reference and of the floors that were measured."""
+    floors = [name for name in _LINES if name in results and results[name].notna().any()]
+    return [
+        ('reference', reference, '--'),
+        *((name, FLOORS[name.removeprefix('floor_')], _LINES[name]) for name in floors),
+    ]

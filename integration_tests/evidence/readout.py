@@ -4,16 +4,15 @@ Nothing of the backbone is trained. It takes seconds and repeats to a tenth of a
 a pose model from end to end takes minutes and moves by a px or more from run to run.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from backbones import settings
 from budget import Budget
-from pose import constant_error
 
-from beast_lp.pretraining.probe import frozen_features, linear_reading
-from beast_lp.video.labelled import read_images, read_labels
+from beast_lp.pretraining.floors import floor_features, random_encoder
+from beast_lp.pretraining.probe import Scaling, frozen_features, linear_reading, scale, z_scores
+from beast_lp.video.labelled import LabelledFrames, read_images, read_labels
 from beast_lp.vit.load import load_encoder
 from beast_lp.vit.model import MaskedAutoencoder
 from beast_lp.vit.weights import read_encoder
@@ -29,7 +28,7 @@ def readout_scores(
     seed: int,
     budget: Budget,
 ) -> dict[str, float]:
-    """Return the pixel error of a ridge regression, and of a constant position.
+    """Return the pixel error of a ridge regression, and of the floors that it has to beat.
 
     Args:
         project: with `CollectedData.csv`.
@@ -37,28 +36,53 @@ def readout_scores(
         labels: labelled frames of each draw; all others are scored.
         seed: of the draws.
         budget: preset that tells the size of the model and of its images.
+
+    Returns:
+        `score` of features that one number scales, `score_z` of z-scored ones, `reference` of a
+        constant position, and `floor_<name>` of the other floors.
     """
     frames = read_labels([project / 'CollectedData.csv'], project)
-    features = _features(backbone, frames.images, budget)
-    rng = np.random.default_rng(seed)
-    scores, references = [], []
-    for _ in range(DRAWS):
-        order = rng.permutation(len(features))
-        train, test = order[:labels], order[labels:]
-        found = linear_reading(features[train], frames.positions[train], features[test])
-        error = np.linalg.norm(found - frames.positions[test], axis=-1)
-        scores.append(np.nanmean(error))
-        usual = np.nanmean(frames.positions[train], axis=0)
-        references.append(
-            constant_error(frames.positions[test].reshape(len(test), -1), usual.ravel())
-        )
-    return {'score': float(np.mean(scores)), 'reference': float(np.mean(references))}
-
-
-def _features(backbone: Path, images: Sequence[Path], budget: Budget) -> np.ndarray:
-    """Return CLS and pooled patch tokens, as the probe takes them."""
     shape = settings('beast', 0, budget).model
+    pictures = read_images(frames.images, (shape.image_size[0], shape.image_size[1]))
     model = MaskedAutoencoder(shape, decoder=False)
     load_encoder(model, read_encoder(backbone))
-    pictures = read_images(images, (shape.image_size[0], shape.image_size[1]))
-    return frozen_features(model.eval(), pictures)
+    features = frozen_features(model.eval(), pictures)
+    floors = floor_features(pictures)
+    floors['random'] = frozen_features(random_encoder(shape, seed), pictures)
+    draws = np.random.default_rng(seed)
+    orders = [draws.permutation(len(features)) for _ in range(DRAWS)]
+    return {
+        'score': mean_error(features, frames, orders, labels),
+        'score_z': mean_error(features, frames, orders, labels, z_scores),
+        'reference': mean_error(floors.pop('constant'), frames, orders, labels),
+        **{
+            f'floor_{name}': mean_error(values, frames, orders, labels)
+            for name, values in floors.items()
+        },
+    }
+
+
+def mean_error(
+    features: np.ndarray,
+    frames: LabelledFrames,
+    orders: list[np.ndarray],
+    labels: int,
+    scaling: Scaling = scale,
+) -> float:
+    """Return the mean distance in px over several draws of the labelled frames.
+
+    Args:
+        features: of all frames.
+        frames: their keypoints.
+        orders: a permutation of the frames for each draw; the first `labels` are read, all others
+            are scored.
+        labels: labelled frames of a draw.
+        scaling: of the features.
+    """
+    scores = []
+    for order in orders:
+        train, test = order[:labels], order[labels:]
+        found = linear_reading(features[train], frames.positions[train], features[test], scaling)
+        error = np.linalg.norm(found - frames.positions[test], axis=-1)
+        scores.append(np.nanmean(error))
+    return float(np.mean(scores))

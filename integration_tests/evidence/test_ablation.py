@@ -11,10 +11,13 @@ from ablation import plan, write_summary
 from backbones import BACKBONES, settings
 from budget import BUDGETS, keep_budget
 from cells import BusyError, Cell, claimed, read_results, result_file, run_all
+from figures import task_figure
 from intervals import summarise, t_interval
+from readout import mean_error
 from tasks import TASKS
 
 from beast_lp.config import parse_config
+from beast_lp.video.labelled import LabelledFrames
 
 
 def test_an_interval_is_that_of_the_tables() -> None:
@@ -156,3 +159,51 @@ def test_tables_and_figures_of_an_unfinished_run(tmp_path: Path) -> None:
     assert summary['task'].unique().tolist() == list(TASKS)
     figures = sorted(path.name for path in (tmp_path / 'figures').iterdir())
     assert figures == sorted(f'{name}.png' for name in TASKS)
+
+
+def test_floors_are_drawn_where_a_task_has_them() -> None:
+    results = pd.DataFrame(
+        {
+            'labels': [10, 10, 25, 25],
+            'backbone': ['beast'] * 4,
+            'seed': [0, 1, 0, 1],
+            'score': [4.0, 5, 2, 3],
+            'reference': [9.0] * 4,
+            'floor_pixels': [6.0, 8, 5, 5],
+            'floor_random': [np.nan] * 4,
+            'task': 'readout_fly',
+            'better': 'lower',
+        }
+    )
+    figure = task_figure(results, summarise(results), {'beast': 'BEAST'}, '', 'px', 'constant')
+    (axes,) = figure.axes
+    words = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert words == ['constant', '16 x 16 grey pixels', 'BEAST']
+    heights = {
+        float(line.get_segments()[0][0][1])
+        for line in axes.collections
+        if hasattr(line, 'get_segments') and len(line.get_segments())
+    }
+    assert {9.0, 7.0, 5.0} <= heights
+    bare = task_figure(
+        results.drop(columns=['floor_pixels', 'floor_random']),
+        summarise(results),
+        {'beast': 'BEAST'},
+        '',
+        'px',
+        'constant',
+    )
+    assert len(bare.legends[0].get_texts()) == 2
+
+
+def test_a_reading_is_scored_on_the_frames_that_it_did_not_see() -> None:
+    draw = np.random.default_rng(0)
+    positions = draw.uniform(0, 9, (12, 1, 2))
+    frames = LabelledFrames([], ['nose'], positions)
+    orders = [draw.permutation(12) for _ in range(3)]
+    expected = [
+        np.linalg.norm(positions[order[:4]].mean(axis=0) - positions[order[4:]], axis=-1).mean()
+        for order in orders
+    ]
+    assert mean_error(np.zeros((12, 1)), frames, orders, 4) == pytest.approx(np.mean(expected))
+    assert mean_error(positions[:, 0], frames, orders, 8) < 0.01

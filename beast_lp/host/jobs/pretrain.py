@@ -214,15 +214,15 @@ def gather_videos(cfg: DictConfig, config: BeastConfig) -> list[SourceVideo]:
 
 
 def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | None':
-    """Return the labelled frames where the probe or tuning needs them.
+    """Return the labelled frames, unless neither the probe nor tuning has a use for them.
 
-    Tuning without labels is refused by the stage itself.
+    Labels that the settings do not ask for are left out, with a warning, where they are damaged.
 
     Raises:
-        BeastError: if the probe is asked for and there are none.
+        BeastError: if the probe is asked for and there are none, or they cannot be read.
     """
-    asked = config.probe.every_epochs is not None
-    if not asked and not config.tune:
+    asked = bool(config.probe.every_epochs)
+    if config.probe.every_epochs == 0 and not config.tune:
         return None
     value = OmegaConf.select(cfg, 'data.csv_file', default=None)
     names = [str(name) for name in value] if OmegaConf.is_list(value) else [str(value or '')]
@@ -233,12 +233,21 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | N
     if not files:
         raise BeastError(
             'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
-            'beast.probe.every_epochs=null'
+            'beast.probe.every_epochs=0'
         )
     # imported here because it takes seconds, and missing labels are reported first
     from beast_lp.video.labelled import read_labels
 
-    return read_labels(files, base)
+    try:
+        frames = read_labels(files, base)
+    except BeastError as error:
+        if asked or config.tune:
+            raise
+        logger.warning(f'beast: pretraining goes without the probe: {error}')
+        return None
+    # the stage says how many labels are too few for the choice of the weight
+    wanted = asked or config.tune or len(frames.images) >= LEAST_FRAMES
+    return frames if wanted else None
 
 
 def num_devices(cfg: DictConfig) -> int:

@@ -141,7 +141,9 @@ def test_projects_that_cannot_be_balanced_are_refused(tmp_path: Path) -> None:
         gather_videos(cfg, parse_config(cfg.beast))
 
 
-def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
+def test_labels_are_read_where_they_are_wanted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     cfg, _ = _project(tmp_path / 'a', ['1.mp4'])
     assert labelled_frames(cfg, parse_config({})) is None
     asked = parse_config({'probe': {'every_epochs': 5}})
@@ -151,7 +153,20 @@ def test_labels_are_read_where_they_are_wanted(tmp_path: Path) -> None:
     # the stage says how many are too few for the choice of the weight
     tuned = labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]}))
     assert tuned is not None and len(tuned.images) == 1
+    # the probe that nobody asked for takes what there is
+    table = tmp_path / 'a' / 'labels.csv'
+    one = table.read_text()
+    table.write_text(one + one.splitlines()[-1].join(['', '\n']) * 9)
+    frames = labelled_frames(cfg, parse_config({}))
+    assert frames is not None and len(frames.images) == 10
+    assert labelled_frames(cfg, parse_config({'probe': {'every_epochs': 0}})) is None
+    table.write_text(one.replace('img0', 'lost'))
+    assert labelled_frames(cfg, parse_config({})) is None
+    assert 'goes without the probe: 1 of the 1 labelled images are missing' in caplog.text
+    with pytest.raises(BeastError, match='are missing'):
+        labelled_frames(cfg, asked)
     cfg.data.csv_file = 'none.csv'
+    assert labelled_frames(cfg, parse_config({})) is None
     assert labelled_frames(cfg, parse_config({'tune': [0.0, 0.1]})) is None
     with pytest.raises(BeastError, match='none.csv cannot be read'):
         labelled_frames(cfg, asked)
