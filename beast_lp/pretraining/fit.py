@@ -17,12 +17,13 @@ import pandas as pd
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
+from lightning.pytorch.callbacks import LearningRateMonitor
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, TrainingConfig
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.best import BestCheckpoint
 from beast_lp.pretraining.callbacks import (
     MetricsTable,
     ProgressBar,
@@ -150,10 +151,12 @@ def _fit(
         full_disk_sentence(files.directory),
     ):
         # few steps an epoch are normal here, the number of workers is a setting of ours, a folder
-        # with checkpoints is one to resume from, and the last one is about Lightning itself
+        # with checkpoints is one to resume from, a probe may come and go when a run is resumed,
+        # and the last one is about Lightning itself
         warnings.filterwarnings('ignore', '.*does not have many workers.*')
         warnings.filterwarnings('ignore', '.*smaller than the logging interval.*')
         warnings.filterwarnings('ignore', '.*exists and is not empty.*')
+        warnings.filterwarnings('ignore', '.*callbacks used to create the checkpoint.*')
         warnings.filterwarnings('ignore', '.*LeafSpec.* is deprecated.*')
         resume = str(files.last) if files.last.exists() else None
         keep_identity(files.last, store)
@@ -265,18 +268,6 @@ def build_trainer(
             the epoch is over, since a run that is stopped there resumes with the next epoch.
     """
     training = config.training
-    has_validation = training.validation_fraction > 0
-    best = ModelCheckpoint(
-        files.last.parent,
-        filename='best',
-        monitor='val_loss',
-        enable_version_counter=False,
-        # the run itself resumes from the last weights
-        save_weights_only=True,
-        # at the end of the validation: at the end of the epoch, Lightning would save it after
-        # `LastCheckpoint`, which would miss the epoch's score
-        save_on_train_epoch_end=False,
-    )
     throughput = Throughput()
     plugins: list[Any] = [AtomicCheckpoints()]
     if launched_by_slurm():
@@ -299,13 +290,13 @@ def build_trainer(
             *([probe] if probe else []),
             MetricsTable(files.metrics, throughput, probe.row if probe else dict),
             *before_saving,
+            BestCheckpoint(files.best, probe),
             LastCheckpoint(files.last, training.checkpoint_minutes, signals),
-            *([best] if has_validation else []),
             *callbacks,
             # last: the others wait for the GPU after a step, which is no waiting for data
             throughput,
         ],
-        enable_checkpointing=has_validation,
+        enable_checkpointing=False,
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,

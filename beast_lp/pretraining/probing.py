@@ -70,6 +70,11 @@ class Probe(Callback):
         self._images: Tensor | None = None
         self._row: dict[str, float] = {}
 
+    @property
+    def active(self) -> bool:
+        """Whether this process measures: the first one does, unless the labels are damaged."""
+        return self._images is not None
+
     def row(self) -> dict[str, float]:
         """Return the columns of the epoch that ends; none where it was not measured."""
         return self._row
@@ -105,7 +110,7 @@ class Probe(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Measure, if it is time."""
-        if self._images is None:
+        if not self.active:
             return
         done, epochs = trainer.current_epoch + 1, int(trainer.max_epochs or 1)
         every = self.config.probe.every_epochs or math.ceil(epochs / MEASUREMENTS)

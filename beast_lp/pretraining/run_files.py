@@ -51,6 +51,11 @@ class RunFiles(RunDirectory):
         return self.directory / 'checkpoints' / 'last.ckpt'
 
     @property
+    def best(self) -> Path:
+        """Weights of the epoch with the lowest probe, or else the lowest validation loss."""
+        return self.directory / 'checkpoints' / 'best.ckpt'
+
+    @property
     def tune(self) -> Path:
         """The short runs that chose the contrastive weight, where some were made."""
         return self.directory / 'tune'

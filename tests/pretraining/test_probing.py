@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from beast_lp.config import BeastConfig
@@ -57,6 +58,8 @@ def test_a_resumed_run_keeps_its_floors(
     assert last.probe_constant_px == pytest.approx(16, abs=4)
     assert last.probe_pixels_px < 0.5 * last.probe_constant_px
     assert last.probe_random_px == last.probe_start_px
+    best = torch.load(RunFiles(tmp_path / 'whole').best, weights_only=True)
+    assert best['epoch'] == metrics.probe_px.idxmin()
 
     out = tmp_path / 'out'
     with pytest.raises(RuntimeError, match='killed'):

@@ -183,9 +183,9 @@ def test_a_run_killed_after_its_last_checkpoint_knows_the_best_weights(
     loss = pd.read_csv(files.metrics).val_loss
     last = torch.load(files.last, weights_only=True)
     best = torch.load(files.last.with_name('best.ckpt'), weights_only=True)
-    (state,) = (value for name, value in last['callbacks'].items() if 'ModelCheckpoint' in name)
+    state = last['callbacks']['BestCheckpoint']
     assert loss.idxmin() == 2 == last['epoch']
-    assert float(state['best_model_score']) == pytest.approx(loss.min())
+    assert state == {'score': pytest.approx(loss.min()), 'epochs': 3, 'monitor': 'val_loss'}
     assert best['epoch'] == 2
     assert all(
         torch.equal(value, last['state_dict'][name]) for name, value in best['state_dict'].items()
