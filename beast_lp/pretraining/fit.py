@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader
 
 from beast_lp.config import BeastConfig, TrainingConfig
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.backgrounds import read_backgrounds
 from beast_lp.pretraining.best import BestCheckpoint
 from beast_lp.pretraining.callbacks import (
     MetricsTable,
@@ -141,6 +142,7 @@ def _fit(
         [Snapshots(files.snapshots, config, store)],
     )
     train, validation = build_loaders(config, store, trainer)
+    module.backgrounds = read_backgrounds(config, store)
     module.total_steps = math.ceil(len(train) / config.training.accumulate)
     module.total_steps *= config.training.num_epochs
     with (

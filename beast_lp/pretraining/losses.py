@@ -16,6 +16,7 @@ Adding a new form of the contrastive term:
 2. add its name and help to the choices of `LossConfig.contrastive_form`
 """
 
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -121,6 +122,19 @@ def info_nce(
         cosines = frames[rows] @ frames.T
     logits = (cosines / temperature).masked_fill(itself, -torch.inf)
     return functional.cross_entropy(logits, (rows + pairs) % (2 * pairs))
+
+
+def contrastive_chance(pairs: int) -> float:
+    """Return the contrastive loss of a batch whose frames all look alike to the model.
+
+    Args:
+        pairs: pairs among whose frames each query looks for its partner.
+
+    Examples:
+        >>> round(contrastive_chance(2), 4), float(info_nce(torch.ones(2, 3), torch.ones(2, 3)))
+        (1.0986, 1.0986123085021973)
+    """
+    return math.log(2 * pairs - 1)
 
 
 def _reconstruction(outputs: Outputs, settings: LossConfig) -> Float[Tensor, '']:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from beast_lp.config import BeastConfig
 from beast_lp.pretraining.augmentation import augment, draw_geometry
+from beast_lp.pretraining.backgrounds import Backgrounds, picture_error
 from beast_lp.pretraining.checkpoints import diverged
 from beast_lp.pretraining.distributed import (
     BatchNorm,
@@ -18,7 +19,14 @@ from beast_lp.pretraining.distributed import (
     sum_over_ranks,
     world_size,
 )
-from beast_lp.pretraining.losses import Outputs, nearest_frame, objective, retrieval_accuracy
+from beast_lp.pretraining.floors import grey_pixels
+from beast_lp.pretraining.losses import (
+    Outputs,
+    contrastive_chance,
+    nearest_frame,
+    objective,
+    retrieval_accuracy,
+)
 from beast_lp.runs.seeds import torch_generator
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.model import Masked, MaskedAutoencoder
@@ -54,6 +62,10 @@ class BeastModule(LightningModule):
         # length of the schedule, which the stage sets: Lightning's own estimate would start the
         # loader before a resumed run has set its place
         self.total_steps = 1
+        # what held-out reconstructions have to beat, which the stage sets
+        self.backgrounds: Backgrounds | None = None
+        # summed errors of each validation batch: of the model, the mean picture, the medians
+        self._errors: list[Tensor] = []
         # vectors that retrieval compares, of each validation batch, by the name of the measure
         self._held_out: list[dict[str, Tensor]] = []
 
@@ -65,7 +77,7 @@ class BeastModule(LightningModule):
         images = self._augment(batch, key)
         patches = self.config.model.num_patches
         noise = mask_noise(len(batch), patches, key, global_rank(), world_size())
-        losses, _ = self._losses(images, noise)
+        losses, _, _ = self._losses(images, noise)
         # averaged here because `sync_dist` waits for all processes whenever one of them reads an
         # epoch's metrics
         means = {
@@ -84,6 +96,15 @@ class BeastModule(LightningModule):
             prog_bar=True,
             batch_size=len(batch),
         )
+        if 'contrastive' in losses:
+            gathered = world_size() if self.config.loss.gather_negatives else 1
+            self.log(
+                'train_contrastive_chance',
+                contrastive_chance(len(batch) * gathered),
+                on_step=True,
+                on_epoch=True,
+                batch_size=len(batch),
+            )
         if self.log_temperature is not None:
             self.log(
                 'train_temperature',
@@ -102,18 +123,39 @@ class BeastModule(LightningModule):
         # the same masks in every process, each of which validates on all held-out frames
         key = (self.config.seed, 'validation', batch_index)
         noise = mask_noise(len(batch), self.config.model.num_patches, key)
-        losses, vectors = self._losses(images, noise)
+        losses, vectors, masked = self._losses(images, noise)
+        if 'contrastive' in losses:
+            losses['contrastive_chance'] = torch.tensor(contrastive_chance(len(batch)))
         self.log_dict(
             {f'val_{name}': value for name, value in losses.items()}, batch_size=len(batch)
+        )
+        if self.backgrounds is not None and 'reconstruction' in losses:
+            errors = [losses['reconstruction'], *self._picture_errors(self.backgrounds, masked)]
+            self._errors.append(len(batch) * torch.stack(errors).cpu())
+        # what the floor of retrieval compares: whole frames, where the model sees some patches
+        vectors['pixel_retrieval'] = torch.from_numpy(
+            grey_pixels(batch.transpose(0, 1).flatten(0, 1))
         )
         self._held_out.append({name: value.float().cpu() for name, value in vectors.items()})
 
     def on_validation_epoch_end(self) -> None:
-        """Look up every held-out anchor's positive among all held-out frames."""
+        """Look up every held-out anchor's positive among all held-out frames.
+
+        Of the reconstruction, log the share explained beyond the pictures that need no model.
+        """
+        if self._errors:
+            model, mean, median = torch.stack(self._errors).sum(dim=0)
+            self._errors = []
+            self.log('val_explained', 1 - model / mean)
+            self.log('val_background_explained', 1 - model / median)
         batches, self._held_out = self._held_out, []
         for name in batches[0]:
             parts = zip(*(batch[name].chunk(2) for batch in batches), strict=True)
             anchors, positives = (torch.cat(part) for part in parts)
+            if name == 'pixel_retrieval':
+                # else every frame would be like every other: most of a picture is its background
+                mean = torch.cat([anchors, positives]).mean(dim=0)
+                anchors, positives = anchors - mean, positives - mean
             self.log(f'val_{name}', retrieval_accuracy(nearest_frame(anchors, positives)))
         pairs = sum(len(batch['retrieval']) for batch in batches) // 2
         self.log('val_retrieval_chance', 1 / (2 * pairs - 1))
@@ -171,8 +213,8 @@ class BeastModule(LightningModule):
         self,
         images: Float[Tensor, 'frames 3 height width'],
         noise: Float[Tensor, 'frames patches'],
-    ) -> tuple[dict[str, Tensor], dict[str, Float[Tensor, 'frames dim']]]:
-        """Return the losses by name, and the vectors that two measures of retrieval compare.
+    ) -> tuple[dict[str, Tensor], dict[str, Float[Tensor, 'frames dim']], Masked]:
+        """Return the losses by name, the vectors of two measures of retrieval, and the pass.
 
         `retrieval` compares what the contrastive term compares (projections, else CLS tokens),
         `cls_retrieval` CLS tokens, so that runs with and without that term can be compared.
@@ -180,7 +222,27 @@ class BeastModule(LightningModule):
         masked = self.model(images, noise.to(images.device))
         queries = masked.cls if self.projection is None else self.projection(masked.cls)
         losses = objective(self._outputs(masked, queries), self.config.loss)
-        return losses, {'retrieval': queries.detach(), 'cls_retrieval': masked.cls.detach()}
+        vectors = {'retrieval': queries.detach(), 'cls_retrieval': masked.cls.detach()}
+        return losses, vectors, masked
+
+    def _picture_errors(
+        self, backgrounds: Backgrounds, masked: Masked
+    ) -> tuple[Float[Tensor, ''], Float[Tensor, '']]:
+        """Return the loss of the mean picture and of the medians on the next held-out batch."""
+        pairs = len(masked.cls) // 2
+        first = sum(len(batch['retrieval']) // 2 for batch in self._held_out)
+        video = backgrounds.video[first : first + pairs].repeat(2)
+        mean, median = (
+            picture_error(
+                pictures.to(masked.target.device),
+                masked.target,
+                masked.masked,
+                self.config.model.patch_size,
+                self.config.loss.norm_pix_loss,
+            )
+            for pictures in (backgrounds.mean[None], backgrounds.medians[video])
+        )
+        return mean, median
 
     def _outputs(self, masked: Masked, queries: Float[Tensor, 'frames dim']) -> Outputs:
         """Return what the loss terms read, with the frames of other processes if asked for."""

@@ -24,7 +24,7 @@ def training_step(section: dict, joined: Tensor) -> dict[str, Tensor]:
     images = module._augment(batch, KEY)
     patches = module.config.model.num_patches
     noise = mask_noise(len(batch), patches, KEY, global_rank(), world_size())
-    losses, _ = module._losses(images, noise)
+    losses, _, _ = module._losses(images, noise)
     losses['loss'].backward()
     result = {f'loss {name}': value.detach() for name, value in losses.items()}
     for name, parameter in module.named_parameters():

@@ -1,12 +1,17 @@
 """One training step: losses, gradients, schedule, parameter groups."""
 
+import math
+
 import pytest
 import torch
 
 from beast_lp.config import parse_config
+from beast_lp.pretraining.backgrounds import Backgrounds
 from beast_lp.pretraining.losses import nearest_frame, retrieval_accuracy
 from beast_lp.pretraining.module import BeastModule, mask_noise, projection_head
 from beast_lp.vit.optimiser import parameter_groups
+from beast_lp.vit.patches import patchify
+from beast_lp.vit.pixels import network_input
 
 TINY = {
     'init': 'random',
@@ -29,7 +34,7 @@ def _module(**loss: float) -> BeastModule:
 
 def _losses(module: BeastModule) -> dict[str, torch.Tensor]:
     torch.manual_seed(1)
-    losses, _ = module._losses(torch.randn(8, 3, 32, 32), mask_noise(4, 16, (0,)))
+    losses, _, _ = module._losses(torch.randn(8, 3, 32, 32), mask_noise(4, 16, (0,)))
     return losses
 
 
@@ -74,6 +79,87 @@ def test_held_out_positives_are_found_by_cls_with_and_without_a_projection(
     assert logged['val_cls_retrieval'] == pytest.approx(float(found))
     assert logged['val_retrieval_chance'] == pytest.approx(1 / 15)
     assert module._held_out == []
+    # noise has no near copies
+    assert logged['val_pixel_retrieval'] <= 0.25
+
+
+def _validate(
+    module: BeastModule, batches: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+) -> dict[str, float]:
+    """Return what a validation logs at its end, and the last batch's losses."""
+    logged: dict[str, float] = {}
+    monkeypatch.setattr(module, 'log', lambda name, value: logged.update({name: float(value)}))
+    monkeypatch.setattr(module, 'log_dict', lambda values, batch_size: logged.update(values))
+    for number, pixels in enumerate(batches):
+        with torch.no_grad():
+            module.validation_step(pixels, number)
+    module.on_validation_epoch_end()
+    return {name: float(value) for name, value in logged.items()}
+
+
+def test_near_copies_are_found_by_their_pixels_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    # a bright static scene in which little changes, and hardly that from one frame to the next
+    scene = torch.randint(120, 255, (32, 32, 3), generator=draw)
+    changes = torch.randint(0, 60, (6, 1, 32, 32, 3), generator=draw)
+    noise = torch.randint(-2, 3, (6, 2, 32, 32, 3), generator=draw)
+    frames = (scene - changes + noise).clamp(0, 255).byte()
+    logged = _validate(_module().eval(), [frames[:4], frames[4:]], monkeypatch)
+    assert logged['val_pixel_retrieval'] == 1
+    assert logged['val_contrastive_chance'] == pytest.approx(math.log(3))
+
+
+@pytest.mark.parametrize('norm_pix', [False, True])
+def test_the_explained_share_equals_a_slow_version(
+    norm_pix: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = _module(norm_pix_loss=norm_pix).eval()
+    draw = torch.Generator().manual_seed(1)
+    frames = torch.randint(0, 256, (5, 2, 32, 32, 3), dtype=torch.uint8, generator=draw)
+    mean = torch.randint(0, 256, (32, 32, 3), dtype=torch.uint8, generator=draw)
+    medians = torch.randint(0, 256, (2, 32, 32, 3), dtype=torch.uint8, generator=draw)
+    video = torch.tensor([0, 0, 1, 1, 1])
+    module.backgrounds = Backgrounds(mean, medians, video)
+    logged = _validate(module, [frames[:3], frames[3:]], monkeypatch)
+
+    def normalised(patch: torch.Tensor) -> torch.Tensor:
+        return (patch - patch.mean()) / (patch.var() + 1e-6).sqrt() if norm_pix else patch
+
+    def patches(frame: torch.Tensor) -> torch.Tensor:
+        return patchify(network_input(frame[None]), 8)[0]
+
+    squares: dict[str, list[float]] = {'model': [], 'mean': [], 'median': []}
+    for number, part in enumerate((slice(0, 3), slice(3, 5))):
+        pairs = part.stop - part.start
+        noise = mask_noise(pairs, 16, (0, 'validation', number))
+        own = frames[part].transpose(0, 1).flatten(0, 1)
+        with torch.no_grad():
+            output = module.model(network_input(own), noise)
+        assert output.prediction is not None
+        for i in range(2 * pairs):
+            median = medians[video[part.start + i % pairs]]
+            for j, place in enumerate(output.masked[i].tolist()):
+                truth = normalised(patches(own[i])[place])
+                for name, guess in (
+                    ('model', output.prediction[i, j]),
+                    ('mean', normalised(patches(mean)[place])),
+                    ('median', normalised(patches(median)[place])),
+                ):
+                    squares[name].append(float((guess - truth).square().mean()))
+    error = {name: sum(values) / len(values) for name, values in squares.items()}
+    assert logged['val_explained'] == pytest.approx(1 - error['model'] / error['mean'], rel=1e-4)
+    assert logged['val_background_explained'] == pytest.approx(
+        1 - error['model'] / error['median'], rel=1e-4
+    )
+    assert module._errors == []
+
+
+def test_nothing_is_explained_without_a_decoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = _module(reconstruction_weight=0.0).eval()
+    pictures = torch.zeros(1, 32, 32, 3, dtype=torch.uint8)
+    module.backgrounds = Backgrounds(pictures[0], pictures, torch.zeros(4, dtype=torch.int64))
+    logged = _validate(module, [pictures.expand(4, 2, -1, -1, -1)], monkeypatch)
+    assert 'val_contrastive' in logged and 'val_explained' not in logged
 
 
 @pytest.mark.parametrize(
