@@ -19,6 +19,8 @@ from pandas.api.types import is_numeric_dtype
 from PIL import Image
 
 from beast_lp.errors import BeastError
+from beast_lp.pretraining.best import MARGIN
+from beast_lp.pretraining.floors import FLOORS
 from beast_lp.pretraining.tune import reason
 from beast_lp.reports.embedding_map import embedding_map
 from beast_lp.reports.page import Section, write_report
@@ -58,6 +60,10 @@ class PretrainingPictures:
     retrieval_nearest: Float[np.ndarray, 'pairs 3 height width']
     retrieval_correct: Bool[np.ndarray, ' pairs']
     retrieval_captions: Sequence[str]
+    # by what frames are compared, in words → share of positives found, on whole frames; and the
+    # number of pairs among which they were sought
+    retrieval_shares: Mapping[str, float]
+    retrieval_pairs: int
     # CLS tokens
     embeddings: Float[np.ndarray, 'tokens dim']
     embedding_video: Sequence[str]
@@ -160,11 +166,47 @@ def _curves(run: _Run) -> Iterator[Section]:
         'training. Validation that rises while training still falls means overfitting (use more '
         'videos or fewer epochs); a loss that jumps or stops means that the learning rate is too '
         'high. The contrastive loss moves by about one nat at most when the temperature is 1, so '
-        'a nearly flat curve there is not by itself a fault.\n\n'
+        f'a nearly flat curve there is not by itself a fault.{_contrastive_sentence(run.metrics)}'
+        f'\n\n{_explained_sentence(run.metrics)}'
         'If much of the time goes into waiting for data, more loader workers will make training '
         'faster.'
     )
     yield Section('Training curves', text, {'training_curves': training_curves(run.metrics)})
+
+
+def _last(metrics: pd.DataFrame, *columns: str) -> list[float] | None:
+    """Return the last epoch's values of columns, None where one of them was not recorded."""
+    rows = metrics.reindex(columns=list(columns)).dropna()
+    return None if rows.empty else [float(value) for value in rows.iloc[-1]]
+
+
+def _contrastive_sentence(metrics: pd.DataFrame) -> str:
+    last = _last(metrics, 'val_contrastive', 'val_contrastive_chance')
+    if last is None:
+        return ''
+    found, chance = map(three_digits, last)
+    return (
+        f' On held-out frames it ended at {found}; a model to which all frames look alike has '
+        f'{chance} (chance).'
+    )
+
+
+def _explained_sentence(metrics: pd.DataFrame) -> str:
+    """Say how much of held-out frames the model explains that needs a model."""
+    last = _last(metrics, 'val_explained', 'val_background_explained')
+    if last is None:
+        return ''
+    mean, median = (f'{100 * share:.0f} %' for share in last)
+    text = (
+        'What counts of the reconstruction is what no fixed picture explains. In the hidden '
+        f'patches of held-out frames the model explains {mean} of what the mean picture of the '
+        f'training frames leaves over, and {median} of what the median of each video leaves over. '
+        'At 0 % it has learned no more than that picture, below 0 % less; only what is beyond the '
+        'median is about the animal.'
+    )
+    if last[0] <= 0:
+        text += ' This run has not learned more than the mean picture: it needs more steps.'
+    return f'{text}\n\n'
 
 
 def _tuning(run: _Run) -> Iterator[Section]:
@@ -198,18 +240,70 @@ def _probe(run: _Run) -> Iterator[Section]:
     """Show the probe, if it was measured."""
     if 'probe_px' not in run.metrics or not np.isfinite(run.metrics['probe_px']).any():
         return
-    last = run.metrics.dropna(subset=['probe_px']).iloc[-1]
+    measured = run.metrics.dropna(subset=['probe_px'])
+    last = measured.iloc[-1]
+    floors = {
+        name: float(last[f'probe_{name}_px'])
+        for name in FLOORS
+        if np.isfinite(last.get(f'probe_{name}_px', np.nan))
+    }
     text = (
         'The probe measures how well frozen features locate your labelled keypoints: a ridge '
         'regression predicts them on labelled frames that it was not fitted to, in pixels of the '
         'original images. A pose model is fine-tuned and much better than this. What counts is '
-        'that the line falls below that of the initial weights and far below a constant '
-        'prediction; if it does not, pretraining does not help these keypoints.\n\n'
-        f'At the end: {three_digits(last["probe_px"])} px. With the initial weights: '
-        f'{three_digits(last["probe_start_px"])} px. A constant prediction: '
-        f'{three_digits(last["probe_constant_px"])} px.'
+        'that the line falls below the dashed ones, which need no pretraining; where it does not, '
+        'pretraining does not help these keypoints.\n\n'
+        f'At the end: {three_digits(last["probe_px"])} px.{_floor_sentence(last, floors)}\n\n'
+        f'{_best_sentence(measured)}'
     )
-    yield Section('Keypoints from frozen features', text, {'probe': probe_curve(run.metrics)})
+    rows = {
+        'this run, at the end': last['probe_px'],
+        'the same, each feature scaled by itself': last.get('probe_z_px', np.nan),
+        'this run, before training': last.get('probe_start_px', np.nan),
+        **{FLOORS[name]: value for name, value in floors.items()},
+    }
+    table = pd.DataFrame({'read from': list(rows), 'mean error (px)': list(rows.values())})
+    table = table.dropna(ignore_index=True)
+    yield Section(
+        'Keypoints from frozen features', text, {'probe': probe_curve(run.metrics)}, table
+    )
+
+
+def _floor_sentence(last: pd.Series, floors: Mapping[str, float]) -> str:
+    """Say whether the last weights beat the best floor."""
+    if not floors:
+        return ''
+    best = min(floors, key=lambda name: floors[name])
+    value = f'{three_digits(floors[best])} px'
+    if last['probe_px'] < floors[best]:
+        share = 100 * (1 - last['probe_px'] / floors[best])
+        return (
+            f' The best floor is {FLOORS[best]} with {value}; the error here is {share:.0f} % '
+            'lower.'
+        )
+    return (
+        f' That is no better than {FLOORS[best]} with {value}: for these keypoints this run has '
+        'not paid so far.'
+    )
+
+
+def _best_sentence(measured: pd.DataFrame) -> str:
+    """Say which weights the backbone holds, and where the best ones are."""
+    errors = measured['probe_px'].tolist()
+    place = int(np.argmin(errors))
+    text = 'backbone/ holds the weights of the last epoch'
+    if place == len(errors) - 1:
+        return f'{text}, at which the probe was lowest; checkpoints/best.ckpt holds them too.'
+    text += (
+        f'. The probe was lowest, {three_digits(errors[place])} px, after epoch '
+        f'{int(measured["epoch"].iloc[place]) + 1}, whose weights are in checkpoints/best.ckpt'
+    )
+    if errors[place] < (1 - MARGIN) * errors[-1]:
+        return (
+            f'{text}. That is clearly better: to use them, give that file to litpose embed, or as '
+            'model.backbone_checkpoint.'
+        )
+    return f'{text}. The difference is within what the probe moves by itself.'
 
 
 def _reconstructions(run: _Run) -> Iterator[Section]:
@@ -258,18 +352,43 @@ def _retrieval(run: _Run) -> Iterator[Section]:
         pictures.retrieval_correct,
         pictures.retrieval_captions,
     )
-    text = f'{text}\n\n{_retrieval_sentence(run.metrics)}'
-    yield Section(title, text, {'retrieval': drawing})
+    text = f'{text}\n\n{_retrieval_sentence(run.metrics)}\n\n{_pixel_sentence(pictures)}'
+    table = pd.DataFrame(
+        {
+            'frames compared by': list(pictures.retrieval_shares),
+            'positives found (%)': [100 * share for share in pictures.retrieval_shares.values()],
+        }
+    )
+    yield Section(title, text, {'retrieval': drawing}, table if len(table) else None)
 
 
 def _retrieval_sentence(metrics: pd.DataFrame) -> str:
-    rows = metrics.reindex(columns=['val_retrieval', 'val_retrieval_chance']).dropna()
-    if rows.empty:
+    last = _last(metrics, 'val_retrieval', 'val_retrieval_chance')
+    if last is None:
         return 'The share of positives found on validation data was not recorded in this run.'
-    found, chance = (three_digits(100 * share) for share in rows.iloc[-1])
-    return (
+    found, chance = (three_digits(100 * share) for share in last)
+    text = (
         f'At the end of training the positive was found for {found}% of the validation '
         f'anchors; guessing would find {chance}% (chance).'
+    )
+    pixels = _last(metrics, 'val_pixel_retrieval')
+    if pixels is not None:
+        text += (
+            f' Grey pixels of the whole frames find {three_digits(100 * pixels[0])}%; the model '
+            'saw the visible patches of each frame alone.'
+        )
+    return text
+
+
+def _pixel_sentence(pictures: PretrainingPictures) -> str:
+    """Say what retrieval of neighbouring frames is worth."""
+    chance = three_digits(100 / (2 * pictures.retrieval_pairs - 1))
+    return (
+        'A high share is no sign of learning: the frame before or after an anchor is nearly a '
+        'copy of it, which grey pixels and random weights find too. Only a share well below that '
+        'of the pixels says something, namely that the model leaves out what tells neighbours '
+        'apart. No positive further away is known that would make a harder test. On whole frames, '
+        f'among {pictures.retrieval_pairs} pairs (chance: {chance}%):'
     )
 
 

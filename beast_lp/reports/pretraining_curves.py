@@ -16,6 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogFormatter, MaxNLocator, PercentFormatter
 
+from beast_lp.pretraining.floors import FLOORS
 from beast_lp.reports.style import (
     BLUE,
     GREY,
@@ -37,7 +38,20 @@ _PANELS = {
     'reconstruction': ('Reconstruction', 'mean squared error'),
     'contrastive': ('Contrastive', 'InfoNCE (nats)'),
 }
-# the same for the short runs that choose the contrastive weight
+# column of an explained share -> its words
+_EXPLAINED = {
+    'val_explained': 'beyond the mean picture',
+    'val_background_explained': "beyond each video's median",
+}
+# column of the probe -> label, colour and line of its level
+_LEVELS = {
+    'probe_start_px': ('with the initial weights', VERMILION, '--'),
+    **{
+        f'probe_{name}_px': (words, colour, '--')
+        for (name, words), colour in zip(FLOORS.items(), (GREY, *PALETTE[2:]), strict=False)
+    },
+}
+# labels of the ordinates for the short runs that choose the contrastive weight
 _TUNING_LABELS = {
     'probe_px': 'probe: mean error (px)',
     'val_cls_retrieval': 'positives found (share)',
@@ -46,14 +60,15 @@ _TUNING_LABELS = {
 
 
 def training_curves(metrics: pd.DataFrame) -> Figure:
-    """Draw losses, retrieval, learning rate and throughput as small multiples.
+    """Draw losses, explained shares, retrieval, learning rate and throughput as small multiples.
 
     Args:
         metrics: one row for each logged point. Every pair of columns `train_NAME` and `val_NAME`,
-            either of which may be absent, gets a panel; so do `learning_rate` and
-            `images_per_second` where they exist. Columns that end in `retrieval` are shares, 0 to
-            1, drawn in one panel with `val_retrieval_chance`. `data_wait_share`, 0 to 1, is drawn
-            on the right of the throughput panel.
+            either of which may be absent, gets a panel, with `val_NAME_chance` where there is one;
+            so do `learning_rate` and `images_per_second` where they exist. Columns that end in
+            `explained` are shares up to 1, drawn in one panel. Columns that end in `retrieval` are
+            shares, 0 to 1, drawn in one panel with `val_retrieval_chance`. `data_wait_share`, 0 to
+            1, is drawn on the right of the throughput panel.
 
     Returns:
         A figure with three panels in a row. The abscissa is the epoch where there is no more than
@@ -62,6 +77,8 @@ def training_curves(metrics: pd.DataFrame) -> Figure:
     """
     losses, retrievals = _measures(metrics)
     draws: list[_Draw] = [partial(_draw_loss, name=name) for name in losses]
+    if any(name in metrics for name in _EXPLAINED):
+        draws.append(_draw_explained)
     if retrievals:
         draws.append(partial(_draw_retrieval, names=retrievals))
     draws += [draw for column, draw in _OTHERS.items() if column in metrics]
@@ -81,24 +98,25 @@ def probe_curve(metrics: pd.DataFrame) -> Figure:
     """Draw the probe's error over training, beside the errors that it has to beat.
 
     Args:
-        metrics: one row per epoch with `probe_px`, `probe_constant_px` and `probe_start_px` (NaN
-            where it was not measured).
+        metrics: one row per epoch with `probe_px` (NaN where it was not measured), and any of
+            `probe_z_px`, `probe_start_px` and `probe_<floor>_px`.
 
     Returns:
         A figure of one panel, in pixels of the original images.
     """
-    figure = new_figure(6.0, 3.4)
+    figure = new_figure(6.4, 4.2)
     axes = figure.subplots()
     measured = metrics.dropna(subset=['probe_px'])
     x = _abscissa(measured)
     _draw(axes, measured, x, 'probe_px', 'frozen features, ridge regression', BLUE, 'o-')
-    for column, label, colour, style in (
-        ('probe_start_px', 'with the initial weights', VERMILION, '--'),
-        ('probe_constant_px', 'constant prediction', GREY, ':'),
-    ):
-        values = _numbers(measured, column)
-        if np.isfinite(values).any():
-            axes.axhline(float(np.nanmean(values)), color=colour, linestyle=style, label=label)
+    if 'probe_z_px' in measured:
+        _draw(axes, measured, x, 'probe_z_px', 'the same, z-scored', BLUE, '.:')
+    random_start = _level(measured, 'probe_start_px') == _level(measured, 'probe_random_px')
+    for column, (label, colour, style) in _LEVELS.items():
+        level = _level(measured, column)
+        # one line is enough where the initial weights are random
+        if np.isfinite(level) and not (random_start and column == 'probe_start_px'):
+            axes.axhline(level, color=colour, linestyle=style, linewidth=1.2, label=label)
     axes.set_ylim(bottom=0)
     _finish_panel(axes, 'Keypoints from frozen features', 'mean error (px)', x)
     return figure
@@ -154,7 +172,7 @@ def _measures(metrics: pd.DataFrame) -> tuple[list[str], list[str]]:
         name.partition('_')[2]: None
         for name in columns
         if name.startswith(('train_', 'val_'))
-        and not name.endswith(('retrieval', 'retrieval_chance'))
+        and not name.endswith(('retrieval', '_chance', 'explained'))
     }
     return list(losses), retrievals
 
@@ -167,6 +185,13 @@ def _abscissa(metrics: pd.DataFrame) -> _Abscissa:
             if np.isfinite(values).all() and len(np.unique(values)) == len(values):
                 return _Abscissa(values, column)
     return _Abscissa(np.arange(len(metrics), dtype=np.float64), 'row of the table')
+
+
+def _level(metrics: pd.DataFrame, column: str) -> float:
+    """Return the value of a column that does not change, NaN where it is absent."""
+    values = _numbers(metrics, column)
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if len(finite) else float('nan')
 
 
 def _numbers(metrics: pd.DataFrame, column: str) -> Float[np.ndarray, ' rows']:
@@ -212,6 +237,8 @@ def _draw_loss(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, name: str) -> No
             _draw(axes, metrics, x, f'val_{name}', 'validation', VERMILION, 's--'),
         ]
     )
+    if f'val_{name}_chance' in metrics:
+        _draw(axes, metrics, x, f'val_{name}_chance', 'chance', GREY, '.:')
     title, label = _PANELS.get(name, (name.replace('_', ' ').capitalize(), name))
     if len(drawn) and drawn.min() > 0 and drawn.max() / drawn.min() > 20:
         axes.set_yscale('log')
@@ -221,6 +248,17 @@ def _draw_loss(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, name: str) -> No
     else:
         axes.ticklabel_format(axis='y', useOffset=False)
     _finish_panel(axes, title, label, x)
+
+
+def _draw_explained(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
+    for colour, (column, words) in zip((VERMILION, *PALETTE), _EXPLAINED.items(), strict=False):
+        _draw(axes, metrics, x, column, words, colour, 's--')
+    if axes.lines:
+        axes.axhline(0, color=GREY, linestyle=':', linewidth=1.5, label='no model')
+        # the first epochs of a run from random weights are far below
+        axes.set_ylim(max(-1.0, axes.get_ylim()[0]), 1.03)
+    axes.yaxis.set_major_formatter(PercentFormatter(1.0))
+    _finish_panel(axes, 'Explained in held-out frames', 'explained (%)', x)
 
 
 class _LogTicks(LogFormatter):
@@ -234,7 +272,8 @@ def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, names: Sequ
     for number, name in enumerate(names):
         part, _, measure = name.removesuffix('_retrieval').partition('_')
         label = {'train': 'training', 'val': 'validation'}.get(part, part)
-        label = f'{label}, by {measure.upper()}' if measure else label
+        by = {'cls': 'CLS', 'pixel': 'grey pixels'}.get(measure, measure.upper())
+        label = f'{label}, by {by}' if measure else label
         colour = (VERMILION, *PALETTE)[number % len(PALETTE)]
         _draw(axes, metrics, x, name, label, colour, 's--')
     chance = _numbers(metrics, 'val_retrieval_chance')

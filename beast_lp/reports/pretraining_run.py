@@ -10,7 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.losses import nearest_frame
+from beast_lp.pretraining.floors import FLOORS, grey_pixels, random_encoder
+from beast_lp.pretraining.losses import nearest_frame, retrieval_accuracy
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import Pair
 from beast_lp.pretraining.pictures import (
@@ -120,6 +121,7 @@ def _collect(
     images = read_pairs(config, store, pairs)
     originals, masked, reconstructed = reconstruct(module, images[:EXAMPLES, 0])
     nearest, captions = _retrieve(module, images, pairs, store)
+    shares = _shares(module, images, nearest)
     every = images.transpose(0, 1).flatten(0, 1)
     cls, rows = _embed(module, store, size)
     table = store.table.iloc[rows]
@@ -133,6 +135,8 @@ def _collect(
         retrieval_nearest=denormalise(every[nearest[:RETRIEVALS]]).numpy(),
         retrieval_correct=(nearest == torch.arange(len(pairs)) + len(pairs))[:RETRIEVALS].numpy(),
         retrieval_captions=captions[:RETRIEVALS],
+        retrieval_shares=shares,
+        retrieval_pairs=len(pairs),
         embeddings=cls.numpy(),
         embedding_video=table['video_id'].tolist(),
         embedding_time=(
@@ -156,6 +160,26 @@ def _retrieve(
     names = [_name(store, pair.anchor, 0) for pair in pairs]
     names += [_name(store, pair.window, pair.offset) for pair in pairs]
     return nearest, [f'{names[i]}\n→ {names[int(j)]}' for i, j in enumerate(nearest)]
+
+
+def _shares(
+    module: BeastModule, images: Float[Tensor, 'pairs 2 3 h w'], nearest: Tensor
+) -> dict[str, float]:
+    """Return the share of positives found on whole frames, by what frames are compared by."""
+    frames = images.transpose(0, 1).flatten(0, 1)
+    pixels = torch.from_numpy(
+        grey_pixels((denormalise(frames) * 255).round().byte().movedim(1, 3))
+    )
+    untrained = random_encoder(module.config.model, module.config.seed)
+    vectors = {
+        'CLS of this model': module.model.encode(frames)[:, 0],
+        'CLS of random weights': untrained.encode(frames)[:, 0],
+        FLOORS['pixels']: pixels - pixels.mean(dim=0),
+    }
+    found = {name: nearest_frame(*values.chunk(2)) for name, values in vectors.items()}
+    if module.projection is not None:
+        found = {'projection of this model': nearest, **found}
+    return {name: float(retrieval_accuracy(frame)) for name, frame in found.items()}
 
 
 def _name(store: WindowStore, window: int, offset: int) -> str:

@@ -42,6 +42,8 @@ def pictures() -> PretrainingPictures:
         retrieval_nearest=rng.random((3, 3, 16, 16)),
         retrieval_correct=np.array([True, False, True]),
         retrieval_captions=['one', 'two', 'three'],
+        retrieval_shares={'CLS of this model': 0.5, '16 x 16 grey pixels': 1.0},
+        retrieval_pairs=4,
         embeddings=rng.normal(size=(8, 4)),
         embedding_video=['a <1>.mp4'] * 4 + ['007'] * 4,
         embedding_time=np.tile(np.linspace(0, 1, 4), 2),
@@ -122,6 +124,9 @@ def test_report_shows_all_parts_in_order(run_dir: Path, pictures: PretrainingPic
         assert text in page.text
     assert 'was found for 62.5% of the validation' in page.text
     assert 'guessing would find 12.5%' in page.text
+    assert 'among 4 pairs (chance: 14.3%)' in page.text
+    html = path.read_text()
+    assert '<td>16 x 16 grey pixels</td><td class="number">100</td>' in html
     assert '3 of the 3 anchors of this video, which lie between frames 5 and 280' in page.text
     assert '2 of the 40 anchors of this video, which lie between frames 10 and 400' in page.text
 
@@ -263,9 +268,60 @@ def test_the_probe_is_shown_where_it_was_measured(
     metrics.to_csv(run_dir / 'metrics.csv', index=False)
     page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
     assert 'Keypoints from frozen features' in page.headings
-    assert 'At the end: 9.25 px. With the initial weights: 15 px.' in page.text
-    assert 'A constant prediction: 40 px.' in page.text
+    assert 'At the end: 9.25 px. The best floor is a constant prediction with 40 px' in page.text
+    assert 'the error here is 77 % lower' in page.text
+    assert 'the last epoch, at which the probe was lowest' in page.text
+    html = (run_dir / 'report.html').read_text()
+    assert '>this run, before training</td><td class="number">15</td>' in html
     assert (run_dir / 'figures' / 'probe.png').is_file()
+
+
+@pytest.mark.parametrize(('best', 'clear'), [(8.0, True), (9.9, False)])
+def test_a_run_that_its_floors_beat_is_told_so(
+    run_dir: Path, pictures: PretrainingPictures, best: float, clear: bool
+) -> None:
+    metrics = pd.DataFrame(
+        {
+            'epoch': [3, 7, 9],
+            'train_loss': [3.0, 2.0, 1.0],
+            'probe_px': [12.5, best, 10.0],
+            'probe_z_px': [12.5, 11.5, 11.25],
+            'probe_start_px': [np.nan] * 3,
+            'probe_constant_px': [40.0] * 3,
+            'probe_pixels_px': [7.5] * 3,
+            'probe_components_px': [9.5] * 3,
+            'probe_random_px': [15.0] * 3,
+        }
+    )
+    metrics.to_csv(run_dir / 'metrics.csv', index=False)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
+    assert 'no better than 16 x 16 grey pixels with 7.5 px' in page.text
+    assert f'was lowest, {best:g} px, after epoch 8, whose weights are in' in page.text
+    assert ('give that file to litpose embed' in page.text) == clear
+    assert ('within what the probe moves by itself' in page.text) != clear
+    assert 'before training' not in page.text
+    for words in ('each feature scaled by itself', 'random weights of the same architecture'):
+        assert words in page.text
+
+
+@pytest.mark.parametrize(('share', 'enough'), [(0.42, True), (-0.3, False)])
+def test_what_is_explained_and_chance_are_numbers_in_sentences(
+    run_dir: Path, pictures: PretrainingPictures, share: float, enough: bool
+) -> None:
+    metrics = pd.read_csv(run_dir / 'metrics.csv').assign(
+        val_contrastive=[3.9, 3.5],
+        val_contrastive_chance=4.143,
+        val_explained=[-2.0, share],
+        val_background_explained=[-3.0, 0.125],
+        val_pixel_retrieval=0.97,
+    )
+    metrics.to_csv(run_dir / 'metrics.csv', index=False)
+    page = Texts(write_pretraining_report(run_dir, SUMMARY, pictures))
+    assert 'it ended at 3.5; a model to which all frames look alike has 4.14' in page.text
+    assert f'the model explains {100 * share:.0f} % of what the mean picture' in page.text
+    assert 'and 12 % of what the median of each video leaves over' in page.text
+    assert ('needs more steps' in page.text) != enough
+    assert 'Grey pixels of the whole frames find 97%' in page.text
 
 
 def test_the_choice_of_the_weight_is_shown(run_dir: Path, pictures: PretrainingPictures) -> None:

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from beast_lp.pretraining.floors import FLOORS
 from beast_lp.reports.pretraining_curves import probe_curve, training_curves, tuning_panels
 
 Check = Callable[[Figure], None]
@@ -189,8 +190,45 @@ def test_the_probe_stands_beside_what_it_must_beat(assert_well_drawn: Check) -> 
     x, y = line(axes, 'frozen features, ridge regression')
     assert x.tolist() == [1, 2] and y.tolist() == [12, 9]
     assert line(axes, 'with the initial weights')[1].tolist() == [15, 15]
-    assert line(axes, 'constant prediction')[1].tolist() == [40, 40]
+    assert line(axes, 'a constant prediction')[1].tolist() == [40, 40]
     assert_well_drawn(figure)
+
+
+def test_every_floor_of_the_probe_is_a_dashed_line(assert_well_drawn: Check) -> None:
+    metrics = pd.DataFrame({'epoch': [0, 1], 'probe_px': [12.0, 9.0], 'probe_z_px': [15.0, 11.0]})
+    metrics['probe_start_px'] = metrics['probe_random_px'] = 21.0
+    for level, name in enumerate(('constant', 'pixels', 'components')):
+        metrics[f'probe_{name}_px'] = [np.nan, 10.0 + level]
+    figure = probe_curve(metrics)
+    assert_well_drawn(figure)
+    (axes,) = figure.axes
+    for level, name in enumerate(('constant', 'pixels', 'components')):
+        assert line(axes, FLOORS[name])[1].tolist() == [10 + level] * 2
+    assert line(axes, FLOORS['random'])[1].tolist() == [21, 21]
+    assert line(axes, 'the same, z-scored')[1].tolist() == [15, 11]
+    # random initial weights are one line
+    assert len(axes.lines) == 2 + 4
+    assert len({drawn.get_color() for drawn in axes.lines}) == 5
+
+
+def test_explained_shares_and_chance_have_their_places(assert_well_drawn: Check) -> None:
+    table = metrics_table(4).assign(
+        val_explained=[-9.0, 0.1, 0.2, 0.3],
+        val_background_explained=[-9.0, -0.5, 0.1, 0.2],
+        train_contrastive_chance=3.0,
+        val_contrastive_chance=2.5,
+        val_pixel_retrieval=0.9,
+    )
+    figure = training_curves(table)
+    assert_well_drawn(figure)
+    axes = panel(figure, 'Explained in held-out frames')
+    assert line(axes, 'beyond the mean picture')[1].tolist() == [-9, 0.1, 0.2, 0.3]
+    assert line(axes, "beyond each video's median")[1].tolist() == [-9, -0.5, 0.1, 0.2]
+    assert axes.get_ylim() == (-1.0, 1.03)
+    assert line(panel(figure, 'Contrastive'), 'chance')[1].tolist() == [2.5] * 4
+    retrieval = panel(figure, 'Retrieval of the positive')
+    assert line(retrieval, 'validation, by grey pixels')[1].tolist() == [0.9] * 4
+    assert len(figure.axes) == 8
 
 
 def test_short_runs_are_drawn_by_weight_and_the_chosen_one_is_marked(

@@ -7,10 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
+from beast_lp.config import parse_config
+from beast_lp.pretraining.module import BeastModule
 from beast_lp.reports import pretraining_run
 from beast_lp.reports.page import Section, write_page
 from beast_lp.reports.pretraining_pictures import contact_sheet
+from beast_lp.vit.pixels import network_input
 
 
 def test_only_the_first_videos_and_spread_anchors_are_read(
@@ -56,3 +60,21 @@ def test_the_sheets_of_many_videos_keep_the_page_small(tmp_path: Path) -> None:
     figures = {'sheet': contact_sheet(*sheets['000'])}
     write_page(page, 'Title', [Section('Sheet', figures=figures)])
     assert 12 * page.stat().st_size < 8e6
+
+
+def test_near_copies_are_found_on_whole_frames_by_what_has_learned_nothing() -> None:
+    config = parse_config(
+        {'init': 'random', 'model': {'image_size': 32, 'hidden_size': 64, 'num_layers': 1}}
+    )
+    module = BeastModule(config).eval()
+    draw = torch.Generator().manual_seed(0)
+    anchors = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8, generator=draw)
+    images = network_input(torch.stack([anchors, anchors], dim=1))
+    with torch.inference_mode():
+        shares = pretraining_run._shares(module, images, torch.tensor([6, 7, 8, 0, 1, 2]))
+    assert shares == {
+        'projection of this model': 0.5,
+        'CLS of this model': 1.0,
+        'CLS of random weights': 1.0,
+        '16 x 16 grey pixels': 1.0,
+    }
