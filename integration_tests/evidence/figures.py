@@ -100,7 +100,7 @@ def task_figure(
 
 def _levels(results: pd.DataFrame, reference: str) -> list[tuple[str, str, Any]]:
     """Return column, words and line of the reference and of the floors that were measured."""
-    floors = [name for name in _LINES if name in results and results[name].notna().any()]
+    floors = [name for name in _LINES if name in results and results[name].count() > 0]
     return [
         ('reference', reference, '--'),
         *((name, FLOORS[name.removeprefix('floor_')], _LINES[name]) for name in floors),

@@ -13,6 +13,7 @@ from budget import BUDGETS, keep_budget
 from cells import BusyError, Cell, claimed, read_results, result_file, run_all
 from figures import task_figure
 from intervals import summarise, t_interval
+from matplotlib.collections import LineCollection
 from readout import mean_error
 from tasks import TASKS
 
@@ -179,11 +180,8 @@ def test_floors_are_drawn_where_a_task_has_them() -> None:
     (axes,) = figure.axes
     words = [text.get_text() for text in figure.legends[0].get_texts()]
     assert words == ['constant', '16 x 16 grey pixels', 'BEAST']
-    heights = {
-        float(line.get_segments()[0][0][1])
-        for line in axes.collections
-        if hasattr(line, 'get_segments') and len(line.get_segments())
-    }
+    levels = [item for item in axes.collections if isinstance(item, LineCollection)]
+    heights = {float(segment[0][1]) for item in levels for segment in item.get_segments()}
     assert {9.0, 7.0, 5.0} <= heights
     bare = task_figure(
         results.drop(columns=['floor_pixels', 'floor_random']),
