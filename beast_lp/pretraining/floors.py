@@ -47,7 +47,8 @@ def grey_pixels(
         >>> grey_pixels(pictures, side=1).round(2).tolist()
         [[90.0]]
     """
-    grey = pictures.float() @ torch.tensor(_GREY, device=pictures.device)
+    # no product of matrices, which autocast would round
+    grey = (pictures.float() * torch.tensor(_GREY, device=pictures.device)).sum(dim=-1)
     size = (min(side, grey.shape[1]), min(side, grey.shape[2]))
     return functional.adaptive_avg_pool2d(grey[:, None], size).flatten(1).cpu().numpy()
 

@@ -29,6 +29,8 @@ def test_grey_pixels_are_means_of_what_they_cover() -> None:
         grey = np.mean(area @ np.array([0.299, 0.587, 0.114]))
         np.testing.assert_allclose(found[1, row, column], grey, rtol=1e-5)
     assert grey_pixels(_pictures(1, side=8)).shape == (1, 64)
+    with torch.autocast('cpu', torch.bfloat16):
+        np.testing.assert_array_equal(grey_pixels(pictures).reshape(2, 16, 16), found)
 
 
 def test_components_are_those_of_all_frames() -> None:

@@ -84,14 +84,17 @@ def test_held_out_positives_are_found_by_cls_with_and_without_a_projection(
 
 
 def _validate(
-    module: BeastModule, batches: list[torch.Tensor], monkeypatch: pytest.MonkeyPatch
+    module: BeastModule,
+    batches: list[torch.Tensor],
+    monkeypatch: pytest.MonkeyPatch,
+    bf16: bool = False,
 ) -> dict[str, float]:
     """Return what a validation logs at its end, and the last batch's losses."""
     logged: dict[str, float] = {}
     monkeypatch.setattr(module, 'log', lambda name, value: logged.update({name: float(value)}))
     monkeypatch.setattr(module, 'log_dict', lambda values, batch_size: logged.update(values))
     for number, pixels in enumerate(batches):
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast('cpu', torch.bfloat16, enabled=bf16):
             module.validation_step(pixels, number)
     module.on_validation_epoch_end()
     return {name: float(value) for name, value in logged.items()}
@@ -104,7 +107,7 @@ def test_near_copies_are_found_by_their_pixels_alone(monkeypatch: pytest.MonkeyP
     changes = torch.randint(0, 60, (6, 1, 32, 32, 3), generator=draw)
     noise = torch.randint(-2, 3, (6, 2, 32, 32, 3), generator=draw)
     frames = (scene - changes + noise).clamp(0, 255).byte()
-    logged = _validate(_module().eval(), [frames[:4], frames[4:]], monkeypatch)
+    logged = _validate(_module().eval(), [frames[:4], frames[4:]], monkeypatch, bf16=True)
     assert logged['val_pixel_retrieval'] == 1
     assert logged['val_contrastive_chance'] == pytest.approx(math.log(3))
 
