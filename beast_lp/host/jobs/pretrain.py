@@ -235,7 +235,8 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | N
             'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
             'beast.probe.every_epochs=0'
         )
-    # imported here because it takes seconds, and missing labels are reported first
+    # imported here because they take seconds, and missing labels are reported first
+    from beast_lp.pretraining.probe import LEAST_FRAMES
     from beast_lp.video.labelled import read_labels
 
     try:
