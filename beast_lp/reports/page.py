@@ -21,7 +21,6 @@ from numbers import Real
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
@@ -128,7 +127,8 @@ def _embedded(figure: Figure, png: bytes) -> str:
     """
     kind, content = 'png', png
     # a heat map, which has no colours of its own, is drawn with sharp edges
-    if any(np.ndim(image.get_array()) == 3 for axes in figure.axes for image in axes.images):
+    images = [image.get_array() for axes in figure.axes for image in axes.images]
+    if any(image is not None and image.ndim == 3 for image in images):
         buffer = io.BytesIO()
         with Image.open(io.BytesIO(png)) as picture:
             picture.convert('RGB').save(buffer, 'webp', quality=_QUALITY)
