@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from beast_lp.config import BeastConfig
@@ -102,7 +103,7 @@ def _read(table_path: Path) -> pd.DataFrame:
         weights = table['contrastive_weight'].astype(float)
         if 'chosen' in table:
             table['chosen'] = table['chosen'].astype(str) == 'True'
-            if weights[table['chosen']].nunique() != 1:
+            if len(set(weights[table['chosen']])) != 1:
                 raise ValueError('no weight is chosen')
         return table
     # what pandas raises for damaged tables
@@ -146,15 +147,18 @@ def compare(table: pd.DataFrame, own: float) -> pd.DataFrame:
         1                 0.0     8.50     0.00        1.0   False
         2                 0.1     6.25     2.25        1.0    True
     """
-    by_weight = table.groupby('contrastive_weight')['probe_px']
-    means = by_weight.mean()
-    spread = float((by_weight.max() - by_weight.min()).max())
-    best = float(means.idxmin())
+    runs: dict[float, list[float]] = {}
+    for weight, error in zip(table['contrastive_weight'], table['probe_px'], strict=True):
+        runs.setdefault(float(weight), []).append(float(error))
+    means = {weight: sum(errors) / len(errors) for weight, errors in sorted(runs.items())}
+    spread = max(max(errors) - min(errors) for errors in runs.values())
+    best = min(means, key=means.__getitem__)
     chosen = best if means[own] - means[best] > spread else own
-    weights = table['contrastive_weight']
+    weights = table['contrastive_weight'].astype(float)
+    mean_px = np.array([means[weight] for weight in weights])
     return table.assign(
-        mean_px=weights.map(means),
-        gain_px=means[own] - weights.map(means),
+        mean_px=mean_px,
+        gain_px=means[own] - mean_px,
         spread_px=spread,
         chosen=weights == chosen,
     )
