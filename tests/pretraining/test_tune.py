@@ -218,7 +218,7 @@ def test_a_run_tunes_and_trains_with_the_choice(
     ('changes', 'words'),
     [
         ({'tune': [0.1, 0.1]}, 'twice'),
-        ({'tune': [-1.0]}, 'beast.tune must be at least 0'),
+        ({'tune': [-1.0]}, 'beast.tune must be between 0 and'),
         ({'tune': [0.1, 0.0], 'loss': {'reconstruction_weight': 0.0}}, 'would learn nothing'),
     ],
 )
