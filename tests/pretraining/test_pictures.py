@@ -94,7 +94,7 @@ def test_a_run_takes_pictures_of_the_same_frames(
     # visible patches are shown as they are: half of the picture stays, the rest is learned
     same = (first == last).mean()
     assert 0.4 < same < 0.8
-    assert first.shape == last.shape == (2, 3, 32, 32)
+    assert first.shape == last.shape == (4, 3, 32, 32)
     assert first.dtype == np.uint8
     events = EventAccumulator(str(tmp_path / 'out' / 'tb_logs'))
     events.Reload()

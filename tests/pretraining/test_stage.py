@@ -147,7 +147,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     assert all(torch.equal(whole[name], torn[name]) for name in whole)
     a, b = (pd.read_csv(tmp_path / name / 'metrics.csv') for name in ('whole', 'torn'))
     assert b.epoch.tolist() == [0, 1, 2, 3]
-    assert b.step.tolist() == a.step.tolist() == [3, 6, 9, 12]
+    assert b.step.tolist() == a.step.tolist() == [4, 8, 12, 16]
     np.testing.assert_array_equal(a.val_loss, b.val_loss)
     # measured since the resume, not since the machine started
     assert b.data_wait_share.between(0, 1).all()
@@ -354,7 +354,7 @@ def test_a_run_reads_with_dali_and_may_go_on_with_pyav(
         with pytest.raises(RuntimeError, match='killed'):
             run_pretraining(config(before), videos, torn, callbacks=[_Kill(2, 1)])
         run_pretraining(config(after), videos, torn)
-        assert pd.read_csv(torn / 'metrics.csv').step.tolist() == [3, 6, 9, 12]
+        assert pd.read_csv(torn / 'metrics.csv').step.tolist() == [4, 8, 12, 16]
     whole, first = _weights(tmp_path / 'whole'), _weights(tmp_path / 'torn 0')
     assert all(torch.equal(whole[name], first[name]) for name in whole)
 

@@ -98,7 +98,9 @@ def test_a_short_run_is_summarised_by_its_end() -> None:
         'probe_px': 7.0,
     }
     # a run that holds nothing out
-    assert math.isnan(summarise(0.0, 5, metrics[['step', 'probe_px']])['val_reconstruction'])
+    assert math.isnan(
+        summarise(0.0, 5, metrics.filter(['step', 'probe_px']))['val_reconstruction']
+    )
 
 
 def test_finished_short_runs_are_not_repeated(

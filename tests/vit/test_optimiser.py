@@ -105,12 +105,12 @@ def test_the_joint_optimiser_computes_the_gradients_that_it_is_given() -> None:
     model = _model()
     optimizer = muon(model, 1e-2, SETTINGS)
 
-    def closure() -> torch.Tensor:
+    def closure() -> float:
         loss = sum((p.square().sum() for p in model.parameters()), torch.zeros(()))
         loss.backward()
-        return loss
+        return loss.item()
 
-    first, second = (float(optimizer.step(closure)) for _ in range(2))
+    first, second = (optimizer.step(closure) for _ in range(2))
     assert second < first
 
 
