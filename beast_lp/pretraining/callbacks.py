@@ -21,6 +21,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 # optimiser steps from random weights. Measured on mirror_mouse and fly_courtship: frozen features
 # were hardly better than those of random weights after 1,000, and far better after 4,000
 LEAST_STEPS = 2000
+# steps whose speed tells the time that the run will take
+_ESTIMATE_AFTER = 10
 
 
 class ShortRunWarning(Callback):
@@ -56,6 +58,7 @@ class Throughput(Callback):
         self._started = 0.0
         self._first_step = 0
         self._steps_left = self._steps_done = 0
+        self._estimated = False
 
     @property
     def images_per_second(self) -> float:
@@ -108,6 +111,12 @@ class Throughput(Callback):
         self._mark = now
         self._steps_done = trainer.global_step - self._first_step
         self._steps_left = max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
+        if self._steps_done == _ESTIMATE_AFTER and not self._estimated and trainer.is_global_zero:
+            self._estimated = True
+            logger.info(
+                f'beast: {self._steps_left} steps of {2 * len(batch) * trainer.world_size} images '
+                f'are left, about {duration(self.seconds_left)} at this speed'
+            )
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the validation out of the waiting time."""

@@ -31,11 +31,15 @@ def test_the_bar_and_the_table_tell_speed_and_time_left(
     videos: list[Path],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # wide enough for all of it
     monkeypatch.setenv('COLUMNS', '200')
-    run_pretraining(tiny_config(), videos, tmp_path / 'out')
+    with caplog.at_level('INFO', 'lightning_pose'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out')
+    said = re.findall(r'(\d+) steps of \d+ images are left, about \d+ s at', caplog.text)
+    assert said == ['6']
     bar = capsys.readouterr().out
     assert re.search(r'loss=[\d.]+, .*images/s=[\d.e+]+, wait=\d+%, left=\d+ s', bar)
     table = pd.read_csv(tmp_path / 'out' / 'metrics.csv')
