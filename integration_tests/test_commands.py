@@ -79,7 +79,7 @@ def test_train_predict_move_and_python(
         '+model.backbone_checkpoint=a copy',
         cwd=tmp_path,
     )
-    assert 'loaded 102 of 102 encoder tensors' in result.stdout
+    assert 'loaded 70 of 70 encoder tensors' in result.stdout
     cfg = OmegaConf.load(pose / 'config.yaml')
     assert cfg.model.backbone_checkpoint == str(backbone)  # type: ignore[union-attr]
 
@@ -221,7 +221,7 @@ def test_two_projects_a_probe_and_a_choice_of_the_weight(
         f'beast.init="{out / "checkpoints" / "best.ckpt"}"',
         'beast.training.epochs=1',
     )
-    assert 'loaded 102 of 102 encoder tensors' in result.stdout
+    assert 'loaded 70 of 70 encoder tensors' in result.stdout
     assert 'the decoder starts from' in result.stdout
 
 
