@@ -7,13 +7,10 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from beast_lp.pretraining.floors import MARGIN
 from beast_lp.pretraining.probing import Probe
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
-
-# share of the probe's error by which the last weights must be worse to be worth a word: between
-# two measurements it moves by a few percent by itself
-MARGIN = 0.05
 
 
 class BestCheckpoint(Callback):

@@ -22,6 +22,9 @@ PIXELS = 16
 COMPONENTS = 16
 # px; the leading components of pictures are smooth, and need no finer ones
 _COMPONENT_SIDE = 64
+# share of the probe's error by which the last weights must be worse to be worth a word: between
+# two measurements it moves by a few percent by itself
+MARGIN = 0.05
 # ITU-R BT.601
 _GREY = (0.299, 0.587, 0.114)
 

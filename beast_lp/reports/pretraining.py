@@ -19,8 +19,7 @@ from pandas.api.types import is_numeric_dtype
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.best import MARGIN
-from beast_lp.pretraining.floors import FLOORS
+from beast_lp.pretraining.floors import FLOORS, MARGIN
 from beast_lp.pretraining.tune import reason
 from beast_lp.reports.embedding_map import embedding_map
 from beast_lp.reports.page import Section, write_report
