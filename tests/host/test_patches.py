@@ -199,7 +199,8 @@ def test_a_changed_host_is_left_alone_and_beast_refused(
         patches.apply('extend_backbones', module)
         patches.apply('extend_backbones', module)
     assert {k: v for k, v in vars(module).items() if k != 'build_backbone'} == before
-    assert len(caplog.records) == 1
+    # warned once; a handler that the host left behind may hand the same record on once more
+    assert len({id(record) for record in caplog.records}) == 1
     assert 'factory' in caplog.text
     assert module.build_backbone('resnet50')[0] == 'resnet50'
     with pytest.raises(BeastError, match=r'lightning-pose 2\.\d+\.\d+ .*factory'):
