@@ -24,6 +24,11 @@ _HEAD_WIDTH, _DECODER_HEAD_WIDTH, _MLP_RATIO = 64, 32, 4
 # parts in which a run of so many steps is validated, reported and saved
 _MOST_PARTS = 50
 
+# folds of the labelled frames that the probe reads from one another; fewer frames make them too
+# small to measure anything
+PROBE_FOLDS = 5
+LEAST_FRAMES = 2 * PROBE_FOLDS
+
 # px; larger images fit no memory
 MOST_SIDE = 8192
 
@@ -417,9 +422,9 @@ class TrainingConfig(Section):
     @property
     def num_epochs(self) -> int:
         """Epochs of the run: as set, or the parts of a run whose length is given in steps."""
-        if self.steps is None:
+        if self.steps is None or self.steps_per_epoch is None:
             return self.epochs
-        return math.ceil(self.steps / math.ceil(self.steps / _MOST_PARTS))
+        return math.ceil(self.steps / self.steps_per_epoch)
 
 
 @dataclass

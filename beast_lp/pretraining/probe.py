@@ -14,13 +14,11 @@ from sklearn.linear_model import RidgeCV
 from torch import Tensor
 from torch.nn import functional
 
+from beast_lp.config.pretraining import PROBE_FOLDS
 from beast_lp.pretraining.split import WHOLE_VIDEOS_FROM
 from beast_lp.vit.model import Encoder
 from beast_lp.vit.pixels import network_input
 
-FOLDS = 5
-# fewer labelled frames make folds too small to measure anything
-LEAST_FRAMES = 2 * FOLDS
 # patch tokens are averaged over a grid of so many cells a side: a mean over the whole image would
 # lose positions
 _GRID = 4
@@ -80,7 +78,7 @@ def z_scores(
     return (features - mean) / spread, (others - mean) / spread
 
 
-def assign_folds(videos: Sequence[str], folds: int = FOLDS) -> Int[np.ndarray, ' frames']:
+def assign_folds(videos: Sequence[str], folds: int = PROBE_FOLDS) -> Int[np.ndarray, ' frames']:
     """Assign frames to folds: whole videos where there are enough, else stretches of frames.
 
     Args:

@@ -10,11 +10,11 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from torch import Tensor
 
 from beast_lp.config import BeastConfig
+from beast_lp.config.pretraining import LEAST_FRAMES
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.floors import FLOORS, floor_features, random_encoder
 from beast_lp.pretraining.pictures import spread
 from beast_lp.pretraining.probe import (
-    LEAST_FRAMES,
     assign_folds,
     frozen_features,
     probe_error,

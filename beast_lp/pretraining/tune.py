@@ -12,6 +12,7 @@ import pandas as pd
 
 from beast_lp.config import BeastConfig
 from beast_lp.config.checks import MOST_SEED
+from beast_lp.config.pretraining import LEAST_FRAMES
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
 
@@ -24,8 +25,6 @@ LEAST_TUNE_STEPS = 1500
 _SEEDS = 2
 # epochs whose mean counts: at the end of a short run the measures still vary between epochs
 _LAST_EPOCHS = 3
-# fewer labelled frames make the folds of the probe too small to measure anything
-LEAST_LABELS = 10
 TUNE_TABLE = 'tune.csv'
 
 
@@ -41,9 +40,9 @@ def check_labels(frames: int) -> None:
     Raises:
         BeastError: if there are too few.
     """
-    if frames < LEAST_LABELS:
+    if frames < LEAST_FRAMES:
         raise BeastError(
-            f'beast.tune chooses by the error of the probe, which needs {LEAST_LABELS} labelled '
+            f'beast.tune chooses by the error of the probe, which needs {LEAST_FRAMES} labelled '
             f'frames (data.csv_file), found {frames}; label more, or leave beast.tune out, which '
             'keeps beast.loss.contrastive_weight'
         )
@@ -210,7 +209,7 @@ def tune(
 
 
 def reason(table: pd.DataFrame) -> str:
-    """Say why a weight was chosen, with the numbers.
+    """Return the reason why a weight was chosen, with the numbers.
 
     Args:
         table: as `compare` returns it.

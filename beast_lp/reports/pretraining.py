@@ -269,7 +269,7 @@ def _probe(run: _Run) -> Iterator[Section]:
 
 
 def _floor_sentence(last: pd.Series, floors: Mapping[str, float]) -> str:
-    """Say whether the last weights beat the best floor."""
+    """Return the sentence that compares the last weights with the best floor."""
     if not floors:
         return ''
     best = min(floors, key=lambda name: floors[name])

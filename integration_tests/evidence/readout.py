@@ -34,7 +34,7 @@ def readout_scores(
         project: with `CollectedData.csv`.
         backbone: stays as it is.
         labels: labelled frames of each draw; all others are scored.
-        seed: of the draws.
+        seed: seed of the draws.
         budget: preset that tells the size of the model and of its images.
 
     Returns:
@@ -72,12 +72,12 @@ def mean_error(
     """Return the mean distance in px over several draws of the labelled frames.
 
     Args:
-        features: of all frames.
+        features: features of all frames.
         frames: their keypoints.
         orders: a permutation of the frames for each draw; the first `labels` are read, all others
             are scored.
         labels: labelled frames of a draw.
-        scaling: of the features.
+        scaling: function that scales the features.
     """
     scores = []
     for order in orders:

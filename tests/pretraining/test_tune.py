@@ -11,12 +11,11 @@ import pytest
 
 from beast_lp.config import BeastConfig
 from beast_lp.config.checks import MOST_SEED
+from beast_lp.config.pretraining import LEAST_FRAMES
 from beast_lp.errors import BeastError
-from beast_lp.pretraining.probe import LEAST_FRAMES
 from beast_lp.pretraining.run_files import RunFiles, read_run_config
 from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.pretraining.tune import (
-    LEAST_LABELS,
     LEAST_TUNE_STEPS,
     chosen_weight,
     compare,
@@ -168,7 +167,8 @@ def test_without_labels_there_is_no_choice(
     tmp_path: Path,
     labelled_project: tuple[Path, np.ndarray],
 ) -> None:
-    assert LEAST_LABELS == LEAST_FRAMES
+    # as the help of beast.tune says
+    assert LEAST_FRAMES == 10
     labels = read_labels([labelled_project[0]], tmp_path)
     few = LabelledFrames(labels.images[:9], labels.keypoints, labels.positions[:9])
     config = tiny_config(tune=[0.0, 0.3])

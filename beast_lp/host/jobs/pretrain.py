@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config.pretraining import LEAST_FRAMES
 from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.compose import (
     absolute_path,
@@ -235,8 +236,7 @@ def labelled_frames(cfg: DictConfig, config: BeastConfig) -> 'LabelledFrames | N
             'beast.probe needs labelled frames, but the config has no data.csv_file; set it, or '
             'beast.probe.every_epochs=0'
         )
-    # imported here because they take seconds, and missing labels are reported first
-    from beast_lp.pretraining.probe import LEAST_FRAMES
+    # imported here because it takes seconds, and missing labels are reported first
     from beast_lp.video.labelled import read_labels
 
     try:
