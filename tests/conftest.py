@@ -1,5 +1,6 @@
 """Fixtures shared by all rooms."""
 
+import logging
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +24,9 @@ settings.register_profile(
 )
 settings.load_profile('repeatable')
 
+# the host's logger, below which ours are
+HOST_LOGGER = logging.getLogger('lightning_pose')
+
 WriteVideo = Callable[..., Path]
 SaveStore = Callable[..., None]
 
@@ -34,6 +38,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker('gpu'):
             item.add_marker(pytest.mark.skip(reason='no CUDA device on this machine'))
+
+
+@pytest.fixture(autouse=True)
+def _quiet_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Undo what the host's command line did to its logger in an earlier test of this process.
+
+    There it ends propagation and prints by a handler of its own, so that `caplog` would see a
+    record twice or never.
+    """
+    monkeypatch.setattr(HOST_LOGGER, 'propagate', True)
+    monkeypatch.setattr(HOST_LOGGER, 'handlers', [])
 
 
 @pytest.fixture

@@ -94,7 +94,6 @@ def test_a_backbone_beast_of_the_host_is_left_to_it(
     strides = dict(module.BACKBONE_STRIDES)
     multiview = get_args(module.ALLOWED_TRANSFORMER_BACKBONES_MULTIVIEW)
     with caplog.at_level(logging.WARNING, 'lightning_pose'):
-        logging.getLogger('lightning_pose').propagate = True
         patches.apply('extend_backbones', module)
         patches.apply('extend_backbones', module)
     assert len(caplog.records) == 1
@@ -159,7 +158,6 @@ def test_commands_of_the_host_are_left_to_it(caplog: pytest.LogCaptureFixture) -
     own, train = ModuleType('embed'), lightning_pose.cli.commands.train
     module = _host_module('cli.commands', COMMANDS={'train': train, 'embed': own})
     with caplog.at_level(logging.WARNING, 'lightning_pose'):
-        logging.getLogger('lightning_pose').propagate = True
         patches.apply('extend_commands', module)
         patches.apply('extend_commands', module)
     assert module.COMMANDS['embed'] is own
@@ -195,7 +193,6 @@ def test_a_changed_host_is_left_alone_and_beast_refused(
     module = _backbones(**changes)
     before = {k: v for k, v in vars(module).items() if k != 'build_backbone'}
     with caplog.at_level(logging.WARNING, 'lightning_pose'):
-        logging.getLogger('lightning_pose').propagate = True
         patches.apply('extend_backbones', module)
         patches.apply('extend_backbones', module)
     assert {k: v for k, v in vars(module).items() if k != 'build_backbone'} == before
