@@ -8,14 +8,17 @@ import logging
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beast_lp.config import BeastConfig
+from beast_lp.pretraining.animal_share import warn_of_small_animals
 from beast_lp.pretraining.launch import check_launch, first_process_first, launched_rank
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.pretraining.tune import check_labels
-from beast_lp.video.source_video import SourceVideo
+from beast_lp.video.boxes import AUTO, BOXES_DIR
+from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import INDEX_NAME, WindowStore
 from beast_lp.vit.glance import fits_at_a_glance
@@ -88,6 +91,7 @@ def run_pretraining(
                 if claimed:
                     claimed()
                 store = _prepare(config, videos, output_dir)
+                warn_of_small_animals(config, store)
             else:
                 store = WindowStore.open(files.windows)
 
@@ -103,11 +107,18 @@ def _prepare(
     videos: Sequence[Path | SourceVideo],
     output_dir: Path,
 ) -> WindowStore:
+    windows = config.windows
+    if windows.bbox_dir == AUTO:
+        # imported here because scipy's filters take half a second, and few runs need them
+        from beast_lp.video.animal_boxes import animal_boxes
+
+        paths = [source.path for source in source_videos(videos)]
+        windows = replace(windows, bbox_dir=str(animal_boxes(paths, output_dir / BOXES_DIR)))
     return prepare_windows(
         videos,
         output_dir,
         config.anchors,
-        config.windows,
+        windows,
         config.seed,
         offset_frames=config.pairs.offset_frames,
         offset_ms=config.pairs.offset_ms,

@@ -16,6 +16,8 @@ from beast_lp.runs.readable import check_readable
 from beast_lp.video.containers import LONGEST_SIDE
 
 COLUMNS = ('x', 'y', 'h', 'w')
+# in place of a folder of boxes: they are to be found, and written to this folder of the output
+AUTO, BOXES_DIR = 'auto', 'boxes'
 
 
 class Box(NamedTuple):

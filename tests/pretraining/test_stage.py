@@ -27,6 +27,7 @@ from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.reports.pretraining_run import load_module
 from beast_lp.runs.settings import settings_yaml
 from beast_lp.video import dali
+from beast_lp.video.boxes import Boxes
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import INDEX_NAME, WindowStore
@@ -299,6 +300,30 @@ def test_every_process_reads_on_its_own_gpu(
         )
         fit.build_loaders(config, store, trainer)
     assert seen == [1, 1]
+
+
+def test_auto_boxes_follow_the_animal_and_are_kept_for_other_commands(
+    write_video: Callable[..., Path],
+    tiny_config: TinyConfig,
+    tmp_path: Path,
+) -> None:
+    frames = []
+    for ordinal in range(60):
+        frame = np.full((120, 160, 3), 190, np.uint8)
+        frame[ordinal : ordinal + 20, 2 * ordinal : 2 * ordinal + 20] = 30
+        frames.append(frame)
+    video = write_video('mouse.mp4', frames)
+    config = tiny_config(windows={'bbox_dir': 'auto', 'longest_side': 48})
+    run_pretraining(config, [video], tmp_path / 'out')
+    boxes = Boxes(tmp_path / 'out' / 'boxes' / 'mouse_bbox.csv')
+    assert boxes[30].h < 60
+    # every stored frame shows the square, large and in its middle
+    store = WindowStore.open(tmp_path / 'out' / 'windows')
+    for row in range(len(store.table)):
+        (picture,) = store.read(row, (0,), (48, 48))
+        dark = picture.mean(axis=-1) < 100
+        assert dark.mean() > 0.2
+        assert dark[24, 24]
 
 
 @pytest.mark.parametrize(('longest', 'warned'), [(31, True), (32, False)])

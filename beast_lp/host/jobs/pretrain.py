@@ -25,6 +25,7 @@ from beast_lp.host.train_status import NAME, mark_completed, mark_training
 from beast_lp.pretraining.launch import launched_rank
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.video.boxes import AUTO
 from beast_lp.video.read import find_videos
 from beast_lp.video.source_video import SourceVideo
 
@@ -144,10 +145,12 @@ def _progress_tracker(status_file: Path) -> 'Callback':
 def with_absolute_paths(config: BeastConfig, cfg: DictConfig) -> BeastConfig:
     """Return the settings with paths that do not depend on where the command was started."""
     boxes = config.windows.bbox_dir
+    if boxes and boxes != AUTO:
+        boxes = absolute_path(boxes, cfg)
     return replace(
         config,
         init=absolute_path(config.init, cfg),
-        windows=replace(config.windows, bbox_dir=boxes and absolute_path(boxes, cfg)),
+        windows=replace(config.windows, bbox_dir=boxes),
     )
 
 

@@ -1,0 +1,192 @@
+"""Where the animal is in a video of a fixed camera: boxes around what the background lacks.
+
+Grey frames are compared with their median, which holds whatever stands still. All functions are
+pure; frames may be a memory map of any length, which is read in chunks.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, UInt8
+from scipy.ndimage import gaussian_filter1d, label, maximum_filter, median_filter
+
+from beast_lp.errors import BeastError
+
+# frames that the median is taken of
+_BACKGROUND_FRAMES = 201
+# grey levels, and spreads of the noise, by which a pixel of the animal differs from the
+# background; what spreads by more grey levels is no noise
+_LEAST_LEVELS, _NOISE_SPREADS, _MOST_NOISE = 12, 6, 6
+# a median absolute deviation of noise in standard deviations
+_MAD = 1.4826
+# share of a frame's difference that lies between the edges of its animal, on either axis
+_EDGES = 0.02, 0.98
+# share of the frames that the box holds whole, and how much larger it is than the animal
+_FRAMES_HELD, _MARGIN = 0.95, 1.25
+# s over which the centre of the box is smoothed, first by a median against outliers
+_MEDIAN_SECONDS, _SMOOTH_SECONDS = 0.4, 0.2
+# share of the pixels that differ where the camera moves or the light changes
+_MOST_OF_FRAME = 0.4
+# share of frames in which something must be seen, and below which the animal sits still
+_LEAST_SEEN = 0.05
+# share of the frame's shorter side above which a crop gains nothing
+_LARGEST_BOX = 0.75
+# px of small frames between parts of one animal; share of the difference in its largest part
+_GAP, _ONE_ANIMAL = 5, 0.75
+_CHUNK = 512
+
+
+class NoAnimalError(BeastError):
+    """No single place where the animal is; the message is a clause that tells why."""
+
+
+@dataclass(frozen=True)
+class Track:
+    """Place of the animal in every frame, as shares of the frame's width and height.
+
+    Attributes:
+        centre: (frames, 2) of x and y, smoothed over time.
+        size: width and height of the box that holds the animal, one for the whole video.
+        seen: share of the frames in which something differs from the background.
+    """
+
+    centre: Float[np.ndarray, 'frames 2']
+    size: Float[np.ndarray, ' 2']
+    seen: float
+
+
+def median_background(frames: UInt8[np.ndarray, 'n h w']) -> UInt8[np.ndarray, 'h w']:
+    """Return the median of frames that are spread evenly over a video.
+
+    Args:
+        frames: (frames, H, W) grey frames.
+    """
+    picks = np.linspace(0, len(frames) - 1, min(_BACKGROUND_FRAMES, len(frames))).round()
+    return np.median(frames[np.unique(picks.astype(int))], axis=0).astype(np.uint8)
+
+
+def difference(
+    frames: UInt8[np.ndarray, 'n h w'],
+    background: UInt8[np.ndarray, 'h w'],
+) -> Float[np.ndarray, 'n h w']:
+    """Return by how much each pixel differs from the background beyond the noise, in grey levels.
+
+    Light that changes everywhere alike is taken away first.
+
+    Args:
+        frames: (frames, H, W) grey frames.
+        background: their median.
+    """
+    signed = frames.astype(np.float32) - background
+    signed -= np.median(signed, axis=(1, 2), keepdims=True)
+    size = np.abs(signed)
+    noise = np.minimum(_MAD * np.median(size, axis=(1, 2), keepdims=True), _MOST_NOISE)
+    found = np.where(size > np.maximum(_LEAST_LEVELS, _NOISE_SPREADS * noise), size, 0)
+    return found.astype(np.float32)
+
+
+def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
+    """Find the box around what moves in every frame of a video of a fixed camera.
+
+    Args:
+        frames: (frames, H, W) grey frames of the whole video, small ones (100 px) are enough.
+        fps: frames per second.
+
+    Returns:
+        the track; frames in which nothing is seen keep the place of their neighbours.
+
+    Raises:
+        NoAnimalError: if nothing moves, nearly everything does (a moving camera), things move far
+            apart, or the box would be hardly smaller than the frame.
+
+    Examples:
+        >>> frames = np.full((50, 40, 60), 200, np.uint8)
+        >>> for t in range(50):
+        ...     frames[t, 10:16, t : t + 8] = 20
+        >>> track = track_animal(frames, fps=25)
+        >>> track.centre[25].round(1).tolist(), track.size.round(1).tolist()
+        ([0.5, 0.3], [0.2, 0.2])
+    """
+    background = median_background(frames)
+    parts = [
+        _measure(difference(frames[start : start + _CHUNK], background))
+        for start in range(0, len(frames), _CHUNK)
+    ]
+    edges, covered, united = (np.concatenate(part) for part in zip(*parts, strict=True))
+    seen = np.isfinite(edges).all(axis=(1, 2))
+    if np.median(covered) > _MOST_OF_FRAME:
+        raise NoAnimalError(
+            f'{np.median(covered):.0%} of the pixels change from frame to frame, as where the '
+            'camera moves or the light changes'
+        )
+    if seen.mean() < _LEAST_SEEN:
+        raise NoAnimalError(
+            f'nothing stands out from the background in {1 - seen.mean():.0%} of the frames, as '
+            'where the animal sits still or the contrast is low'
+        )
+    extent = edges[:, 1] - edges[:, 0]
+    size = np.quantile(extent[seen], _FRAMES_HELD, axis=0) * _MARGIN
+    if (size > _LARGEST_BOX).any():
+        apart = np.mean(united[seen] < _ONE_ANIMAL)
+        why = (
+            f'in {apart:.0%} of the frames several things move apart, as where there are two '
+            'animals'
+            if apart > 1 - _FRAMES_HELD
+            else 'the animal fills the frame, or something else moves too'
+        )
+        raise NoAnimalError(f'a box around all that moves would be as large as the frame: {why}')
+    return Track(_smooth(edges.mean(axis=1), seen, fps), size, float(seen.mean()))
+
+
+def _measure(
+    found: Float[np.ndarray, 'n h w'],
+) -> tuple[
+    Float[np.ndarray, 'n 2 2'],
+    Float[np.ndarray, ' n'],
+    Float[np.ndarray, ' n'],
+]:
+    """Measure the differences of some frames.
+
+    Returns:
+        left and right, then upper and lower edge as (frames, first or last, x or y) in shares of
+        the frame, NaN where nothing is seen; the share of pixels that differ; the share of the
+        difference that lies in its largest connected part.
+    """
+    height, width = found.shape[1:]
+    edges = np.full((len(found), 2, 2), np.nan)
+    united = np.ones(len(found))
+    for index, picture in enumerate(found):
+        if not picture.any():
+            continue
+        for axis, length in ((0, width), (1, height)):
+            edges[index, :, axis] = _quantiles(picture.sum(axis=axis), length)
+        united[index] = _largest_share(picture > 0, picture)
+    return edges, (found > 0).mean(axis=(1, 2)), united
+
+
+def _quantiles(mass: Float[np.ndarray, ' length'], length: int) -> Float[np.ndarray, ' 2']:
+    """Return where the first and last share of a mass lie, as shares of the length."""
+    total = np.concatenate([[0.0], mass.cumsum()])
+    return np.interp(_EDGES, total / total[-1], np.arange(length + 1)) / length
+
+
+def _largest_share(
+    mask: Bool[np.ndarray, 'h w'],
+    picture: Float[np.ndarray, 'h w'],
+) -> float:
+    """Return the share of a picture that lies in the heaviest part, small gaps closed."""
+    parts = np.asarray(label(maximum_filter(mask, _GAP))[0])
+    masses = np.bincount(parts.ravel(), weights=picture.ravel())
+    return float(masses[1:].max() / masses[1:].sum())
+
+
+def _smooth(
+    centre: Float[np.ndarray, 'frames 2'],
+    seen: Bool[np.ndarray, ' frames'],
+    fps: float,
+) -> Float[np.ndarray, 'frames 2']:
+    """Fill the gaps between the frames in which something is seen, and smooth over time."""
+    places = np.arange(len(centre))
+    filled = np.stack([np.interp(places, places[seen], axis[seen]) for axis in centre.T], axis=1)
+    steady = median_filter(filled, (2 * round(_MEDIAN_SECONDS * fps / 2) + 1, 1), mode='nearest')
+    return gaussian_filter1d(steady, max(_SMOOTH_SECONDS * fps, 0.5), axis=0, mode='nearest')
