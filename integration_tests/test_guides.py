@@ -1,4 +1,4 @@
-"""Every command of every page in `beast_lp/guides` runs as it is written.
+"""Every command of the README and of every page in `beast_lp/guides` runs as it is written.
 
 Each page is followed in a folder of its own with the files that the page names; how small
 everything is lies in these files. Blocks marked `bash` are run. Those marked `console` are
@@ -7,9 +7,12 @@ not, and are listed here.
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import sysconfig
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pandas as pd
@@ -26,11 +29,23 @@ GUIDES = ROOT / 'beast_lp' / 'guides'
 FIRST = 'existing_project.md'
 # its commands are those of the tests and tools themselves
 FOR_DEVELOPERS = GUIDES / 'developing.md'
+RESULTS = ' '.join((GUIDES / 'results.md').read_text(encoding='utf-8').split())
 
+# pages without a command to follow, and why
+NO_COMMANDS = {
+    'index.md': 'a table of contents',
+    'limits.md': 'no job is done there',
+    'results.md': 'benchmarks of minutes to hours; that they exist is tested below',
+    'scaling.md': 'arithmetic; cluster.md has the commands',
+}
 # what cannot run here, by the first words of each command: a server that does not end (the test of
-# the GUI starts it), a Slurm cluster, several machines, weights from the network
+# the GUI starts it), a Slurm cluster, several machines, weights and updates from the network, ten
+# pretrainings of 1,500 steps
 NOT_RUN = {
     'gui.md': ['litpose run_app'],
+    'files.md': ['tensorboard --logdir'],
+    'install.md': ['git -C beast_lp pull', 'hf download facebook/vit-mae-base'],
+    'which_settings.md': ['litpose pretrain my_config.yaml --output_dir my_tuned_backbone'],
     'cluster.md': [
         'python -m beast_lp.host.launch',
         'python -m beast_lp.host.launch',
@@ -39,38 +54,44 @@ NOT_RUN = {
     'authors_checkpoints.md': ['litpose train my_config.yaml --output_dir my_released_model'],
     'comparing_backbones.md': 2 * ['python -m beast_lp.host.launch'],
 }
+# some commands start two processes, which want two GPUs or none
+OFFLINE = {**os.environ, **NO_GPU, 'HF_HUB_OFFLINE': '1', 'OMP_NUM_THREADS': '1'}
+
+
+def text_of(page: str) -> str:
+    """Return the text of a page, or of the README."""
+    folder = ROOT if page == 'README.md' else GUIDES
+    return (folder / page).read_text(encoding='utf-8')
 
 
 def blocks(page: str, language: str) -> list[str]:
     """Return the fenced blocks of a page that are marked with a language."""
-    text = (GUIDES / page).read_text(encoding='utf-8')
-    return re.findall(rf'^```{language}\n(.*?)^```$', text, re.MULTILINE | re.DOTALL)
+    return re.findall(rf'^```{language}\n(.*?)^```$', text_of(page), re.MULTILINE | re.DOTALL)
 
 
-def follow(page: str, folder: Path) -> str:
+def run(block: str, folder: Path, environment: Mapping[str, str]) -> str:
+    """Run a block of commands in a folder, and return what it prints."""
+    result = subprocess.run(
+        ['bash', '-euo', 'pipefail', '-c', block],
+        cwd=folder,
+        text=True,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**environment},
+    )
+    assert result.returncode == 0, f'{block}\n{result.stdout[-4000:]}'
+    return result.stdout
+
+
+def follow(page: str, folder: Path, environment: Mapping[str, str] | None = None) -> str:
     """Run the commands of a page in a folder, and return what they print."""
     programs = Path(sys.executable).parent
-    output = ''
-    for block in blocks(page, 'bash'):
-        result = subprocess.run(
-            ['bash', '-euo', 'pipefail', '-c', block],
-            cwd=folder,
-            text=True,
-            check=False,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # some of them start two processes, which want two GPUs or none
-            env={
-                **os.environ,
-                **NO_GPU,
-                'HF_HUB_OFFLINE': '1',
-                'OMP_NUM_THREADS': '1',
-                'PATH': f'{programs}{os.pathsep}{os.environ["PATH"]}',
-            },
-        )
-        assert result.returncode == 0, f'{block}\n{result.stdout[-4000:]}'
-        output += result.stdout
-    return output
+    environment = environment or {
+        **OFFLINE,
+        'PATH': f'{programs}{os.pathsep}{os.environ["PATH"]}',
+    }
+    return ''.join(run(block, folder, environment) for block in blocks(page, 'bash'))
 
 
 @pytest.fixture(scope='module')
@@ -108,16 +129,108 @@ def folder(followed: Path, tmp_path: Path) -> Path:
 
 def test_every_page_is_followed_and_every_other_block_is_listed() -> None:
     tests = Path(__file__).read_text(encoding='utf-8')
-    for path in sorted({*GUIDES.glob('*.md')} - {FOR_DEVELOPERS}):
-        assert blocks(path.name, 'bash'), path
-        assert tests.count(f"follow('{path.name}'") + (path.name == FIRST) == 1, path
-        marked = re.findall(r'^```(\w*)$', path.read_text(encoding='utf-8'), re.MULTILINE)
-        assert set(marked[::2]) <= {'bash', 'console', 'yaml'}, path
-        first_words = NOT_RUN.get(path.name, [])
-        for block, words in zip(blocks(path.name, 'console'), first_words, strict=True):
-            assert block.startswith(words), path
-        for block in blocks(path.name, 'yaml'):
+    pages = {path.name for path in GUIDES.glob('*.md')} - {FOR_DEVELOPERS.name}
+    assert {*NO_COMMANDS} | {*NOT_RUN} <= pages
+    for page in sorted(pages | {'README.md'}):
+        if page in NO_COMMANDS:
+            assert not blocks(page, 'bash'), page
+        else:
+            assert blocks(page, 'bash'), page
+            followed = tests.count(f"follow('{page}'") + tests.count(f"blocks('{page}'")
+            assert followed + (page == FIRST) == 1, page
+        marked = re.findall(r'^```(\w*)$', text_of(page), re.MULTILINE)
+        assert set(marked[::2]) <= {'bash', 'console', 'yaml', 'bibtex'}, page
+        first_words = NOT_RUN.get(page, [])
+        for block, words in zip(blocks(page, 'console'), first_words, strict=True):
+            assert block.startswith(words), page
+        for block in blocks(page, 'yaml'):
             parse_config(yaml.safe_load(block).get('beast'))
+
+
+def test_the_commands_of_the_results_exist() -> None:
+    named = re.findall(r'`uv run (?:python|pytest -s) (integration_tests/\S+\.py)(.*?)`', RESULTS)
+    assert (
+        len(named) == RESULTS.count('`uv run ') - RESULTS.count('`uv run litpose beast_demo`') - 1
+    )
+    for path, options in named:
+        # a script takes its options from its own parser or from that of the shared measures
+        sources = [ROOT / path, ROOT / 'integration_tests' / 'benchmarks' / 'measures.py']
+        text = ''.join(source.read_text(encoding='utf-8') for source in sources)
+        for option in re.findall(r'--\w+', options):
+            assert f"'{option}'" in text, (path, option)
+
+
+def test_links_lead_to_pages_and_headings_are_unique() -> None:
+    for page in [path.name for path in GUIDES.glob('*.md')] + ['README.md']:
+        folder = ROOT if page == 'README.md' else GUIDES
+        text = text_of(page)
+        for target in re.findall(r'\]\((?!https?:)([^)#]+)', text):
+            assert (folder / target).exists(), (page, target)
+            # the pages are also installed, and a site, without what lies around them
+            assert folder == ROOT or '..' not in target, (page, target)
+        headings = re.findall(
+            r'^#+ .*$', re.sub(r'```.*?```', '', text, flags=re.DOTALL), re.MULTILINE
+        )
+        assert len(headings) == len({*headings}), page
+
+
+def test_the_readme_fits_on_some_screens() -> None:
+    assert len(text_of('README.md').splitlines()) <= 150
+
+
+@pytest.fixture(scope='module')
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """Return the environment of a person with Python, pip and git, and nothing of this package."""
+    if not (ROOT / '.git').exists() or not shutil.which('git'):
+        pytest.skip('no git checkout')
+    folder = tmp_path_factory.mktemp('python')
+    subprocess.run([sys.executable, '-m', 'venv', folder], check=True)
+    pip = [folder / 'bin' / 'pip', '--disable-pip-version-check', 'index', 'versions', 'uv']
+    if subprocess.run(pip, check=False, capture_output=True).returncode:
+        pytest.skip('no package index within reach')
+    # of these, some speak of the environment of the tests
+    dropped = {'VIRTUAL_ENV', 'PYTHONPATH', 'UV_PROJECT_ENVIRONMENT', 'UV_NO_SYNC'}
+    dropped |= {'PYTHONDONTWRITEBYTECODE', 'PYTHONHOME'}
+    kept = {name: value for name, value in OFFLINE.items() if name not in dropped}
+    yield {**kept, 'PATH': os.pathsep.join([str(folder / 'bin'), '/usr/bin', '/bin'])}
+
+
+def test_readme_on_a_fresh_machine_and_from_any_folder(
+    lab: dict[str, str],
+    start: Path,
+    tmp_path: Path,
+) -> None:
+    folder = shutil.copytree(start, tmp_path / 'folder')
+    fresh, beside, *job = (
+        block.replace('ADDRESS', shlex.quote(str(ROOT))) for block in blocks('README.md', 'bash')
+    )
+    try:
+        # one terminal: what one block activates, the next ones use
+        output = run('\n'.join([fresh, *job]), folder, lab)
+        assert (folder / 'beast_demo' / 'index.html').is_file()
+        assert 'loaded 70 of 70 encoder tensors' in output
+        assert (folder / 'my_model' / 'video_preds' / 'new_video.csv').is_file()
+        assert follow('install.md', folder, lab).count('usage: litpose pretrain') == 2
+    finally:
+        # gigabytes, where the file system has no hard links
+        shutil.rmtree(folder / 'beast_lp' / '.venv', ignore_errors=True)
+    _install_beside(beside, lab, tmp_path)
+
+
+def _install_beside(block: str, lab: dict[str, str], folder: Path) -> None:
+    """Run a block in an environment with the host, to which it adds this package alone."""
+    environment = folder / 'host'
+    subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
+    (site,) = environment.glob('lib/python*/site-packages')
+    # packages of this environment, but for its hook, are those of the lab
+    (site / 'host.pth').write_text(f'{sysconfig.get_path("purelib")}\n')
+    before = {path.name for path in site.iterdir()}
+    path = os.pathsep.join([str(environment / 'bin'), lab['PATH']])
+    run(block, folder, {**lab, 'PATH': path})
+    added = {path.name for path in site.iterdir()} - before
+    assert {name.split('-')[0].split('.')[0] for name in added} == {'beast_lp'}
+    shown = run('python -m beast_lp pretrain --help', folder, {**lab, 'PATH': path})
+    assert 'usage: litpose pretrain' in shown
 
 
 def test_existing_project(followed: Path) -> None:
@@ -191,3 +304,42 @@ def test_cluster(folder: Path) -> None:
     for name in ('my_backbone_two', 'my_backbone_job'):
         assert (folder / name / 'report.html').is_file()
     assert list((folder / 'my_backbone_job_jobs' / '.submitit').rglob('*_log.out'))
+
+
+def test_which_settings(folder: Path) -> None:
+    output = follow('which_settings.md', folder)
+    assert (folder / 'my_laptop_backbone' / 'report.html').is_file()
+    named = {*re.findall(r'`((?:val|probe)_\w+)`', text_of('which_settings.md'))}
+    shown = {*re.findall(r'^(?:val|probe)_\w+', output, re.MULTILINE)}
+    assert named <= shown and len(named) == 8
+
+
+def test_files(folder: Path) -> None:
+    assert follow('files.md', folder).strip() == 'COMPLETED'
+    written = set(pd.read_csv(folder / 'my_backbone' / 'metrics.csv').columns)
+    explained = {
+        *re.findall(r'^\| `((?:val|probe|data)_\w+)` \|', text_of('files.md'), re.MULTILINE)
+    }
+    assert explained <= written
+    losses = {f'val_{name}' for name in ('loss', 'reconstruction', 'contrastive')}
+    measured = {name for name in written if name.startswith(('val_', 'probe_', 'data_'))}
+    assert measured - losses == explained
+
+
+def test_spikes_and_behaviour(folder: Path, tiny_project: Path) -> None:
+    project = tiny_project.parent
+    for name in ('videos', 'spikes'):
+        shutil.copytree(project / name, folder / name)
+    shutil.copytree(project / 'videos_test', folder / 'scored_videos')
+    follow('spikes_and_behaviour.md', folder)
+    sources = set(pd.read_csv(folder / 'my_encoding' / 'comparison.csv')['source'])
+    assert sources >= {'beast', 'pca'} and any('keypoints' in source for source in sources)
+    for name in ('my_segmenter', 'my_behaviour', 'my_scores'):
+        assert (folder / name / 'report.html').is_file()
+    assert (folder / 'my_behaviour' / 'lightning_action' / 'labels' / 'new_video.csv').is_file()
+
+
+def test_in_other_tools(folder: Path) -> None:
+    output = follow('in_other_tools.md', folder)
+    assert '70 tensors, 0 missing' in output
+    assert 'lightning-action took 70 of 70 tensors' in output

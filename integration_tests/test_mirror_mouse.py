@@ -10,7 +10,7 @@ import pandas as pd
 from mouse_project import write_config
 
 # px in the original 406 x 396 image, mean over the 17 keypoints of held-out labelled frames. A
-# constant prediction (each keypoint's mean over the training frames) has about 40; see the README
+# constant prediction (each keypoint's mean over the training frames) has about 40; see results.md
 # for what was measured.
 BOUND = 25.0
 

@@ -1,6 +1,7 @@
 """Encoding and behaviour on recordings whose reachable score is known.
 
-The numbers in the README are printed by `pytest -s integration_tests/test_real_recordings.py`.
+The numbers in `beast_lp/guides/results.md` are printed by
+`pytest -s integration_tests/test_real_recordings.py`.
 """
 
 from dataclasses import dataclass
