@@ -408,6 +408,7 @@ def test_the_pose_config_trains_as_it_is(
             'data': {
                 'data_dir': project.data.data_dir,
                 'num_keypoints': project.data.num_keypoints,
+                'keypoint_names': project.data.keypoint_names,
             },
             'eval': {'test_videos_directory': project.eval.test_videos_directory},
             'model': {'backbone_checkpoint': str(pretraining)},

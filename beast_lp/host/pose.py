@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import absolute_path, path_from
+from beast_lp.host.late_failures import refuse_late_failures
 from beast_lp.host.start import (
     NO_SHARED_DIRECTORY,
     OUTPUT_DIR_VARIABLE,
@@ -58,7 +59,11 @@ def check_pose_config(cfg: DictConfig) -> None:
         )
 
 
-def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
+def prepare_training(
+    cfg: DictConfig,
+    model_dir: str | Path | None,
+    evaluates: bool = True,
+) -> None:
     """Check a pose config for the host's `train`, and make its checkpoint path absolute.
 
     Where there is a `beast:` section and no checkpoint, the pretraining stage runs first.
@@ -66,6 +71,7 @@ def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
     Args:
         cfg: pose config; `model.backbone_checkpoint` is filled in.
         model_dir: directory of the pose model; None for the current one.
+        evaluates: whether the host evaluates the model after training.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -73,13 +79,15 @@ def prepare_training(cfg: DictConfig, model_dir: str | Path | None) -> None:
     check_pose_config(cfg)
     warn_about_resnet_optimizer(cfg)
     checkpoint = cfg.model.get('backbone_checkpoint')
+    if not checkpoint and cfg.get('beast') is None:
+        raise BeastError(NO_WEIGHTS)
+    if evaluates:
+        refuse_late_failures(cfg)
     if checkpoint:
         checkpoint = absolute_path(str(checkpoint), cfg)
-    elif cfg.get('beast') is not None:
+    else:
         check_before_pretraining(cfg)
         checkpoint = str(_pretraining_stage(cfg, Path(model_dir or Path.cwd()).absolute()))
-    else:
-        raise BeastError(NO_WEIGHTS)
     with open_dict(cfg):
         cfg.model.backbone_checkpoint = checkpoint
 
@@ -108,7 +116,11 @@ def check_before_pretraining(cfg: DictConfig) -> None:
 
 
 @contextmanager
-def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator[None]:
+def prepared_training(
+    cfg: DictConfig,
+    model_dir: str | Path | None,
+    evaluates: bool = True,
+) -> Iterator[None]:
     """Prepare the host's `train`, which runs in the block, alike in all processes.
 
     Processes that Lightning starts run the whole command again, and where no directory was given
@@ -117,6 +129,7 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
     Args:
         cfg: pose config; `model.backbone_checkpoint` is filled in.
         model_dir: directory of the pose model; None for the current one.
+        evaluates: whether the host evaluates the model after training.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -133,7 +146,7 @@ def prepared_training(cfg: DictConfig, model_dir: str | Path | None) -> Iterator
     ):
         if model_dir is None and shared != str(own):
             _leave(own, Path(shared))
-        prepare_training(cfg, shared)
+        prepare_training(cfg, shared, evaluates)
         yield
 
 

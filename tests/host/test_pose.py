@@ -68,8 +68,9 @@ def test_what_the_host_refuses_is_refused_before_pretraining(
     monkeypatch.setattr(pose, '_pretraining_stage', lambda cfg, model_dir: Path('/out'))
     example = Path(__file__).parents[2] / 'configs' / 'pose_beast.yaml'
     cfg = OmegaConf.load(example)
-    cfg.data.num_keypoints = 3
+    cfg.data.num_keypoints = len(cfg.data.keypoint_names)
     assert isinstance(cfg, DictConfig)
+    monkeypatch.setattr(pose, 'refuse_late_failures', lambda cfg: None)
     pose.prepare_training(cfg.copy(), None)
     with pytest.raises(BeastError, match=words):
         pose.prepare_training(OmegaConf.merge(cfg, changes), None)  # type: ignore[arg-type]
@@ -92,6 +93,7 @@ def test_the_stage_is_kept_where_the_config_says(
     monkeypatch.setenv('HOME', str(tmp_path / 'home'))
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path / 'start'))
     monkeypatch.setattr(pose, 'check_before_pretraining', lambda cfg: None)
+    monkeypatch.setattr(pose, 'refuse_late_failures', lambda cfg: None)
     monkeypatch.setattr(pretrain, 'pretrain', lambda cfg, output_dir, *args, **kwargs: output_dir)
     cfg = _cfg(beast={'output_dir': wanted})
     pose.prepare_training(cfg, tmp_path / 'model')
@@ -170,7 +172,7 @@ def test_children_of_a_training_are_told_its_directories(
         monkeypatch.delenv(name, raising=False)
     stages: list[Path] = []
     monkeypatch.setattr(
-        pose, 'prepare_training', lambda cfg, model_dir: stages.append(Path(model_dir))
+        pose, 'prepare_training', lambda cfg, model_dir, _: stages.append(Path(model_dir))
     )
     monkeypatch.chdir(tmp_path)
     with pose.prepared_training(_cfg(), None):
@@ -203,7 +205,7 @@ def test_launched_processes_do_not_name_directories_by_the_clock(
 ) -> None:
     """Each has its own: the host would mix, or lose, what they write."""
     monkeypatch.setattr(pose, 'START_DIR', str(tmp_path))
-    monkeypatch.setattr(pose, 'prepare_training', lambda cfg, model_dir: None)
+    monkeypatch.setattr(pose, 'prepare_training', lambda *_: None)
     monkeypatch.setattr('beast_lp.pretraining.launch.launched_processes', lambda: 2)
     own = tmp_path / folder
     own.mkdir(parents=True)
@@ -242,5 +244,5 @@ def test_relative_checkpoints_become_absolute_once(
     assert pose.absolute_path('~/not yet', _cfg()) == str(tmp_path / 'not yet')
 
     cfg = _cfg(model__backbone_checkpoint='beside')
-    pose.prepare_training(cfg, None)
+    pose.prepare_training(cfg, None, evaluates=False)
     assert cfg.model.backbone_checkpoint == str(tmp_path / 'beside')

@@ -73,7 +73,7 @@ def handle(args: argparse.Namespace) -> None:
 
         if launched_processes() > 1:
             raise BeastError(NO_SHARED_DIRECTORY)
-    run(cfg, choose_output_dir(args.output_dir))
+    run(cfg, choose_output_dir(args.output_dir), args.config_file[0])
 
 
 def _setup_gui(args: argparse.Namespace) -> None:

@@ -59,12 +59,13 @@ def joint_config(config_files: Sequence[Path], overrides: Sequence[str]) -> Dict
     return cfg
 
 
-def run(cfg: DictConfig, output_dir: Path) -> None:
-    """Pretrain as a command of its own, and log where the backbone is.
+def run(cfg: DictConfig, output_dir: Path, config_file: Path) -> None:
+    """Pretrain as a command of its own, and log where the backbone is and what comes next.
 
     Args:
         cfg: pose config.
         output_dir: directory of the run.
+        config_file: file of the config, for the next command.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -73,10 +74,14 @@ def run(cfg: DictConfig, output_dir: Path) -> None:
     with InheritedVariable(OUTPUT_DIR_VARIABLE, str(output_dir)):
         backbone = pretrain(cfg, output_dir, status_file)
     mark_completed(status_file)
+    # imported here because the checks of the pose config take seconds, and the scan comes first
+    from beast_lp.host.next_step import pose_command
+
+    config = parse_config(cfg.get('beast'), pose_image_size(cfg))
+    command = pose_command(cfg, config_file, output_dir, config.model.hidden_size)
     logger.info(
         f'beast: the backbone is in {backbone}\n'
-        f'  look at      {output_dir / "report.html"}\n'
-        f'  train with   model.backbone=beast model.backbone_checkpoint={output_dir}'
+        f'Look at {output_dir / "report.html"}, then train a pose model with\n\n{command}\n'
     )
 
 
