@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int, UInt8
 from PIL import Image
-from tqdm import tqdm
 
 from beast_lp.demo.animal import Look, make_look, render
 from beast_lp.demo.arena import make_arena
@@ -24,6 +23,7 @@ from beast_lp.demo.template import README, config_text
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_folder
+from beast_lp.runs.progress import Bar, progress_bar
 
 CONFIG_NAME = 'config_demo.yaml'
 # range of the animals' size, nose to tail base, as a share of the image side
@@ -124,7 +124,7 @@ def _choose_frames(frames: int, count: int, rng: np.random.Generator) -> Int[np.
 def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int) -> None:
     """Write several videos at once: most of the work is done outside Python's lock."""
     total = sum(len(session.movement.behavior) for session in sessions)
-    bar = tqdm(total=total, desc='drawing videos', unit='frame')
+    bar = progress_bar(desc='drawing videos', unit='frame', total=total)
     with bar, ThreadPoolExecutor() as pool:
         tasks = [
             pool.submit(_write_session, part, session, arena, fps, bar) for session in sessions
@@ -133,7 +133,7 @@ def _write_videos(part: Path, sessions: list[_Session], arena: Picture, fps: int
             task.result()
 
 
-def _write_session(part: Path, session: _Session, arena: Picture, fps: int, bar: tqdm) -> None:
+def _write_session(part: Path, session: _Session, arena: Picture, fps: int, bar: Bar) -> None:
     """Write one video, its labelled frames, keypoints and behaviour."""
     video = part / session.folder / f'{session.name}.mp4'
     for folder in ('truth', 'behavior', session.folder):
@@ -149,7 +149,7 @@ def _write_session(part: Path, session: _Session, arena: Picture, fps: int, bar:
 
 
 def _counted(
-    frames: Iterable[UInt8[np.ndarray, 'side side 3']], bar: tqdm
+    frames: Iterable[UInt8[np.ndarray, 'side side 3']], bar: Bar
 ) -> Iterator[UInt8[np.ndarray, 'side side 3']]:
     for frame in frames:
         yield frame

@@ -18,7 +18,9 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError, sentence_of
+from beast_lp.host.spelling import quoted
 from beast_lp.host.train_status import is_completed
+from beast_lp.runs.log_file import remember_warnings
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -53,6 +55,7 @@ def run(cfg: DictConfig) -> None:
 
     from beast_lp.host.commands import pretrain
 
+    remember_warnings()
     command = cfg.get('command', 'pretrain')
     if command not in ('pretrain', 'train'):
         raise BeastError(f'command must be pretrain or train, found {command}')
@@ -112,21 +115,10 @@ def as_overrides(section: DictConfig | None) -> list[str]:
             for key, item in value.items():
                 walk(item, f'{path}.{key}' if path else str(key))
         else:
-            flat.append(f'++{path}={_spelt(value)}')
+            flat.append(f'++{path}={quoted(value)}')
 
     walk(OmegaConf.to_container(section, resolve=True), '')
     return flat
-
-
-def _spelt(value: object) -> str:
-    if value is None:
-        return 'null'
-    if isinstance(value, list):
-        return f'[{",".join(_spelt(item) for item in value)}]'
-    if isinstance(value, str):
-        quoted = value.replace("'", r'\'')
-        return f"'{quoted}'"
-    return str(value)
 
 
 if __name__ == '__main__':

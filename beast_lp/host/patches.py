@@ -157,6 +157,9 @@ def extend_main(module: ModuleType) -> None:
     def main() -> None:
         if START_DIR_VARIABLE in os.environ:
             os.chdir(START_DIR)
+        from beast_lp.runs.log_file import remember_warnings
+
+        remember_warnings()
         try:
             original()
         except Exception as error:
@@ -188,7 +191,8 @@ def extend_train(module: ModuleType) -> None:
             from beast_lp.host.pose import prepared_training
 
             settings = inspect.signature(original).bind(cfg, *args, **kwargs)
-            with prepared_training(cfg, settings.arguments.get('model_dir')):
+            evaluates = not settings.arguments.get('skip_evaluation', False)
+            with prepared_training(cfg, settings.arguments.get('model_dir'), evaluates):
                 return original(cfg, *args, **kwargs)
         return original(cfg, *args, **kwargs)
 

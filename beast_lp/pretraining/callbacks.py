@@ -1,5 +1,6 @@
 """Callbacks that report on a run: its speed, the time left, and a table of its metrics."""
 
+import datetime
 import logging
 import time
 from collections.abc import Callable, Mapping
@@ -13,7 +14,9 @@ from lightning.pytorch.callbacks import TQDMProgressBar
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 
+from beast_lp.pretraining.plan import time_sentence
 from beast_lp.runs.files import write_table
+from beast_lp.runs.progress import LINE_SECONDS
 from beast_lp.runs.words import duration
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -23,6 +26,13 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 LEAST_STEPS = 2000
 # steps whose speed tells the time that the run will take
 _ESTIMATE_AFTER = 10
+# numbers of a line without a bar, in words
+_SHOWN = {
+    'train_loss': 'loss',
+    'val_loss': 'validation',
+    'val_background_explained': 'explained beyond a constant picture',
+    'probe_px': 'probe (px)',
+}
 
 
 class ShortRunWarning(Callback):
@@ -113,10 +123,14 @@ class Throughput(Callback):
         self._steps_left = max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
         if self._steps_done == _ESTIMATE_AFTER and not self._estimated and trainer.is_global_zero:
             self._estimated = True
-            logger.info(
-                f'beast: {self._steps_left} steps of {2 * len(batch) * trainer.world_size} images '
-                f'are left, about {duration(self.seconds_left)} at this speed'
+            sentence = time_sentence(
+                (now - self._started) / self._steps_done,
+                2 * len(batch) * trainer.world_size * trainer.accumulate_grad_batches,
+                self._steps_left,
+                self.seconds_left,
+                datetime.datetime.now(),
             )
+            logger.info(f'beast: {sentence}')
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the validation out of the waiting time."""
@@ -170,6 +184,50 @@ class ProgressBar(TQDMProgressBar):
             'wait': f'{speed.data_wait_share:.0%}',
             'left': duration(speed.seconds_left),
         }
+
+
+class EpochLines(Callback):
+    """Logs the losses, the speed and the time left: once a minute, or an epoch if that is longer.
+
+    It takes the place of the bar where no person watches.
+    """
+
+    def __init__(
+        self,
+        throughput: Throughput,
+        more: Callable[[], Mapping[str, float]] = dict,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Log a run.
+
+        Args:
+            throughput: callback that measures the speed of the run.
+            more: function that returns further numbers of the epoch that ends.
+            clock: seconds that have passed, for tests.
+        """
+        self._throughput, self._more, self._clock = throughput, more, clock
+        self._said = clock()
+
+    @rank_zero_only
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Log a line, unless the last one is less than a minute old and more are to come."""
+        now = self._clock()
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        if now - self._said < LINE_SECONDS and not last:
+            return
+        self._said = now
+        values = {**trainer.callback_metrics, **self._more()}
+        shown = ', '.join(
+            f'{words} {float(values[name]):.3g}'
+            for name, words in _SHOWN.items()
+            if name in values
+        )
+        left = '' if last else f', about {duration(self._throughput.seconds_left)} left'
+        logger.info(
+            f'beast: epoch {trainer.current_epoch + 1} of {trainer.max_epochs}, step '
+            f'{trainer.global_step}: {shown}, {self._throughput.images_per_second:.3g} images/s'
+            f'{left}'
+        )
 
 
 class MetricsTable(Callback):

@@ -26,6 +26,7 @@ from beast_lp.errors import BeastError
 from beast_lp.pretraining.backgrounds import read_backgrounds
 from beast_lp.pretraining.best import BestCheckpoint
 from beast_lp.pretraining.callbacks import (
+    EpochLines,
     MetricsTable,
     ProgressBar,
     ShortRunWarning,
@@ -57,6 +58,7 @@ from beast_lp.pretraining.pairs import (
     validation_pairs,
 )
 from beast_lp.pretraining.pictures import Snapshots, anchor_pictures
+from beast_lp.pretraining.plan import announce_training
 from beast_lp.pretraining.probing import Probe
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.split import split_windows
@@ -69,6 +71,7 @@ from beast_lp.pretraining.tune import (
     with_weight,
 )
 from beast_lp.runs.files import full_disk_sentence
+from beast_lp.runs.progress import is_terminal
 from beast_lp.video.batches import batch_bounds
 from beast_lp.video.labelled import LabelledFrames
 from beast_lp.video.window_store import WindowStore
@@ -141,7 +144,7 @@ def _fit(
         callbacks,
         [Snapshots(files.snapshots, config, store)],
     )
-    train, validation = build_loaders(config, store, trainer)
+    train, validation = build_loaders(config, store, trainer, module.model)
     module.backgrounds = read_backgrounds(config, store)
     module.total_steps = math.ceil(len(train) / config.training.accumulate)
     module.total_steps *= config.training.num_epochs
@@ -270,7 +273,7 @@ def build_trainer(
             the epoch is over, since a run that is stopped there resumes with the next epoch.
     """
     training = config.training
-    throughput = Throughput()
+    throughput, watched = Throughput(), is_terminal()
     plugins: list[Any] = [AtomicCheckpoints()]
     if launched_by_slurm():
         # the user decides whether Slurm queues a job again, not Lightning
@@ -287,9 +290,10 @@ def build_trainer(
         default_root_dir=files.directory,
         logger=TensorBoardLogger(files.directory, name='', version='tb_logs'),
         callbacks=[
-            ProgressBar(throughput),
+            *([ProgressBar(throughput)] if watched else []),
             LearningRateMonitor('step'),
             *([probe] if probe else []),
+            *([] if watched else [EpochLines(throughput, probe.row if probe else dict)]),
             MetricsTable(files.metrics, throughput, probe.row if probe else dict),
             *before_saving,
             BestCheckpoint(files.best, probe),
@@ -299,6 +303,7 @@ def build_trainer(
             throughput,
         ],
         enable_checkpointing=False,
+        enable_progress_bar=watched,
         log_every_n_steps=10,
         num_sanity_val_steps=0,
         use_distributed_sampler=False,
@@ -324,6 +329,7 @@ def build_loaders(
     config: BeastConfig,
     store: WindowStore,
     trainer: Trainer,
+    model: torch.nn.Module,
 ) -> tuple[PairLoader, DataLoader | PipedReader | None]:
     """Build the training loader and, where anchors are held out, the validation loader."""
     training, size = config.training, (config.model.image_size[0], config.model.image_size[1])
@@ -344,10 +350,8 @@ def build_loaders(
         epoch_pairs(training, trainer.world_size),
     )
     train = training_loader(config, store, sampler)
-    logger.info(
-        f'beast: {len(rows)} anchors for training, {len(held_out)} held out; '
-        f'{training.num_epochs} epochs of {math.ceil(len(train) / training.accumulate)} steps'
-    )
+    steps = math.ceil(len(train) / training.accumulate)
+    announce_training(config, model, len(rows), len(held_out), steps)
     if len(held_out) == 0:
         return train, None
     # by PyAV on every machine, so that validation losses of machines can be compared

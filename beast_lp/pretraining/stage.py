@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from beast_lp.config import BeastConfig
 from beast_lp.pretraining.animal_share import warn_of_small_animals
 from beast_lp.pretraining.launch import check_launch, first_process_first, launched_rank
+from beast_lp.pretraining.plan import announce_videos
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.pretraining.tune import check_labels
 from beast_lp.video.boxes import AUTO, BOXES_DIR
@@ -90,6 +91,8 @@ def run_pretraining(
                 files.last.parent.mkdir(exist_ok=True)
                 if claimed:
                     claimed()
+                paths = [source.path for source in source_videos(videos)]
+                announce_videos(config, paths, output_dir)
                 store = _prepare(config, videos, output_dir)
                 warn_of_small_animals(config, store)
             else:

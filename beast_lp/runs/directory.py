@@ -21,6 +21,8 @@ from typing import ClassVar
 from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, only_writer
+from beast_lp.runs.log_file import NAME as LOG_NAME
+from beast_lp.runs.log_file import logged_to
 from beast_lp.runs.settings import Settings, read_settings, run_difference, settings_yaml
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -128,8 +130,7 @@ class RunDirectory:
         with only_writer(self.lock, f'the {self.kind} run in {self.directory}'):
             # the run that had the lock may have ended since the last check
             self.check(settings)
-            if self.settings.exists():
-                logger.info(f'beast: resuming the run in {self.directory}')
+            resumed = self.settings.exists()
             text = (
                 json.dumps(settings, indent=2)
                 if self.settings.suffix == '.json'
@@ -137,7 +138,10 @@ class RunDirectory:
             )
             with finished_file(self.settings) as part:
                 part.write_text(text, encoding='utf-8')
-            yield
+            with logged_to(self.directory / LOG_NAME):
+                if resumed:
+                    logger.info(f'beast: resuming the run in {self.directory}')
+                yield
 
 
 def check_output_dir(path: Path) -> None:

@@ -23,6 +23,19 @@ def duration(seconds: float) -> str:
     return f'{minutes} min' if minutes < 60 else f'{minutes // 60} h {minutes % 60:02d} min'
 
 
+def size_in_bytes(count: float) -> str:
+    """Write a number of bytes the way people say it.
+
+    >>> size_in_bytes(1_234), size_in_bytes(36_500_000), size_in_bytes(2.1e12)
+    ('1 kB', '36 MB', '2.1 TB')
+    """
+    for unit, factor in (('TB', 1e12), ('GB', 1e9), ('MB', 1e6)):
+        if count >= factor:
+            value = count / factor
+            return f'{value:.1f} {unit}' if value < 10 else f'{value:.0f} {unit}'
+    return f'{count / 1e3:.0f} kB'
+
+
 def can_name_a_file(name: str) -> bool:
     """Return whether a name that the user chose stays in its folder as the name of a file.
 

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import full_disk_sentence
+from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.containers import VideoError
 from beast_lp.video.read import FrameReader, VideoInfo
@@ -64,7 +64,7 @@ def scan_video(
     """
     reader = FrameReader(path, 'gray', boxes)
     with full_disk_sentence(spool_dir), tempfile.TemporaryFile(dir=spool_dir) as spool:
-        bar = tqdm(
+        bar = progress_bar(
             reader,
             desc=Path(path).name,
             unit='frame',

@@ -11,10 +11,9 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
+from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.containers import VideoError
 from beast_lp.video.scan import scan_video
@@ -192,7 +191,7 @@ def _build_in_parallel(
     executor = ProcessPoolExecutor(processes, context, _prepare_process)
     try:
         futures = {executor.submit(_attempt, job, False): job for job in jobs}
-        bar = tqdm(
+        bar = progress_bar(
             as_completed(futures),
             desc='videos',
             unit='video',

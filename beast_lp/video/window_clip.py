@@ -16,10 +16,10 @@ from av.container import OutputContainer
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 from av.video.stream import VideoStream
 from jaxtyping import Int, UInt8
-from tqdm import tqdm
 
 from beast_lp.config import WindowConfig
 from beast_lp.runs.files import finished_file
+from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.containers import VideoError
 from beast_lp.video.read import Frame, FrameReader
@@ -79,7 +79,7 @@ def build_clip(
     reader = FrameReader(path, boxes=boxes)
     shape = boxes.size if boxes else (reader.info.height, reader.info.width)
     size = clip_size(*shape, config.longest_side)
-    bar = tqdm(
+    bar = progress_bar(
         reader,
         desc=f'{Path(path).name} windows',
         unit='frame',

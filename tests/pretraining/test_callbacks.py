@@ -15,6 +15,7 @@ from lightning.pytorch import Callback, LightningModule
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.pretraining.callbacks import (
     LEAST_STEPS,
+    EpochLines,
     MetricsTable,
     ProgressBar,
     ShortRunWarning,
@@ -36,10 +37,24 @@ def test_the_bar_and_the_table_tell_speed_and_time_left(
 ) -> None:
     # wide enough for all of it
     monkeypatch.setenv('COLUMNS', '200')
+    monkeypatch.setattr('beast_lp.pretraining.fit.is_terminal', lambda: True)
     with caplog.at_level('INFO', 'lightning_pose'):
         run_pretraining(tiny_config(), videos, tmp_path / 'out')
-    said = re.findall(r'(\d+) steps of \d+ images are left, about \d+ s at', caplog.text)
+    said = re.findall(
+        r'a step of \d+ images takes [\d.]+ s; (\d+) are left, about \d+ s: done at about ',
+        caplog.text,
+    )
     assert said == ['6']
+    # before that, what is to be done
+    order = [
+        '2 videos, 120 frames',
+        'at most 24 anchors',
+        'anchors for training, ',
+        'epochs of',
+        'parameters; checkpoints take about',
+    ]
+    places = [caplog.text.index(words) for words in order]
+    assert places == sorted(places) and places[-1] < caplog.text.index('a step of')
     bar = capsys.readouterr().out
     assert re.search(r'loss=[\d.]+, .*images/s=[\d.e+]+, wait=\d+%, left=\d+ s', bar)
     table = pd.read_csv(tmp_path / 'out' / 'metrics.csv')
@@ -63,7 +78,44 @@ def test_a_run_too_short_to_help_is_warned_of(
     assert (f'beast: {steps} steps from random weights' in caplog.text) == warned
 
 
-def test_what_others_do_after_a_step_is_no_waiting_for_data(tmp_path: Path) -> None:
+def test_without_a_terminal_there_is_a_line_a_minute_and_one_at_the_end(
+    tiny_config: Callable[..., BeastConfig],
+    videos: list[Path],
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level('INFO', 'lightning_pose'):
+        run_pretraining(tiny_config(), videos, tmp_path / 'out')
+    lines = [text for text in caplog.messages if text.startswith('beast: epoch ')]
+    (line,) = lines
+    assert re.match(r'beast: epoch (\d+) of \1, step \d+: loss [\d.]+, .* images/s$', line)
+    assert '\r' not in ''.join(capfd.readouterr())
+    assert line in (tmp_path / 'out' / 'train.log').read_text(encoding='utf-8')
+
+
+def test_an_epoch_within_the_minute_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = iter([0.0, 30.0, 61.0, 100.0, 122.0])
+    lines = EpochLines(Throughput(), lambda: {'probe_px': 12.345}, lambda: next(seconds))
+    trainer: Any = SimpleNamespace(
+        max_epochs=100, global_step=7, callback_metrics={'train_loss': 0.5}
+    )
+    with caplog.at_level('INFO', 'lightning_pose'):
+        for epoch in range(4):
+            trainer.current_epoch = epoch
+            lines.on_train_epoch_end(trainer, LightningModule())
+    assert [text.split(':')[1] for text in caplog.messages] == [
+        ' epoch 2 of 100, step 7',
+        ' epoch 4 of 100, step 7',
+    ]
+    assert 'loss 0.5, probe (px) 12.3, ' in caplog.text
+
+
+def test_what_others_do_after_a_step_is_no_waiting_for_data(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr('beast_lp.pretraining.fit.is_terminal', lambda: True)
     trainer = build_trainer(
         parse_config({}), RunFiles(tmp_path), 1, StopSignals(), None, [Callback()]
     )

@@ -298,7 +298,7 @@ def test_every_process_reads_on_its_own_gpu(
             global_rank=1,
             world_size=2,
         )
-        fit.build_loaders(config, store, trainer)
+        fit.build_loaders(config, store, trainer, torch.nn.Identity())
     assert seen == [1, 1]
 
 

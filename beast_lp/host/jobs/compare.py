@@ -9,7 +9,6 @@ import pandas as pd
 from jaxtyping import Float
 from lightning_pose.api import Model
 from lightning_pose.api.model_config import ModelConfig
-from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.host.jobs.compared_models import View, check_model, joined_positions, read_views
@@ -20,6 +19,7 @@ from beast_lp.reports.ensemble import (
     write_comparison,
 )
 from beast_lp.runs.files import write_table
+from beast_lp.runs.progress import progress_bar
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -97,7 +97,7 @@ def _predict_all(
 ) -> dict[str, Float[np.ndarray, 'models frames keypoints 2']]:
     """Predict the labelled frames with every model of each backbone."""
     predictions = {}
-    with tqdm(total=len(configs), desc='predicting', unit='model') as bar:
+    with progress_bar(desc='predicting', unit='model', total=len(configs)) as bar:
         for name, folders in models.items():
             rows = []
             for number, folder in enumerate(folders):

@@ -1,0 +1,108 @@
+"""The file `train.log` of a run: all that was logged and warned of, with the time.
+
+Warnings come from the moment the command starts, before it is known which folder is its own; they
+are kept until then.
+"""
+
+import logging
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+NAME = 'train.log'
+# loggers of the package and the host, and of the libraries that warn through one
+_LOGGERS = ('lightning_pose', 'lightning.pytorch', 'lightning.fabric')
+_FORMAT = '%(asctime)s %(levelname)s %(message)s'
+_TIME = '%Y-%m-%d %H:%M:%S'
+_RECORD = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]+) ')
+
+
+class _Earlier(logging.Handler):
+    """Keeps the warnings of a command until its run has a folder."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.records: list[logging.LogRecord] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep a record."""
+        self.records.append(record)
+
+
+_earlier = _Earlier()
+
+
+def remember_warnings() -> None:
+    """Begin a command: what is warned of from now on goes into the log of the run to come."""
+    _earlier.records.clear()
+    logger = logging.getLogger(_LOGGERS[0])
+    if _earlier not in logger.handlers:
+        logger.addHandler(_earlier)
+
+
+@contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Append what is logged and warned of in the block to a file, after earlier warnings.
+
+    Args:
+        path: file of the log; a resumed run goes on in it.
+    """
+    handler = logging.FileHandler(path, encoding='utf-8', errors='backslashreplace', delay=True)
+    handler.setFormatter(logging.Formatter(_FORMAT, _TIME))
+    for record in _earlier.records:
+        handler.emit(record)
+    _earlier.records.clear()
+    loggers = [logging.getLogger(name) for name in _LOGGERS]
+    for logger in loggers:
+        logger.addHandler(handler)
+    try:
+        with _warnings_to(handler):
+            yield
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+        handler.close()
+        # they are in this file, and no other run's
+        _earlier.records.clear()
+
+
+@contextmanager
+def _warnings_to(handler: logging.Handler) -> Iterator[None]:
+    """Hand Python's warnings to a handler too, beside showing them as before."""
+    show = warnings.showwarning
+
+    def log_and_show(message: Any, category: Any, *place: Any, **more: Any) -> None:
+        text = f'{category.__name__}: {message}'
+        handler.handle(logging.LogRecord('py.warnings', logging.WARNING, '', 0, text, None, None))
+        show(message, category, *place, **more)
+
+    warnings.showwarning = log_and_show
+    try:
+        yield
+    finally:
+        warnings.showwarning = show
+
+
+def logged_warnings(path: Path) -> list[str]:
+    """Return the warnings in the log of a run, each once, in order; none where there is no log.
+
+    Args:
+        path: file of the log.
+    """
+    try:
+        lines = path.read_text(encoding='utf-8', errors='replace').splitlines()
+    except OSError:
+        return []
+    records: list[tuple[str, str]] = []
+    for line in lines:
+        found = _RECORD.match(line)
+        if found:
+            records.append((found[1], line[found.end() :]))
+        elif records:
+            level, text = records[-1]
+            records[-1] = level, f'{text}\n{line}'
+    found = (text.removeprefix('beast: ') for level, text in records if level == 'WARNING')
+    return list(dict.fromkeys(found))

@@ -1,0 +1,38 @@
+"""The log that each run keeps."""
+
+import logging
+import warnings
+from pathlib import Path
+
+from beast_lp.runs.log_file import logged_to, logged_warnings, remember_warnings
+
+logger = logging.getLogger('lightning_pose.beast_lp.test')
+
+
+def test_a_log_has_what_was_warned_of_before_and_within(tmp_path: Path) -> None:
+    remember_warnings()
+    logger.warning('beast: early')
+    path = tmp_path / 'train.log'
+    with warnings.catch_warnings(record=True) as shown, logged_to(path):
+        warnings.simplefilter('always')
+        logger.setLevel(logging.INFO)
+        logger.info('beast: it goes on')
+        logger.warning('beast: two\nlines')
+        logging.getLogger('lightning.pytorch').warning('of a library')
+        warnings.warn('of Python', stacklevel=1)
+        logger.warning('beast: early')
+    logger.warning('beast: after it')
+    logger.setLevel(logging.NOTSET)
+    assert [str(item.message) for item in shown] == ['of Python']
+    wanted = ['early', 'two\nlines', 'of a library', 'UserWarning: of Python']
+    assert logged_warnings(path) == wanted
+    assert 'INFO beast: it goes on' in path.read_text() and 'after it' not in path.read_text()
+    # the next command does not repeat what this one was warned of
+    remember_warnings()
+    with logged_to(tmp_path / 'other.log'):
+        pass
+    assert logged_warnings(tmp_path / 'other.log') == []
+
+
+def test_without_a_log_there_are_no_warnings(tmp_path: Path) -> None:
+    assert logged_warnings(tmp_path / 'train.log') == []
