@@ -192,6 +192,11 @@ def is_frame_pca(name: str) -> bool:
     return path.suffix == '.npz' and path.is_file()
 
 
+def frame_pca_files(name: str) -> list[Path]:
+    """Return the file that `frame_pca_source` reads."""
+    return [Path(name).expanduser().absolute()]
+
+
 def frame_pca_source(name: str, image_size: tuple[int, int] | None, precision: str) -> FramePCA:
     """Open components of frames by the name that the user gives.
 

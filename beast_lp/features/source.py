@@ -9,7 +9,8 @@ Adding a new feature source:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from beast_lp.runs.keys import digest
+from beast_lp.runs.keys import digest, file_key, key_of
+from beast_lp.runs.readable import check_readable
 
 
 class Encoded(NamedTuple):
@@ -74,10 +76,27 @@ class SourceKind(NamedTuple):
         accepts: function that returns whether a name belongs to this kind.
         open: function from a name, an image size in px (height, width; None for the source's own)
             and a precision (`auto`, `fp32` or `bf16`) to the source.
+        files: function from a name to the files that `open` reads, none for what is not the
+            user's, such as the weights that a package brings.
     """
 
     accepts: Callable[[str], bool]
     open: Callable[[str, tuple[int, int] | None, str], FeatureSource]
+    files: Callable[[str], Sequence[Path]]
+
+
+def hash_files(files: Sequence[Path]) -> str | None:
+    """Hash the names and the bytes of files, none of which is opened as what it is.
+
+    Args:
+        files: paths of the files; their folders do not count, so that they may move together.
+
+    Returns:
+        the hash; None without files.
+    """
+    for file in files:
+        check_readable(file)
+    return key_of(sorted((file.name, file_key(file)) for file in files)) if files else None
 
 
 def hash_tensors(tensors: Mapping[str, Tensor]) -> str:

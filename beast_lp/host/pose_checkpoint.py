@@ -16,6 +16,28 @@ _CALLED = '_instantiator'
 _WEIGHTS = 'backbone_checkpoint'
 
 
+def pose_checkpoint(model_dir: Path, model_name: str) -> Path:
+    """Return the checkpoint of a trained pose model that the host would open.
+
+    Args:
+        model_dir: directory of the model.
+        model_name: `model.model_name` of its config.
+
+    Raises:
+        BeastError: if there is none.
+    """
+    # imported here because the host's models take seconds
+    from lightning_pose.utils.io import ckpt_path_from_base_path
+
+    path = ckpt_path_from_base_path(str(model_dir), model_name)
+    if path is None:
+        raise BeastError(
+            f'{model_dir} holds no checkpoint of a pose model: its training has not finished; run '
+            '`litpose train` again, or leave it out'
+        )
+    return Path(path)
+
+
 def check_pose_checkpoint(model_dir: Path, model_name: str) -> None:
     """Check that a trained pose model can be opened without running code from its files.
 
@@ -27,16 +49,8 @@ def check_pose_checkpoint(model_dir: Path, model_name: str) -> None:
         BeastError: if it has no checkpoint, or its checkpoint is damaged, holds weights that are
             not finite, or needs code to be run.
     """
-    # imported here because the host's models take seconds
-    from lightning_pose.utils.io import ckpt_path_from_base_path
-
-    path = ckpt_path_from_base_path(str(model_dir), model_name)
-    if path is None:
-        raise BeastError(
-            f'{model_dir} holds no checkpoint of a pose model: its training has not finished; run '
-            '`litpose train` again, or leave it out'
-        )
-    settings = read_checkpoint(Path(path)).get('hyper_parameters')
+    path = pose_checkpoint(model_dir, model_name)
+    settings = read_checkpoint(path).get('hyper_parameters')
     if not isinstance(settings, Mapping):
         return
     if _CALLED in settings:

@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
-from beast_lp.features.source import FeatureSource
+from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import evaluate, held_out_parts
@@ -20,7 +20,13 @@ from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
 from beast_lp.segmentation.probabilities import predict, to_all_frames
 from beast_lp.segmentation.run_files import Description, SegmentationFiles, read_config
-from beast_lp.segmentation.videos import OpenSource, OpenVideo, feature_source
+from beast_lp.segmentation.videos import (
+    OpenSource,
+    OpenVideo,
+    SourceFiles,
+    comes_from_files,
+    feature_source,
+)
 from beast_lp.video.identity import source_key
 from beast_lp.vit.safe_load import read_tensors
 
@@ -58,12 +64,17 @@ class Trained:
         return source_key(video, None) in self.trained_on
 
 
-def load_trained(directory: Path, open_source: OpenSource) -> Trained:
+def load_trained(
+    directory: Path,
+    open_source: OpenSource,
+    source_files: SourceFiles,
+) -> Trained:
     """Read the models of a finished run.
 
     Args:
         directory: output directory of the run.
         open_source: opens what makes the features, by its name.
+        source_files: returns the files that opening it reads.
 
     Raises:
         BeastError: if there is no finished run, its description is damaged, an older version
@@ -92,12 +103,11 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         _load_member(files.weights(fold, number), description, config)
         for fold, number in description.members
     ]
+    if not comes_from_files(config):
+        _check_source_files(description, directory, source_files)
     source = feature_source(config, description.source, open_source)
     if source is not None and source.hash != description.source_hash:
-        raise BeastError(
-            f'{description.source} holds other weights than the model in {directory} was '
-            'trained with; restore them, or train again'
-        )
+        raise _other_weights(description, directory)
     models = [model.to(device).eval() for model in models]
     return Trained(
         directory,
@@ -108,6 +118,25 @@ def load_trained(directory: Path, open_source: OpenSource) -> Trained:
         description.made_by,
         description.trained_on,
         description.shape,
+    )
+
+
+def _check_source_files(
+    description: Description,
+    directory: Path,
+    source_files: SourceFiles,
+) -> None:
+    """Check, before anything is opened, that what made the features is what was trained with."""
+    if description.source is None or description.source_files is None:
+        return
+    if hash_files(source_files(description.source)) != description.source_files:
+        raise _other_weights(description, directory)
+
+
+def _other_weights(description: Description, directory: Path) -> BeastError:
+    return BeastError(
+        f'{description.source} holds other weights than the model in {directory} was trained '
+        'with; restore them, or train again'
     )
 
 

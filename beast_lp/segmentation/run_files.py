@@ -120,6 +120,9 @@ class Description:
             of a version that did not record them.
         files: hash of each file that a prediction reads, by its path in the directory of the run;
             empty for a run of a version that did not record them.
+        source_files: hash of the files from which `source` was opened, compared before any of
+            them is opened; None where there are none, and for a run of a version that did not
+            record them.
     """
 
     classes: tuple[str, ...]
@@ -130,6 +133,7 @@ class Description:
     members: tuple[tuple[str, int], ...]
     trained_on: tuple[str, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+    source_files: str | None = None
 
     def to_json(self) -> str:
         """Write the fields as JSON."""
@@ -148,7 +152,7 @@ class Description:
             raise _damaged(path, f'it is no JSON ({type(error).__name__})') from error
         if not isinstance(values, dict):
             raise _damaged(path, 'it is no JSON object')
-        values = {'trained_on': [], 'files': {}, **values}
+        values = {'trained_on': [], 'files': {}, 'source_files': None, **values}
         names = {item.name for item in fields(Description)}
         if values.keys() != names:
             raise _damaged(path, f'it differs in {", ".join(sorted(values.keys() ^ names))}')
@@ -164,6 +168,7 @@ class Description:
             tuple((fold, number) for fold, number in values['members']),
             tuple(values['trained_on']),
             values['files'],
+            values['source_files'],
         )
 
     def check_files(self, directory: Path) -> None:
@@ -253,6 +258,7 @@ _FITS: Mapping[str, Callable[[Any], bool]] = {
     'members': _are_members,
     'trained_on': _are_texts,
     'files': _are_files,
+    'source_files': _is_text_or_none,
 }
 
 

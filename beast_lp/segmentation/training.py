@@ -9,7 +9,7 @@ import pandas as pd
 import safetensors.torch
 
 from beast_lp.config import BeastConfig
-from beast_lp.features.source import FeatureSource
+from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import file_key
 from beast_lp.segmentation.classes import UNSCORED, Labels
@@ -30,6 +30,7 @@ from beast_lp.segmentation.videos import (
     Inputs,
     OpenSource,
     OpenVideo,
+    SourceFiles,
     feature_source,
     open_videos,
 )
@@ -41,6 +42,7 @@ def run_training(
     inputs: Inputs,
     output_dir: Path,
     open_source: OpenSource,
+    source_files: SourceFiles,
 ) -> Outcome:
     """Train all models, or resume an interrupted run, and score them.
 
@@ -49,6 +51,7 @@ def run_training(
         inputs: paths of videos, labels and features.
         output_dir: directory of this run alone.
         open_source: opens what makes the features, by its name.
+        source_files: returns the files that opening it reads.
 
     Raises:
         BeastError: if the directory holds a finished run or one with other settings or labels, or
@@ -60,6 +63,7 @@ def run_training(
     label_files = find_label_files(inputs.videos, inputs.labels)
     scored = [video for video in inputs.videos if video in label_files]
     source = feature_source(settings, inputs.source, open_source)
+    opened = hash_files(source_files(str(inputs.source))) if source else None
     with files.claimed(identity):
         videos = open_videos(scored, settings, inputs, files.features, source)
         classes, labels = load_labels(videos, label_files, settings)
@@ -83,7 +87,7 @@ def run_training(
         )
         write_outcome(outcome, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
-        description = _describe(config, inputs, source, videos, classes, folds, files)
+        description = _describe(config, inputs, source, opened, videos, classes, folds, files)
         with finished_file(files.model) as part:
             part.write_text(description.to_json(), encoding='utf-8')
     return outcome
@@ -160,6 +164,7 @@ def _describe(
     config: BeastConfig,
     inputs: Inputs,
     source: FeatureSource | None,
+    opened: str | None,
     videos: Sequence[OpenVideo],
     classes: tuple[str, ...],
     folds: Sequence[Fold],
@@ -181,6 +186,7 @@ def _describe(
             if any(fold.train[video.name].any() for fold in folds)
         ),
         {path.relative_to(files.directory).as_posix(): file_key(path) for path in read},
+        opened,
     )
 
 

@@ -19,6 +19,8 @@ from beast_lp.segmentation.sequences import Features
 
 # opens a source by its name; only the host's room knows how
 OpenSource = Callable[[str], FeatureSource]
+# returns the files that opening a source reads
+SourceFiles = Callable[[str], Sequence[Path]]
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class OpenVideo:
     content: str
 
 
+def comes_from_files(config: SegmentationConfig) -> bool:
+    """Return whether the features are read from files, so that no source computes them."""
+    return config.features == 'keypoints' or config.features_dir is not None
+
+
 def feature_source(
     config: SegmentationConfig,
     name: str | None,
@@ -68,7 +75,7 @@ def feature_source(
     Raises:
         BeastError: if a source is needed and not named, or does not have such features.
     """
-    if config.features == 'keypoints' or config.features_dir is not None:
+    if comes_from_files(config):
         return None
     if name is None:
         raise BeastError(

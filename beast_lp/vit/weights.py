@@ -87,16 +87,14 @@ def read_encoder(checkpoint: str | Path) -> EncoderWeights:
         >>> len(encoder.state)
         38
     """
-    path = locate(checkpoint)
-    weights = weight_file(path) if path.is_dir() else path
+    weights, config = encoder_files(checkpoint)
     tensors, shape = read_tensors(weights)
     raw = _from_own_checkpoint(tensors)
     prefix = _encoder_prefix(raw, weights)
     within = {k.removeprefix(prefix): v for k, v in raw.items() if k.startswith(prefix)}
     state = _on_disk(within)
-    config = path / 'config.json'
-    described = config if config.is_file() else weights
-    if described == config:
+    described = config or weights
+    if config is not None:
         architecture = Architecture.from_transformers_config(_read_json(config), config)
     elif shape:
         architecture = Architecture.from_json(shape, weights)
@@ -120,6 +118,22 @@ def read_encoder(checkpoint: str | Path) -> EncoderWeights:
     }
     other |= {name: value for name, value in state.items() if name not in encoder}
     return EncoderWeights(architecture, encoder, weights, other)
+
+
+def encoder_files(checkpoint: str | Path) -> tuple[Path, Path | None]:
+    """Return the files that `read_encoder` reads: the weights, and the config beside them, if any.
+
+    Args:
+        checkpoint: as `read_encoder` takes it.
+
+    Raises:
+        BeastError: if there is nothing there.
+    """
+    path = locate(checkpoint)
+    if not path.is_dir():
+        return path, None
+    config = path / 'config.json'
+    return weight_file(path), config if config.is_file() else None
 
 
 def _on_disk(state: State) -> State:

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -6,7 +8,7 @@ from transformers import ViTConfig, ViTModel
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
-from beast_lp.features.source import hash_tensors
+from beast_lp.features.source import hash_files, hash_tensors
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.pixels import normalise
 from beast_lp.vit.tensor_names import disk_name
@@ -103,3 +105,18 @@ def test_a_gpu_gives_what_the_cpu_gives() -> None:
     assert on_gpu.patches is not None
     assert on_cpu.patches is not None
     torch.testing.assert_close(on_gpu.patches.cpu(), on_cpu.patches, rtol=1e-2, atol=1e-2)
+
+
+def test_the_hash_of_files_knows_their_names_and_bytes_but_not_their_folder(
+    tmp_path: Path,
+) -> None:
+    for folder, names in (('a', 'xy'), ('b', 'xy'), ('c', 'yx')):
+        (tmp_path / folder).mkdir()
+        for name, content in zip(names, (b'1', b'2'), strict=True):
+            (tmp_path / folder / name).write_bytes(content)
+    keys = [
+        hash_files([tmp_path / folder / name for name in order])
+        for folder, order in (('a', 'xy'), ('b', 'yx'), ('c', 'xy'))
+    ]
+    assert keys[0] == keys[1] != keys[2]
+    assert hash_files([]) is None

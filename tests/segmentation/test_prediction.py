@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError, sentence_of
-from beast_lp.features.source import FeatureSource
+from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.features.store import FeatureInfo
 from beast_lp.segmentation.prediction import load_trained, predict_video
 from beast_lp.segmentation.videos import Inputs, open_videos
@@ -97,7 +97,7 @@ def old_run(tmp_path: Path) -> Path:
     return run
 
 
-def _no_source(name: str) -> None:
+def _no_source(name: str) -> Any:
     pytest.fail(f'opened {name}')
 
 
@@ -106,7 +106,7 @@ def test_a_segmenter_of_an_older_version_predicts(
     tmp_path: Path,
     save_store: Callable[..., None],
 ) -> None:
-    trained = load_trained(old_run, _no_source)  # type: ignore[arg-type]
+    trained = load_trained(old_run, _no_source, _no_source)
     assert trained.classes == CLASSES and len(trained.models) == 2
     assert trained.config.decoding.method == 'viterbi'
     video = tmp_path / 'b.mp4'
@@ -138,9 +138,9 @@ def test_a_run_that_has_not_finished_or_is_none_gets_a_sentence(
 ) -> None:
     (old_run / 'segmenter.json').unlink()
     with pytest.raises(BeastError, match='has not finished; run the same'):
-        load_trained(old_run, _no_source)  # type: ignore[arg-type]
+        load_trained(old_run, _no_source, _no_source)
     with pytest.raises(BeastError, match='is none; give the --output_dir'):
-        load_trained(tmp_path / 'other', _no_source)  # type: ignore[arg-type]
+        load_trained(tmp_path / 'other', _no_source, _no_source)
 
 
 def test_features_of_another_kind_are_refused(
@@ -148,7 +148,7 @@ def test_features_of_another_kind_are_refused(
     tmp_path: Path,
     save_store: Callable[..., None],
 ) -> None:
-    trained = load_trained(old_run, _no_source)  # type: ignore[arg-type]
+    trained = load_trained(old_run, _no_source, _no_source)
     video = tmp_path / 'b.mp4'
     video.write_bytes(b'b')
     rows = {'cls': np.zeros((4, 2)), 'frame': np.arange(4), 'time': np.arange(4.0)}
@@ -270,6 +270,7 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     'source as a number': _describe(source=3),
     'source as a list': _describe(source=['a']),
     'hash as a number': _describe(source_hash=3),
+    'hash of files as a list': _describe(source_files=[]),
     'trained on a word': _describe(trained_on='a'),
     # segmentation.yaml
     'no settings': _replace(YAML, None),
@@ -321,7 +322,7 @@ def _folder(path: Path) -> None:
 def test_a_damaged_segmenter_gets_a_sentence(old_run: Path, kind: str) -> None:
     DAMAGE[kind](old_run)
     try:
-        load_trained(old_run, _no_source)  # type: ignore[arg-type]
+        load_trained(old_run, _no_source, _no_source)
     except (BeastError, OSError) as error:
         # the command line has a sentence for what the operating system says of a file
         words = sentence_of(error)
@@ -342,9 +343,32 @@ def test_no_source_is_opened_for_models_that_are_damaged(old_run: Path) -> None:
         raise BeastError('no such source')
 
     with pytest.raises(BeastError, match='no such source'):
-        load_trained(old_run, refuse)
+        load_trained(old_run, refuse, _no_source)
     assert opened.pop() == '/lab/backbone'
     _cut(MEMBER)(old_run)
     with pytest.raises(BeastError, match='cannot be read'):
-        load_trained(old_run, refuse)
+        load_trained(old_run, refuse, _no_source)
+    assert not opened
+
+
+def test_files_of_a_source_are_compared_before_it_is_opened(
+    old_run: Path,
+    tmp_path: Path,
+) -> None:
+    weights = tmp_path / 'weights.pt'
+    weights.write_bytes(b'as trained with')
+    _settings(features_dir=None)(old_run)
+    _describe(source=str(weights), source_hash='abc', source_files=hash_files([weights]))(old_run)
+    opened = []
+
+    def refuse(name: str) -> FeatureSource:
+        opened.append(name)
+        raise BeastError('opened')
+
+    with pytest.raises(BeastError, match='opened'):
+        load_trained(old_run, refuse, lambda name: [Path(name)])
+    assert opened.pop() == str(weights)
+    weights.write_bytes(b'of someone else')
+    with pytest.raises(BeastError, match='holds other weights than the model in'):
+        load_trained(old_run, refuse, lambda name: [Path(name)])
     assert not opened

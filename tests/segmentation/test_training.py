@@ -61,8 +61,12 @@ def _config(**changes: Any) -> BeastConfig:
     )
 
 
+def _no_source(name: str) -> Any:
+    pytest.fail(f'opened {name}')
+
+
 def _train(inputs: Inputs, output_dir: Path, config: BeastConfig) -> Outcome:
-    return run_training(config, inputs, output_dir, lambda name: pytest.fail('opened a source'))
+    return run_training(config, inputs, output_dir, _no_source, _no_source)
 
 
 def test_an_interrupted_ensemble_is_not_resumed_on_other_labels(
@@ -103,11 +107,11 @@ def test_an_interrupted_ensemble_is_not_resumed_on_other_labels(
 def test_a_run_knows_the_videos_that_it_was_trained_on(inputs: Inputs, tmp_path: Path) -> None:
     outcome = _train(inputs, tmp_path / 'run', _config())
     (held_out,) = {part.video for part in outcome.held_out}
-    trained = load_trained(tmp_path / 'run', lambda name: pytest.fail('opened a source'))
+    trained = load_trained(tmp_path / 'run', _no_source, _no_source)
     seen = {video.stem for video in inputs.videos if trained.has_seen(video)}
     assert seen == {'a', 'b', 'c'} - {held_out}
     # of blocks of frames, some are learned in every video
     _train(inputs, tmp_path / 'blocks', _config(split={'by': 'block', 'folds': 2}))
-    trained = load_trained(tmp_path / 'blocks', lambda name: pytest.fail('opened a source'))
+    trained = load_trained(tmp_path / 'blocks', _no_source, _no_source)
     copy = inputs.videos[0].rename(tmp_path / 'moved.mp4')
     assert trained.has_seen(copy) and not trained.has_seen(inputs.videos[3])

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.jobs.segment_inputs import config_of_use, resolve
-from beast_lp.host.jobs.sources import open_source
+from beast_lp.host.jobs.sources import open_source, source_files
 from beast_lp.reports.segmentation import (
     MAX_ETHOGRAMS,
     write_prediction_report,
@@ -55,7 +55,7 @@ def train(cfg: DictConfig, output_dir: Path, config_file: Path | None = None) ->
     """
     config = parse_config(cfg.get('beast'))
     inputs = resolve(cfg, config.segmentation)
-    outcome = run_training(config, inputs, output_dir, open_source)
+    outcome = run_training(config, inputs, output_dir, open_source, source_files)
     write_segmentation_report(output_dir, outcome, config.segmentation.decoding)
     _log_scores(outcome)
     _log_results(
@@ -201,7 +201,7 @@ def _open(
     """Open trained models with the config's labels and decoding, and find the videos."""
     # first, since the models take a while to load
     parse_config(cfg.get('beast'))
-    trained = load_trained(model_dir, open_source)
+    trained = load_trained(model_dir, open_source, source_files)
     config = config_of_use(cfg, trained.config)
     inputs = resolve(cfg, config, videos)
     return replace(trained, config=config), inputs, list(inputs.videos)

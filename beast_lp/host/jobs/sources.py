@@ -3,6 +3,7 @@
 The host's models take seconds to import, so they are imported only for a source that needs them.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
@@ -13,14 +14,14 @@ from torch import Tensor, nn
 
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import NetworkSource, vit_source
-from beast_lp.features.pca import frame_pca_source, is_frame_pca
+from beast_lp.features.pca import frame_pca_files, frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import load_config, pose_image_size
-from beast_lp.host.pose_checkpoint import check_pose_checkpoint
+from beast_lp.host.pose_checkpoint import check_pose_checkpoint, pose_checkpoint
 from beast_lp.runs.foreign import foreign_file, reason_of
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.tensor_names import disk_name
-from beast_lp.vit.weights import EncoderWeights, read_encoder
+from beast_lp.vit.weights import EncoderWeights, encoder_files, read_encoder
 
 _RESTORE = 'restore the file that `litpose train` wrote, or train the model again'
 # px, (height, width) of the images on which the host's backbones were trained
@@ -79,9 +80,25 @@ def open_source(
     Raises:
         BeastError: if there is no such source, or its weights are not available.
     """
+    return _kind_of(name).open(name, image_size, precision)
+
+
+def source_files(name: str) -> Sequence[Path]:
+    """Return the files that `open_source` reads for a name, without opening any weights.
+
+    Args:
+        name: as `open_source` takes it.
+
+    Raises:
+        BeastError: if there is no such source.
+    """
+    return _kind_of(name).files(name)
+
+
+def _kind_of(name: str) -> SourceKind:
     for kind in SOURCES.values():
         if kind.accepts(name):
-            return kind.open(name, image_size, precision)
+            return kind
     raise BeastError(
         f'{name!r} is no source of features: there is no such path, and the host has no '
         f'backbone of that name; give a pretraining output, a backbone directory, a weight '
@@ -159,6 +176,12 @@ def pose_source(
     return _module_source(model.model.backbone, str(model_dir), 'pose model', size, precision)
 
 
+def _pose_files(name: str) -> list[Path]:
+    model_dir = Path(name).expanduser().absolute()
+    model_name = str(_pose_config(model_dir).model.get('model_name'))
+    return [model_dir / 'config.yaml', pose_checkpoint(model_dir, model_name)]
+
+
 def _pose_config(model_dir: Path) -> DictConfig:
     """Read the config of a pose model.
 
@@ -218,10 +241,14 @@ def _open_vit(name: str, image_size: tuple[int, int] | None, precision: str) -> 
     return vit_source(read_encoder(name), kept, 'vit', image_size, precision)
 
 
+def _vit_files(name: str) -> list[Path]:
+    return [file for file in encoder_files(name) if file is not None]
+
+
 # by `FeatureSource.kind`; the first that accepts a name opens it
 SOURCES = {
-    'frame PCA': SourceKind(is_frame_pca, frame_pca_source),
-    'pose model': SourceKind(_is_pose_model, pose_source),
-    'backbone': SourceKind(_is_backbone, backbone_source),
-    'vit': SourceKind(_has_weights, _open_vit),
+    'frame PCA': SourceKind(is_frame_pca, frame_pca_source, frame_pca_files),
+    'pose model': SourceKind(_is_pose_model, pose_source, _pose_files),
+    'backbone': SourceKind(_is_backbone, backbone_source, lambda name: ()),
+    'vit': SourceKind(_has_weights, _open_vit, _vit_files),
 }

@@ -1,5 +1,6 @@
 """Segmentation on a backbone of the host, over folds, and what is left of an interrupted run."""
 
+import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -157,6 +158,21 @@ def test_a_backbone_that_moved_is_named_in_the_description_of_the_model(
     )
     segment.predict(project, tmp_path / 'run', tmp_path / 'out')
     assert (tmp_path / 'out' / 'a_labels.csv').is_file()
+
+    # of an older version, which did not record the files
+    text = described.read_text()
+    old = {name: value for name, value in json.loads(text).items() if name != 'source_files'}
+    described.write_text(json.dumps(old))
+    segment.predict(project, tmp_path / 'run', tmp_path / 'old_run')
+    described.write_text(text)
+    # whatever lies there now is not opened, so that it need not even be weights
+    for name in ('model.safetensors', 'config.json'):
+        file = tmp_path / 'new' / 'backbone' / name
+        before = file.read_bytes()
+        file.write_bytes(b'something else')
+        with pytest.raises(BeastError, match='new/backbone holds other weights than the model'):
+            segment.predict(project, tmp_path / 'run', tmp_path / 'other')
+        file.write_bytes(before)
 
 
 @pytest.mark.parametrize('package', ['pynwb', 'ndx_ethogram'])

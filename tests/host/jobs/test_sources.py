@@ -17,6 +17,7 @@ from beast_lp.host.jobs.sources import (
     backbone_source,
     open_source,
     pose_source,
+    source_files,
 )
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.pixels import normalise
@@ -119,6 +120,26 @@ def test_components_of_frames_keep_their_image_size(tmp_path: Path) -> None:
     assert source.kind in SOURCES
     with pytest.raises(BeastError, match='fitted to frames of 8 x 8 px; leave out --image_size'):
         open_source(str(path), (16, 16))
+
+
+def test_the_files_that_a_source_is_opened_from(tmp_path: Path) -> None:
+    (tmp_path / 'frame_pca.npz').touch()
+    assert source_files(str(tmp_path / 'frame_pca.npz')) == [tmp_path / 'frame_pca.npz']
+    assert not source_files('resnet18')
+    backbone = tmp_path / 'run' / 'backbone'
+    backbone.mkdir(parents=True)
+    (backbone / 'model.safetensors').touch()
+    assert source_files(str(tmp_path / 'run')) == [backbone / 'model.safetensors']
+    (backbone / 'config.json').touch()
+    assert source_files(str(backbone))[1:] == [backbone / 'config.json']
+    pose = tmp_path / 'pose'
+    checkpoints = pose / 'tb_logs' / 'm' / 'version_0' / 'checkpoints'
+    checkpoints.mkdir(parents=True)
+    (pose / 'config.yaml').write_text('model: {model_type: heatmap, model_name: m}\n')
+    with pytest.raises(BeastError, match='no checkpoint of a pose model'):
+        source_files(str(pose))
+    (checkpoints / 'a-best.ckpt').touch()
+    assert source_files(str(pose)) == [pose / 'config.yaml', checkpoints / 'a-best.ckpt']
 
 
 def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:
