@@ -16,7 +16,7 @@ from warm_litpose import Litpose
 
 from beast_lp.config import parse_config
 from beast_lp.encoding.stage import run_encoding
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.info import FeatureInfo
 
 # what encoding is measured in: bits per spike, the mean over neurons, against the rates of the
 # training part (as in the recordings' SOURCE.txt; the standard definition is printed beside it)

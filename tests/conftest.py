@@ -14,7 +14,7 @@ import torch
 from hypothesis import settings
 from PIL import Image
 
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.info import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
 from beast_lp.video import window_clip
 

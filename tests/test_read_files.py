@@ -13,9 +13,10 @@ import pytest
 from beast_lp.encoding.sources import read_numbers
 from beast_lp.encoding.spikes import read_activity
 from beast_lp.errors import BeastError
+from beast_lp.features.info import FeatureInfo
 from beast_lp.features.keypoints import read_keypoints
 from beast_lp.features.pca import Basis, open_frame_pca
-from beast_lp.features.store import FeatureInfo, FeatureStore
+from beast_lp.features.store import FeatureStore
 from beast_lp.features.writer import FeatureWriter
 from beast_lp.host.compose import compose_config
 from beast_lp.host.jobs.compared_models import check_model

@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from beast_lp.config import WindowConfig
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.info import FeatureInfo
 from beast_lp.features.pca import Basis
-from beast_lp.features.store import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
 from beast_lp.pretraining.checkpoints import AtomicCheckpoints
 from beast_lp.pretraining.run_files import RunFiles

@@ -17,11 +17,12 @@ from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.features.frame_sample import open_boxes
+from beast_lp.features.info import FeatureInfo
 from beast_lp.features.patches import BASIS_NAME, PatchReduction, patch_basis, stored_grid
 from beast_lp.features.prefetch import prefetch
 from beast_lp.features.settings import ExtractionSettings
 from beast_lp.features.source import FeatureSource
-from beast_lp.features.store import FeatureInfo, FeatureStore, store_directories
+from beast_lp.features.store import FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, store_difference
 from beast_lp.runs.files import only_writer
 from beast_lp.video.boxes import Boxes

@@ -86,6 +86,7 @@ def read_store(directory: Path, tokens: str, video: Path | None = None) -> Frame
         )
     made_by = f'weights {info.source_hash}, images {info.image_size}'
     if tokens == 'patches':
+        store.check('patches')
         made_by += f', patches {info.grid}, basis {info.patch_basis}'
     return FrameFeatures(
         values=values,

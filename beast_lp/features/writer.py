@@ -17,7 +17,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
-from beast_lp.features.store import ARRAYS, INFO_NAME, PROGRESS_NAME, FeatureInfo
+from beast_lp.features.info import ARRAYS, FeatureInfo
+from beast_lp.features.store import INFO_NAME, PROGRESS_NAME, array_file, checksum
 from beast_lp.runs.files import finished_file, full_disk_sentence, part_of, remove
 from beast_lp.runs.readable import check_readable
 from beast_lp.runs.settings import difference
@@ -27,7 +28,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # seconds between two waits for the disk, the most work that a kill can cost
 COMMIT_SECONDS = 5.0
-# fields that are known only at the end of a video, and paths, which may change between runs
+# fields that are known only at the end of a video, and paths and versions, which may change
+# between runs
 _NOT_COMPARED = {
     'video',
     'source',
@@ -38,6 +40,8 @@ _NOT_COMPARED = {
     'frames',
     'time_from',
     'damage',
+    'checksums',
+    'format',
 }
 
 
@@ -73,7 +77,7 @@ class FeatureWriter:
             remove(self._part)
             self._part.mkdir(parents=True)
         self._columns = {
-            name: _Column(self._part / f'{name}.npy', ARRAYS[name][0], shape, self.rows)
+            name: _Column(array_file(self._part, name), ARRAYS[name][0], shape, self.rows)
             for name, shape in info.row_shapes.items()
         }
 
@@ -148,10 +152,11 @@ class FeatureWriter:
             frames: number of decoded frames of the whole video.
             damage: reason why some frames could not be decoded; None if all could.
         """
-        info = replace(self._info, frames=frames, damage=damage)
         with full_disk_sentence(self._part):
             for column in self._columns.values():
                 column.finish()
+            checksums = {name: checksum(array_file(self._part, name)) for name in self._columns}
+            info = replace(self._info, frames=frames, damage=damage, checksums=checksums)
             with finished_file(self._part / INFO_NAME) as part:
                 part.write_text(info.to_json(), encoding='utf-8')
             (self._part / PROGRESS_NAME).unlink(missing_ok=True)
@@ -226,7 +231,7 @@ def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
             f'began it, delete {part}, or give another --output_dir'
         )
     for name, shape in info.row_shapes.items():
-        column = part / f'{name}.npy'
+        column = array_file(part, name)
         needed = len(_header(ARRAYS[name][0], shape, 0)) + rows * _row_bytes(name, shape)
         if not column.is_file() or column.stat().st_size < needed:
             logger.warning(

@@ -996,7 +996,7 @@ OWN: dict[str, tuple[str, str, tuple[str, ...], tuple[str, ...]]] = {
 }
 _ANEW = 'it is written anew'
 _FINISHED = 'the work that it was for is finished'
-_NO_CHECKSUM = 'the format has no checksum; the shapes, and that the numbers are finite, count'
+_NO_CHECKSUM = "transformers' format has no checksum; the shapes, and finite numbers, count"
 OWN_RIGHT: dict[str, str] = {
     'an unfinished pretraining: beast.yaml a link loop': _ANEW,
     'an unfinished pretraining: beast.yaml deleted': _ANEW,
@@ -1024,8 +1024,6 @@ OWN_RIGHT: dict[str, str] = {
     'an unfinished segmentation: metrics.csv': _ANEW,
     'an unfinished segmentation: models/all/seed_0/last.ckpt': _FINISHED,
     'an unfinished segmentation: models/all/seed_0/model.safetensors': 'last.ckpt has the weights',
-    'an unfinished segmentation: features/session_01/cls.npy bytes flipped': _NO_CHECKSUM,
-    'an unfinished segmentation: features/session_01/patches.npy bytes flipped': _NO_CHECKSUM,
     'an unfinished encoding: beast.yaml deleted': _ANEW,
     'an unfinished encoding: beast.yaml a link loop': _ANEW,
     'an unfinished encoding: summary.json': _ANEW,
@@ -1033,8 +1031,6 @@ OWN_RIGHT: dict[str, str] = {
     'an unfinished encoding: comparison.csv': _ANEW,
     'an unfinished encoding: rates': 'they are computed anew',
     'features: .session_01.lock': _FINISHED,
-    'features: session_01/cls.npy bytes flipped': _NO_CHECKSUM,
-    'features: session_01/time.npy bytes flipped': _NO_CHECKSUM,
 }
 
 

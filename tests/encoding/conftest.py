@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.info import FeatureInfo
 
 WriteStore = Callable[..., Path]
 

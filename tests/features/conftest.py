@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.info import FeatureInfo
 
 MakeInfo = Callable[..., FeatureInfo]
 

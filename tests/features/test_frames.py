@@ -10,7 +10,7 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import read_keypoint_table, read_store
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.info import FeatureInfo
 from beast_lp.video.identity import source_key
 from beast_lp.video.read import count_frames
 

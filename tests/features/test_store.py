@@ -10,7 +10,9 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.features import writer as writer_module
-from beast_lp.features.store import FeatureInfo, FeatureStore, read_rows, store_directories
+from beast_lp.features.frames import read_store
+from beast_lp.features.info import FeatureInfo
+from beast_lp.features.store import FeatureStore, checksum, read_rows, store_directories
 from beast_lp.features.writer import FeatureWriter, store_difference
 from beast_lp.video.times import FrameTimes
 
@@ -35,7 +37,8 @@ def test_a_store_is_read_back_and_by_numpy_alone(
         writer.append(**part(rows, 7, 10))
         writer.finish(30, 'cut short')
     store = FeatureStore.open(str(tmp_path / 'käfig 1'))
-    assert store.info == replace(info, frames=30, damage='cut short')
+    checksums = {name: checksum(store.directory / f'{name}.npy') for name in rows}
+    assert store.info == replace(info, frames=30, damage='cut short', checksums=checksums)
     assert len(store) == 10
     assert store.patches is not None
     assert isinstance(store.patches, np.memmap)
@@ -277,6 +280,7 @@ def test_what_is_no_store_gets_a_sentence(
         ('info.json', {'frames': 1.5}, 'does not describe features .frames is 1.5'),
         ('info.json', {'fps': 'fast'}, "does not describe features .fps is 'fast'"),
         ('info.json', {'source_hash': None}, 'does not describe features .source_hash is None'),
+        ('info.json', {'checksums': 3}, 'does not describe features .checksums is 3'),
         ('info.json', {'grid': 3}, 'does not describe features'),
         ('cls.npy', b'PK\x03\x04' + bytes(100), 'cls.npy cannot be read'),
         ('cls.npy', b'\x80\x04K\x01.', 'cls.npy cannot be read .it is no array of numbers'),
@@ -303,6 +307,37 @@ def test_damaged_files_get_one_sentence(
     with pytest.raises(BeastError, match=words) as error:
         FeatureStore.open(tmp_path / 'a')
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('name', ['cls', 'frame', 'time', 'patches'])
+def test_flipped_bytes_are_found(
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows, name: str
+) -> None:
+    save_store(tmp_path / 'a', make_info(), **rows)
+    read_store(tmp_path / 'a', 'patches')
+    path = tmp_path / 'a' / f'{name}.npy'
+    content = bytearray(path.read_bytes())
+    # of a number that stays one
+    content[-8] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(BeastError, match=f'{name}.npy is damaged: its bytes are not those'):
+        read_store(tmp_path / 'a', 'patches')
+    if name == 'patches':
+        # nobody asked for them
+        read_store(tmp_path / 'a', 'cls')
+
+
+def test_a_store_of_an_older_version_has_no_checksums(
+    tmp_path: Path, make_info: MakeInfo, save_store: SaveStore, rows: Rows
+) -> None:
+    save_store(tmp_path / 'a', make_info(), **rows)
+    path = tmp_path / 'a' / 'info.json'
+    info = json.loads(path.read_text())
+    assert set(info.pop('checksums')) == {'cls', 'frame', 'time', 'patches'}
+    path.write_text(json.dumps({**info, 'format': 1}))
+    store = FeatureStore.open(tmp_path / 'a')
+    assert store_difference(store.info, make_info()) == ''
+    assert len(store) == 10
 
 
 def test_folders_bear_the_names_of_the_videos(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError, sentence_of
+from beast_lp.features.info import FeatureInfo
 from beast_lp.features.source import FeatureSource, hash_files
-from beast_lp.features.store import FeatureInfo
 from beast_lp.segmentation.prediction import load_trained, predict_video
 from beast_lp.segmentation.videos import Inputs, open_videos
 

@@ -12,7 +12,8 @@ import pytest
 import beast_lp.segmentation.training as under_test
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.features.store import INFO_NAME, FeatureInfo
+from beast_lp.features.info import FeatureInfo
+from beast_lp.features.store import INFO_NAME
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.prediction import load_trained
 from beast_lp.segmentation.training import run_training

@@ -8,8 +8,8 @@ import pytest
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.info import FeatureInfo
 from beast_lp.features.source import Encoded, FeatureSource
-from beast_lp.features.store import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
 from beast_lp.segmentation.videos import Inputs, feature_source, open_videos
 

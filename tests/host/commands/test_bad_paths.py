@@ -8,7 +8,7 @@ import lightning_pose.cli.main
 import numpy as np
 import pytest
 
-from beast_lp.features.store import FeatureInfo
+from beast_lp.features.info import FeatureInfo
 from beast_lp.host.start import OUTPUT_DIR_VARIABLE
 
 WriteVideo = Callable[..., Path]
