@@ -8,7 +8,11 @@ PRESET_HELP = {
     'vit_small': 'ViT-S/16 from random weights; a GPU',
     'vit_tiny': 'a smaller ViT from random weights; two CPU cores and a night',
     'laptop': 'the smallest, from random weights; ten minutes of two CPU cores',
+    'continue': 'the backbone of `init`, adapted to new videos in a sixth of the steps of laptop',
 }
+
+# the preset whose sizes are those of its initial weights
+CONTINUE = 'continue'
 
 # What each preset changes. There are no public MAE weights below ViT-B, so the smaller presets
 # start at random, and they scale the decoder with the encoder: the paper's 512 x 8 decoder would
@@ -64,5 +68,14 @@ PRESETS: dict[str, dict[str, Any]] = {
             'decoder_num_layers': 1,
         },
         'training': {**_FROM_RANDOM, 'steps': 9000},
+    },
+    # a tenth of the rate; the decoder, which no backbone keeps, starts anew
+    CONTINUE: {
+        'augmentation': {'flip_horizontal': 0.0},
+        'model': {
+            'decoder_hidden_size': 64,
+            'decoder_num_layers': 1,
+        },
+        'training': {**_FROM_RANDOM, 'peak_learning_rate': 3e-4, 'steps': 1500},
     },
 }

@@ -41,9 +41,9 @@ def test_a_narrow_model_has_one_head() -> None:
 
 
 @pytest.mark.parametrize('preset', PRESETS)
-def test_cameras_stand_still_where_nothing_was_learned_before(preset: str) -> None:
+def test_cameras_stand_still_but_in_the_recipe_of_the_paper(preset: str) -> None:
     config = parse_config({'preset': preset})
-    if config.init == 'random':
+    if config.init == 'random' or preset == 'continue':
         assert config.augmentation.flip_horizontal == 0
         assert config.training.optimizer == 'muon'
     else:
@@ -55,3 +55,9 @@ def test_cameras_stand_still_where_nothing_was_learned_before(preset: str) -> No
             0.999,
         )
         assert config.augmentation.flip_horizontal == 0.5
+
+
+def test_continuing_is_a_tenth_of_the_rate_in_a_sixth_of_the_steps() -> None:
+    first, second = (parse_config({'preset': name}).training for name in ('laptop', 'continue'))
+    assert second.peak_learning_rate == pytest.approx(first.peak_learning_rate / 10)
+    assert first.steps is not None and second.steps == first.steps / 6

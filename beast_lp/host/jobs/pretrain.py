@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.config import BeastConfig, parse_config
+from beast_lp.config.presets import CONTINUE
 from beast_lp.config.pretraining import LEAST_FRAMES
 from beast_lp.errors import BeastError, sentence_of
 from beast_lp.host.compose import (
@@ -55,6 +56,7 @@ def joint_config(config_files: Sequence[Path], overrides: Sequence[str]) -> Dict
     if others:
         listed = [*(OmegaConf.select(cfg, 'beast.projects') or []), *map(str, others)]
         OmegaConf.update(cfg, 'beast.projects', listed, force_add=True)
+    take_sizes(cfg)
     gather_videos(cfg, parse_config(cfg.get('beast'), pose_image_size(cfg)))
     return cfg
 
@@ -106,6 +108,7 @@ def pretrain(
     Raises:
         BeastError: for anything that the user can mend.
     """
+    take_sizes(cfg)
     config = parse_config(cfg.get('beast'), pose_image_size(cfg))
     videos = gather_videos(cfg, config)
     labels = labelled_frames(cfg, config)
@@ -137,6 +140,36 @@ def pretrain(
                 raise
             logger.warning(f'beast: {output_dir} gets no report, because {sentence_of(error)}')
     return files.backbone
+
+
+def take_sizes(cfg: DictConfig) -> None:
+    """Give the model the sizes of the weights that it starts from, under `preset: continue`.
+
+    Args:
+        cfg: pose config; what its `beast.model` leaves out is filled in.
+
+    Raises:
+        BeastError: if the config names no weights, or they cannot be read.
+    """
+    section = cfg.get('beast')
+    if not isinstance(section, DictConfig) or section.get('preset') != CONTINUE:
+        return
+    init = section.get('init')
+    if init is None or init == 'random':
+        raise BeastError(
+            f'beast.preset {CONTINUE} needs the backbone that is to be continued; set beast.init '
+            'to the output directory of a finished `litpose pretrain`'
+        )
+    # imported here because torch takes seconds, and other presets do not need it yet
+    from beast_lp.vit.weights import read_encoder
+
+    theirs = read_encoder(absolute_path(str(init), cfg)).architecture
+    for name in ('image_size', 'patch_size', 'hidden_size', 'num_layers'):
+        key = f'beast.model.{name}'
+        if OmegaConf.select(cfg, key) is None:
+            value = getattr(theirs, name)
+            value = list(value) if isinstance(value, tuple) else value
+            OmegaConf.update(cfg, key, value, force_add=True)
 
 
 def _progress_tracker(status_file: Path) -> 'Callback':

@@ -11,16 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
-from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain
+from beast_lp.host.jobs.pretrain import gather_videos, labelled_frames, pretrain, take_sizes
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.runs.settings import settings_yaml
 from beast_lp.video.source_video import SourceVideo
 from beast_lp.video.window_store import INDEX_NAME
+from beast_lp.vit.model import MaskedAutoencoder
+from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
 
 def _project(directory: Path, names: list[str], **beast: Any) -> tuple[DictConfig, Path]:
@@ -51,6 +54,37 @@ def test_one_project_has_no_name(tmp_path: Path) -> None:
     videos = gather_videos(cfg, parse_config(cfg.beast))
     folder = tmp_path / 'a' / 'videos'
     assert videos == [SourceVideo(folder / '1.mp4', ''), SourceVideo(folder / '2.mp4', '')]
+
+
+def test_continuing_takes_the_sizes_of_the_backbone(tmp_path: Path) -> None:
+    model = parse_config(
+        {'model': {'image_size': [48, 32], 'patch_size': 8, 'hidden_size': 64, 'num_layers': 2}}
+    ).model
+    torch.manual_seed(0)
+    encoder = MaskedAutoencoder(model, decoder=False)
+    save_backbone(
+        tmp_path / 'run' / 'backbone', encoder.architecture, encoder_to_transformers(encoder)
+    )
+    given = {'preset': 'continue', 'init': str(tmp_path / 'run')}
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], **given)
+    take_sizes(cfg)
+    config = parse_config(cfg.beast, (256, 256))
+    sizes = ('image_size', 'patch_size', 'hidden_size', 'num_layers')
+    assert [getattr(config.model, name) for name in sizes] == [[48, 32], 8, 64, 2]
+    assert config.model.decoder_hidden_size == 64
+    # what the user says takes precedence
+    cfg, _ = _project(tmp_path / 'b', ['1.mp4'], **given, model={'image_size': 64})
+    take_sizes(cfg)
+    assert parse_config(cfg.beast).model.image_size == [64, 64]
+
+
+@pytest.mark.parametrize('init', [None, 'random'])
+def test_continuing_needs_a_backbone(tmp_path: Path, init: str | None) -> None:
+    given = {} if init is None else {'init': init}
+    cfg, _ = _project(tmp_path / 'a', ['1.mp4'], preset='continue', **given)
+    with pytest.raises(BeastError, match=r'set beast\.init to the output directory'):
+        pretrain(cfg, tmp_path / 'out', tmp_path / 'status.json')
+    assert not (tmp_path / 'out').exists()
 
 
 def test_videos_may_be_at_home_and_must_be_somewhere(
