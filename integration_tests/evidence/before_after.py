@@ -167,6 +167,14 @@ def before_after(directory: Path) -> Figure:
     return figure
 
 
+def save_small(figure: Figure, file: Path) -> None:
+    """Save a figure in few colours: a third of the size, and no colour that an eye would miss."""
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format='png')
+    with Image.open(drawn) as image, finished_file(file) as part:
+        image.convert('RGB').quantize(COLOURS).save(part, format='png', optimize=True)
+
+
 def main() -> None:
     """Draw the picture into a file."""
     parser = argparse.ArgumentParser(
@@ -176,12 +184,7 @@ def main() -> None:
     parser.add_argument('--directory', type=Path, required=True)
     parser.add_argument('--output', type=Path, required=True)
     args = parser.parse_args()
-    figure = before_after(args.directory)
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format='png')
-    # a third of the size, and no colour that an eye would miss
-    with Image.open(drawn) as image, finished_file(args.output) as part:
-        image.convert('RGB').quantize(COLOURS).save(part, format='png', optimize=True)
+    save_small(before_after(args.directory), args.output)
 
 
 if __name__ == '__main__':
