@@ -50,12 +50,13 @@ def principal_components(batches: Batches, most: int) -> Components:
             one and the same ones at every call.
         most: number of components; fewer where there are fewer rows or channels.
 
-    >>> data = np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.0], [6.0, 6.0]])
-    >>> found = principal_components(lambda: [data[:3], data[3:]], most=1)
-    >>> found.mean.tolist(), found.variances.round(3).tolist()
-    ([3.0, 3.0], [10.0])
-    >>> np.abs(found.axes).round(3).tolist()
-    [[0.707], [0.707]]
+    Examples:
+        >>> data = np.array([[0.0, 0.0], [2.0, 2.0], [4.0, 4.0], [6.0, 6.0]])
+        >>> found = principal_components(lambda: [data[:3], data[3:]], most=1)
+        >>> found.mean.tolist(), found.variances.round(3).tolist()
+        ([3.0, 3.0], [10.0])
+        >>> np.abs(found.axes).round(3).tolist()
+        [[0.707], [0.707]]
     """
     rows, sums = 0, 0.0
     for batch in batches():

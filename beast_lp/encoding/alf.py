@@ -25,8 +25,9 @@ def alf_folder(path: Path) -> Path:
     Raises:
         BeastError: if the spikes lie in folders below it, of which one must be chosen.
 
-    >>> alf_folder(Path('nowhere'))
-    PosixPath('nowhere')
+    Examples:
+        >>> alf_folder(Path('nowhere'))
+        PosixPath('nowhere')
     """
     inside = path / 'alf'
     folder = inside if alf_file(path, _SPIKES) is None and inside.is_dir() else path
@@ -81,8 +82,9 @@ def alf_file(folder: Path, name: str) -> Path | None:
 def clock_of(file: Path) -> str:
     """Return the clock that a file of times names; empty if it names none.
 
-    >>> clock_of(Path('spikes.times_ephysClock.npy')), clock_of(Path('_ibl_spikes.times.npy'))
-    ('ephysClock', '')
+    Examples:
+        >>> clock_of(Path('spikes.times_ephysClock.npy')), clock_of(Path('_ibl_spikes.times.npy'))
+        ('ephysClock', '')
     """
     attribute = file.name.split('.')[1]
     return attribute.partition('_')[2]

@@ -82,8 +82,9 @@ def camera_clock(
     Raises:
         BeastError: if there are fewer stamps than frames, or stamps are NaN or do not ascend.
 
-    >>> camera_clock(np.array([0.0, 0.04, 0.08]), 2, offset=10.0, source='times.npy')
-    array([10.  , 10.04])
+    Examples:
+        >>> camera_clock(np.array([0.0, 0.04, 0.08]), 2, offset=10.0, source='times.npy')
+        array([10.  , 10.04])
     """
     if len(frame_times) < frames_in_video:
         raise BeastError(
@@ -243,10 +244,11 @@ def frames_near(
     Raises:
         BeastError: if each frame has a NaN.
 
-    >>> bins = Bins(np.array([0.01, 0.05]), 0.04, np.array([0, 0]))
-    >>> near = frames_near([np.eye(3)], np.array([0.0, 0.04, 0.08]), bins, max_gap=0.1)
-    >>> near.before.tolist(), near.after.tolist(), near.weight.tolist()
-    ([0, 1], [1, 2], [0.25, 0.25])
+    Examples:
+        >>> bins = Bins(np.array([0.01, 0.05]), 0.04, np.array([0, 0]))
+        >>> near = frames_near([np.eye(3)], np.array([0.0, 0.04, 0.08]), bins, max_gap=0.1)
+        >>> near.before.tolist(), near.after.tolist(), near.weight.tolist()
+        ([0, 1], [1, 2], [0.25, 0.25])
     """
     whole = np.concatenate([np.isfinite(block).all(axis=1) for _, block in _blocks(features)])
     if not whole.any():
@@ -284,11 +286,12 @@ def features_in(
         features: the arrays that `frames_near` was given.
         near: result of `frames_near`, or a part of it.
 
-    >>> bins = Bins(np.array([0.01, 0.05]), 0.04, np.array([0, 0]))
-    >>> features = [np.array([[0.0], [4.0], [8.0]])]
-    >>> near = frames_near(features, np.array([0.0, 0.04, 0.08]), bins, max_gap=0.1)
-    >>> features_in(features, near).tolist()
-    [[1.0], [5.0]]
+    Examples:
+        >>> bins = Bins(np.array([0.01, 0.05]), 0.04, np.array([0, 0]))
+        >>> features = [np.array([[0.0], [4.0], [8.0]])]
+        >>> near = frames_near(features, np.array([0.0, 0.04, 0.08]), bins, max_gap=0.1)
+        >>> features_in(features, near).tolist()
+        [[1.0], [5.0]]
     """
     result = np.zeros((len(near.known), row_width(features)), dtype=np.float32)
     if not near.known.any():

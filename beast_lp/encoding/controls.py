@@ -29,8 +29,9 @@ class Band(NamedTuple):
 def band(scores: Float[np.ndarray, ' draws']) -> Band:
     """Return the 2.5 % and the 97.5 % quantile of scores; NaN if none is finite.
 
-    >>> band(np.arange(1001.0))
-    Band(low=25.0, high=975.0)
+    Examples:
+        >>> band(np.arange(1001.0))
+        Band(low=25.0, high=975.0)
     """
     finite = scores[np.isfinite(scores)]
     if not len(finite):
@@ -49,8 +50,9 @@ def least_shift(bins: int, width: float) -> int:
     Returns:
         `LEAST_SHIFT_S`, or a sixth of the recording where that is shorter.
 
-    >>> least_shift(3000, width=0.02), least_shift(60, width=0.04)
-    (500, 10)
+    Examples:
+        >>> least_shift(3000, width=0.02), least_shift(60, width=0.04)
+        (500, 10)
     """
     return min(round(LEAST_SHIFT_S / width), bins // 6)
 

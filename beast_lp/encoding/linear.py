@@ -53,9 +53,10 @@ def ridge(moments: Moments, penalty: float) -> Float[np.ndarray, 'features neuro
     Returns:
         the weights.
 
-    >>> x = np.array([[1.0], [-1.0]])
-    >>> ridge(Moments.of(x, 3 * x), penalty=1.0).tolist()
-    [[1.5]]
+    Examples:
+        >>> x = np.array([[1.0], [-1.0]])
+        >>> ridge(Moments.of(x, 3 * x), penalty=1.0).tolist()
+        [[1.5]]
     """
     return moments.basis @ _ridge_in_basis(moments, penalty)
 
@@ -76,12 +77,13 @@ def reduced_rank(
         two factors, whose product is the weights: directions in the space of the features, and
         each neuron's weights of these directions (orthonormal rows).
 
-    >>> rng = np.random.default_rng(0)
-    >>> x = rng.normal(size=(500, 4))
-    >>> weights = np.outer([1.0, -1.0, 0.0, 2.0], [0.5, 1.0, -1.0])
-    >>> left, right = reduced_rank(Moments.of(x, x @ weights), penalty=1e-9, rank=1)
-    >>> left.shape, right.shape, bool(np.allclose(left @ right, weights))
-    ((4, 1), (1, 3), True)
+    Examples:
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(500, 4))
+        >>> weights = np.outer([1.0, -1.0, 0.0, 2.0], [0.5, 1.0, -1.0])
+        >>> left, right = reduced_rank(Moments.of(x, x @ weights), penalty=1e-9, rank=1)
+        >>> left.shape, right.shape, bool(np.allclose(left @ right, weights))
+        ((4, 1), (1, 3), True)
     """
     full = _ridge_in_basis(moments, penalty)
     # the penalty acts like more rows of X, sqrt(penalty) * identity, with Y = 0; the truncation is

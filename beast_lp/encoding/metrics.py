@@ -50,11 +50,12 @@ def bits_per_spike(
     Returns:
         values of each neuron, and both averages.
 
-    >>> counts = np.array([[0, 1], [0, 1], [2, 1], [2, 1]])
-    >>> rates = np.array([[0.5, 1.0], [0.5, 1.0], [1.5, 1.0], [1.5, 1.0]])
-    >>> bits = bits_per_spike(counts, rates)
-    >>> bits.per_neuron.round(3).tolist(), round(bits.pooled, 3), round(bits.mean, 3)
-    ([0.585, 0.0], 0.292, 0.292)
+    Examples:
+        >>> counts = np.array([[0, 1], [0, 1], [2, 1], [2, 1]])
+        >>> rates = np.array([[0.5, 1.0], [0.5, 1.0], [1.5, 1.0], [1.5, 1.0]])
+        >>> bits = bits_per_spike(counts, rates)
+        >>> bits.per_neuron.round(3).tolist(), round(bits.pooled, 3), round(bits.mean, 3)
+        ([0.585, 0.0], 0.292, 0.292)
     """
     counts = np.asarray(counts, dtype=np.float64)
     rates = np.maximum(np.asarray(rates, dtype=np.float64), RATE_FLOOR)
@@ -86,9 +87,10 @@ def variance_explained(
     Returns:
         scores, NaN where a response never changes or a prediction is not finite.
 
-    >>> responses = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]])
-    >>> variance_explained(responses, responses + 1)
-    array([ 1., nan])
+    Examples:
+        >>> responses = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]])
+        >>> variance_explained(responses, responses + 1)
+        array([ 1., nan])
     """
     # imported here because scikit-learn is slow to import
     from sklearn.metrics import explained_variance_score
@@ -109,9 +111,10 @@ def r_squared(
     Returns:
         scores, NaN where a response never changes or a prediction is not finite.
 
-    >>> responses = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]])
-    >>> r_squared(responses, responses + 1)
-    array([-0.5,  nan])
+    Examples:
+        >>> responses = np.array([[0.0, 5.0], [1.0, 5.0], [2.0, 5.0]])
+        >>> r_squared(responses, responses + 1)
+        array([-0.5,  nan])
     """
     # imported here because scikit-learn is slow to import
     from sklearn.metrics import r2_score

@@ -129,9 +129,10 @@ def balanced(
 ) -> tuple[Float[np.ndarray, 'features rank'], Float[np.ndarray, 'rank neurons']]:
     """Return the factors of the same product that have the smallest squared norms.
 
-    >>> left, right = balanced(np.array([[8.0]]), np.array([[0.5]]))
-    >>> np.abs([left.item(), right.item()]).round(6).tolist()
-    [2.0, 2.0]
+    Examples:
+        >>> left, right = balanced(np.array([[8.0]]), np.array([[0.5]]))
+        >>> np.abs([left.item(), right.item()]).round(6).tolist()
+        [2.0, 2.0]
     """
     basis_left, triangle_left = np.linalg.qr(left)
     basis_right, triangle_right = np.linalg.qr(right.T)

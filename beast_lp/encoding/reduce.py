@@ -77,9 +77,10 @@ def leading_components(
     Returns:
         components of all bins, by descending variance.
 
-    >>> features = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
-    >>> np.abs(leading_components(features, np.array([True, False, True]), most=1)).tolist()
-    [[2.0], [0.0], [2.0]]
+    Examples:
+        >>> features = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
+        >>> np.abs(leading_components(features, np.array([True, False, True]), most=1)).tolist()
+        [[2.0], [0.0], [2.0]]
     """
     bins, channels = features.shape
     if most is None or channels <= most:

@@ -47,9 +47,10 @@ def number_runs(
     Returns:
         0, 1, … for the chosen bins; the values of the others have no meaning.
 
-    >>> chosen = np.array([True, True, False, True, True])
-    >>> number_runs(np.array([0, 0, 0, 0, 1]), chosen)[chosen].tolist()
-    [0, 0, 1, 2]
+    Examples:
+        >>> chosen = np.array([True, True, False, True, True])
+        >>> number_runs(np.array([0, 0, 0, 0, 1]), chosen)[chosen].tolist()
+        [0, 0, 1, 2]
     """
     starts = chosen & np.concatenate([[True], ~chosen[:-1] | (np.diff(group) != 0)])
     return np.cumsum(starts) - 1
@@ -58,8 +59,9 @@ def number_runs(
 def slices(run: Int[np.ndarray, ' bins']) -> list[slice]:
     """Return the slice of each run, in order.
 
-    >>> slices(np.array([0, 0, 3]))
-    [slice(0, 2, None), slice(2, 3, None)]
+    Examples:
+        >>> slices(np.array([0, 0, 3]))
+        [slice(0, 2, None), slice(2, 3, None)]
     """
     edges = np.flatnonzero(np.diff(run)) + 1
     return [
@@ -108,8 +110,9 @@ def add_lags(
     Returns:
         2 * lags + 1 copies of the features side by side, the earliest first.
 
-    >>> add_lags(np.array([[1.0], [2.0], [3.0]]), np.zeros(3, int), lags=1).tolist()
-    [[1.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 3.0]]
+    Examples:
+        >>> add_lags(np.array([[1.0], [2.0], [3.0]]), np.zeros(3, int), lags=1).tolist()
+        [[1.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 3.0]]
     """
     if lags == 0:
         return features

@@ -46,8 +46,9 @@ def parse_named(items: Sequence[str], what: str) -> list[tuple[str, Path]]:
     Raises:
         BeastError: if there are no items, two share a name, or a name cannot be part of a path.
 
-    >>> parse_named(['mouse=/data/a.npz', '/data/b.npz'], 'spikes')
-    [('mouse', PosixPath('/data/a.npz')), ('b', PosixPath('/data/b.npz'))]
+    Examples:
+        >>> parse_named(['mouse=/data/a.npz', '/data/b.npz'], 'spikes')
+        [('mouse', PosixPath('/data/a.npz')), ('b', PosixPath('/data/b.npz'))]
     """
     if not items:
         raise BeastError(f'no {what} were given; name one or more with --{what}')

@@ -255,8 +255,9 @@ def _table_regions(path: Path) -> dict[int, object]:
 def _region(value: object) -> str:
     """Return the name of a region, `NO_REGION` for what other programs write instead of none.
 
-    >>> _region('CA1'), _region(float('nan')), _region(None)
-    ('CA1', '', '')
+    Examples:
+        >>> _region('CA1'), _region(float('nan')), _region(None)
+        ('CA1', '', '')
     """
     name = value.decode() if isinstance(value, bytes) else str(value)
     return (

@@ -31,10 +31,11 @@ def split_trials(
     Raises:
         BeastError: if there are fewer than three trials.
 
-    >>> trials = np.repeat(np.arange(10), 3)
-    >>> part = split_trials(trials, (0.7, 0.1, 0.2), seed=0)
-    >>> [int((part == number).sum()) for number in (TRAIN, VALIDATION, TEST)]
-    [21, 3, 6]
+    Examples:
+        >>> trials = np.repeat(np.arange(10), 3)
+        >>> part = split_trials(trials, (0.7, 0.1, 0.2), seed=0)
+        >>> [int((part == number).sum()) for number in (TRAIN, VALIDATION, TEST)]
+        [21, 3, 6]
     """
     trials, at = np.unique(group, return_inverse=True)
     if len(trials) < 3:
@@ -71,10 +72,11 @@ def split_blocks(
     Raises:
         BeastError: if the recording has fewer than three blocks, or gaps leave nothing of a part.
 
-    >>> bins = Bins(np.arange(1000) * 0.02, 0.02, np.zeros(1000, int))
-    >>> part = split_blocks(bins, (0.7, 0.1, 0.2), block_s=2.0, gap_s=0.2, seed=0)
-    >>> sorted(set(part.tolist())) == [UNUSED, TRAIN, VALIDATION, TEST]
-    True
+    Examples:
+        >>> bins = Bins(np.arange(1000) * 0.02, 0.02, np.zeros(1000, int))
+        >>> part = split_blocks(bins, (0.7, 0.1, 0.2), block_s=2.0, gap_s=0.2, seed=0)
+        >>> sorted(set(part.tolist())) == [UNUSED, TRAIN, VALIDATION, TEST]
+        True
     """
     block = number_blocks(bins, block_s)
     present, block = np.unique(block, return_inverse=True)

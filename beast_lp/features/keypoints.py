@@ -67,8 +67,9 @@ def keypoint_features(
         x and y of the first keypoint, the second, ..., then the steps in the same order, as
         float32.
 
-    >>> keypoint_features(np.array([[[1.0, 2.0]], [[4.0, 6.0]]]), velocities=True).tolist()
-    [[1.0, 2.0, 0.0, 0.0], [4.0, 6.0, 3.0, 4.0]]
+    Examples:
+        >>> keypoint_features(np.array([[[1.0, 2.0]], [[4.0, 6.0]]]), velocities=True).tolist()
+        [[1.0, 2.0, 0.0, 0.0], [4.0, 6.0, 3.0, 4.0]]
     """
     flat = positions.reshape(len(positions), -1)
     if velocities:

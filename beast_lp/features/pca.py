@@ -37,9 +37,10 @@ class Basis:
         explained: share of the variance along each component.
         settings: settings of the fit; a basis is used with the same ones only.
 
-    >>> basis = Basis(np.zeros(2), np.array([[0.0, 1.0]]), np.ones(1))
-    >>> basis.project(np.array([[3.0, 4.0]])).tolist()
-    [[4.0]]
+    Examples:
+        >>> basis = Basis(np.zeros(2), np.array([[0.0, 1.0]]), np.ones(1))
+        >>> basis.project(np.array([[3.0, 4.0]])).tolist()
+        [[4.0]]
     """
 
     mean: Float[np.ndarray, ' channels']

@@ -105,16 +105,17 @@ class FeatureStore:
         Raises:
             BeastError: if it holds no complete store.
 
-        >>> import tempfile
-        >>> from beast_lp.features.writer import FeatureWriter
-        >>> directory = Path(tempfile.mkdtemp()) / 'session'
-        >>> info = FeatureInfo('session.mp4', 'resnet18', 'backbone', 'a1', dim=3)
-        >>> with FeatureWriter(directory, info) as writer:
-        ...     writer.append(np.ones((2, 3)), np.array([0, 1]), np.array([0.0, 0.04]))
-        ...     writer.finish(frames=2)
-        >>> store = FeatureStore.open(directory)
-        >>> store.cls.shape, store.frame.tolist(), store.time.tolist()
-        ((2, 3), [0, 1], [0.0, 0.04])
+        Examples:
+            >>> import tempfile
+            >>> from beast_lp.features.writer import FeatureWriter
+            >>> directory = Path(tempfile.mkdtemp()) / 'session'
+            >>> info = FeatureInfo('session.mp4', 'resnet18', 'backbone', 'a1', dim=3)
+            >>> with FeatureWriter(directory, info) as writer:
+            ...     writer.append(np.ones((2, 3)), np.array([0, 1]), np.array([0.0, 0.04]))
+            ...     writer.finish(frames=2)
+            >>> store = FeatureStore.open(directory)
+            >>> store.cls.shape, store.frame.tolist(), store.time.tolist()
+            ((2, 3), [0, 1], [0.0, 0.04])
         """
         directory = Path(directory).expanduser()
         text = _read_info(directory)
@@ -154,8 +155,9 @@ def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
         start: first row.
         stop: row after the last one.
 
-    >>> read_rows(np.arange(8).reshape(4, 2), 1, 3).tolist()
-    [[2, 3], [4, 5]]
+    Examples:
+        >>> read_rows(np.arange(8).reshape(4, 2), 1, 3).tolist()
+        [[2, 3], [4, 5]]
     """
     if not isinstance(array, np.memmap):
         return array[start:stop].copy()
@@ -169,8 +171,9 @@ def read_rows(array: np.ndarray, start: int, stop: int) -> np.ndarray:
 def store_names(videos: Sequence[Path]) -> list[str]:
     """Name videos by their stems, and only those of equal stems by more than that.
 
-    >>> store_names([Path('/data/a 1.mp4'), Path('/data/b.mp4'), Path('/data/b.avi')])
-    ['a 1', 'b_mp4', 'b_avi']
+    Examples:
+        >>> store_names([Path('/data/a 1.mp4'), Path('/data/b.mp4'), Path('/data/b.avi')])
+        ['a 1', 'b_mp4', 'b_avi']
     """
     return video_names(videos)
 

@@ -49,8 +49,9 @@ def ensemble_spread(
     Returns:
         The root of the summed variances of x and y, px.
 
-    >>> ensemble_spread(np.array([[[[3.0, 4.0]]], [[[-3.0, -4.0]]]]))
-    array([[5.]])
+    Examples:
+        >>> ensemble_spread(np.array([[[[3.0, 4.0]]], [[[-3.0, -4.0]]]]))
+        array([[5.]])
     """
     return np.sqrt(predictions.var(axis=0).sum(axis=-1))
 
@@ -67,10 +68,11 @@ def error_curve(
         spread: standard deviation of the ensemble, px.
         thresholds: px, in any order.
 
-    >>> errors, spread = np.array([[[1.0, 2.0, 6.0]]]), np.array([[0.5, 1.0, 2.0]])
-    >>> curve = error_curve(errors, spread, np.array([0.0, 1.0]))
-    >>> curve.keypoints.tolist(), curve.mean.tolist()
-    ([3, 2], [3.0, 4.0])
+    Examples:
+        >>> errors, spread = np.array([[[1.0, 2.0, 6.0]]]), np.array([[0.5, 1.0, 2.0]])
+        >>> curve = error_curve(errors, spread, np.array([0.0, 1.0]))
+        >>> curve.keypoints.tolist(), curve.mean.tolist()
+        ([3, 2], [3.0, 4.0])
     """
     labelled = np.isfinite(errors).all(axis=0)
     order = np.argsort(spread[labelled], kind='stable')[::-1]
@@ -97,10 +99,12 @@ def curve_table(
         A table with `backbone`, `threshold_px`, `keypoints`, `share` (of the labelled keypoints),
         `error_px` and `seed_deviation_px`.
 
-    >>> errors, spreads = {'beast': np.array([[[1.0, 3.0]]])}, {'beast': np.array([[0.0, 2.0]])}
-    >>> table = curve_table(errors, spreads)
-    >>> table.iloc[[0, -1]][['threshold_px', 'keypoints', 'error_px']].values.tolist()
-    [[0.0, 2.0, 2.0], [2.0, 1.0, 3.0]]
+    Examples:
+        >>> errors = {'beast': np.array([[[1.0, 3.0]]])}
+        >>> spreads = {'beast': np.array([[0.0, 2.0]])}
+        >>> table = curve_table(errors, spreads)
+        >>> table.iloc[[0, -1]][['threshold_px', 'keypoints', 'error_px']].values.tolist()
+        [[0.0, 2.0, 2.0], [2.0, 1.0, 3.0]]
     """
     labelled = np.isfinite(next(iter(errors.values()))).all(axis=0)
     highest = max(float(spread[labelled].max()) for spread in spreads.values())
@@ -136,9 +140,11 @@ def summary_table(
     Returns:
         A table with one row per backbone.
 
-    >>> errors, spreads = {'beast': np.array([[[1.0, 3.0]]])}, {'beast': np.array([[0.0, 2.0]])}
-    >>> summary_table(errors, spreads)[['error_px', 'hard_error_px']].values.tolist()
-    [[2.0, 3.0]]
+    Examples:
+        >>> errors = {'beast': np.array([[[1.0, 3.0]]])}
+        >>> spreads = {'beast': np.array([[0.0, 2.0]])}
+        >>> summary_table(errors, spreads)[['error_px', 'hard_error_px']].values.tolist()
+        [[2.0, 3.0]]
     """
     rows = []
     for name, values in errors.items():

@@ -131,10 +131,11 @@ def shorten_apart(texts: Sequence[str], width: float, size: float) -> list[str]:
 def short_paths(paths: Sequence[str]) -> list[str]:
     """Leave out the folders that all paths share.
 
-    >>> short_paths(['/data/mouse/day1/left.mp4', '/data/mouse/day2/left.mp4'])
-    ['day1/left.mp4', 'day2/left.mp4']
-    >>> short_paths(['/data/mouse/left.mp4'])
-    ['left.mp4']
+    Examples:
+        >>> short_paths(['/data/mouse/day1/left.mp4', '/data/mouse/day2/left.mp4'])
+        ['day1/left.mp4', 'day2/left.mp4']
+        >>> short_paths(['/data/mouse/left.mp4'])
+        ['left.mp4']
     """
     parts = [path.split('/') for path in paths]
     shared = len(os.path.commonprefix([names[:-1] for names in parts]))
@@ -144,8 +145,9 @@ def short_paths(paths: Sequence[str]) -> list[str]:
 def three_digits(value: float) -> str:
     """Write a number with at most three significant digits; whole numbers keep all of theirs.
 
-    >>> [three_digits(value) for value in (0.12963, 15.476, 1234.5, 120000.0, -0.0)]
-    ['0.13', '15.5', '1234', '120000', '0']
+    Examples:
+        >>> [three_digits(value) for value in (0.12963, 15.476, 1234.5, 120000.0, -0.0)]
+        ['0.13', '15.5', '1234', '120000', '0']
     """
     whole = np.isfinite(value) and (abs(value) >= 100 or float(value).is_integer())
     # adding 0 drops the sign of -0.0

@@ -27,10 +27,11 @@ def foreign_file(path: Path, advice: str, what: str = '') -> Iterator[None]:
         BeastError: if the block raises an exception, or the path is no file that this user may
             read; a `BeastError` passes as it is.
 
-    >>> with foreign_file(Path('a.nwb'), 'export it again', 'NWB'):
-    ...     raise TypeError('Missing NWB version in file.')
-    Traceback (most recent call last):
-    beast_lp.errors.BeastError: a.nwb cannot be read as NWB (Missing NWB version in file); \
+    Examples:
+        >>> with foreign_file(Path('a.nwb'), 'export it again', 'NWB'):
+        ...     raise TypeError('Missing NWB version in file.')
+        Traceback (most recent call last):
+        beast_lp.errors.BeastError: a.nwb cannot be read as NWB (Missing NWB version in file); \
 export it again
     """
     check_readable(path)
@@ -61,8 +62,9 @@ def read_text(path: Path) -> str:
 def reason_of(error: Exception) -> str:
     """Return the words of an error on one line.
 
-    >>> reason_of(KeyError())
-    'KeyError'
+    Examples:
+        >>> reason_of(KeyError())
+        'KeyError'
     """
     if isinstance(error, UnicodeDecodeError):
         return f'it is not text in UTF-8, found the byte 0x{error.object[error.start]:02x}'
@@ -82,7 +84,8 @@ def reason_of(error: Exception) -> str:
 def column_separator(line: str) -> str:
     """Return the column separator that occurs most often in a line.
 
-    >>> column_separator('coords;x;y, or so')
-    ';'
+    Examples:
+        >>> column_separator('coords;x;y, or so')
+        ';'
     """
     return max(',;\t', key=line.count)

@@ -32,12 +32,13 @@ def check_interpolations(values: object, source: Path) -> None:
     Raises:
         BeastError: if they would become too large.
 
-    >>> check_interpolations({'a': 'x', 'b': '${a}${a}'}, Path('config.yaml'))
-    >>> bomb = {f'a{n}': f'${{a{n + 1}}}' * 2 for n in range(40)}
-    >>> check_interpolations(bomb, Path('config.yaml'))
-    Traceback (most recent call last):
-    beast_lp.errors.BeastError: config.yaml stands for more than 10000000 characters, because its \
-interpolations (${name}) repeat each other; write the values themselves
+    Examples:
+        >>> check_interpolations({'a': 'x', 'b': '${a}${a}'}, Path('config.yaml'))
+        >>> bomb = {f'a{n}': f'${{a{n + 1}}}' * 2 for n in range(40)}
+        >>> check_interpolations(bomb, Path('config.yaml'))
+        Traceback (most recent call last):
+        beast_lp.errors.BeastError: config.yaml stands for more than 10000000 characters, \
+because its interpolations (${name}) repeat each other; write the values themselves
     """
     sizes = _Sizes(values)
     try:

@@ -87,11 +87,12 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         BeastError: if the file is none, or may not be read.
         ValueError: if it holds something else or too much, or is damaged; the message says so.
 
-    >>> import tempfile
-    >>> path = Path(tempfile.mkdtemp(), 'a.npz')
-    >>> np.savez(path, one=np.ones(2), name='a')
-    >>> {name: array.tolist() for name, array in read_arrays(path).items()}
-    {'one': [1.0, 1.0], 'name': 'a'}
+    Examples:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp(), 'a.npz')
+        >>> np.savez(path, one=np.ones(2), name='a')
+        >>> {name: array.tolist() for name, array in read_arrays(path).items()}
+        {'one': [1.0, 1.0], 'name': 'a'}
     """
     check_readable(path)
     try:

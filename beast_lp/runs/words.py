@@ -42,7 +42,8 @@ def can_name_a_file(name: str) -> bool:
     Tables hold it too, which are UTF-8; bytes of the command line that are not arrive as lone
     surrogates.
 
-    >>> can_name_a_file('mouse 1'), can_name_a_file('..'), can_name_a_file('../x')
-    (True, False, False)
+    Examples:
+        >>> can_name_a_file('mouse 1'), can_name_a_file('..'), can_name_a_file('../x')
+        (True, False, False)
     """
     return name.strip(' .') != '' and not re.search(r'[/\\\0\n\ud800-\udfff]', name)

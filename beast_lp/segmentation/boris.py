@@ -203,10 +203,11 @@ def events_to_labels(
         BeastError: if two events overlap, one is not in the video, or its frame and its time
             contradict each other.
 
-    >>> events = [Event('walk', 0.2, 0.4)]
-    >>> times = np.arange(5) / 10
-    >>> events_to_labels(events, ['background', 'walk'], times, Path('a.csv')).target.tolist()
-    [0, 0, 1, 1, 0]
+    Examples:
+        >>> events = [Event('walk', 0.2, 0.4)]
+        >>> times = np.arange(5) / 10
+        >>> events_to_labels(events, ['background', 'walk'], times, Path('a.csv')).target.tolist()
+        [0, 0, 1, 1, 0]
     """
     kept = [event for event in events if event.behavior not in ignored]
     check_overlaps(kept, source)
@@ -440,8 +441,9 @@ def _same_subject(name: str, wanted: str) -> bool:
 def _counted(names: Iterable[str]) -> str:
     """Return names with the number of times that each occurs.
 
-    >>> _counted(['a', 'b', 'a'])
-    'a 2, b 1'
+    Examples:
+        >>> _counted(['a', 'b', 'a'])
+        'a 2, b 1'
     """
     counts = Counter(name or _NO_SUBJECT for name in names)
     return ', '.join(f'{name} {count}' for name, count in counts.most_common(5))

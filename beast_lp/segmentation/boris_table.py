@@ -169,8 +169,9 @@ def read_table(path: Path) -> BorisTable:
 def media_stem(name: str) -> str:
     r"""Return the name of a media file without folder and suffix, on whichever system it was.
 
-    >>> media_stem('C:\\lab\\mouse 1.mp4')
-    'mouse 1'
+    Examples:
+        >>> media_stem('C:\\lab\\mouse 1.mp4')
+        'mouse 1'
     """
     return PurePosixPath(name.replace('\\', '/')).stem
 
@@ -259,10 +260,11 @@ def _observation(
 def _of_first_player(cell: str) -> tuple[str, ...]:
     """Return the parts of a cell that belong to the first player.
 
-    >>> _of_first_player('player #1:a.mp4;b.mp4|player #2:c.mp4')
-    ('a.mp4', 'b.mp4')
-    >>> _of_first_player('20.000;30.000|25.000')
-    ('20.000', '30.000')
+    Examples:
+        >>> _of_first_player('player #1:a.mp4;b.mp4|player #2:c.mp4')
+        ('a.mp4', 'b.mp4')
+        >>> _of_first_player('20.000;30.000|25.000')
+        ('20.000', '30.000')
     """
     parts = _PLAYER.split(cell)
     # text before the first player, then numbers of players and their text

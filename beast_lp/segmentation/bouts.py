@@ -22,8 +22,9 @@ class Bout:
 def find_bouts(labels: Int[np.ndarray, ' frames']) -> list[Bout]:
     """Cut labels into bouts, in order; every frame is in one.
 
-    >>> find_bouts(np.array([1, 1, 0]))
-    [Bout(label=1, start=0, stop=2), Bout(label=0, start=2, stop=3)]
+    Examples:
+        >>> find_bouts(np.array([1, 1, 0]))
+        [Bout(label=1, start=0, stop=2), Bout(label=0, start=2, stop=3)]
     """
     if len(labels) == 0:
         return []

@@ -52,8 +52,9 @@ def class_list(
         BeastError: if fewer than two classes are left, no label file has a name, or a class
             cannot have its name.
 
-    >>> class_list([('background', 'walk', 'groom')], None, [], background_is_class=False)
-    ('walk', 'groom')
+    Examples:
+        >>> class_list([('background', 'walk', 'groom')], None, [], background_is_class=False)
+        ('walk', 'groom')
     """
     names = list(dict.fromkeys(name for classes in found for name in classes))
     for key, values in (('classes', wanted or ()), ('ignore', ignored)):
@@ -86,7 +87,8 @@ def check_class_names(names: Sequence[str]) -> None:
         BeastError: if a name is empty, cannot be printed, is taken, or differs from another
             in upper and lower case only.
 
-    >>> check_class_names(['background', 'walk', 'rear/sniff'])
+    Examples:
+        >>> check_class_names(['background', 'walk', 'rear/sniff'])
     """
     seen: dict[str, str] = {}
     for name in names:
@@ -126,9 +128,10 @@ def project_labels(
     Raises:
         BeastError: if the labels have a class that is neither the project's nor ignored.
 
-    >>> labels = Labels(('background', 'walk', 'groom'), np.array([0, 1, 2]))
-    >>> project_labels(labels, ('groom', 'walk'), [], False, Path('a.csv')).target.tolist()
-    [-1, 1, 0]
+    Examples:
+        >>> labels = Labels(('background', 'walk', 'groom'), np.array([0, 1, 2]))
+        >>> project_labels(labels, ('groom', 'walk'), [], False, Path('a.csv')).target.tolist()
+        [-1, 1, 0]
     """
     numbers: Mapping[str, int] = {name: number for number, name in enumerate(classes)}
     dropped = {*ignored, *(() if background_is_class else (BACKGROUND,))}

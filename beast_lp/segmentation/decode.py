@@ -31,11 +31,12 @@ def decode(probabilities: Probabilities, config: DecodingConfig) -> ClassNumbers
         probabilities: one row per frame, which sums to 1.
         config: which decoder, and the shortest bout to keep.
 
-    >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1]])
-    >>> decode(probabilities, DecodingConfig()).tolist()
-    [0, 1, 0]
-    >>> decode(probabilities, DecodingConfig(method='viterbi')).tolist()
-    [0, 0, 0]
+    Examples:
+        >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1]])
+        >>> decode(probabilities, DecodingConfig()).tolist()
+        [0, 1, 0]
+        >>> decode(probabilities, DecodingConfig(method='viterbi')).tolist()
+        [0, 0, 0]
     """
     if len(probabilities) == 0:
         return np.zeros(0, dtype=np.int64)
@@ -99,10 +100,12 @@ def drop_short_bouts(
         probabilities: of the same frames.
         min_bout_frames: length of the shortest bout that is kept.
 
-    >>> labels = np.array([0, 0, 1, 2, 2])
-    >>> probabilities = np.array([[0.8, 0.1, 0.1]] * 2 + [[0.2, 0.5, 0.3]] + [[0.1, 0.1, 0.8]] * 2)
-    >>> drop_short_bouts(labels, probabilities, 2).tolist()
-    [0, 0, 2, 2, 2]
+    Examples:
+        >>> labels = np.array([0, 0, 1, 2, 2])
+        >>> first, second, third = [0.8, 0.1, 0.1], [0.2, 0.5, 0.3], [0.1, 0.1, 0.8]
+        >>> probabilities = np.array([first, first, second, third, third])
+        >>> drop_short_bouts(labels, probabilities, 2).tolist()
+        [0, 0, 2, 2, 2]
     """
     bouts = find_bouts(labels)
     # merged bouts are kept as the first of them; the others have length 0 from then on

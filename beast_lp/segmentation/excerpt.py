@@ -24,8 +24,9 @@ def busiest_stretch(labels: Int[np.ndarray, ' frames'], length: int) -> int:
         labels: class numbers of a video.
         length: frames of the stretch.
 
-    >>> busiest_stretch(np.array([0, 0, 0, 0, 1, 0, 1, 1]), length=4)
-    3
+    Examples:
+        >>> busiest_stretch(np.array([0, 0, 0, 0, 1, 0, 1, 1]), length=4)
+        3
     """
     if len(labels) <= length:
         return 0

@@ -114,8 +114,9 @@ def class_weights(counts: Int[np.ndarray, ' classes']) -> Float[Tensor, ' classe
     Args:
         counts: number of scored frames of each class, none of them 0.
 
-    >>> class_weights(np.array([100, 50, 10])).tolist()
-    [1.0, 2.0, 10.0]
+    Examples:
+        >>> class_weights(np.array([100, 50, 10])).tolist()
+        [1.0, 2.0, 10.0]
     """
     return torch.from_numpy(counts.max() / counts).float()
 

@@ -35,8 +35,9 @@ def confusion(
         predicted: class numbers.
         classes: number of classes.
 
-    >>> confusion(np.array([0, 0, 1, UNSCORED]), np.array([0, 1, 1, 1]), classes=2).tolist()
-    [[1, 1], [0, 1]]
+    Examples:
+        >>> confusion(np.array([0, 0, 1, UNSCORED]), np.array([0, 1, 1, 1]), classes=2).tolist()
+        [[1, 1], [0, 1]]
     """
     chosen = target != UNSCORED
     return confusion_matrix(target[chosen], predicted[chosen], labels=range(classes))
@@ -61,11 +62,12 @@ def per_class(
         `f1`, `average_precision`. A class without scored frames has NaN; one that is never
         predicted has precision 0.
 
-    >>> predicted = np.array([0, 1, 1, 1])
-    >>> sure = np.eye(2)[predicted]
-    >>> table = per_class(np.array([0, 0, 1, 1]), predicted, sure, ['rest', 'walk'])
-    >>> table[['class', 'frames', 'predicted', 'f1']].round(2).to_numpy().tolist()
-    [['rest', 2, 1, 0.67], ['walk', 2, 3, 0.8]]
+    Examples:
+        >>> predicted = np.array([0, 1, 1, 1])
+        >>> sure = np.eye(2)[predicted]
+        >>> table = per_class(np.array([0, 0, 1, 1]), predicted, sure, ['rest', 'walk'])
+        >>> table[['class', 'frames', 'predicted', 'f1']].round(2).to_numpy().tolist()
+        [['rest', 2, 1, 0.67], ['walk', 2, 3, 0.8]]
     """
     chosen = target != UNSCORED
     numbers = range(len(classes))
@@ -101,8 +103,9 @@ def macro_f1(f1: Float[np.ndarray, ' classes'], counted: Bool[np.ndarray, ' clas
         f1: F1 of each class, NaN where it has no scored frame.
         counted: false for background.
 
-    >>> macro_f1(np.array([0.9, 0.8, 0.4, np.nan]), np.array([False, True, True, True]))
-    0.6000000000000001
+    Examples:
+        >>> macro_f1(np.array([0.9, 0.8, 0.4, np.nan]), np.array([False, True, True, True]))
+        0.6000000000000001
     """
     values = f1[counted & ~np.isnan(f1)]
     return float(values.mean()) if len(values) else float('nan')
@@ -124,9 +127,10 @@ def calibration(
         one row per bin that holds a frame: `from`, `to`, `frames`, `confidence` (mean) and
         `accuracy`.
 
-    >>> table = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.85, 0.15]]))
-    >>> table.round(3).to_numpy().tolist()
-    [[0.8, 0.9, 2.0, 0.875, 0.5]]
+    Examples:
+        >>> table = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.85, 0.15]]))
+        >>> table.round(3).to_numpy().tolist()
+        [[0.8, 0.9, 2.0, 0.875, 0.5]]
     """
     chosen = target != UNSCORED
     sure = probabilities[chosen].max(axis=1)
@@ -152,9 +156,10 @@ def expected_calibration_error(table: pd.DataFrame) -> float:
     Args:
         table: rows of `calibration`.
 
-    >>> table = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.85, 0.15]]))
-    >>> round(expected_calibration_error(table), 3)
-    0.375
+    Examples:
+        >>> table = calibration(np.array([0, 1]), np.array([[0.9, 0.1], [0.85, 0.15]]))
+        >>> round(expected_calibration_error(table), 3)
+        0.375
     """
     if table.empty:
         return float('nan')
@@ -184,10 +189,11 @@ def bout_scores(
         percent>` for each overlap. As in `per_class`, a class that was not scored has NaN, so that
         frames and bouts are averaged over the same classes.
 
-    >>> target, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
-    >>> table = bout_scores(target, predicted, ['rest', 'walk'], overlaps=[0.5])
-    >>> table.round(2).to_numpy().tolist()
-    [['rest', 1, 2, 0.67], ['walk', 1, 2, 0.67]]
+    Examples:
+        >>> target, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+        >>> table = bout_scores(target, predicted, ['rest', 'walk'], overlaps=[0.5])
+        >>> table.round(2).to_numpy().tolist()
+        [['rest', 1, 2, 0.67], ['walk', 1, 2, 0.67]]
     """
     right = np.zeros((len(overlaps), len(classes)), dtype=int)
     scored, guessed = np.zeros(len(classes), dtype=int), np.zeros(len(classes), dtype=int)
@@ -253,9 +259,10 @@ def switches(
         `scored_switches` and `predicted_switches` per 1000 frames, `scored_bout_median` and
         `predicted_bout_median` in frames.
 
-    >>> found = switches(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
-    >>> found['scored_switches'], found['predicted_switches'], found['predicted_bout_median']
-    (250.0, 750.0, 1.0)
+    Examples:
+        >>> found = switches(np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1]))
+        >>> found['scored_switches'], found['predicted_switches'], found['predicted_bout_median']
+        (250.0, 750.0, 1.0)
     """
     frames = int((target != UNSCORED).sum())
     pieces = stretches(target != UNSCORED)

@@ -63,8 +63,9 @@ def to_all_frames(
         frame: numbers of the stored frames in the video, rising.
         frames: number of frames of the video.
 
-    >>> to_all_frames(np.array([[0.0], [1.0]]), np.array([0, 4]), 6)[:, 0].tolist()
-    [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    Examples:
+        >>> to_all_frames(np.array([[0.0], [1.0]]), np.array([0, 4]), 6)[:, 0].tolist()
+        [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]
     """
     if len(frame) == frames:
         return probabilities

@@ -58,8 +58,9 @@ class Batch:
 def stretches(mask: Bool[np.ndarray, ' frames']) -> list[tuple[int, int]]:
     """Return start and stop of each run of true frames, in order.
 
-    >>> stretches(np.array([True, True, False, True]))
-    [(0, 2), (3, 4)]
+    Examples:
+        >>> stretches(np.array([True, True, False, True]))
+        [(0, 2), (3, 4)]
     """
     padded = np.concatenate([[False], mask, [False]]).astype(np.int8)
     edges = np.flatnonzero(np.diff(padded))
@@ -84,8 +85,9 @@ def cut_sequences(
         context: frames to read on either side, as far as the stretch reaches.
         offset: 0 to `length` - 1; frames by which the first sequence is shorter.
 
-    >>> [(part.start, part.stop) for part in cut_sequences(0, 0, 25, length=10, context=2)]
-    [(0, 10), (10, 20), (20, 25)]
+    Examples:
+        >>> [(part.start, part.stop) for part in cut_sequences(0, 0, 25, length=10, context=2)]
+        [(0, 10), (10, 20), (20, 25)]
     """
     edges = [start, *range(start + length - offset, stop, length), stop]
     return [

@@ -78,9 +78,10 @@ def hold_out_videos(lengths: Mapping[str, int], test: Sequence[str], name: str =
         test: names of the videos that are held out; may be empty.
         name: name of the fold.
 
-    >>> fold = hold_out_videos({'a': 2, 'b': 3}, ['b'])
-    >>> fold.train['a'].tolist(), fold.test['b'].tolist()
-    ([True, True], [True, True, True])
+    Examples:
+        >>> fold = hold_out_videos({'a': 2, 'b': 3}, ['b'])
+        >>> fold.train['a'].tolist(), fold.test['b'].tolist()
+        ([True, True], [True, True, True])
     """
     return Fold(
         name,
@@ -109,9 +110,10 @@ def hold_out_blocks(
     Raises:
         BeastError: if no video is long enough for one held-out block.
 
-    >>> fold = hold_out_blocks({'a': 9}, every=2, block=3, gap=1)
-    >>> np.flatnonzero(fold.test['a']).tolist(), np.flatnonzero(fold.train['a']).tolist()
-    ([3, 4, 5], [0, 1, 7, 8])
+    Examples:
+        >>> fold = hold_out_blocks({'a': 9}, every=2, block=3, gap=1)
+        >>> np.flatnonzero(fold.test['a']).tolist(), np.flatnonzero(fold.train['a']).tolist()
+        ([3, 4, 5], [0, 1, 7, 8])
     """
     train, test = {}, {}
     for name, frames in lengths.items():
@@ -141,9 +143,10 @@ def fold_videos(lengths: Mapping[str, int], folds: int, seed: int) -> list[Fold]
     Raises:
         BeastError: if there are fewer videos than folds.
 
-    >>> folds = fold_videos(dict.fromkeys('abcd', 9), folds=2, seed=0)
-    >>> [[video for video in 'abcd' if fold.test[video].all()] for fold in folds]
-    [['a', 'c'], ['b', 'd']]
+    Examples:
+        >>> folds = fold_videos(dict.fromkeys('abcd', 9), folds=2, seed=0)
+        >>> [[video for video in 'abcd' if fold.test[video].all()] for fold in folds]
+        [['a', 'c'], ['b', 'd']]
     """
     names = list(lengths)
     if len(names) < folds:

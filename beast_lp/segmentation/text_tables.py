@@ -127,10 +127,11 @@ def to_number(text: str, decimal_comma: bool = False) -> float:
         text: digits.
         decimal_comma: whether a comma may stand before the decimals.
 
-    >>> to_number('2.5'), to_number('2,5', decimal_comma=True)
-    (2.5, 2.5)
-    >>> to_number('2,5'), to_number('NA')
-    (nan, nan)
+    Examples:
+        >>> to_number('2.5'), to_number('2,5', decimal_comma=True)
+        (2.5, 2.5)
+        >>> to_number('2,5'), to_number('NA')
+        (nan, nan)
     """
     try:
         # Python would take 1_000
