@@ -25,3 +25,22 @@ def test_the_files_exist() -> None:
         assert any((folder / name).exists() for folder in inside), path
         found += 1
     assert found > 10
+
+
+def test_the_site_shows_the_docstrings_of_every_room_and_every_guide() -> None:
+    site = ROOT / 'beast_lp' / 'guides' / 'site'
+    rooms = {path.parent.name for path in ROOT.glob('beast_lp/*/__init__.py')}
+    assert {path.stem for path in site.glob('*.md')} == rooms
+    for room in rooms:
+        assert f'::: beast_lp.{room}\n' in (site / f'{room}.md').read_text(encoding='utf-8')
+    nav = (site / 'mkdocs.yml').read_text(encoding='utf-8').partition('\nnav:')[2]
+    listed = re.findall(r'- (?:Guides: )?([\w/]+\.md)', nav)
+    pages = {path.relative_to(site.parent).as_posix() for path in site.parent.rglob('*.md')}
+    assert sorted(listed) == sorted(pages)
+
+
+def test_the_index_links_every_guide() -> None:
+    guides = ROOT / 'beast_lp' / 'guides'
+    linked = re.findall(r'\]\((\w+\.\w+)\)', (guides / 'index.md').read_text(encoding='utf-8'))
+    pages = {path.name for path in [*guides.glob('*.md'), *guides.glob('*.ipynb')]}
+    assert sorted(linked) == sorted(pages - {'index.md'})
