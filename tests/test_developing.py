@@ -44,3 +44,11 @@ def test_the_index_links_every_guide() -> None:
     linked = re.findall(r'\]\((\w+\.\w+)\)', (guides / 'index.md').read_text(encoding='utf-8'))
     pages = {path.name for path in [*guides.glob('*.md'), *guides.glob('*.ipynb')]}
     assert sorted(linked) == sorted(pages - {'index.md'})
+
+
+def test_the_readme_cites_this_version_and_the_paper() -> None:
+    readme = (ROOT / 'README.md').read_text(encoding='utf-8')
+    metadata = (ROOT / 'pyproject.toml').read_text(encoding='utf-8')
+    versions = re.findall(r"^ *version += [{'](.*?)[}']", readme + metadata, re.MULTILINE)
+    assert len(versions) == 2 and len({*versions}) == 1
+    assert re.findall(r'arXiv:([\d.]+)', readme) == re.findall(r'arxiv.org/abs/([\d.]+)', metadata)
