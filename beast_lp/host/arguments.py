@@ -18,10 +18,15 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 GUIDES = Path(__file__).parents[1] / 'guides'
 
 
-def name_guides(parser: argparse.ArgumentParser) -> None:
-    """Name our guides at the end of a command's help, in place of the host's own pages."""
+def name_guides(parser: argparse.ArgumentParser, page: str) -> None:
+    """Name a command's guide at the end of its help, in place of the host's own pages.
+
+    Args:
+        parser: parser of the command.
+        page: file of the guide.
+    """
     # set afterwards: the host's parser takes no `epilog`
-    parser.epilog = f'guides, a page for each job:\n  {GUIDES}'
+    parser.epilog = f'guide:\n  {GUIDES / page}'
 
 
 def add_output_dir(

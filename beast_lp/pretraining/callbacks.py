@@ -26,6 +26,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 LEAST_STEPS = 2000
 # steps whose speed tells the time that the run will take
 _ESTIMATE_AFTER = 10
+# lines of a whole run without a bar, at most: a log is to be read
+_MOST_LINES = 25
 # numbers of a line without a bar, in words
 _SHOWN = {
     'train_loss': 'loss',
@@ -187,7 +189,7 @@ class ProgressBar(TQDMProgressBar):
 
 
 class EpochLines(Callback):
-    """Logs the losses, the speed and the time left: once a minute, or an epoch if that is longer.
+    """Logs the losses, the speed and the time left: once a minute at most, at the end of an epoch.
 
     It takes the place of the bar where no person watches.
     """
@@ -206,16 +208,17 @@ class EpochLines(Callback):
             clock: seconds that have passed, for tests.
         """
         self._throughput, self._more, self._clock = throughput, more, clock
-        self._said = clock()
+        self._said, self._parts = clock(), 0
 
     @rank_zero_only
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Log a line, unless the last one is less than a minute old and more are to come."""
         now = self._clock()
         last = trainer.current_epoch + 1 == trainer.max_epochs
-        if now - self._said < LINE_SECONDS and not last:
+        parts = (trainer.current_epoch + 1) * _MOST_LINES // max(trainer.max_epochs or 1, 1)
+        if not last and (now - self._said < LINE_SECONDS or parts == self._parts):
             return
-        self._said = now
+        self._said, self._parts = now, parts
         values = {**trainer.callback_metrics, **self._more()}
         shown = ', '.join(
             f'{words} {float(values[name]):.3g}'

@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 from beast_lp.host.next_step import train_command
 from beast_lp.host.pose import suitable_learning_rate
 from beast_lp.host.spelling import small_number
@@ -16,14 +14,23 @@ def _words(text: str) -> str:
     return ' '.join(text.replace('\\\n', ' ').split())
 
 
-@pytest.mark.parametrize(
-    ('page', 'width'),
-    [('README.md', 192), ('beast_lp/guides/existing_project.md', None)],
-)
-def test_pages_have_the_command_that_a_run_prints(page: str, width: int | None) -> None:
-    rate = None if width is None else suitable_learning_rate(width)
-    command = train_command('my_config.yaml', 'my_backbone', 'my_model', rate)
-    assert _words(command) in _words((ROOT / page).read_text(encoding='utf-8'))
+def test_pages_have_the_command_that_a_run_prints() -> None:
+    commands = {
+        train_command('my_config.yaml', 'my_backbone', 'my_model', rate)
+        for rate in (None, *map(suitable_learning_rate, (192, 768)))
+    }
+    pages = [ROOT / 'README.md', *(ROOT / 'beast_lp' / 'guides').glob('*.md')]
+    blocks = [
+        _words(command)
+        for page in pages
+        for command in re.findall(
+            r'^litpose train my_config\.yaml --output_dir my_model (?:.*\\\n)*.*$',
+            page.read_text(encoding='utf-8'),
+            re.MULTILINE,
+        )
+    ]
+    assert len(blocks) >= 2
+    assert set(blocks) <= {_words(command) for command in commands}
 
 
 def test_the_rates_of_pages_and_configs_are_those_that_suit() -> None:

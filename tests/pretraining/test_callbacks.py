@@ -1,5 +1,6 @@
 """What a run tells while it runs."""
 
+import itertools
 import re
 import time
 from collections.abc import Callable
@@ -97,18 +98,34 @@ def test_without_a_terminal_there_is_a_line_a_minute_and_one_at_the_end(
 def test_an_epoch_within_the_minute_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
     seconds = iter([0.0, 30.0, 61.0, 100.0, 122.0])
     lines = EpochLines(Throughput(), lambda: {'probe_px': 12.345}, lambda: next(seconds))
+    assert _epochs(lines, 4, 10, caplog) == [2, 4]
+    assert 'loss 0.5, probe (px) 12.3, ' in caplog.text
+
+
+def test_a_long_run_has_a_log_to_read(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = itertools.count(0, 3600)
+    lines = EpochLines(Throughput(), dict, lambda: float(next(seconds)))
+    said = _epochs(lines, 800, 800, caplog)
+    assert len(said) == 25 and said[0] == 32 and said[-1] == 800
+
+
+def _epochs(
+    lines: EpochLines,
+    count: int,
+    of: int,
+    caplog: pytest.LogCaptureFixture,
+) -> list[int]:
+    """Return the epochs after which a line was logged."""
     trainer: Any = SimpleNamespace(
-        max_epochs=100, global_step=7, callback_metrics={'train_loss': 0.5}
+        max_epochs=of, global_step=7, callback_metrics={'train_loss': 0.5}
     )
     with caplog.at_level('INFO', 'lightning_pose'):
-        for epoch in range(4):
+        for epoch in range(count):
             trainer.current_epoch = epoch
             lines.on_train_epoch_end(trainer, LightningModule())
-    assert [text.split(':')[1] for text in caplog.messages] == [
-        ' epoch 2 of 100, step 7',
-        ' epoch 4 of 100, step 7',
-    ]
-    assert 'loss 0.5, probe (px) 12.3, ' in caplog.text
+    pattern = rf'beast: epoch (\d+) of {of}, step 7: '
+    found = [re.match(pattern, text) for text in caplog.messages]
+    return [int(match[1]) for match in found if match]
 
 
 def test_what_others_do_after_a_step_is_no_waiting_for_data(

@@ -12,6 +12,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'beast_demo',
+        help='beast-lp: all stages on a drawn project',
         description='Write a small Lightning Pose project with known truth (a drawn animal, its '
         'keypoints, behaviour and simulated neurons), pretrain a backbone on its videos, train a '
         'pose model, predict the neurons and learn the behaviour with it. Takes a quarter of an '
@@ -29,7 +30,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         action='store_true',
         help='a demo of one minute that checks an installation; too small to learn anything',
     )
-    name_guides(parser)
+    name_guides(parser, 'existing_project.md')
     return parser
 
 

@@ -12,6 +12,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'compare',
+        help='beast-lp: compare trained pose models',
         description='Compare trained pose models on labelled frames that none was trained on, as '
         'in the papers of Lightning Pose and BEAST. It draws one curve per backbone: the mean '
         'pixel error of the keypoints on which the models disagree by at least the value on the '
@@ -39,7 +40,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'for a multi-view project one file per view, in the order of data.view_names',
     )
     add_output_dir(parser, 'an interrupted comparison starts again from the beginning')
-    name_guides(parser)
+    name_guides(parser, 'comparing_backbones.md')
     return parser
 
 

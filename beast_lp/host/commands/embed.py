@@ -20,6 +20,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'embed',
+        help='beast-lp: write the features of every frame',
         description='Write the features of every frame of videos: one folder of numpy files per '
         'video, for `litpose encode`, `litpose segment` and your own analyses. The same command '
         'resumes an interrupted run.',
@@ -95,7 +96,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         help='folder of <video>_bbox.csv files, as `litpose predict` takes them; frames are '
         'cropped to the boxes',
     )
-    name_guides(parser)
+    name_guides(parser, 'spikes_and_behaviour.md')
     return parser
 
 

@@ -19,6 +19,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'encode',
+        help='beast-lp: predict neural activity from features',
         description='Predict neural activity from features of video, compare sources of features '
         'in one table of bits per spike with controls, and draw a report.\n\n'
         'example:\n'
@@ -53,7 +54,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     )
     add_output_dir(parser)
     add_overrides(parser, '"beast.encoding.encoders=[rrr,tcn]"')
-    name_guides(parser)
+    name_guides(parser, 'spikes_and_behaviour.md')
     return parser
 
 

@@ -22,6 +22,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'pretrain',
+        help='beast-lp: pretrain a backbone on unlabelled videos',
         description='Pretrain a ViT backbone on the videos of a Lightning Pose project (BEAST). '
         'Use the result as model.backbone_checkpoint with model.backbone: beast.',
         usage='litpose pretrain <config_file> [<config_file>...] \\\n'
@@ -50,7 +51,7 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'folder (default: data.data_dir of the config)',
     )
     add_overrides(parser, 'beast.training.epochs=100')
-    name_guides(parser)
+    name_guides(parser, 'existing_project.md')
     return parser
 
 

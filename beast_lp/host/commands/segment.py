@@ -17,6 +17,28 @@ from beast_lp.host.arguments import (
 )
 from beast_lp.host.waiting import wait_passively
 
+_GUIDE = 'spikes_and_behaviour.md'
+_ACTIONS = {
+    'train': 'train on scored videos, and score the held-out part',
+    'predict': 'label every frame of any videos with trained models',
+    'evaluate': 'score trained models on videos that they were not trained on',
+}
+_USAGE = (
+    'litpose segment train <config_file> [--output_dir OUTPUT_DIR] \\\n'
+    '                      [--overrides KEY=VALUE...]\n'
+    '       litpose segment predict <config_file> --model_dir MODEL_DIR \\\n'
+    '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
+    '                      [--clip_seconds S] [--nwb] [--lightning_action] \\\n'
+    '                      [--overrides KEY=VALUE...]\n'
+    '       litpose segment evaluate <config_file> --model_dir MODEL_DIR \\\n'
+    '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
+    '                      [--overrides KEY=VALUE...]'
+)
+_EXAMPLES = {
+    'train': 'beast.segmentation.fitting.epochs=100',
+    'predict': 'beast.segmentation.decoding.method=viterbi',
+    'evaluate': 'beast.segmentation.decoding.method=viterbi',
+}
 # option -> the actions that take it, for options that not every action takes
 _ACTIONS_WITH = {
     'model_dir': ('predict', 'evaluate'),
@@ -31,68 +53,74 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
     """Add the command to the host's parser."""
     parser = subparsers.add_parser(
         'segment',
+        help='beast-lp: learn behaviour and predict it',
         description='Learn behaviour from a few scored videos and predict it for every frame of '
         'others (action segmentation). The settings are in the `beast: segmentation:` section of '
         'the config. For predict and evaluate, it may give new places of labels and features and '
         'a new decoding of probabilities into labels; all else comes from the training run.',
-        usage='litpose segment train <config_file> [--output_dir OUTPUT_DIR] \\\n'
-        '                      [--overrides KEY=VALUE...]\n'
-        '       litpose segment predict <config_file> --model_dir MODEL_DIR \\\n'
-        '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
-        '                      [--clip_seconds S] [--nwb] [--lightning_action] \\\n'
-        '                      [--overrides KEY=VALUE...]\n'
-        '       litpose segment evaluate <config_file> --model_dir MODEL_DIR \\\n'
-        '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
-        '                      [--overrides KEY=VALUE...]',
+        usage=_USAGE,
     )
-    parser.add_argument(
-        'action',
-        choices=('train', 'predict', 'evaluate'),
-        help='train: train on scored videos, and score the held-out part; predict: label any '
-        'videos; evaluate: score models on videos that they were not trained on',
+    # `litpose segment`, or our name for it where the host has a command of that name
+    program = f'litpose {parser.prog.split()[-1]}'
+    actions = parser.add_subparsers(
+        dest='action', required=True, metavar='action', prog=program, help='what to do:'
     )
+    for action, words in _ACTIONS.items():
+        usage = _usage_of(action).replace('litpose segment', program)
+        _add_options(
+            actions.add_parser(action, help=words, description=_sentence(words), usage=usage),
+            action,
+        )
+    name_guides(parser, _GUIDE)
+    return parser
+
+
+def _add_options(parser: argparse.ArgumentParser, action: str) -> None:
+    """Add all options, of which those of other actions are hidden and refused in a sentence."""
+
+    def add(name: str, words: str, **options: Any) -> None:
+        shown = action in _ACTIONS_WITH[name]
+        parser.add_argument(f'--{name}', help=words if shown else argparse.SUPPRESS, **options)
+
     parser.add_argument(
         'config_file',
         type=types.config_file,
         help="path to the project's pose config",
     )
     add_output_dir(parser)
-    parser.add_argument(
-        '--model_dir',
-        type=Path,
-        help='predict, evaluate: output directory of `litpose segment train`',
-    )
-    parser.add_argument(
-        '--videos',
+    add('model_dir', 'output directory of `litpose segment train`', type=Path)
+    add(
+        'videos',
+        'video files or folders; without them, the videos of the config',
         nargs='*',
         type=Path,
         default=[],
-        help='predict, evaluate: video files or folders; without them, the videos of the config',
     )
-    parser.add_argument(
-        '--clip_seconds',
+    add(
+        'clip_seconds',
+        'also write a clip of this length of each video, with the labels drawn in, where its '
+        'behaviour changes most',
         type=float,
         default=0.0,
-        help='predict: also write a clip of this length of each video, with the labels drawn in, '
-        'where its behaviour changes most',
     )
-    parser.add_argument(
-        '--nwb',
+    add('nwb', 'also write bouts as NWB (ndx-ethogram)', action='store_true')
+    add(
+        'lightning_action',
+        'also write features and labels as lightning-action reads them',
         action='store_true',
-        help='predict: also write bouts as NWB (ndx-ethogram)',
     )
-    parser.add_argument(
-        '--lightning_action',
-        action='store_true',
-        help='predict: also write features and labels as lightning-action reads them',
-    )
-    add_overrides(
-        parser,
-        'beast.segmentation.fitting.epochs=100 (train) or '
-        'beast.segmentation.decoding.method=viterbi (all three)',
-    )
-    name_guides(parser)
-    return parser
+    add_overrides(parser, _EXAMPLES[action])
+    name_guides(parser, _GUIDE)
+
+
+def _usage_of(action: str) -> str:
+    """Return the lines of the usage that are about one action."""
+    start = _USAGE.index(f'litpose segment {action}')
+    return _USAGE[start:].partition('\n       litpose')[0]
+
+
+def _sentence(words: str) -> str:
+    return f'{words[0].upper()}{words[1:]}.'
 
 
 get_parser = parser_of(register_parser)
