@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from transformers import ViTConfig, ViTModel
 
 from beast_lp.errors import BeastError
-from beast_lp.host.names import STRIDE
+from beast_lp.host.names import STRIDE, is_random
 from beast_lp.host.pose import NO_REGRESSION, NO_WEIGHTS
+from beast_lp.host.random_weights import random_weights
 from beast_lp.host.softargmax import warn_if_heatmaps_are_misread
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.load import enlarge_patches, load_into_vit
@@ -51,8 +52,8 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
 
     Args:
         model_type: the host's `heatmap` or `regression`.
-        checkpoint: any checkpoint that `read_encoder` accepts, or the architecture that a pose
-            checkpoint names.
+        checkpoint: any checkpoint that `read_encoder` accepts, the architecture that a pose
+            checkpoint names, or what `resolve_random` returned.
 
     Returns:
         the backbone and its number of feature channels.
@@ -71,7 +72,7 @@ def build(model_type: str, checkpoint: str | None) -> tuple[BeastBackbone, int]:
         )
         return BeastBackbone(architecture), architecture.hidden_size
 
-    encoder = read_encoder(checkpoint)
+    encoder = random_weights(checkpoint) if is_random(checkpoint) else read_encoder(checkpoint)
     if STRIDE % encoder.architecture.patch_size:
         raise BeastError(
             f'{encoder.source} has patches of {encoder.architecture.patch_size} px, but the pose '

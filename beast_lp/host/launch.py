@@ -18,11 +18,16 @@ from hydra.utils import to_absolute_path
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.errors import BeastError, sentence_of
+from beast_lp.host.pose import learning_rate_of
 from beast_lp.host.spelling import quoted
 from beast_lp.host.train_status import is_completed
 from beast_lp.runs.log_file import remember_warnings
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+
+# ${beast_learning_rate:CHECKPOINT} in a config of `configs/launch`
+OmegaConf.register_new_resolver('beast_learning_rate', learning_rate_of, replace=True)
 
 
 def main(cfg: DictConfig) -> None:

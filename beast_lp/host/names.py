@@ -10,9 +10,20 @@ BACKBONE = 'beast'
 # before a command's name, that of our command where the host has one of the same name
 OWN_NAME = 'beast_lp'
 STRIDE = 16
+# in the place of a checkpoint: random weights, alone or before a colon and what has their shape
+RANDOM = 'random'
 
 # the oldest host that this package was tested with; for newer ones the names decide
 OLDEST_HOST = (2, 3, 0)
+
+
+def is_random(checkpoint: object) -> bool:
+    """Return whether `model.backbone_checkpoint` asks for random weights.
+
+    >>> is_random('random'), is_random('random:laptop'), is_random('random_run')
+    (True, True, False)
+    """
+    return str(checkpoint).partition(':')[0] == RANDOM
 
 
 def host_version() -> str:

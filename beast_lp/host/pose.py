@@ -11,9 +11,11 @@ from pathlib import Path
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from beast_lp.config import parse_config
+from beast_lp.config.presets import PRESETS
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import absolute_path, path_from
 from beast_lp.host.late_failures import refuse_late_failures
+from beast_lp.host.names import is_random
 from beast_lp.host.start import (
     NO_SHARED_DIRECTORY,
     OUTPUT_DIR_VARIABLE,
@@ -35,6 +37,7 @@ NO_WEIGHTS = (
 )
 # learning rate of Adam in the host's default config
 RESNET_RATE = 1e-3
+_VIT_B = 768
 
 
 def check_pose_config(cfg: DictConfig) -> None:
@@ -83,7 +86,12 @@ def prepare_training(
         raise BeastError(NO_WEIGHTS)
     if evaluates:
         refuse_late_failures(cfg)
-    if checkpoint:
+    if is_random(checkpoint):
+        # imported here because torch takes seconds, and the GUI imports this module
+        from beast_lp.host.random_weights import resolve_random
+
+        checkpoint = resolve_random(str(checkpoint), cfg)
+    elif checkpoint:
         checkpoint = absolute_path(str(checkpoint), cfg)
     else:
         check_before_pretraining(cfg)
@@ -189,13 +197,26 @@ def suitable_learning_rate(hidden_size: int) -> float:
     return 5e-4 if hidden_size <= 192 else 5e-5
 
 
+def learning_rate_of(checkpoint: str) -> float:
+    """Return the learning rate of AdamW that suits pose training from a checkpoint.
+
+    Args:
+        checkpoint: as `model.backbone_checkpoint` takes it; where its width is not written beside
+            it, the rate that suits ViT-B.
+    """
+    width = _hidden_size(OmegaConf.create({'model': {'backbone_checkpoint': checkpoint}}))
+    return suitable_learning_rate(width or _VIT_B)
+
+
 def _hidden_size(cfg: DictConfig) -> int | None:
     """Return the width of the backbone, or None where only the weights know it."""
-    checkpoint = cfg.model.get('backbone_checkpoint')
-    if not checkpoint:
-        section = cfg.get('beast')
+    checkpoint = str(cfg.model.get('backbone_checkpoint') or '')
+    if is_random(checkpoint):
+        checkpoint = checkpoint.partition(':')[2]
+    section = {'preset': checkpoint} if checkpoint in PRESETS else cfg.get('beast')
+    if not checkpoint or checkpoint in PRESETS:
         return None if section is None else parse_config(section).model.hidden_size
-    path = Path(absolute_path(str(checkpoint), cfg)).expanduser()
+    path = Path(absolute_path(checkpoint, cfg)).expanduser()
     for config in (path / 'backbone' / 'config.json', path / 'config.json'):
         if config.is_file():
             try:

@@ -296,6 +296,7 @@ class MetricsTable(Callback):
             **self._more(),
             'images_per_second': self._throughput.images_per_second,
             'data_wait_share': self._throughput.data_wait_share,
+            'seconds': self._throughput.seconds,
             'seconds_left': self._throughput.seconds_left,
         }
         table = pd.DataFrame([row])

@@ -5,6 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -76,7 +77,7 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
     config = module.config
     metrics = read_table(files.metrics, numbers=_METRICS)
     frames = config.training.batch_size
-    seconds = (len(store) * 2 / metrics['images_per_second']).sum()
+    seconds = _training_seconds(metrics, 2 * len(store))
     last, finished = metrics.iloc[-1], len(metrics) == config.training.num_epochs
     if not finished and not np.isfinite(last['seconds_left']):
         raise BeastError(
@@ -107,6 +108,19 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
             for name in ('beast-lp', 'torch', 'transformers', 'lightning')
         ),
     }
+
+
+def _training_seconds(metrics: pd.DataFrame, images: int) -> float:
+    """Return the time that was spent on training.
+
+    Args:
+        metrics: table of the epochs.
+        images: images of an epoch, for a table that an older version wrote.
+    """
+    if 'seconds' in metrics:
+        return float(metrics['seconds'].sum())
+    # an epoch that was resumed at its end has no speed
+    return float((images / metrics['images_per_second'].replace(0, np.nan)).sum())
 
 
 @torch.inference_mode()

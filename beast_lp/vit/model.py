@@ -194,3 +194,19 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         nn.init.zeros_(module.bias)
+
+
+def random_encoder(architecture: Architecture, seed: int) -> Encoder:
+    """Build an encoder with the initial weights of a pretraining run, without its decoder.
+
+    Nothing is left of it in torch's own draws.
+
+    Args:
+        architecture: shape of the encoder.
+        seed: seed of the weights.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = Encoder(architecture)
+        nn.init.normal_(encoder.cls_token, std=0.02)
+        return encoder.apply(_initialise).eval()

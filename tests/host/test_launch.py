@@ -129,18 +129,24 @@ RECIPE = ['config_file=a.yaml', 'backbone_checkpoint=b', 'models=m', 'seed=2']
 def test_the_recipe_gives_each_backbone_what_suits_it() -> None:
     found = {}
     with hydra.initialize_config_dir(version_base='1.3', config_dir=str(LAUNCH)):
-        for backbone in ('beast', 'resnet50_animal_ap10k', 'vitb_imagenet'):
+        swept = hydra.compose('compare_backbones', overrides=RECIPE, return_hydra_config=True)
+        names = swept.hydra.sweeper.params.backbone.split(',')
+        for backbone in (*names, 'vitb_imagenet'):
             cfg = hydra.compose('compare_backbones', overrides=[*RECIPE, f'backbone={backbone}'])
             assert cfg.output_dir == f'm/{backbone}/seed_2'
             found[backbone] = as_overrides(cfg.set) + as_overrides(cfg.variant)
     for backbone, overrides in found.items():
-        assert f"++model.backbone='{backbone}'" in overrides
+        own = backbone in ('beast', 'random')
+        assert f"++model.backbone='{'beast' if own else backbone}'" in overrides
         assert overrides[:3] == [
             '++training.train_frames=100',
             '++training.rng_seed_data_pt=2',
             '++training.rng_seed_model_pt=2',
         ]
     assert "++model.backbone_checkpoint='b'" in found['beast']
+    assert "++model.backbone_checkpoint='random:b'" in found['random']
+    assert {'vits_dino', 'vitb_dinov3'} <= found.keys()
+    assert found['beast'][-1] == found['random'][-1]
     assert "++training.optimizer='Adam'" in found['resnet50_animal_ap10k']
 
 
