@@ -38,9 +38,9 @@ _earlier = _Earlier()
 def remember_warnings() -> None:
     """Begin a command: what is warned of from now on goes into the log of the run to come."""
     _earlier.records.clear()
-    logger = logging.getLogger(_LOGGERS[0])
-    if _earlier not in logger.handlers:
-        logger.addHandler(_earlier)
+    package = logging.getLogger(_LOGGERS[0])
+    if _earlier not in package.handlers:
+        package.addHandler(_earlier)
 
 
 @contextmanager
@@ -56,14 +56,14 @@ def logged_to(path: Path) -> Iterator[None]:
         handler.emit(record)
     _earlier.records.clear()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
-    for logger in loggers:
-        logger.addHandler(handler)
+    for each in loggers:
+        each.addHandler(handler)
     try:
         with _warnings_to(handler):
             yield
     finally:
-        for logger in loggers:
-            logger.removeHandler(handler)
+        for each in loggers:
+            each.removeHandler(handler)
         handler.close()
         # they are in this file, and no other run's
         _earlier.records.clear()

@@ -11,7 +11,15 @@ tests of the help take its name from there.
 
 from types import ModuleType
 
-from beast_lp.host.commands import beast_demo, compare, embed, encode, pretrain, segment
+from beast_lp.host.commands import (
+    beast_demo,
+    compare,
+    embed,
+    encode,
+    pretrain,
+    segment,
+    suggest_frames,
+)
 
 COMMANDS: dict[str, ModuleType] = {
     'pretrain': pretrain,
@@ -19,5 +27,6 @@ COMMANDS: dict[str, ModuleType] = {
     'encode': encode,
     'segment': segment,
     'compare': compare,
+    'suggest_frames': suggest_frames,
     'beast_demo': beast_demo,
 }
