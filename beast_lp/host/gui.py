@@ -21,7 +21,7 @@ from beast_lp.config import BeastConfig, parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.compose import compose_config, load_config
 from beast_lp.host.names import BACKBONE, OWN_NAME, free_backbone_name
-from beast_lp.host.pose import has_resnet_optimizer, suitable_learning_rate
+from beast_lp.host.pose_optimizer import has_resnet_optimizer, suitable_learning_rate
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.settings import difference
 

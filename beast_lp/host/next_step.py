@@ -8,7 +8,7 @@ from omegaconf import DictConfig
 
 from beast_lp.host.late_failures import late_failures
 from beast_lp.host.names import free_backbone_name
-from beast_lp.host.pose import has_resnet_optimizer, suitable_learning_rate
+from beast_lp.host.pose_optimizer import has_resnet_optimizer, suitable_learning_rate
 from beast_lp.host.spelling import as_override, command_line, small_number
 from beast_lp.host.start import START_DIR
 

@@ -16,6 +16,12 @@ from beast_lp.errors import BeastError
 from beast_lp.host.compose import absolute_path, path_from
 from beast_lp.host.late_failures import refuse_late_failures
 from beast_lp.host.names import is_random
+from beast_lp.host.pose_optimizer import (
+    has_resnet_optimizer,
+    pose_learning_rate,
+    pose_optimizer,
+    suitable_learning_rate,
+)
 from beast_lp.host.start import (
     NO_SHARED_DIRECTORY,
     OUTPUT_DIR_VARIABLE,
@@ -35,8 +41,6 @@ NO_WEIGHTS = (
     'backbone: beast needs weights: set model.backbone_checkpoint to the output directory of '
     '`litpose pretrain`, or add a `beast:` section so that `litpose train` pretrains first'
 )
-# learning rate of Adam in the host's default config
-RESNET_RATE = 1e-3
 _VIT_B = 768
 
 
@@ -182,19 +186,9 @@ def warn_about_resnet_optimizer(cfg: DictConfig) -> None:
             else (f'{suitable_learning_rate(width):g} for this one')
         )
         logger.warning(
-            f'beast: training.optimizer {_optimizer(cfg)} with learning rate '
-            f'{_learning_rate(cfg):g} suits a ResNet; a ViT usually wants AdamW, with {rate}'
+            f'beast: training.optimizer {pose_optimizer(cfg)} with learning rate '
+            f'{pose_learning_rate(cfg):g} suits a ResNet; a ViT usually wants AdamW, with {rate}'
         )
-
-
-def has_resnet_optimizer(cfg: DictConfig) -> bool:
-    """Return whether the optimiser is still the host's default, which suits a ResNet."""
-    return _optimizer(cfg) == 'Adam' and _learning_rate(cfg) >= RESNET_RATE
-
-
-def suitable_learning_rate(hidden_size: int) -> float:
-    """Return the learning rate of AdamW that suits pose training of a ViT of this width."""
-    return 5e-4 if hidden_size <= 192 else 5e-5
 
 
 def learning_rate_of(checkpoint: str) -> float:
@@ -225,15 +219,6 @@ def _hidden_size(cfg: DictConfig) -> int | None:
                 # loading the weights raises the proper error
                 return None
     return None
-
-
-def _optimizer(cfg: DictConfig) -> str:
-    return str(OmegaConf.select(cfg, 'training.optimizer', default='Adam'))
-
-
-def _learning_rate(cfg: DictConfig) -> float:
-    key = 'training.optimizer_params.learning_rate'
-    return float(OmegaConf.select(cfg, key, default=RESNET_RATE))
 
 
 def _pretraining_stage(cfg: DictConfig, model_dir: Path) -> Path:

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from beast_lp.host.next_step import train_command
-from beast_lp.host.pose import suitable_learning_rate
+from beast_lp.host.pose_optimizer import suitable_learning_rate
 from beast_lp.host.spelling import small_number
 
 ROOT = Path(__file__).parents[2]
