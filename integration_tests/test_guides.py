@@ -226,7 +226,9 @@ def _install_beside(block: str, lab: dict[str, str], folder: Path) -> None:
     (site / 'host.pth').write_text(f'{sysconfig.get_path("purelib")}\n')
     before = {path.name for path in site.iterdir()}
     path = os.pathsep.join([str(environment / 'bin'), lab['PATH']])
-    run(block, folder, {**lab, 'PATH': path})
+    # this machine's own pip settings may name other versions
+    plain = {name: value for name, value in lab.items() if name != 'PIP_CONSTRAINT'}
+    run(block, folder, {**plain, 'PATH': path, 'PIP_CONFIG_FILE': os.devnull})
     added = {path.name for path in site.iterdir()} - before
     assert {name.split('-')[0].split('.')[0] for name in added} == {'beast_lp'}
     shown = run('python -m beast_lp pretrain --help', folder, {**lab, 'PATH': path})
@@ -331,6 +333,8 @@ def test_spikes_and_behaviour(folder: Path, tiny_project: Path) -> None:
     for name in ('videos', 'spikes'):
         shutil.copytree(project / name, folder / name)
     shutil.copytree(project / 'videos_test', folder / 'scored_videos')
+    # 100 principal components want more frames than one such video has
+    shutil.copy(folder / 'new_video.mp4', folder / 'videos' / 'session_03.mp4')
     follow('spikes_and_behaviour.md', folder)
     sources = set(pd.read_csv(folder / 'my_encoding' / 'comparison.csv')['source'])
     assert sources >= {'beast', 'pca'} and any('keypoints' in source for source in sources)
