@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -24,6 +25,64 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     (path,) = out.glob('*.whl')
     return path
+
+
+def _build(kind: str, source: Path, out: Path) -> Path:
+    """Build a wheel or an sdist from a source tree, without a network."""
+    subprocess.run(
+        [sys.executable, '-m', 'hatchling', 'build', '-t', kind, '-d', out],
+        cwd=source,
+        check=True,
+        capture_output=True,
+    )
+    (path,) = out.iterdir()
+    return path
+
+
+def test_the_sdist_builds_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    with tarfile.open(_build('sdist', ROOT, tmp_path / 'sdist')) as archive:
+        archive.extractall(tmp_path / 'source', filter='data')
+    (source,) = (tmp_path / 'source').iterdir()
+    # what a reader of the source expects
+    for name in ('README.md', 'LICENSE', 'CHANGELOG.md', 'configs/beast.yaml', 'pyproject.toml'):
+        assert (source / name).is_file(), name
+    again = _build('wheel', source, tmp_path / 'wheel')
+    contents = []
+    for path in (wheel, again):
+        with zipfile.ZipFile(path) as archive:
+            contents.append({item.filename: item.CRC for item in archive.infolist()})
+    assert contents[0] == contents[1]
+
+
+def test_the_wheel_works_without_the_checkout(wheel: Path, tmp_path: Path) -> None:
+    """In an environment of its own, which has its requirements from this one."""
+    subprocess.run([sys.executable, '-m', 'venv', '--without-pip', tmp_path / 'lab'], check=True)
+    python = tmp_path / 'lab' / 'bin' / 'python'
+    (site,) = (tmp_path / 'lab' / 'lib').glob('python*/site-packages')
+    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check', '--python', python, '-q']
+    subprocess.run([*pip, 'install', '--no-index', '--no-deps', wheel], check=True)
+    # last on the path, and none of its .pth files, so that the wheel's own hook is what runs
+    (site / 'requirements.pth').write_text(f'{Path(pytest.__file__).parents[1]}\n')
+    env = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    result = subprocess.run(
+        [python, '-m', 'beast_lp', '--help'],
+        cwd=tmp_path,
+        env=env,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert 'beast-lp: pretrain a backbone' in result.stdout
+    code = (
+        'import sys; '
+        'from beast_lp.config import parse_config; from beast_lp.reports.page import _template; '
+        'from beast_lp.host.arguments import GUIDES; parse_config({}); _template(); '
+        'assert list(GUIDES.glob("*.md")); print(GUIDES)'
+    )
+    result = subprocess.run(
+        [python, '-c', code], cwd=tmp_path, env=env, capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == str(site / 'beast_lp' / 'guides')
 
 
 def test_the_wheel_activates_itself_and_can_be_removed(wheel: Path) -> None:

@@ -27,7 +27,7 @@ LEAST_STEPS = 2000
 # steps whose speed tells the time that the run will take
 _ESTIMATE_AFTER = 10
 # lines of a whole run without a bar, at most: a log is to be read
-_MOST_LINES = 25
+_MOST_LINES = 20
 # numbers of a line without a bar, in words
 _SHOWN = {
     'train_loss': 'loss',

@@ -50,6 +50,7 @@ from beast_lp.pretraining.loaders import (
     ranks,
     training_loader,
 )
+from beast_lp.pretraining.model_card import model_card
 from beast_lp.pretraining.module import BeastModule
 from beast_lp.pretraining.pairs import (
     PairLoader,
@@ -116,7 +117,10 @@ def fit_backbone(
     _fit(module, files, store, num_devices, [*warned, *callbacks], labels)
     with full_disk_sentence(files.directory):
         save_backbone(
-            files.backbone, module.model.architecture, encoder_to_transformers(module.model)
+            files.backbone,
+            module.model.architecture,
+            encoder_to_transformers(module.model),
+            model_card(config, files),
         )
 
 

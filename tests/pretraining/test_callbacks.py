@@ -106,7 +106,7 @@ def test_a_long_run_has_a_log_to_read(caplog: pytest.LogCaptureFixture) -> None:
     seconds = itertools.count(0, 3600)
     lines = EpochLines(Throughput(), dict, lambda: float(next(seconds)))
     said = _epochs(lines, 800, 800, caplog)
-    assert len(said) == 25 and said[0] == 32 and said[-1] == 800
+    assert len(said) == 20 and said[0] == 40 and said[-1] == 800
 
 
 def _epochs(
