@@ -1,5 +1,6 @@
 """Schema of the encoding stage: how spikes are predicted from features."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar, Optional
 
@@ -19,6 +20,39 @@ ENCODERS = {
     'tcn': 'the temporal convolutional network of the paper',
 }
 DEFAULT_ENCODERS = ('ridge', 'rrr', 'poisson_rrr')
+
+
+_FILTER = re.compile(r'\s*([^<>=]+?)\s*(>=|=)\s*([^<>=]+?)\s*')
+
+
+def split_filter(quality: str) -> tuple[str, str, str]:
+    """Split a filter of units into the column, `=` or `>=`, and what stands behind it.
+
+    Args:
+        quality: `COLUMN=VALUE`, with several values `COLUMN=VALUE,VALUE`, or `COLUMN>=NUMBER`.
+
+    Raises:
+        BeastError: if it is none.
+
+    Examples:
+        >>> split_filter('label >= 1'), split_filter('group=good,mua')
+        (('label', '>=', '1'), ('group', '=', 'good,mua'))
+    """
+    found = _FILTER.fullmatch(quality)
+    if found is None or (found[2] == '>=' and number_of(found[3]) is None):
+        raise BeastError(
+            'beast.encoding.quality must be COLUMN=VALUE, such as ks2_label=good, or '
+            f'COLUMN>=NUMBER, such as label>=1, found {quality}'
+        )
+    return found[1], found[2], found[3]
+
+
+def number_of(text: str) -> float | None:
+    """Return the number that a text is; None if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 @dataclass
@@ -120,9 +154,16 @@ class EncodingConfig(Section):
     spikes: Any = setting(
         None,
         'SESSION=PATH or a list; a session is called like its video. `--spikes` takes precedence '
-        'over it. PATH is an ALF folder, .nwb, or .npz that holds spike_counts or traces (bins, '
-        'neurons) and bin_width in s, and may hold bin_times (their centres, s), frame_times (of '
-        "the video's frames, s on the same clock), names and regions (of the neurons)",
+        'over it. PATH is a folder of ALF, phy or suite2p, .nwb, or .npz that holds spike_counts '
+        'or traces (bins, neurons) and bin_width in s, and may hold bin_times (their centres, s), '
+        "frame_times (of the video's frames, s on the same clock), names and regions (of the "
+        'neurons). SESSION=PATH,PATH joins the probes of a session, as does the folder of a '
+        'session with several in alf/',
+    )
+    quality: Optional[str] = setting(
+        None,
+        'units to keep, by a column of the recording: COLUMN=VALUE or COLUMN>=NUMBER, such as '
+        'label>=1 (IBL), ks2_label=good, group=good (phy), quality=good (NWB); null: all',
     )
     camera_times: Optional[str] = setting(
         None,
@@ -184,12 +225,14 @@ class EncodingConfig(Section):
     )
 
     def __post_init__(self) -> None:
-        """Check that the encoders suit the recording.
+        """Check the filter of units, and that the encoders suit the recording.
 
         Raises:
-            BeastError: if one needs trials and there are none.
+            BeastError: if the filter is none, or an encoder needs trials and there are none.
         """
         super().__post_init__()
+        if self.quality is not None:
+            split_filter(self.quality)
         if 'trial_rrr' in (self.encoders or ()) and not self.trials.events:
             raise BeastError(
                 'the encoder trial_rrr needs trials of one length; set '

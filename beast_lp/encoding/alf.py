@@ -12,38 +12,57 @@ from beast_lp.errors import BeastError
 
 _UUID = r'[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}'
 _SPIKES = 'spikes.times.npy'
-# folders below alf/: that of a probe, and in it that of a sorter
-_PROBES = ('*', '*/*')
 
 
-def alf_folder(path: Path) -> Path:
-    """Return the ALF folder that is meant by a path.
+def alf_folders(path: Path) -> dict[str, Path]:
+    """Find the ALF folders of a session: its own, or one for each of its probes.
 
     Args:
-        path: ALF folder, or folder of a session, which holds `alf/`.
+        path: ALF folder, folder of a probe or of a session, which holds `alf/`.
+
+    Returns:
+        the folders by the names of the probes. Where nothing has spikes, the folder that should.
 
     Raises:
-        BeastError: if the spikes lie in folders below it, of which one must be chosen.
+        BeastError: if the spikes of one probe were sorted by several programs.
 
     Examples:
-        >>> alf_folder(Path('nowhere'))
-        PosixPath('nowhere')
+        >>> alf_folders(Path('nowhere'))
+        {'nowhere': PosixPath('nowhere')}
     """
     inside = path / 'alf'
     folder = inside if alf_file(path, _SPIKES) is None and inside.is_dir() else path
-    if alf_file(folder, _SPIKES) is None:
-        below = sorted(
-            found
-            for pattern in _PROBES
-            for found in folder.glob(pattern)
-            if found.is_dir() and not _is_revision(found) and alf_file(found, _SPIKES)
-        )
-        if below:
-            raise BeastError(
-                f'the folder {folder} has no spikes of its own, but there are some in folders '
-                f'below it; give {" or ".join(map(str, below))}'
-            )
-    return folder
+    if alf_file(folder, _SPIKES) is not None:
+        return {folder.name: folder}
+    if folder.parent.name == 'alf':
+        # what is below the folder of a probe are its sorters, and not further probes
+        sorters = [item for item in _below(folder) if _has_spikes(item)]
+        if len(sorters) > 1:
+            raise _several(folder, sorters)
+    probes = {}
+    for probe in _below(folder):
+        found = [item for item in (probe, *_below(probe)) if _has_spikes(item)]
+        if len(found) > 1:
+            raise _several(probe, found)
+        if found:
+            probes[probe.name] = found[0]
+    return probes or {folder.name: folder}
+
+
+def _below(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(item for item in folder.iterdir() if item.is_dir() and not _is_revision(item))
+
+
+def _has_spikes(folder: Path) -> bool:
+    return alf_file(folder, _SPIKES) is not None
+
+
+def _several(probe: Path, folders: list[Path]) -> BeastError:
+    return BeastError(
+        f'{probe} holds the spikes of several sorters; give {" or ".join(map(str, folders))}'
+    )
 
 
 def alf_file(folder: Path, name: str) -> Path | None:

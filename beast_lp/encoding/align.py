@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from beast_lp.encoding.spikes import Activity, Binned
+from beast_lp.encoding.activity import Activity, Binned
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.keys import digest

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Shaped
 
-from beast_lp.encoding.spikes import load_array
 from beast_lp.errors import BeastError
 from beast_lp.runs.foreign import foreign_file, read_text
+from beast_lp.runs.readable import read_array
 
 # what programs write where there is no number
 _MISSING = ('', 'nan', 'na', 'n/a', 'none', 'null', 'nat', '<na>')
@@ -69,7 +69,7 @@ def _column(path: Path, what: str) -> Shaped[np.ndarray, ' numbers']:
         raise BeastError(f'there are no {what} at {path}; correct the path')
     with foreign_file(path, 'give a .npy file or a .csv of one column', what):
         is_table = path.suffix.lower() == '.csv'
-        array = _cells(path, what) if is_table else load_array(path)
+        array = _cells(path, what) if is_table else read_array(path)
         if array.ndim == 2 and 1 in array.shape:
             array = array.ravel()
         if array.ndim != 1 or not array.size:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Int, Shaped
 
 from beast_lp.config.encoding import EncodingConfig
+from beast_lp.encoding.activity import Activity
 from beast_lp.encoding.align import (
     Aligned,
     Bins,
@@ -24,7 +25,6 @@ from beast_lp.encoding.align import (
 from beast_lp.encoding.reduce import check_size, leading_components
 from beast_lp.encoding.samples import Samples
 from beast_lp.encoding.sources import frame_times, numbers_of
-from beast_lp.encoding.spikes import Activity
 from beast_lp.encoding.split import (
     TEST,
     TRAIN,

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
+from beast_lp.encoding.activity import Activity, Binned
 from beast_lp.encoding.align import camera_clock
 from beast_lp.encoding.number_files import read_numbers, read_times
-from beast_lp.encoding.spikes import Activity, Binned
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
 from beast_lp.features.store import INFO_NAME

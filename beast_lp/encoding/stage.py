@@ -167,7 +167,7 @@ def load_sessions(
     sessions: list[Session] = []
     made_by: dict[str, dict[str, list[str]]] = {source.name: {} for source in sources}
     for name, path in spikes:
-        activity = read_activity(path)
+        activity = read_activity(path, config.quality)
         features = {
             source.name: read_features(source, name, len(spikes) == 1, config.tokens)
             for source in sources

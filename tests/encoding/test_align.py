@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from beast_lp.encoding import align
+from beast_lp.encoding.activity import Binned, SpikeTimes
 from beast_lp.encoding.align import (
     Bins,
     camera_clock,
@@ -18,7 +19,6 @@ from beast_lp.encoding.align import (
     trial_bins,
     usable_bins,
 )
-from beast_lp.encoding.spikes import Binned, SpikeTimes
 from beast_lp.errors import BeastError
 
 

@@ -8,6 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
+from beast_lp.encoding.activity import Binned, SpikeTimes
 from beast_lp.encoding.align import (
     Bins,
     continuous_bins,
@@ -17,7 +18,6 @@ from beast_lp.encoding.align import (
     trial_bins,
     usable_bins,
 )
-from beast_lp.encoding.spikes import Binned, SpikeTimes
 from beast_lp.encoding.split import (
     TEST,
     TRAIN,

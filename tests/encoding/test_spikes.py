@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from beast_lp.demo import TINY, write_project
+from beast_lp.encoding.activity import Binned, SpikeTimes
 from beast_lp.encoding.number_files import read_times
-from beast_lp.encoding.spikes import Binned, SpikeTimes, read_activity
+from beast_lp.encoding.spikes import read_activity
 from beast_lp.errors import BeastError
 from beast_lp.features.keypoints import read_keypoints
 from beast_lp.video.labelled import read_labels
@@ -126,7 +127,7 @@ BAD: list[tuple[Callable[[Path], Path], str]] = [
     (_npz(other=1), 'one of spike_counts and traces'),
     (_npz(spike_counts=np.ones(3), bin_s=1), r'must be \(bins, neurons\), found \(3,\)'),
     (_npz(spike_counts=np.ones((3, 2))), 'how long a bin is: it lacks bin_width'),
-    (_npz(spike_counts=np.ones((3, 2)), bin_s=1, time_s=np.arange(2.0)), '3 bins but 2 bin times'),
+    (_npz(spike_counts=np.ones((3, 4)), bin_s=1, time_s=np.arange(2.0)), '3 bins but 2 bin times'),
     (_npz(spike_counts=np.full((3, 2), 0.5), bin_s=1), 'whole numbers'),
     (_npz(spike_counts=np.full((3, 2), 1e300), bin_s=1), 'reach 1e.300 in one bin, which no'),
     (_npz(spike_counts=np.full((3, 2), np.nan), bin_s=1), '6 of 6 spike_counts in .* are NaN'),
@@ -444,5 +445,5 @@ def test_the_trap_works(tmp_path: Path) -> None:
 
 def test_another_kind_of_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / 'spikes.txt').write_text('1')
-    with pytest.raises(BeastError, match=r'an .nwb file, or an .npz'):
+    with pytest.raises(BeastError, match=r'phy or suite2p, an .nwb file, or an .npz'):
         read_activity(tmp_path / 'spikes.txt')

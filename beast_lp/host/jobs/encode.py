@@ -39,13 +39,15 @@ def named_inputs(
     config = parse_config(cfg.get('beast'))
     # imported here because pandas takes longer than a look at the config
     from beast_lp.encoding.sources import find_sources, parse_named
+    from beast_lp.encoding.spikes import split_recordings
 
     named_features = parse_named(features or as_list(config.encoding.features), 'features')
     named_spikes = parse_named(spikes or as_list(config.encoding.spikes), 'spikes')
     find_sources(named_features)
-    for name, path in named_spikes:
-        if not path.exists():
-            raise BeastError(f'there are no spikes at {path}; correct the path of {name!r}')
+    for name, joined in named_spikes:
+        for path in split_recordings(joined):
+            if not path.exists():
+                raise BeastError(f'there are no spikes at {path}; correct the path of {name!r}')
     # given by the names and paths from here on
     config.encoding.features = config.encoding.spikes = None
     return config, named_spikes, named_features
