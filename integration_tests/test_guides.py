@@ -201,6 +201,7 @@ def test_readme_on_a_fresh_machine_and_from_any_folder(
     tmp_path: Path,
 ) -> None:
     folder = shutil.copytree(start, tmp_path / 'folder')
+    # the clone is that of the last commit, the pages are those of the work tree
     fresh, beside, *job = (
         block.replace('ADDRESS', shlex.quote(str(ROOT))) for block in blocks('README.md', 'bash')
     )
