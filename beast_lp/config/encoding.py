@@ -147,9 +147,12 @@ class EncodingConfig(Section):
     features: Any = setting(
         None,
         'what to compare: NAME=PATH or a list of them. A path is what `litpose embed` wrote (one '
-        'store or the folder of them), or predictions of `litpose predict` (.csv or a folder of '
-        'them, which make two rows: positions alone, and with velocities). NAME=PATH,PATH puts '
-        'the features of several views side by side. `--features` takes precedence over it',
+        'store or the folder of them), keypoints of `litpose predict`, DeepLabCut or SLEAP (.csv, '
+        '.h5, .slp, which make two rows: positions alone, and with velocities), a table (.npy, '
+        '.csv, .tsv, .parquet, .h5) with a name for each column and a row for each time (in a '
+        'column `time`, s on the clock of the spikes), frame or trial, or a folder of such files '
+        'by session. NAME=PATH,PATH puts the features of several views side by side. `--features` '
+        'takes precedence over it',
     )
     spikes: Any = setting(
         None,

@@ -236,7 +236,8 @@ def frames_near(
         frame_times: seconds of these frames, ascending.
         bins: bins of time.
         max_gap: seconds; a bin has no features if the frames around it are further apart (frames
-            were dropped), or if it lies more than half of this beyond the first or last frame.
+            were dropped) and it lies on neither, or if it lies more than half of this beyond the
+            first or last frame.
 
     Returns:
         the frames around each bin's centre.
@@ -270,6 +271,10 @@ def frames_near(
     slack = 1e-6
     known = np.where(inside, distance <= max_gap + slack, outside <= max_gap / 2 + slack)
     weight = np.clip((bins.times - times[before]) / np.where(distance > 0, distance, 1), 0, 1)
+    # a bin on the time of a frame has that frame, however far the next one is
+    for at, share in ((before, 0.0), (after, 1.0)):
+        on = np.abs(bins.times - times[at]) <= slack
+        known, weight = known | on, np.where(on, share, weight)
     return Near(rows[before], rows[after], weight.astype(np.float32), known)
 
 

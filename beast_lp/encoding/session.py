@@ -16,15 +16,15 @@ from beast_lp.encoding.align import (
     continuous_bins,
     features_digest,
     features_in,
-    frames_near,
     responses_in,
     row_width,
     trial_bins,
     usable_bins,
 )
 from beast_lp.encoding.reduce import check_size, leading_components
+from beast_lp.encoding.rows import row_times
 from beast_lp.encoding.samples import Samples
-from beast_lp.encoding.sources import frame_times, numbers_of
+from beast_lp.encoding.sources import numbers_of
 from beast_lp.encoding.split import (
     TEST,
     TRAIN,
@@ -124,13 +124,12 @@ def prepare_session(
     Raises:
         BeastError: if the clocks, the split or the neurons leave nothing to work on.
     """
-    times, note = _times(name, activity, features, config)
-    notes = [note] if note else []
-    camera = float(times[0]), float(times[-1])
     trials = bool(config.trials.events)
-    width = config.bin_ms / 1000
-    if config.trials.events:
-        events, _ = numbers_of(Path(config.trials.events).expanduser(), name, 'event times')
+    events = _events(name, config)
+    rows = row_times(name, activity, features, events, config)
+    notes = [rows.note] if rows.note else []
+    camera, width = rows.span, config.bin_ms / 1000
+    if events is not None:
         window = config.trials.window[0], config.trials.window[1]
         every = trial_bins(activity, camera, events, window, width)
         used = len(np.unique(every.group))
@@ -143,11 +142,7 @@ def prepare_session(
         every = continuous_bins(activity, camera, width)
 
     arrays = {source: [view.values for view in views] for source, views in features.items()}
-    taken = {source: times[views[0].frame] for source, views in features.items()}
-    near = {
-        source: frames_near(arrays[source], taken[source], every, config.max_gap_s)
-        for source in features
-    }
+    near = {source: rows.near(source, views, every, config) for source, views in features.items()}
     known = np.all([frames.known for frames in near.values()], axis=0)
     bins = usable_bins(every, known, trials)
     if len(bins) < len(every):
@@ -173,7 +168,9 @@ def prepare_session(
             source: _components(source, views, near[source].part(chosen), part == TRAIN, config)
             for source, views in features.items()
         },
-        digests={source: features_digest(arrays[source], taken[source]) for source in features},
+        digests={
+            source: features_digest(arrays[source], rows.times[source]) for source in features
+        },
         notes=tuple(notes),
     )
 
@@ -245,22 +242,11 @@ def fast_enough(
     )
 
 
-def _times(
-    name: str,
-    activity: Activity,
-    features: Mapping[str, Sequence[FrameFeatures]],
-    config: EncodingConfig,
-) -> tuple[Float[np.ndarray, ' frames'], str]:
-    lengths = {source: views[0].frames_in_video for source, views in features.items()}
-    if len(set(lengths.values())) > 1:
-        found = ', '.join(f'{source} {length}' for source, length in lengths.items())
-        raise BeastError(
-            f'the features of session {name!r} belong to videos of different lengths ({found} '
-            'frames); give features of one and the same video'
-        )
-    camera = Path(config.camera_times).expanduser() if config.camera_times else None
-    views = [view for views in features.values() for view in views]
-    return frame_times(name, activity, views, camera, config.clock_offset_s)
+def _events(name: str, config: EncodingConfig) -> Float[np.ndarray, ' events'] | None:
+    """Return the seconds of a session's events; None for a continuous recording."""
+    if not config.trials.events:
+        return None
+    return numbers_of(Path(config.trials.events).expanduser(), name, 'event times')[0]
 
 
 def split_session(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:

@@ -9,12 +9,23 @@ from jaxtyping import Float
 
 from beast_lp.encoding.activity import Activity, Binned
 from beast_lp.encoding.align import camera_clock
+from beast_lp.encoding.named_table import SUFFIXES as TABLE_SUFFIXES
+from beast_lp.encoding.named_table import read_named_table
 from beast_lp.encoding.number_files import read_numbers, read_times
 from beast_lp.errors import BeastError
-from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
+from beast_lp.features.frames import (
+    FrameFeatures,
+    keypoint_file,
+    read_keypoint_table,
+    read_store,
+)
 from beast_lp.features.store import INFO_NAME
 from beast_lp.runs.names import name_of, split_name, split_paths
 from beast_lp.runs.words import can_name_a_file
+from beast_lp.video.keypoint_table import SUFFIXES as KEYPOINT_SUFFIXES
+from beast_lp.video.keypoint_table import is_keypoint_file
+
+_SUFFIXES = (*KEYPOINT_SUFFIXES, *TABLE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -23,7 +34,7 @@ class SourceFiles:
 
     Attributes:
         name: name in tables and figures.
-        paths: for each view a store, a folder of stores, a prediction CSV or a folder of these;
+        paths: for each view a store, a file of keypoints, a named table, or a folder of these;
             the features of several views stand side by side.
         velocities: whether the steps of keypoints from frame to frame are added.
     """
@@ -89,10 +100,10 @@ def find_sources(named: Sequence[tuple[str, Path]]) -> list[SourceFiles]:
         for path in paths:
             if not path.exists():
                 raise BeastError(f'there are no features at {path}; correct the path of {name!r}')
-            if path.is_file() and path.suffix.lower() != '.csv':
+            if path.is_file() and path.suffix.lower() not in _SUFFIXES:
                 raise BeastError(
-                    f'{path} holds no features; give what `litpose embed` wrote, or a CSV file of '
-                    "the host's predictions"
+                    f'{path} holds no features; give what `litpose embed` wrote, predicted '
+                    f'keypoints, or a table ({", ".join(dict.fromkeys(_SUFFIXES))})'
                 )
         sources.append(SourceFiles(name, paths))
         if all(_holds_keypoints(path) for path in paths):
@@ -121,12 +132,12 @@ def read_features(
         BeastError: if there are none for this session, or they cannot be read.
     """
     paths = [_of_session(source.name, path, session, only) for path in source.paths]
-    views = tuple(
-        read_keypoint_table(path, source.velocities)
-        if path.suffix.lower() == '.csv'
-        else read_store(path, tokens)
-        for path in paths
-    )
+    views = tuple(_read_view(path, source.velocities, tokens) for path in paths)
+    if any(view.clock is not None for view in views) and len(views) > 1:
+        raise BeastError(
+            f'{source.name!r} puts a table with times of its own beside other features; give it '
+            'as a source of its own'
+        )
     if any(not np.array_equal(view.frame, views[0].frame) for view in views):
         found = ', '.join(str(len(view.frame)) for view in views)
         raise BeastError(
@@ -134,6 +145,14 @@ def read_features(
             f'frames in session {session!r}); embed videos of one camera clock with one stride'
         )
     return views
+
+
+def _read_view(path: Path, velocities: bool, tokens: str) -> FrameFeatures:
+    if path.is_dir():
+        return read_store(path, tokens)
+    if is_keypoint_file(path):
+        return read_keypoint_table(path, velocities)
+    return read_named_table(path)
 
 
 def check_made_alike(source: SourceFiles, made_by: Mapping[str, Sequence[str]]) -> None:
@@ -183,6 +202,7 @@ def frame_times(
         BeastError: if the times do not fit the video, or there are none.
     """
     frames = max(item.frames_in_video for item in features)
+    open_ended = all(item.may_end_early for item in features)
     given, notes = None, []
     if camera_times is not None:
         file = _file_of(camera_times, session)
@@ -199,6 +219,7 @@ def frame_times(
         given = activity.frame_times, activity.source
     if given is not None:
         stamps, source = given
+        frames = max(frames, len(stamps)) if open_ended else frames
         surplus = len(stamps) - frames
         times = camera_clock(stamps, frames, offset, source)
         if surplus > 0:
@@ -273,9 +294,12 @@ def _file_of(path: Path, session: str) -> Path:
 
 def _holds_keypoints(path: Path) -> bool:
     if path.is_file():
-        return path.suffix.lower() == '.csv'
-    stores = (path / INFO_NAME).exists() or any(path.glob(f'*/{INFO_NAME}'))
-    return not stores and any(path.glob('*.csv'))
+        return is_keypoint_file(path)
+    if (path / INFO_NAME).exists() or any(path.glob(f'*/{INFO_NAME}')):
+        return False
+    files = (item for item in sorted(path.iterdir()) if item.suffix.lower() in KEYPOINT_SUFFIXES)
+    first = next(files, None)
+    return first is not None and is_keypoint_file(first)
 
 
 def _views(joined: Path) -> list[Path]:
@@ -293,13 +317,14 @@ def _of_session(name: str, path: Path, session: str, only: bool) -> Path:
                 'sessions; give the folder that holds those of all'
             )
         return path
-    inside = [path / session, path / f'{session}.csv']
+    tables = [path / f'{session}{suffix}' for suffix in TABLE_SUFFIXES]
+    inside = [path / session, keypoint_file(path, session), *tables]
     found = [item for item in inside if item.exists()]
     if not found:
         known = sorted(
             name_of(item)
             for item in path.iterdir()
-            if item.suffix == '.csv' or (item / INFO_NAME).exists()
+            if item.suffix.lower() in _SUFFIXES or (item / INFO_NAME).exists()
         )
         raise BeastError(
             f'{path} holds no features of session {session!r}, only of '

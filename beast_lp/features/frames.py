@@ -4,7 +4,7 @@ Neural encoding and behaviour segmentation read features here, so both check the
 """
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from beast_lp.features.keypoints import keypoint_features, read_keypoints
 from beast_lp.features.store import FeatureStore
 from beast_lp.runs.keys import digest
 from beast_lp.video.identity import source_key
+from beast_lp.video.keypoint_table import SUFFIXES, leaves_frames_out
 from beast_lp.video.read import probe, times_of
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -36,7 +37,14 @@ class FrameFeatures:
         made_by: all that features must have in common to be comparable: weights and image size,
             for patches also their grid and basis; of keypoints their number.
         content: key of the video that the features were computed from, or of the keypoints.
-        is_keypoints: whether the features are keypoints.
+        is_keypoints: whether the features are few and each has a meaning, such as keypoints and
+            the columns of a table; they are NaN where one is missing.
+        units: number of each feature's unit; features of one unit share a scale. None: all have
+            the same.
+        may_end_early: whether the video may have more frames, in which no animal was found.
+        clock: seconds of the rows on the clock of the neurons; None where they are frames of the
+            video, or trials.
+        is_table: whether they are the columns of a table.
     """
 
     values: Float[np.ndarray, 'frames ...']
@@ -49,6 +57,10 @@ class FrameFeatures:
     made_by: str
     content: str
     is_keypoints: bool = False
+    units: Int[np.ndarray, ' features'] | None = None
+    may_end_early: bool = False
+    clock: Float[np.ndarray, ' frames'] | None = None
+    is_table: bool = False
 
 
 def read_store(directory: Path, tokens: str, video: Path | None = None) -> FrameFeatures:
@@ -106,10 +118,10 @@ def read_keypoint_table(
     velocities: bool = False,
     video: Path | None = None,
 ) -> FrameFeatures:
-    """Read keypoints that the host predicted as features.
+    """Read predicted keypoints as features.
 
     Args:
-        path: CSV file that `litpose predict` wrote.
+        path: file that `litpose predict`, DeepLabCut or SLEAP wrote.
         velocities: add the steps from frame to frame.
         video: file whose keypoints they are, if it is at hand; it gives the times.
 
@@ -118,8 +130,12 @@ def read_keypoint_table(
     """
     positions, names = read_keypoints(path)
     frames, fps, time = len(positions), None, None
+    sparse = leaves_frames_out(path)
     if video is not None:
         time, rate = times_of(video, frames).seconds, probe(video).fps
+        if sparse and frames < len(time):
+            gap = np.full((len(time) - frames, *positions.shape[1:]), np.nan)
+            positions, frames = np.concatenate([positions, gap]), len(time)
         if frames != len(time):
             raise BeastError(
                 f'{path} has {frames} rows, but {len(time)} frames of {video} can be decoded; '
@@ -138,4 +154,74 @@ def read_keypoint_table(
         made_by=f'{len(names)} keypoints',
         content=digest(values.tobytes()).hexdigest(),
         is_keypoints=True,
+        units=np.repeat(np.arange(1 + velocities), 2 * len(names)),
+        may_end_early=sparse,
     )
+
+
+def without_gaps(features: FrameFeatures, path: Path) -> FrameFeatures:
+    """Leave out the frames in which a keypoint is missing, and log how many they are.
+
+    Args:
+        features: features of one video.
+        path: their file, for messages.
+
+    Raises:
+        BeastError: if no frame is left.
+    """
+    if not features.is_keypoints:
+        return features
+    whole = np.isfinite(features.values).all(axis=1)
+    if whole.all():
+        return features
+    total, lost = len(whole), int((~whole).sum())
+    if lost == total:
+        raise BeastError(
+            f'none of the {total} frames in {path} has all keypoints; leave out those that are '
+            'seldom seen'
+        )
+    logger.warning(
+        f'beast: {lost} of the {total} frames in {path} lack a keypoint, and have no features'
+    )
+    return replace(
+        features,
+        values=features.values[whole],
+        frame=features.frame[whole],
+        time=None if features.time is None else features.time[whole],
+    )
+
+
+def keypoint_file(folder: Path, name: str) -> Path:
+    """Return the file of keypoints of a video in a folder.
+
+    Args:
+        folder: folder of the predictions of several videos.
+        name: name of the video without its suffix.
+
+    Returns:
+        `NAME.csv`, `.h5` or `.slp`; else the one file that DeepLabCut (`NAMEDLC_....h5`) or SLEAP
+        (`NAME....analysis.h5`, `NAME.predictions.slp`) named for the video; else `NAME.csv`,
+        which is not there.
+
+    Raises:
+        BeastError: if there are several of one kind.
+    """
+    plain = [folder / f'{name}{suffix}' for suffix in SUFFIXES]
+    found = next((path for path in plain if path.exists()), None)
+    if found is not None or not folder.is_dir():
+        return found or plain[0]
+    kinds: dict[str, list[Path]] = {suffix: [] for suffix in SUFFIXES}
+    for path in sorted(folder.iterdir()):
+        rest = path.name.removeprefix(name)
+        named = path.name.startswith(name) and rest.startswith(('DLC', '.'))
+        if named and path.suffix.lower() in kinds:
+            kinds[path.suffix.lower()].append(path)
+    for files in kinds.values():
+        if len(files) > 1:
+            raise BeastError(
+                f'{folder} holds several files of keypoints of {name} '
+                f'({", ".join(file.name for file in files)}); keep one of them there'
+            )
+        if files:
+            return files[0]
+    return plain[0]

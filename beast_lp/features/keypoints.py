@@ -1,4 +1,4 @@
-"""Keypoints that the host predicted, as features of frames."""
+"""Predicted keypoints as features of frames."""
 
 from pathlib import Path
 
@@ -11,31 +11,35 @@ from beast_lp.video.keypoint_table import read_points
 
 
 def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'], list[str]]:
-    """Read the host's predictions for a video.
+    """Read the predictions for a video.
 
     Args:
-        path: CSV file with the header rows scorer, bodyparts and coords, an index column that
-            counts the frames from 0, and for every keypoint x, y and other columns, which are
-            left out.
+        path: table that `video.keypoint_table` reads, with one row for each frame; where SLEAP
+            left frames out, they are missing.
 
     Returns:
-        positions in px, one row per frame of the video, and names of the keypoints.
+        positions in px, one row per frame of the video, NaN where a point is missing, and names
+        of the keypoints.
 
     Raises:
-        BeastError: if it is no such file, frames are left out or in disorder, or a position is
-            missing.
+        BeastError: if it is no such file, frames are left out or in disorder, or a keypoint is
+            missing in all of them.
     """
     table = read_points(
-        path, 'predicted keypoints', 'give a CSV file that `litpose predict` wrote'
+        path,
+        'predicted keypoints',
+        'give a file that `litpose predict`, DeepLabCut or SLEAP wrote',
     )
     _check_frames(path, table.rows)
-    missing = ~np.isfinite(table.positions).all(axis=(1, 2))
-    if missing.any():
+    missing = ~np.isfinite(table.positions).all(axis=2)
+    never = [name for name, gaps in zip(table.keypoints, missing.T, strict=True) if gaps.all()]
+    if never:
         raise BeastError(
-            f'{path} has {int(missing.sum())} frames in which a position is not a number (frame '
-            f'{int(missing.argmax())} is the first); fill the gaps, or predict the video again'
+            f'{path} has no position of {", ".join(never)} in any frame; leave out keypoints that '
+            'are never seen'
         )
-    return table.positions, list(table.keypoints)
+    # a point without one of its coordinates has none
+    return np.where(missing[:, :, None], np.nan, table.positions), list(table.keypoints)
 
 
 def _check_frames(path: Path, index: Shaped[np.ndarray, ' rows']) -> None:
@@ -65,7 +69,7 @@ def keypoint_features(
 
     Returns:
         x and y of the first keypoint, the second, ..., then the steps in the same order, as
-        float32.
+        float32; NaN where a position, or that of the frame before, is missing.
 
     Examples:
         >>> keypoint_features(np.array([[[1.0, 2.0]], [[4.0, 6.0]]]), velocities=True).tolist()

@@ -11,7 +11,13 @@ from jaxtyping import Float, Int
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.extract import ExtractionSettings, extract_features
-from beast_lp.features.frames import FrameFeatures, read_keypoint_table, read_store
+from beast_lp.features.frames import (
+    FrameFeatures,
+    keypoint_file,
+    read_keypoint_table,
+    read_store,
+    without_gaps,
+)
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_directories, store_names
 from beast_lp.segmentation.inputs import Inputs
@@ -153,7 +159,7 @@ def _open(
         folder = inputs.keypoints_dir or Path()
         # the network itself adds the differences between frames, which are the velocities
         return [
-            _video(name, video, read_keypoint_table(folder / f'{video.stem}.csv', video=video))
+            _video(name, video, _keypoints(keypoint_file(folder, video.stem), video))
             for name, video in zip(store_names(videos), videos, strict=True)
         ]
     if source is not None:
@@ -169,6 +175,11 @@ def _open(
         _video(folder.name, video, read_store(folder, config.features, video))
         for video, folder in zip(videos, folders, strict=True)
     ]
+
+
+def _keypoints(path: Path, video: Path) -> FrameFeatures:
+    """Read the keypoints of a video; frames in which one is missing have no features."""
+    return without_gaps(read_keypoint_table(path, video=video), path)
 
 
 def _extraction(config: SegmentationConfig, source: FeatureSource) -> ExtractionSettings:

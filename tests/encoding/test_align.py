@@ -196,3 +196,13 @@ def test_what_cannot_be_aligned_gets_a_sentence() -> None:
     bins = Bins(np.arange(4.0), 1.0, np.zeros(4, int))
     with pytest.raises(BeastError, match='none of the 4 bins has features'):
         usable_bins(bins, np.zeros(4, bool), trials=False)
+
+
+def test_a_bin_on_the_time_of_a_frame_has_that_frame() -> None:
+    # every 0.2 s, further apart than the gap, and one that lasts for ever
+    frames = np.array([0.0, 0.2, 0.4, 0.6, 9.0])
+    values = np.arange(5.0)[:, None]
+    bins = Bins(np.array([0.0, 0.1, 0.2, 0.3, 0.6 + 1e-9, 0.65, 3.0, 9.0]), 0.1, np.zeros(8, int))
+    near = frames_near([values], frames, bins, max_gap=0.1)
+    assert near.known.tolist() == [True, False, True, False, True, False, False, True]
+    assert features_in([values], near)[near.known, 0].tolist() == [0, 1, 3, 4]

@@ -204,9 +204,12 @@ def test_features_come_from_frames_around_the_bin_or_not_at_all(
     frames = times[~np.isnan(values[:, 0])]
     for moment, value, is_known in zip(bins.times, got[:, 0], known, strict=True):
         before, after = frames[frames <= moment], frames[frames >= moment]
-        if len(before) and len(after):
-            # a bin that falls on a frame may be taken from either side
-            assert is_known or after[0] - before[-1] > max_gap or moment in frames
+        nearest = frames[np.abs(frames - moment).argmin()]
+        if abs(nearest - moment) <= 1e-6:
+            # a bin that lies on a frame has that frame
+            assert is_known and value == np.float32(nearest)
+        elif len(before) and len(after):
+            assert is_known or after[0] - before[-1] > max_gap
             assert not is_known or after[0] - before[-1] <= max_gap + 1e-5
         else:
             beyond = np.abs(frames - moment).min() - max_gap / 2

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.features.frames import read_keypoint_table, read_store
+from beast_lp.features.frames import read_keypoint_table, read_store, without_gaps
 from beast_lp.features.info import FeatureInfo
 from beast_lp.video.identity import source_key
 from beast_lp.video.read import count_frames
@@ -110,6 +110,48 @@ def test_a_table_of_keypoints_fits_its_video(
     assert found.fps == 20
     with pytest.raises(BeastError, match='a.csv has 3 rows, but 4 frames of .*b.mp4 can'):
         read_keypoint_table(table, video=write_video('b.mp4', frames))
+
+
+def test_frames_in_which_a_keypoint_is_missing_have_no_features(
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = tmp_path / 'a.csv'
+    table.write_text('s,n,n\nb,nose,nose\nc,x,y\n0,1,2\n1,,2\n2,3,4\n')
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 3
+    found = without_gaps(read_keypoint_table(table, video=write_video('a.mp4', frames)), table)
+    assert f'1 of the 3 frames in {table} lack a keypoint' in caplog.text
+    assert found.frame.tolist() == [0, 2] and found.frames_in_video == 3
+    assert found.values.tolist() == [[1, 2], [3, 4]]
+    assert found.time is not None and len(found.time) == 2
+    table.write_text('s,n,n,n,n\nb,nose,nose,tail,tail\nc,x,y,x,y\n0,1,2,,\n1,,,1,2\n')
+    with pytest.raises(BeastError, match='none of the 2 frames in .*a.csv has all keypoints'):
+        without_gaps(read_keypoint_table(table), table)
+
+
+def test_frames_that_sleap_left_out_at_the_end_are_missing(
+    write_video: Callable[..., Path], tmp_path: Path
+) -> None:
+    h5py: Any = pytest.importorskip('h5py')
+    pytest.importorskip('sleap_io')
+    path = tmp_path / 'a.h5'
+    with h5py.File(path, 'w') as file:
+        # (tracks, 2, nodes, frames), as SLEAP exports
+        file['tracks'] = np.arange(8.0).reshape(1, 2, 2, 2)
+        file['node_names'] = np.array([b'nose', b'tail'])
+        file['track_names'] = np.array([b'm'])
+        file['track_occupancy'] = np.ones((2, 1), np.uint8)
+        for name, shape in (('point_scores', (1, 2, 2)), ('instance_scores', (1, 2))):
+            file[name] = np.ones(shape)
+        file['tracking_scores'] = np.ones((1, 2))
+    alone = read_keypoint_table(path)
+    assert alone.may_end_early and alone.frames_in_video == 2
+    np.testing.assert_array_equal(alone.values, [[0, 4, 2, 6], [1, 5, 3, 7]])
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 4
+    found = read_keypoint_table(path, video=write_video('a.mp4', frames))
+    assert found.frames_in_video == 4 and np.isnan(found.values[2:]).all()
+    np.testing.assert_array_equal(found.values[:2], alone.values)
 
 
 def test_the_frames_of_a_video_are_those_that_decode(
