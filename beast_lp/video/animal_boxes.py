@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import full_disk_sentence, write_table
+from beast_lp.runs.progress import progress_bar
 from beast_lp.video.animal import NoAnimalError, Track, track_animal
 from beast_lp.video.boxes import AUTO, COLUMNS, boxes_file
 from beast_lp.video.read import FrameReader
@@ -71,7 +71,7 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
     scale = _SIDE / max(width, height)
     size = max(1, round(height * scale)), max(1, round(width * scale))
     with full_disk_sentence(file.parent), tempfile.TemporaryFile(dir=file.parent) as spool:
-        bar = tqdm(
+        bar = progress_bar(
             reader,
             desc=f'animal of {video.name}',
             unit='frame',
