@@ -223,6 +223,9 @@ def _install_beside(block: str, lab: dict[str, str], folder: Path) -> None:
     environment = folder / 'host'
     subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
     (site,) = environment.glob('lib/python*/site-packages')
+    # the lab's own, where older Pythons give a new environment one
+    for path in site.glob('setuptools*'):
+        shutil.rmtree(path)
     # packages of this environment, but for its hook, are those of the lab
     (site / 'host.pth').write_text(f'{sysconfig.get_path("purelib")}\n')
     before = {path.name for path in site.iterdir()}
