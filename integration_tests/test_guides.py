@@ -195,16 +195,20 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     yield {**kept, 'PATH': os.pathsep.join([str(folder / 'bin'), '/usr/bin', '/bin'])}
 
 
+def readme_blocks() -> list[str]:
+    """Return the blocks of the README: a fresh machine, beside a host, and what follows either."""
+    # the clone is that of the last commit, the pages are those of the work tree
+    address = shlex.quote(str(ROOT))
+    return [block.replace('ADDRESS', address) for block in blocks('README.md', 'bash')]
+
+
 def test_readme_on_a_fresh_machine_and_from_any_folder(
     lab: dict[str, str],
     start: Path,
     tmp_path: Path,
 ) -> None:
     folder = shutil.copytree(start, tmp_path / 'folder')
-    # the clone is that of the last commit, the pages are those of the work tree
-    fresh, beside, *job = (
-        block.replace('ADDRESS', shlex.quote(str(ROOT))) for block in blocks('README.md', 'bash')
-    )
+    fresh, _, *job = readme_blocks()
     try:
         # one terminal: what one block activates, the next ones use
         output = run('\n'.join([fresh, *job]), folder, lab)
@@ -215,27 +219,32 @@ def test_readme_on_a_fresh_machine_and_from_any_folder(
     finally:
         # gigabytes, where the file system has no hard links
         shutil.rmtree(folder / 'beast_lp' / '.venv', ignore_errors=True)
-    _install_beside(beside, lab, tmp_path)
 
 
-def _install_beside(block: str, lab: dict[str, str], folder: Path) -> None:
-    """Run a block in an environment with the host, to which it adds this package alone."""
-    environment = folder / 'host'
+def test_readme_beside_a_host_adds_this_package_alone(
+    lab: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    environment = tmp_path / 'host'
     subprocess.run([sys.executable, '-m', 'venv', environment], check=True)
     (site,) = environment.glob('lib/python*/site-packages')
-    # the lab's own, where older Pythons give a new environment one
+    # the host's own, where older Pythons give a new environment one
     for path in site.glob('setuptools*'):
         shutil.rmtree(path)
-    # packages of this environment, but for its hook, are those of the lab
+    # packages of this environment, but for its hook, are those of the host's
     (site / 'host.pth').write_text(f'{sysconfig.get_path("purelib")}\n')
     before = {path.name for path in site.iterdir()}
-    path = os.pathsep.join([str(environment / 'bin'), lab['PATH']])
     # this machine's own pip settings may name other versions
     plain = {name: value for name, value in lab.items() if name != 'PIP_CONSTRAINT'}
-    run(block, folder, {**plain, 'PATH': path, 'PIP_CONFIG_FILE': os.devnull})
+    plain['PIP_CONFIG_FILE'] = os.devnull
+    plain['PATH'] = os.pathsep.join([str(environment / 'bin'), lab['PATH']])
+    _, beside, *_ = readme_blocks()
+    run(beside, tmp_path, plain)
     added = {path.name for path in site.iterdir()} - before
     assert {name.split('-')[0].split('.')[0] for name in added} == {'beast_lp'}
-    shown = run('python -m beast_lp pretrain --help', folder, {**lab, 'PATH': path})
+    # not from the folder of the checkout, which has a folder of this name
+    (tmp_path / 'elsewhere').mkdir()
+    shown = run('python -m beast_lp pretrain --help', tmp_path / 'elsewhere', plain)
     assert 'usage: litpose pretrain' in shown
 
 
