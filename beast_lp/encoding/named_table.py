@@ -41,7 +41,7 @@ def read_named_table(path: Path) -> FrameFeatures:
             times are missing or do not ascend.
     """
     with foreign_file(path, _ADVICE, 'a table'):
-        table = _read(path)
+        table: Any = _read(path)
     if table.columns.nlevels > 1 or not table.shape[0] or not table.shape[1]:
         raise BeastError(
             f'{path} is no table with one name for each column and a row below, found '
@@ -100,13 +100,14 @@ def _read_npy(path: Path) -> pd.DataFrame:
         return pd.DataFrame({name: array[name].ravel() for name in array.dtype.names})
     if array.ndim not in (1, 2):
         raise ValueError(f'it is an array of {array.shape}, and no table')
-    rows = array.reshape(len(array), -1)
-    return pd.DataFrame(rows, columns=[f'column {number}' for number in range(rows.shape[1])])
+    table = pd.DataFrame(array.reshape(len(array), -1))
+    table.columns = [f'column {number}' for number in table]
+    return table
 
 
 def _read_parquet(path: Path) -> pd.DataFrame:
     try:
-        table = pd.read_parquet(path)
+        table: Any = pd.read_parquet(path)
     except ImportError as error:
         raise BeastError(
             f'reading {path} needs the package pyarrow; install it with pip install pyarrow, or '
@@ -120,11 +121,12 @@ def _read_text(path: Path) -> pd.DataFrame:
     first = text.lstrip().split('\n', 1)[0]
     mark = column_separator(first)
     cells: Any = pd.Series(first.split(mark)).str.strip()
-    nameless = bool(pd.to_numeric(cells, errors='coerce').notna().all())
+    as_numbers: Any = pd.to_numeric(cells, errors='coerce')
+    nameless = bool(as_numbers.notna().all())
     with warnings.catch_warnings():
         # rows that are longer than the header
         warnings.simplefilter('error', pd.errors.ParserWarning)
-        table = pd.read_csv(
+        table: Any = pd.read_csv(
             io.StringIO(text),
             sep=mark,
             header=None if nameless else 'infer',

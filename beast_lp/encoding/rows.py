@@ -8,9 +8,10 @@ import numpy as np
 from jaxtyping import Float
 
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.encoding.activity import Activity
-from beast_lp.encoding.align import Bins, Near, frames_near
-from beast_lp.encoding.sources import frame_times
+from beast_lp.encoding.activity import Activity, Binned
+from beast_lp.encoding.align import Bins, Near, camera_clock, frames_near
+from beast_lp.encoding.number_files import read_times
+from beast_lp.encoding.sources import file_of
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures
 
@@ -48,7 +49,8 @@ class RowTimes:
         _, first, group = np.unique(bins.group, return_index=True, return_inverse=True)
         starts = bins.times[first] - bins.width / 2 - config.trials.window[0]
         trial = np.nanargmin(np.abs(times - starts[:, None]), axis=1)[group]
-        known = np.isfinite(np.concatenate(arrays, axis=1)).all(axis=1)[trial]
+        (values,) = arrays
+        known = np.isfinite(values[trial]).all(axis=1)
         return Near(trial, trial, np.zeros(len(trial), np.float32), known)
 
 
@@ -124,3 +126,72 @@ def _check_lengths(
             f'the features of session {name!r} belong to videos of different lengths ({found} '
             f'frames{trials}); give features of one and the same video'
         )
+
+
+def frame_times(
+    session: str,
+    activity: Activity,
+    features: Sequence[FrameFeatures],
+    camera_times: Path | None,
+    offset: float,
+) -> tuple[Float[np.ndarray, ' frames'], str]:
+    """Return when each frame of a session's video was taken, on the clock of the spikes.
+
+    Given camera times take precedence over those beside the counts, and these over the video's.
+
+    Args:
+        session: name of the session.
+        activity: neurons of the session.
+        features: features of the session's video, from all sources and views.
+        camera_times: path that `numbers_of` takes; None for no file.
+        offset: seconds to add.
+
+    Returns:
+        one time per frame of the video in seconds, and a sentence about a possible fault in them
+        (empty if there is none).
+
+    Raises:
+        BeastError: if the times do not fit the video, or there are none.
+    """
+    frames = max(item.frames_in_video for item in features)
+    open_ended = all(item.may_end_early for item in features)
+    given, notes = None, []
+    if camera_times is not None:
+        file = file_of(camera_times, session)
+        stamps, dated = read_times(file, 'camera times')
+        given = stamps, file
+        # an offset shows that the user knows of the two clocks
+        if dated and not offset:
+            notes.append(
+                f'{file} holds dates, which were counted from the first one, as if the first '
+                'frame had been filmed at 0 s on the clock of the neurons; unless it was, set '
+                'beast.encoding.clock_offset_s'
+            )
+    elif isinstance(activity, Binned) and activity.frame_times is not None:
+        given = activity.frame_times, activity.source
+    if given is not None:
+        stamps, source = given
+        frames = max(frames, len(stamps)) if open_ended else frames
+        surplus = len(stamps) - frames
+        times = camera_clock(stamps, frames, offset, source)
+        if surplus > 0:
+            notes.append(
+                f'{source} holds {len(stamps)} camera times for a video of {frames} frames, and '
+                f'the last {surplus} were cut off; if frames are missing before the end of the '
+                'video, the times of all that follow are wrong'
+            )
+        return times, '; '.join(notes)
+    for item in features:
+        if item.time is not None:
+            # the times of frames without features are unknown, and not needed
+            times = np.interp(np.arange(frames), item.frame, item.time) + offset
+            # an offset shows that the user knows of the two clocks
+            return times, '' if offset else (
+                'no camera times were given, so the times in the video file are used, as if the '
+                f'first frame had been filmed at {times[0]:g} s on the clock of the neurons; '
+                'unless it was, set beast.encoding.camera_times or clock_offset_s'
+            )
+    raise BeastError(
+        f'the times of the frames of session {session!r} are unknown, since keypoint files have '
+        'none; set beast.encoding.camera_times, or add the features of a store'
+    )

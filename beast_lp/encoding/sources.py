@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float
 
-from beast_lp.encoding.activity import Activity, Binned
-from beast_lp.encoding.align import camera_clock
 from beast_lp.encoding.named_table import SUFFIXES as TABLE_SUFFIXES
 from beast_lp.encoding.named_table import read_named_table
-from beast_lp.encoding.number_files import read_numbers, read_times
+from beast_lp.encoding.number_files import read_numbers
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import (
     FrameFeatures,
@@ -133,7 +131,7 @@ def read_features(
     """
     paths = [_of_session(source.name, path, session, only) for path in source.paths]
     views = tuple(_read_view(path, source.velocities, tokens) for path in paths)
-    if any(view.clock is not None for view in views) and len(views) > 1:
+    if len(views) > 1 and any(view.clock is not None for view in views):
         raise BeastError(
             f'{source.name!r} puts a table with times of its own beside other features; give it '
             'as a source of its own'
@@ -176,75 +174,6 @@ def check_made_alike(source: SourceFiles, made_by: Mapping[str, Sequence[str]]) 
         )
 
 
-def frame_times(
-    session: str,
-    activity: Activity,
-    features: Sequence[FrameFeatures],
-    camera_times: Path | None,
-    offset: float,
-) -> tuple[Float[np.ndarray, ' frames'], str]:
-    """Return when each frame of a session's video was taken, on the clock of the spikes.
-
-    Given camera times take precedence over those beside the counts, and these over the video's.
-
-    Args:
-        session: name of the session.
-        activity: neurons of the session.
-        features: features of the session's video, from all sources and views.
-        camera_times: path that `numbers_of` takes; None for no file.
-        offset: seconds to add.
-
-    Returns:
-        one time per frame of the video in seconds, and a sentence about a possible fault in them
-        (empty if there is none).
-
-    Raises:
-        BeastError: if the times do not fit the video, or there are none.
-    """
-    frames = max(item.frames_in_video for item in features)
-    open_ended = all(item.may_end_early for item in features)
-    given, notes = None, []
-    if camera_times is not None:
-        file = _file_of(camera_times, session)
-        stamps, dated = read_times(file, 'camera times')
-        given = stamps, file
-        # an offset shows that the user knows of the two clocks
-        if dated and not offset:
-            notes.append(
-                f'{file} holds dates, which were counted from the first one, as if the first '
-                'frame had been filmed at 0 s on the clock of the neurons; unless it was, set '
-                'beast.encoding.clock_offset_s'
-            )
-    elif isinstance(activity, Binned) and activity.frame_times is not None:
-        given = activity.frame_times, activity.source
-    if given is not None:
-        stamps, source = given
-        frames = max(frames, len(stamps)) if open_ended else frames
-        surplus = len(stamps) - frames
-        times = camera_clock(stamps, frames, offset, source)
-        if surplus > 0:
-            notes.append(
-                f'{source} holds {len(stamps)} camera times for a video of {frames} frames, and '
-                f'the last {surplus} were cut off; if frames are missing before the end of the '
-                'video, the times of all that follow are wrong'
-            )
-        return times, '; '.join(notes)
-    for item in features:
-        if item.time is not None:
-            # the times of frames without features are unknown, and not needed
-            times = np.interp(np.arange(frames), item.frame, item.time) + offset
-            # an offset shows that the user knows of the two clocks
-            return times, '' if offset else (
-                'no camera times were given, so the times in the video file are used, as if the '
-                f'first frame had been filmed at {times[0]:g} s on the clock of the neurons; '
-                'unless it was, set beast.encoding.camera_times or clock_offset_s'
-            )
-    raise BeastError(
-        f'the times of the frames of session {session!r} are unknown, since keypoint files have '
-        'none; set beast.encoding.camera_times, or add the features of a store'
-    )
-
-
 def check_one_each(path: Path, sessions: Sequence[str], what: str) -> None:
     """Check that no session gets the times of another.
 
@@ -281,11 +210,17 @@ def numbers_of(
     Raises:
         BeastError: if the file is missing or holds no column of numbers.
     """
-    path = _file_of(path, session)
+    path = file_of(path, session)
     return read_numbers(path, what), path
 
 
-def _file_of(path: Path, session: str) -> Path:
+def file_of(path: Path, session: str) -> Path:
+    """Return the file of a session, which a path of a file is for all.
+
+    Args:
+        path: .npy or .csv file, or folder of <session>.npy or .csv.
+        session: name of the session.
+    """
     if not path.is_dir():
         return path
     files = [path / f'{session}{suffix}' for suffix in ('.npy', '.csv')]

@@ -151,9 +151,10 @@ def extract_video(
         logger.info(f'beast: the features of {video.name} exist already')
         return
     directory.parent.mkdir(parents=True, exist_ok=True)
+    source.begin()
     with (
         only_writer(directory.with_name(f'.{directory.name}.lock'), str(directory)),
-        FeatureWriter(directory, info) as writer,
+        FeatureWriter(directory, info, anew=source.looks_back) as writer,
     ):
         if writer.rows:
             logger.info(f'beast: resuming {video.name} after {writer.rows} frames')

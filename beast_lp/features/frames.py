@@ -171,7 +171,7 @@ def without_gaps(features: FrameFeatures, path: Path) -> FrameFeatures:
     """
     if not features.is_keypoints:
         return features
-    whole = np.isfinite(features.values).all(axis=1)
+    whole = np.asarray(np.isfinite(features.values).all(axis=1))
     if whole.all():
         return features
     total, lost = len(whole), int((~whole).sum())

@@ -31,7 +31,7 @@ def read_keypoints(path: Path) -> tuple[Float[np.ndarray, 'frames keypoints 2'],
         'give a file that `litpose predict`, DeepLabCut or SLEAP wrote',
     )
     _check_frames(path, table.rows)
-    missing = ~np.isfinite(table.positions).all(axis=2)
+    missing = np.asarray(~np.isfinite(table.positions).all(axis=2))
     never = [name for name, gaps in zip(table.keypoints, missing.T, strict=True) if gaps.all()]
     if never:
         raise BeastError(

@@ -39,7 +39,7 @@ class FeatureSource(ABC):
 
     Attributes:
         name: name that the user gives: a path, or the name of a backbone.
-        kind: `vit`, `pose model`, `backbone` or `frame PCA`.
+        kind: key of `SOURCES` in `beast_lp/host/jobs/sources.py`.
         hash: hash of the weights.
         image_size: size in px, (height, width), of the frames that it takes.
         pixel_format: format of the frames that it takes, `rgb24` or `gray`.
@@ -47,6 +47,8 @@ class FeatureSource(ABC):
         grid: number of patches along (height, width); None if it has no patches.
         patch_dim: number of channels of a patch; None if it has no patches.
         precision: precision of its computations, `fp32` or `bf16`.
+        looks_back: whether a frame's features depend on the frame before, so that an interrupted
+            video begins again.
     """
 
     name: str
@@ -58,6 +60,10 @@ class FeatureSource(ABC):
     grid: tuple[int, int] | None = None
     patch_dim: int | None = None
     precision: str = 'fp32'
+    looks_back: bool = False
+
+    def begin(self) -> None:  # noqa: B027
+        """Forget earlier frames, since those of another video follow."""
 
     @abstractmethod
     def encode(self, frames: UInt8[np.ndarray, 'frames h w ...'], patches: bool) -> Encoded:

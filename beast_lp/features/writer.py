@@ -54,12 +54,13 @@ class FeatureWriter:
         rows: number of rows written so far; above 0 at the start of a resumed run.
     """
 
-    def __init__(self, directory: Path, info: FeatureInfo) -> None:
+    def __init__(self, directory: Path, info: FeatureInfo, anew: bool = False) -> None:
         """Start a store, or resume an unfinished one.
 
         Args:
             directory: final folder, which may not exist yet.
             info: description of the store; `frames`, `time_from` and `damage` are set at the end.
+            anew: whether the rows of an unfinished store are written again.
 
         Raises:
             BeastError: if the directory exists, or its unfinished store has other settings.
@@ -72,6 +73,8 @@ class FeatureWriter:
         self._part = part_of(directory)
         self._info = info
         self.rows = _rows_so_far(self._part, directory, info)
+        if anew:
+            self.rows = 0
         self._committed = monotonic()
         if self.rows == 0:
             remove(self._part)

@@ -38,7 +38,31 @@ def resolve_random(checkpoint: str, cfg: DictConfig) -> str:
     shape = _shape(like, cfg)
     seed = int(OmegaConf.select(cfg, 'training.rng_seed_model_pt', default=None) or 0)
     # whatever becomes of the checkpoint, the config of the pose model says what was trained
+    return random_name(shape, seed)
+
+
+def random_name(shape: Architecture, seed: int) -> str:
+    """Return the setting that names random weights.
+
+    Args:
+        shape: shape of the encoder.
+        seed: seed of the weights.
+    """
     return f'{RANDOM}:' + json.dumps({'seed': seed, 'shape': shape.to_json()})
+
+
+def shape_like(like: str) -> Architecture:
+    """Return the shape of a preset, or of a checkpoint.
+
+    Args:
+        like: name of a preset, or path of a checkpoint.
+
+    Raises:
+        BeastError: if there is no such checkpoint.
+    """
+    if like in PRESETS:
+        return Architecture.from_config(parse_config({'preset': like}).model)
+    return read_encoder(like).architecture
 
 
 def _shape(like: str, cfg: DictConfig) -> Architecture:

@@ -84,7 +84,7 @@ def _plain(file: Any) -> pd.DataFrame:
         (item,) = square.values()
         names = next((arrays[name] for name in _NAMES if name in arrays), None)
         labels = range(item.shape[1]) if names is None else [_text(n) for n in _read(names)]
-        table = pd.DataFrame(_read(item), columns=list(map(str, labels)))
+        table = pd.DataFrame(_read(item), columns=pd.Index(map(str, labels)))
         for name, column in flat.items():
             if column is not names and column.shape[0] == item.shape[0]:
                 table[name] = _read(column)
@@ -138,8 +138,10 @@ def _axis(group: Any, name: str) -> list[object]:
 
 def _frame(columns: list[np.ndarray], labels: list[object], index: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame(dict(enumerate(columns)), index=pd.Index(index))
-    several = bool(labels) and isinstance(labels[0], tuple)
-    table.columns = pd.MultiIndex.from_tuples(labels) if several else pd.Index(labels)
+    tuples = [label for label in labels if isinstance(label, tuple)]
+    if tuples and len(tuples) < len(labels):
+        raise ValueError('some names of its columns have several levels, and others one')
+    table.columns = pd.MultiIndex.from_tuples(tuples) if tuples else pd.Index(labels)
     return table
 
 

@@ -9,6 +9,7 @@
 
 import csv
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +174,7 @@ def leaves_frames_out(path: Path) -> bool:
 def _read_sleap(path: Path, what: str, advice: str) -> KeypointTable:
     """Read predictions of SLEAP; frames without an animal are missing."""
     try:
-        from sleap_io import load_analysis_h5, load_slp
+        sleap_io: Any = import_module('sleap_io')
     except ImportError as error:
         raise BeastError(
             f'reading {path} needs the package sleap-io; install it with pip install sleap-io, '
@@ -181,9 +182,9 @@ def _read_sleap(path: Path, what: str, advice: str) -> KeypointTable:
         ) from error
     with foreign_file(path, advice, what):
         if path.suffix.lower() == '.slp':
-            labels: Any = load_slp(str(path), open_videos=False)
+            labels = sleap_io.load_slp(str(path), open_videos=False)
         else:
-            labels = load_analysis_h5(str(path))
+            labels = sleap_io.load_analysis_h5(str(path))
         if len(labels.videos) > 1:
             raise ValueError(f'it holds {len(labels.videos)} videos, and must hold one')
         nodes = [str(node) for node in labels.skeleton.node_names]

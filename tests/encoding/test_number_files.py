@@ -8,7 +8,7 @@ import pytest
 
 from beast_lp.encoding.activity import Binned
 from beast_lp.encoding.number_files import read_numbers, read_times
-from beast_lp.encoding.sources import frame_times
+from beast_lp.encoding.rows import frame_times
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from beast_lp.errors import BeastError
 from beast_lp.host.arguments import name_guides, parser_of
+from beast_lp.host.names import RANDOM, is_random
 from beast_lp.host.waiting import wait_passively
 from beast_lp.runs.names import name_of
 
@@ -33,7 +34,9 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         help='what computes the features: the output directory of `litpose pretrain` or its '
         'backbone/, a weight file, a trained pose model, a backbone that Lightning Pose can build '
         '(resnet50, vits_dino, ...), the name of a ViT on a model hub (facebook/vit-mae-base), '
-        '`pca` (principal components of the frames) or a frame_pca.npz that it wrote',
+        '`pca` (principal components of the frames) or a frame_pca.npz that it wrote, and as '
+        'baselines `motion` (motion energy) and `random` or random:PRESET (a ViT with random '
+        'weights, such as random:laptop)',
     )
     parser.add_argument('videos', nargs='+', type=Path, help='video files, or folders of them')
     parser.add_argument(
@@ -153,5 +156,8 @@ def _check_options(args: argparse.Namespace) -> None:
 
 def _default_name(source: str) -> str:
     """Return the name of the folder of features: that of the source, a path or a backbone."""
+    if is_random(source):
+        like = source.partition(':')[2]
+        return f'{RANDOM}_{_default_name(like)}' if like else RANDOM
     path = Path(source).expanduser().absolute()
     return name_of(path) if path.exists() else path.name

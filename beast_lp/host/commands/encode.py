@@ -41,16 +41,17 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         nargs='+',
         metavar='[NAME=]PATH[,PATH]',
         help='one or more sources to compare: the output of `litpose embed` (for one video, or '
-        'the folder of all), or predictions of `litpose predict` (.csv, or a folder of them); '
-        'NAME=PATH,PATH puts several views side by side',
+        'the folder of all), keypoints of `litpose predict`, DeepLabCut or SLEAP (.csv, .h5, '
+        '.slp, or a folder of them), or a table with a name for each column (.npy, .csv, .tsv, '
+        '.parquet, .h5); NAME=PATH,PATH puts several views side by side',
     )
     parser.add_argument(
         '--spikes',
         nargs='+',
-        metavar='[SESSION=]PATH',
-        help='one recording per session: an ALF folder, an .nwb file, or an .npz that holds '
-        'spike_counts or traces (bins, neurons) and bin_width in s; a session has the name of '
-        'its video',
+        metavar='[SESSION=]PATH[,PATH]',
+        help='one recording per session: a folder of ALF, phy or suite2p, an .nwb file, or an '
+        '.npz that holds spike_counts or traces (bins, neurons) and bin_width in s; PATH,PATH '
+        'joins several probes; a session has the name of its video',
     )
     add_output_dir(parser)
     add_overrides(parser, '"beast.encoding.encoders=[rrr,tcn]"')

@@ -12,12 +12,16 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor, nn
 
+from beast_lp.config import PRESETS, BeastConfig
 from beast_lp.errors import BeastError
+from beast_lp.features.motion import is_motion, motion_source, no_files
 from beast_lp.features.networks import NetworkSource, vit_source
 from beast_lp.features.pca import frame_pca_files, frame_pca_source, is_frame_pca
 from beast_lp.features.source import FeatureSource, SourceKind
 from beast_lp.host.compose import load_config, pose_image_size
+from beast_lp.host.names import is_random
 from beast_lp.host.pose_checkpoint import check_pose_checkpoint, pose_checkpoint
+from beast_lp.host.random_weights import random_name, random_weights, shape_like
 from beast_lp.runs.foreign import foreign_file, reason_of
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.tensor_names import disk_name
@@ -235,6 +239,37 @@ def _has_weights(name: str) -> bool:
     return Path(name).expanduser().exists() or '/' in name
 
 
+def _is_random(name: str) -> bool:
+    return is_random(name) and not Path(name).expanduser().exists()
+
+
+def _open_random(name: str, image_size: tuple[int, int] | None, precision: str) -> NetworkSource:
+    """Build a ViT with the random weights that a pretraining begins with.
+
+    Args:
+        name: `random` (of the default preset), or `random:` and the name of a preset, or a
+            checkpoint whose shape is taken.
+        image_size: size in px, (height, width); None for that of the preset or checkpoint.
+        precision: `auto`, `fp32` or `bf16`.
+
+    Raises:
+        BeastError: if the checkpoint cannot be read.
+    """
+    like = name.partition(':')[2]
+    if like.startswith('{'):
+        # as the config of a pose model has it
+        encoder = random_weights(name)
+    else:
+        shape = shape_like(like or BeastConfig.preset)
+        encoder = random_weights(random_name(shape, seed=0))
+    return vit_source(encoder, name, 'random weights', image_size, precision)
+
+
+def _random_files(name: str) -> Sequence[Path]:
+    like = name.partition(':')[2]
+    return () if not like or like in PRESETS or like.startswith('{') else _vit_files(like)
+
+
 def _open_vit(name: str, image_size: tuple[int, int] | None, precision: str) -> NetworkSource:
     path = Path(name).expanduser()
     kept = str(path.absolute()) if path.exists() else name
@@ -247,8 +282,10 @@ def _vit_files(name: str) -> list[Path]:
 
 # by `FeatureSource.kind`; the first that accepts a name opens it
 SOURCES = {
+    'motion energy': SourceKind(is_motion, motion_source, no_files),
+    'random weights': SourceKind(_is_random, _open_random, _random_files),
     'frame PCA': SourceKind(is_frame_pca, frame_pca_source, frame_pca_files),
     'pose model': SourceKind(_is_pose_model, pose_source, _pose_files),
-    'backbone': SourceKind(_is_backbone, backbone_source, lambda name: ()),
+    'backbone': SourceKind(_is_backbone, backbone_source, no_files),
     'vit': SourceKind(_has_weights, _open_vit, _vit_files),
 }

@@ -103,6 +103,9 @@ def test_features_go_to_a_folder_that_bears_the_name_of_the_source(
         (['{backbone}', '{video}', '--batch_size', '1000000000'], '--batch_size must be at most'),
         (['{backbone}', '{video}', '--bbox_dir', '/nowhere'], '/nowhere/a_bbox.csv'),
         (['pca', '{video}', '--patches'], 'no patches'),
+        (['motion', '{video}', '--patches'], 'no patches'),
+        (['motion', '{video}', '--image_size', '64', '64'], 'leave out --image_size'),
+        (['random:nothing', '{video}'], 'no checkpoint at nothing'),
         (['pca', '{video}', '--bbox_dir', '/nowhere'], 'leave out --bbox_dir'),
         (['{backbone}', '{video}', '--pca_components', '5'], 'is for the source `pca`'),
         (['pca', '{video}', '--pca_components', '0'], '--pca_components must be at least 1'),
@@ -144,3 +147,20 @@ def test_features_are_named_like_the_whole_folder_of_their_source(
         shutil.copytree(backbone, tmp_path / name)
         embed(name, video)
         assert len(FeatureStore.open(tmp_path / 'features' / name / 'a')) == 20
+
+
+def test_the_baselines_have_folders_of_their_own(
+    backbone: Path, video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    embed('motion', video)
+    assert FeatureStore.open(tmp_path / 'features' / 'motion' / 'a').cls.shape == (20, 1)
+    for source in (backbone, f'random:{backbone}', 'random:laptop'):
+        embed(source, video)
+    stores = [
+        FeatureStore.open(tmp_path / 'features' / name / 'a')
+        for name in ('vit', 'random_vit', 'random_laptop')
+    ]
+    assert [store.cls.shape[1] for store in stores] == [64, 64, 128]
+    assert len({store.info.source_hash for store in stores}) == 3
+    assert stores[2].info.source_kind == 'random weights'

@@ -6,6 +6,7 @@ import torch
 from lightning_pose.models.backbones import factory
 from transformers import Dinov2Config, Dinov2Model
 
+from beast_lp.config import BeastConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.networks import LeanViT, NetworkSource
 from beast_lp.features.pca import Basis, FramePCA
@@ -19,8 +20,11 @@ from beast_lp.host.jobs.sources import (
     pose_source,
     source_files,
 )
+from beast_lp.host.random_weights import random_name, shape_like
 from beast_lp.vit.architecture import Architecture
+from beast_lp.vit.model import random_encoder
 from beast_lp.vit.pixels import normalise
+from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
 FRAMES = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
 pytestmark = pytest.mark.usefixtures('no_gpu')
@@ -105,6 +109,10 @@ def test_each_kind_of_source_is_known_by_its_name(tmp_path: Path) -> None:
         ('resnet18', 'backbone'),
         (tmp_path / 'pretraining', 'vit'),
         ('facebook/vit-mae-base', 'vit'),
+        ('motion', 'motion energy'),
+        ('random', 'random weights'),
+        ('random:laptop', 'random weights'),
+        ('random_run', None),
         ('resnet5', None),
     ):
         first = next((key for key, one in SOURCES.items() if one.accepts(str(name))), None)
@@ -140,6 +148,35 @@ def test_the_files_that_a_source_is_opened_from(tmp_path: Path) -> None:
         source_files(str(pose))
     (checkpoints / 'a-best.ckpt').touch()
     assert source_files(str(pose)) == [pose / 'config.yaml', checkpoints / 'a-best.ckpt']
+
+
+def test_random_weights_have_the_shape_of_a_preset_or_a_checkpoint(tmp_path: Path) -> None:
+    source = open_source('random:laptop')
+    assert (source.kind, source.dim, source.image_size) == ('random weights', 128, (64, 64))
+    assert source.kind in SOURCES and not source_files('random:laptop')
+    assert open_source('random:laptop').hash == source.hash
+    encoded = source.encode(FRAMES, patches=True)
+    assert np.isfinite(encoded.cls).all() and np.ptp(encoded.cls, axis=0).max() > 0
+    shape = Architecture(64, 1, 1, 64, 16, (32, 32))
+    save_backbone(tmp_path / 'backbone', shape, encoder_to_transformers(random_encoder(shape, 5)))
+    like = open_source(f'random:{tmp_path / "backbone"}', (64, 64))
+    assert (like.dim, like.image_size) == (64, (64, 64))
+    assert like.hash != open_source(str(tmp_path / 'backbone')).hash
+    assert [file.name for file in source_files(f'random:{tmp_path / "backbone"}')] == [
+        'model.safetensors',
+        'config.json',
+    ]
+    # as the config of a pose model names them
+    given = open_source(random_name(shape, seed=0), (64, 64))
+    assert given.hash == like.hash and not source_files(random_name(shape, seed=0))
+    assert open_source(random_name(shape, seed=1), (64, 64)).hash != like.hash
+    with pytest.raises(BeastError, match='no checkpoint at nowhere'):
+        open_source('random:nowhere')
+
+
+def test_random_alone_is_of_the_default_preset() -> None:
+    assert shape_like(BeastConfig.preset).hidden_size == 768
+    assert SOURCES['random weights'].accepts('random')
 
 
 def test_a_name_that_is_nothing_gets_the_names_that_are() -> None:
