@@ -6,11 +6,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from omegaconf import OmegaConf
 
 from beast_lp.config import parse_config
 from beast_lp.demo import TINY, write_project
+from beast_lp.encoding.sources import find_sources
+from beast_lp.encoding.stage import load_sessions
 from beast_lp.errors import BeastError
-from beast_lp.host.jobs.encode import encode
+from beast_lp.host.jobs.encode import encode, named_inputs
 
 SHORT = {'split': {'block_s': 0.16}, 'min_rate_hz': 0.1, 'encoders': ['ridge']}
 
@@ -92,3 +95,22 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     assert {path: path.stat().st_mtime_ns for path in out.glob('rates/*/*.npz')} == fits
     with pytest.raises(BeastError, match='already holds a finished encoding run'):
         encode(config, spikes, features, out)
+
+
+def test_the_probes_of_a_session_are_given_together(lab: Path, tmp_path: Path) -> None:
+    probes = [tmp_path / 'alf' / name for name in ('probe00', 'probe01')]
+    for probe in probes:
+        probe.mkdir(parents=True)
+        np.save(probe / 'spikes.times.npy', np.linspace(0, 2.4, 200))
+        np.save(probe / 'spikes.clusters.npy', np.arange(200) % 2)
+    (tmp_path / 'wheel.csv').write_text(
+        'time,speed\n' + ''.join(f'{time},{time**2:.4f}\n' for time in np.arange(0, 2.4, 0.05))
+    )
+    cfg = OmegaConf.create({'beast': {'encoding': SHORT}})
+    tables = [f'wheel={tmp_path / "wheel.csv"}']
+    for given in (f's1={probes[0]},{probes[1]}', f's1={tmp_path}'):
+        config, spikes, features = named_inputs(cfg, [given], tables)
+        (session,) = load_sessions(config.encoding, 0, spikes, find_sources(features))
+        assert session.names.tolist() == ['probe00_0', 'probe00_1', 'probe01_0', 'probe01_1']
+    with pytest.raises(BeastError, match=f"no spikes at {probes[1]}x; correct the path of 's1'"):
+        named_inputs(cfg, [f's1={probes[0]},{probes[1]}x'], tables)
