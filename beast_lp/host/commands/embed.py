@@ -97,7 +97,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '--bbox_dir',
         type=Path,
         help='folder of <video>_bbox.csv files, as `litpose predict` takes them; frames are '
-        'cropped to the boxes',
+        'cropped to the boxes; `auto` makes boxes around what moves, in boxes/ of the output '
+        'directory',
     )
     name_guides(parser, 'spikes_and_behaviour.md')
     return parser

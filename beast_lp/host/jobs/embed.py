@@ -2,10 +2,12 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from beast_lp.errors import BeastError
 from beast_lp.features.settings import ExtractionSettings
+from beast_lp.video.boxes import AUTO, BOXES_DIR
 from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -49,6 +51,11 @@ def embed(
         source = open_source(name, image_size, precision)
         if isinstance(source, FramePCA):
             _check_frame_pca(settings)
+    if settings.bbox_dir == Path(AUTO):
+        # imported here because scipy's filters take half a second
+        from beast_lp.video.animal_boxes import animal_boxes
+
+        settings = replace(settings, bbox_dir=animal_boxes(files, output_dir / BOXES_DIR))
     extract_features(source, files, output_dir, settings)
     logger.info(f'beast: the features are in {output_dir}')
 
