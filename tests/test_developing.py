@@ -1,5 +1,6 @@
 """The guide for developers names rooms and files that exist."""
 
+import ast
 import re
 from pathlib import Path
 
@@ -52,3 +53,12 @@ def test_the_readme_cites_this_version_and_the_paper() -> None:
     versions = re.findall(r"^ *version += [{'](.*?)[}']", readme + metadata, re.MULTILINE)
     assert len(versions) == 2 and len({*versions}) == 1
     assert re.findall(r'arXiv:([\d.]+)', readme) == re.findall(r'arxiv.org/abs/([\d.]+)', metadata)
+
+
+def test_doctests_stand_under_their_heading() -> None:
+    for path in sorted((ROOT / 'beast_lp').rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if not isinstance(node, (ast.FunctionDef, ast.ClassDef, ast.Module)):
+                continue
+            before, doctest, _ = (ast.get_docstring(node) or '').partition('>>>')
+            assert not doctest or re.search(r'^Examples?:$', before, re.MULTILINE), (path, node)

@@ -29,8 +29,9 @@ def queue_of(table: Path) -> Path:
 def picture_path(video: Path, frame: int) -> str:
     """Return the path of a frame's picture in the project, as the GUI names it.
 
-    >>> picture_path(Path('videos/mouse.mp4'), 12)
-    'labeled-data/mouse/img00000012.jpg'
+    Examples:
+        >>> picture_path(Path('videos/mouse.mp4'), 12)
+        'labeled-data/mouse/img00000012.jpg'
     """
     return f'{FOLDER}/{video.stem}/img{frame:08d}.jpg'
 

@@ -20,8 +20,9 @@ OLDEST_HOST = (2, 3, 0)
 def is_random(checkpoint: object) -> bool:
     """Return whether `model.backbone_checkpoint` asks for random weights.
 
-    >>> is_random('random'), is_random('random:laptop'), is_random('random_run')
-    (True, True, False)
+    Examples:
+        >>> is_random('random'), is_random('random:laptop'), is_random('random_run')
+        (True, True, False)
     """
     return str(checkpoint).partition(':')[0] == RANDOM
 

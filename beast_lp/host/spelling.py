@@ -19,10 +19,11 @@ def as_override(key: str, value: object, force: bool = False) -> str:
         value: plain value, or a list of such.
         force: set the key also where the config lacks it.
 
-    >>> as_override('model.backbone_checkpoint', 'my_backbone', force=True)
-    '++model.backbone_checkpoint=my_backbone'
-    >>> as_override('data.keypoint_names', ['nose', 'left ear'])
-    "data.keypoint_names=[nose,'left ear']"
+    Examples:
+        >>> as_override('model.backbone_checkpoint', 'my_backbone', force=True)
+        '++model.backbone_checkpoint=my_backbone'
+        >>> as_override('data.keypoint_names', ['nose', 'left ear'])
+        "data.keypoint_names=[nose,'left ear']"
     """
     return f'{"++" if force else ""}{key}={_spelt(value)}'
 
@@ -42,8 +43,9 @@ def quoted(value: object) -> str:
 def small_number(value: float) -> str:
     """Return a small number as people write learning rates.
 
-    >>> small_number(0.0005), small_number(0.0015)
-    ('5e-4', '1.5e-3')
+    Examples:
+        >>> small_number(0.0005), small_number(0.0015)
+        ('5e-4', '1.5e-3')
     """
     digits, _, exponent = f'{value:e}'.partition('e')
     return f'{float(digits):g}e{int(exponent)}'
@@ -57,9 +59,10 @@ def command_line(program: Sequence[str], options: Sequence[Sequence[str]]) -> st
         options: options with their values; each begins a line, and goes on in the next where its
             words do not fit.
 
-    >>> print(command_line(['litpose', 'train', 'a b.yaml'], [['--overrides', 'x=1']]))
-    litpose train 'a b.yaml' \
-        --overrides x=1
+    Examples:
+        >>> print(command_line(['litpose', 'train', 'a b.yaml'], [['--overrides', 'x=1']]))
+        litpose train 'a b.yaml' \
+            --overrides x=1
     """
     lines = [' '.join(map(shlex.quote, program))]
     for option in options:

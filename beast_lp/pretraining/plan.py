@@ -100,9 +100,10 @@ def time_sentence(
         seconds_left: time that they will take, validation included.
         now: the present time.
 
-    >>> noon = datetime.datetime(2026, 11, 29, 12)
-    >>> time_sentence(0.0612, 64, 8990, 600, noon)
-    'a step of 64 images takes 0.061 s; 8,990 are left, about 10 min: done at about 12:10'
+    Examples:
+        >>> noon = datetime.datetime(2026, 11, 29, 12)
+        >>> time_sentence(0.0612, 64, 8990, 600, noon)
+        'a step of 64 images takes 0.061 s; 8,990 are left, about 10 min: done at about 12:10'
     """
     end = now + datetime.timedelta(seconds=seconds_left)
     day = '' if end.date() == now.date() else f'{end:%a %d %b} '

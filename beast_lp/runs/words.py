@@ -26,8 +26,9 @@ def duration(seconds: float) -> str:
 def size_in_bytes(count: float) -> str:
     """Write a number of bytes the way people say it.
 
-    >>> size_in_bytes(1_234), size_in_bytes(36_500_000), size_in_bytes(2.1e12)
-    ('1 kB', '36 MB', '2.1 TB')
+    Examples:
+        >>> size_in_bytes(1_234), size_in_bytes(36_500_000), size_in_bytes(2.1e12)
+        ('1 kB', '36 MB', '2.1 TB')
     """
     for unit, factor in (('TB', 1e12), ('GB', 1e9), ('MB', 1e6)):
         if count >= factor:
