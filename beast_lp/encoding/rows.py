@@ -155,20 +155,7 @@ def frame_times(
     """
     frames = max(item.frames_in_video for item in features)
     open_ended = all(item.may_end_early for item in features)
-    given, notes = None, []
-    if camera_times is not None:
-        file = file_of(camera_times, session)
-        stamps, dated = read_times(file, 'camera times')
-        given = stamps, file
-        # an offset shows that the user knows of the two clocks
-        if dated and not offset:
-            notes.append(
-                f'{file} holds dates, which were counted from the first one, as if the first '
-                'frame had been filmed at 0 s on the clock of the neurons; unless it was, set '
-                'beast.encoding.clock_offset_s'
-            )
-    elif isinstance(activity, Binned) and activity.frame_times is not None:
-        given = activity.frame_times, activity.source
+    given, notes = _given_times(session, activity, camera_times, offset)
     if given is not None:
         stamps, source = given
         frames = max(frames, len(stamps)) if open_ended else frames
@@ -195,3 +182,23 @@ def frame_times(
         f'the times of the frames of session {session!r} are unknown, since keypoint files have '
         'none; set beast.encoding.camera_times, or add the features of a store'
     )
+
+
+def _given_times(
+    session: str, activity: Activity, camera_times: Path | None, offset: float
+) -> tuple[tuple[Float[np.ndarray, ' frames'], Path] | None, list[str]]:
+    """Return the camera times that were given, with their file, and notes about them."""
+    if camera_times is not None:
+        file = file_of(camera_times, session)
+        stamps, dated = read_times(file, 'camera times')
+        # an offset shows that the user knows of the two clocks
+        if not dated or offset:
+            return (stamps, file), []
+        return (stamps, file), [
+            f'{file} holds dates, which were counted from the first one, as if the first frame '
+            'had been filmed at 0 s on the clock of the neurons; unless it was, set '
+            'beast.encoding.clock_offset_s'
+        ]
+    if isinstance(activity, Binned) and activity.frame_times is not None:
+        return (activity.frame_times, activity.source), []
+    return None, []

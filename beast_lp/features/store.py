@@ -92,7 +92,7 @@ class FeatureStore:
             if name in self.info.checksums and checksum(path) != self.info.checksums[name]:
                 raise BeastError(
                     f'{path} is damaged: its bytes are not those that were written; delete the '
-                    f'folder {self.directory} and run `litpose embed` again'
+                    f'folder {self.directory} and run the command that wrote it again'
                 )
 
     @classmethod

@@ -1,22 +1,19 @@
 """Write a feature store in order and in bounded memory; a killed run can be resumed."""
 
-import io
 import json
 import logging
-import os
 import shutil
-from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from pathlib import Path
 from time import monotonic
 from types import TracebackType
-from typing import BinaryIO
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.errors import BeastError
+from beast_lp.features.column import Column, header_of, row_bytes
 from beast_lp.features.info import ARRAYS, FeatureInfo
 from beast_lp.features.store import INFO_NAME, PROGRESS_NAME, array_file, checksum
 from beast_lp.runs.files import finished_file, full_disk_sentence, part_of, remove
@@ -80,7 +77,7 @@ class FeatureWriter:
             remove(self._part)
             self._part.mkdir(parents=True)
         self._columns = {
-            name: _Column(array_file(self._part, name), ARRAYS[name][0], shape, self.rows)
+            name: Column(array_file(self._part, name), ARRAYS[name][0], shape, self.rows)
             for name, shape in info.row_shapes.items()
         }
 
@@ -235,92 +232,10 @@ def _rows_so_far(part: Path, directory: Path, info: FeatureInfo) -> int:
         )
     for name, shape in info.row_shapes.items():
         column = array_file(part, name)
-        needed = len(_header(ARRAYS[name][0], shape, 0)) + rows * _row_bytes(name, shape)
+        needed = len(header_of(ARRAYS[name][0], shape, 0)) + rows * row_bytes(name, shape)
         if not column.is_file() or column.stat().st_size < needed:
             logger.warning(
                 f'beast: {part} is damaged ({column.name} is too short) and is written anew'
             )
             return 0
     return rows
-
-
-class _Column:
-    """A growing `.npy` file, whose header gets the number of rows at the end."""
-
-    def __init__(self, path: Path, kind: str, shape: tuple[int, ...], rows: int) -> None:
-        self._kind, self._shape, self._path = kind, shape, path
-        self._row_bytes = int(np.prod(shape)) * np.dtype(kind).itemsize
-        self._header_bytes = len(_header(kind, shape, 0))
-        self._rows = rows
-        self._file: BinaryIO = path.open('r+b' if rows else 'w+b')
-        if rows:
-            self._file.truncate(self._header_bytes + rows * self._row_bytes)
-            self._file.seek(0, os.SEEK_END)
-        else:
-            self._file.write(_header(kind, shape, 0))
-
-    def cast(self, array: np.ndarray) -> np.ndarray:
-        """Return rows as they are stored.
-
-        Raises:
-            ValueError: if a row has another shape.
-        """
-        if array.shape[1:] != self._shape:
-            raise ValueError(
-                f'{self._path.name}: expected rows of the shape {self._shape}, '
-                f'found {array.shape[1:]}'
-            )
-        return np.ascontiguousarray(array, self._kind)
-
-    def append(self, array: np.ndarray) -> None:
-        """Write rows that `cast` returned."""
-        self._file.write(array.data)
-        self._rows += len(array)
-
-    def restart(self) -> None:
-        """Delete all rows."""
-        self._file.seek(self._header_bytes)
-        self._file.truncate()
-        self._rows = 0
-
-    def chunks(self, rows: int = 1 << 16) -> Iterator[np.ndarray]:
-        """Yield the rows in chunks."""
-        for start in range(0, self._rows, rows):
-            yield np.fromfile(
-                self._path,
-                self._kind,
-                min(rows, self._rows - start),
-                offset=self._header_bytes + start * self._row_bytes,
-            )
-
-    def flush(self) -> None:
-        """Wait until the disk has all rows."""
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def finish(self) -> None:
-        """Write the number of rows into the header."""
-        self._file.seek(0)
-        self._file.write(_header(self._kind, self._shape, self._rows))
-        self.flush()
-        self.close()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _row_bytes(name: str, shape: tuple[int, ...]) -> int:
-    return int(np.prod(shape)) * np.dtype(ARRAYS[name][0]).itemsize
-
-
-def _header(kind: str, shape: tuple[int, ...], rows: int) -> bytes:
-    """Return the header of a `.npy` file, whose length does not depend on the number of rows.
-
-    numpy leaves room in every header for the first axis to grow.
-    """
-    buffer = io.BytesIO()
-    np.lib.format.write_array_header_1_0(
-        buffer, {'descr': kind, 'fortran_order': False, 'shape': (rows, *shape)}
-    )
-    return buffer.getvalue()
