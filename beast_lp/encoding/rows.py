@@ -50,7 +50,7 @@ class RowTimes:
         starts = bins.times[first] - bins.width / 2 - config.trials.window[0]
         trial = np.nanargmin(np.abs(times - starts[:, None]), axis=1)[group]
         (values,) = arrays
-        known = np.isfinite(values[trial]).all(axis=1)
+        known = np.asarray(np.isfinite(values[trial]).all(axis=1))
         return Near(trial, trial, np.zeros(len(trial), np.float32), known)
 
 

@@ -131,7 +131,8 @@ def read_features(
     """
     paths = [_of_session(source.name, path, session, only) for path in source.paths]
     views = tuple(_read_view(path, source.velocities, tokens) for path in paths)
-    if len(views) > 1 and any(view.clock is not None for view in views):
+    timed = [view for view in views if view.clock is not None]
+    if timed and len(source.paths) > 1:
         raise BeastError(
             f'{source.name!r} puts a table with times of its own beside other features; give it '
             'as a source of its own'

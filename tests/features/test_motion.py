@@ -23,10 +23,9 @@ def _thumbnails(video: Path) -> np.ndarray:
     return np.stack(pixels).reshape(len(pixels), -1)
 
 
-def _embed(video: Path, folder: Path, **settings: int) -> FeatureStore:
-    (store,) = extract_features(
-        MotionEnergy(), [video], folder, ExtractionSettings(**settings), progress=False
-    )
+def _embed(video: Path, folder: Path, batch_size: int) -> FeatureStore:
+    settings = ExtractionSettings(batch_size=batch_size)
+    (store,) = extract_features(MotionEnergy(), [video], folder, settings, progress=False)
     return FeatureStore.open(store)
 
 
