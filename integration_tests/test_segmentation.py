@@ -43,7 +43,16 @@ def trained(
 
 def test_training_writes_models_scores_and_a_report(trained: Path) -> None:
     scores = pd.read_csv(trained / 'scores.csv')
-    assert scores['model'].tolist() == ['model 0', 'model 1', 'ensemble']
+    assert scores['model'].tolist() == [
+        'commonest class',
+        'logistic regression',
+        'model 0',
+        'model 1',
+        'mean of models',
+        'SD of models',
+        'ensemble',
+    ]
+    assert pd.read_csv(trained / 'videos.csv')['video'].tolist() == ['session_02']
     assert (scores['frames'] == 60).all()
     classes = pd.read_csv(trained / 'classes.csv')
     assert classes['class'].tolist() == ['still', 'walk', 'turn', 'groom']
@@ -52,8 +61,10 @@ def test_training_writes_models_scores_and_a_report(trained: Path) -> None:
     assert len(pd.read_csv(trained / 'metrics.csv')) == 2 * 3
     held_out = pd.read_csv(trained / 'held_out' / 'session_02_0-59.csv')
     assert held_out['frame'].tolist() == list(range(60))
+    surest = held_out.iloc[:, 3:].idxmax(axis=1)
+    assert (held_out['predicted'] == surest).mean() > 0.9
     assert (trained / 'report.html').stat().st_size > 50_000
-    assert len(list((trained / 'figures').glob('*.png'))) == 4
+    assert len(list((trained / 'figures').glob('*.png'))) == 5
 
 
 def test_prediction_covers_every_frame_of_a_new_video(
@@ -76,6 +87,8 @@ def test_prediction_covers_every_frame_of_a_new_video(
         '--clip_seconds',
         1,
         '--nwb',
+        '--session_start_time',
+        '2026-03-14T15:09:26+01:00',
         '--lightning_action',
         '--overrides',
         f'{SECTION}.decoding.method=none',
@@ -88,7 +101,7 @@ def test_prediction_covers_every_frame_of_a_new_video(
     chosen = probabilities.to_numpy()[np.arange(len(probabilities)), labels.target - 1]
     np.testing.assert_allclose(chosen, probabilities.max(axis=1), atol=1e-5)
     # the held-out video was predicted in training too, by the same models
-    before = pd.read_csv(trained / 'held_out' / 'session_02_0-59.csv').iloc[:, 2:]
+    before = pd.read_csv(trained / 'held_out' / 'session_02_0-59.csv').iloc[:, 3:]
     np.testing.assert_allclose(probabilities.to_numpy(), before.to_numpy(), atol=1e-4)
     bouts = pd.read_csv(tmp_path / 'p' / 'bouts.csv')
     assert bouts['start_frame'].iloc[0] == 0 and bouts['stop_frame'].iloc[-1] == len(probabilities)
@@ -96,6 +109,8 @@ def test_prediction_covers_every_frame_of_a_new_video(
         'report.html',
         'clips/session_02.mp4',
         'nwb/session_02.nwb',
+        'review/session_02.html',
+        'boris/session_02.boris',
         'lightning_action/features/session_02.csv',
     ):
         assert (tmp_path / 'p' / file).stat().st_size > 0, file

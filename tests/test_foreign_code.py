@@ -22,8 +22,9 @@ from beast_lp.pretraining.fit import build_module
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.reports.pretraining_run import load_module
-from beast_lp.segmentation.fit import TrainingData, fit_segmenter
+from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.model import build_segmenter
+from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.model import Encoder
 from beast_lp.vit.save import encoder_to_transformers

@@ -23,10 +23,11 @@ from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.reports.page import Section, write_page
 from beast_lp.runs.files import PART_SUFFIX, write_table
 from beast_lp.segmentation.excerpt import write_excerpt
-from beast_lp.segmentation.fit import TrainingData, fit_segmenter
+from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.model import build_segmenter
 from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.outputs import Prediction, write_prediction
+from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.video.window_clip import build_clip
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.save import save_backbone

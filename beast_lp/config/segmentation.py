@@ -92,18 +92,31 @@ class FittingConfig(Section):
 
     path: ClassVar[str] = 'beast.segmentation.fitting'
 
-    epochs: int = setting(
-        200, 'passes over the scored videos (authors: 200)', low=1, high=1_000_000
+    epochs: Optional[int] = setting(
+        None,
+        'passes over the scored frames (authors: 200); null: as many as make 400 steps, at least '
+        '10, and fewer where the loss on a fifth of the training frames, which a first model is '
+        'trained without, was least earlier',
+        low=1,
+        high=1_000_000,
     )
     batch_size: int = setting(8, 'sequences per step (authors: 8)', low=1, high=100_000)
-    sequence_frames: int = setting(
-        1000, 'frames of a sequence (authors: 1000)', low=1, high=10_000_000
+    sequence_frames: Optional[int] = setting(
+        None,
+        'frames of a sequence (authors: 1000); null: 200 to 1000, so that a pass over the scored '
+        'frames has 10 steps where it can',
+        low=1,
+        high=10_000_000,
     )
     learning_rate: float = setting(
-        1e-4, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True, high=10
+        1e-3, 'peak of AdamW, with a cosine to 0 (authors: 1e-4)', positive=True, high=10
     )
     ensemble: int = setting(
-        1, 'models from different seeds, whose probabilities are averaged', low=1, high=1000
+        3,
+        'models from different seeds, whose probabilities are averaged, and whose scores are '
+        'given with mean and standard deviation',
+        low=1,
+        high=1000,
     )
     checkpoint_minutes: float = setting(
         2.0, 'minutes between two checkpoints, from which a killed run resumes', positive=True
@@ -157,6 +170,18 @@ class SegmentationConfig(Section):
     videos: Any = setting(
         None, "a folder, a file or a list of them; null: the config's data.video_dir"
     )
+    fps: Optional[float] = setting(
+        None,
+        'frames per second of the camera, where the video file names another rate (a recording at '
+        '1000 Hz that plays at 25); null: the times in the file',
+        positive=True,
+        high=1_000_000,
+    )
+    camera_times: Optional[str] = setting(
+        None,
+        'seconds of every frame on the clock of the recording, which bouts and NWB then use: a '
+        '.npy or .csv file, or for several videos a folder of <video_stem>.npy or .csv',
+    )
     source: Optional[str] = setting(
         None,
         'where the features come from: all that `litpose embed` takes (a pretraining output, a '
@@ -200,12 +225,17 @@ class SegmentationConfig(Section):
     )
 
     def __post_init__(self) -> None:
-        """Check that keypoint features have a folder.
+        """Check that keypoint features have a folder, and that there is one clock.
 
         Raises:
-            BeastError: if they have none.
+            BeastError: if they have none, or there are two.
         """
         super().__post_init__()
+        if self.fps is not None and self.camera_times is not None:
+            raise BeastError(
+                f'{self.path}.fps and {self.path}.camera_times both say when a frame was taken; '
+                'leave one of them out'
+            )
         if self.features == 'keypoints' and self.keypoints_dir is None:
             raise BeastError(
                 f'{self.path}.features=keypoints needs {self.path}.keypoints_dir, the folder of '

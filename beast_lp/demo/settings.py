@@ -23,6 +23,7 @@ class DemoSize:
             quarter as many.
         neurons: number of simulated neurons.
         fps: frames per second.
+        segmentation_epochs: epochs of the behaviour models; None for the default of the stage.
         encoding_block: length of the blocks by which the encoding stage splits a session, seconds.
     """
 
@@ -38,7 +39,7 @@ class DemoSize:
     anchors_per_video: int = 100
     pretraining_steps: int = 3000
     pretraining_batch: int = 64
-    segmentation_epochs: int = 40
+    segmentation_epochs: int | None = None
     encoding_block: float = 6.0
     encoding_lags: int = 4
     control_draws: int = 20

@@ -113,19 +113,12 @@ beast:
   training:
     steps: {pretraining_steps}
     batch_size: {pretraining_batch}
-  # learns behavior/*.csv; minutes of video want other settings than hours of it
+  # learns behavior/*.csv
   segmentation:
-    patch_grid: 4
     split:
       test_videos: videos_test
-    head:
-      blocks: 2
-      lags: 4
     fitting:
       epochs: {segmentation_epochs}
-      sequence_frames: 200
-      learning_rate: 2.0e-3
-      ensemble: 3
     # nothing that the animal does lasts less than 10 frames
     decoding:
       method: viterbi
@@ -185,7 +178,7 @@ def config_text(directory: Path, keypoint_names: list[str], size: DemoSize) -> s
         anchors=size.anchors_per_video,
         pretraining_steps=size.pretraining_steps,
         pretraining_batch=size.pretraining_batch,
-        segmentation_epochs=size.segmentation_epochs,
+        segmentation_epochs=json.dumps(size.segmentation_epochs),
         encoding_block=size.encoding_block,
         encoding_lags=size.encoding_lags,
         control_draws=size.control_draws,

@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.reports import segmentation_figures as figures
 from beast_lp.reports.page import Section, write_report
+from beast_lp.reports.segmentation_frames import example_frames
 from beast_lp.reports.style import three_digits
 from beast_lp.segmentation.decode import decode
+from beast_lp.segmentation.evaluate import DEVIATION, MEAN, below_floor
 from beast_lp.segmentation.metrics import expected_calibration_error
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import Prediction
@@ -69,10 +72,36 @@ def _prediction(prediction: Prediction) -> Section:
     )
     return Section(
         prediction.name,
-        'Nobody scored this video: these are predictions.',
-        {f'ethogram_{prediction.name}': figures.ethogram(labels, None, prediction.classes)},
+        'Nobody scored this video: these are predictions. Its last frame was taken at '
+        f'{prediction.times[-1]:.3f} s; if that is wrong, set beast.segmentation.fps or '
+        'camera_times.',
+        {
+            f'ethogram_{prediction.name}': figures.ethogram(labels, None, prediction.classes),
+            **_examples(
+                prediction.name,
+                example_frames(
+                    prediction.video, labels, prediction.probabilities, prediction.classes
+                ),
+            ),
+        },
         table,
+        links={'see and correct': f'review/{prediction.name}.html'},
     )
+
+
+def _examples(name: str, figure: Figure | None) -> dict[str, Figure]:
+    return {} if figure is None else {f'frames_{name}': figure}
+
+
+def _below_floor(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    note = below_floor(outcome.scores.summary) if outcome.scores else ''
+    if note:
+        yield Section(
+            'Not above the floor',
+            f'On the held-out frames {note}. These models have learned nothing that a simpler one '
+            'does not know: score more bouts of the rare behaviours, choose other features '
+            '(beast.segmentation.source), or use the simpler one.',
+        )
 
 
 def _summary(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
@@ -93,12 +122,19 @@ def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
     yield Section(
         'Scores',
         f'Macro-F1 of the ensemble: {three_digits(best["macro_f1"])} over {best["frames"]} scored '
-        'frames. Macro-F1 is the mean F1 of the behaviours, common and rare alike; bout_f1 is '
-        'that of their bouts. In both, background and classes without scored frames do not '
-        'count. Switches are changes per 1000 frames: many more predicted than scored ones '
-        'call for smoothing (beast.segmentation.decoding).',
+        f'frames{_spread(summary)}. The first rows are floors: always the commonest class, and '
+        'logistic regression on seven frames of the same features. Macro-F1 is the mean F1 of the '
+        'behaviours, common and rare alike; bout_f1 is that of their bouts. In both, background '
+        'and classes without scored frames do not count. Switches are changes per 1000 frames: '
+        'many more predicted than scored ones call for smoothing (beast.segmentation.decoding).',
         table=summary,
         marked_rows=frozenset({len(summary) - 1}),
+    )
+    yield Section(
+        'Each video',
+        'Macro-F1 of the floors, of the models on average with its standard deviation, and of the '
+        'ensemble, with its bout_f1.',
+        table=scores.videos,
     )
     yield Section(
         'Each behaviour',
@@ -120,14 +156,32 @@ def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
     )
 
 
+def _spread(summary: pd.DataFrame) -> str:
+    """Return the mean of single models and its spread over their seeds."""
+    rows = summary.set_index('model')['macro_f1']
+    if MEAN not in rows.index:
+        return ''
+    models = sum(str(name).startswith('model ') for name in rows.index)
+    return (
+        f', and {three_digits(rows[MEAN])} ± {three_digits(rows[DEVIATION])} (SD) of its {models} '
+        'models, which differ in their seeds'
+    )
+
+
 def _ethograms(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
     for part in outcome.held_out[:MAX_ETHOGRAMS]:
-        labels = decode(part.probabilities.mean(axis=0), decoding)
+        probabilities = part.probabilities.mean(axis=0)
+        labels = decode(probabilities, decoding)
         first, last = int(part.frame[0]), int(part.frame[-1])
         drawing = figures.ethogram(labels, part.target, outcome.classes, first)
+        video = outcome.videos.get(part.video)
+        frames = video and example_frames(video, labels, probabilities, outcome.classes, first)
         yield Section(
             f'{part.video}, frames {first} to {last}',
-            figures={f'ethogram_{part.video}_{first}': drawing},
+            figures={
+                f'ethogram_{part.video}_{first}': drawing,
+                **_examples(f'{part.video}_{first}', frames or None),
+            },
         )
 
 
@@ -136,13 +190,16 @@ def _training(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
         yield Section(
             'Training',
             'The loss should fall and flatten. High accuracy here with low scores '
-            'above means that there are too few scored bouts.',
+            'above means that there are too few scored bouts. The held-out curve is that of a '
+            'first model, which is trained without a fifth of the training frames; where its loss '
+            'is least, the trainings of all other models end.',
             {'training': figures.fitting_curves(outcome.history)},
         )
 
 
 # in the order of the page
 _SECTIONS: tuple[Callable[[Outcome, DecodingConfig], Iterator[Section]], ...] = (
+    _below_floor,
     _summary,
     _scores,
     _ethograms,

@@ -152,12 +152,16 @@ def fitting_curves(history: pd.DataFrame) -> Figure:
         history: one row per fold, model and epoch; every other column is a measure.
     """
     measures = [name for name in history if name not in _HISTORY_KEYS]
-    figure = new_figure(4.5 * len(measures), 3.0)
-    panels = figure.subplots(1, len(measures), squeeze=False)[0]
-    for axes, measure in zip(panels, measures, strict=True):
+    columns = min(2, len(measures))
+    lines = -(-len(measures) // columns)
+    figure = new_figure(4.5 * columns, 3.0 * lines)
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes, measure in zip(panels, measures, strict=False):
         for number, (_, rows) in enumerate(history.groupby(['fold', 'model'], sort=False)):
+            known = rows[rows[measure].notna()]
             colour = LONG_PALETTE[number % len(LONG_PALETTE)]
-            axes.plot(rows['epoch'], rows[measure], linewidth=1, color=colour)
+            axes.plot(known['epoch'], known[measure], linewidth=1, color=colour)
         axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True, min_n_ticks=1))
-        label_axes(axes, 'epoch', str(measure), f'{measure} in training, one line per model')
+        where = '' if str(measure).startswith('held_out') else ' in training'
+        label_axes(axes, 'epoch', str(measure), f'{measure}{where}, one line per model')
     return figure

@@ -14,7 +14,7 @@ BACKGROUND = 'background'
 # class number of frames that nobody scored
 UNSCORED = -1
 # names of columns and cells in the tables that a run writes beside those of the classes
-_TAKEN = ('frame', 'scored', 'unscored')
+_TAKEN = ('frame', 'scored', 'predicted', 'unscored')
 
 
 @dataclass(frozen=True)

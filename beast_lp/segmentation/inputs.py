@@ -16,6 +16,7 @@ class Inputs:
         source: source of the features as the user names it, where a backbone computes them.
         features_dir: folder of the stores that `litpose embed` wrote, where features are read.
         keypoints_dir: folder of prediction files, where features are keypoints.
+        camera_times: file, or folder of files, with the seconds of every frame.
     """
 
     videos: Sequence[Path]
@@ -24,3 +25,4 @@ class Inputs:
     source: str | None
     features_dir: Path | None
     keypoints_dir: Path | None
+    camera_times: Path | None = None

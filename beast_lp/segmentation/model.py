@@ -29,6 +29,8 @@ from beast_lp.runs.seeds import derive_seed
 POOLED_SIZE, POOLING_HEADS = 64, 8
 # probability that a channel of the TCN is dropped in training
 DROPOUT = 0.1
+# probability that a channel of what enters the TCN is: a few scored bouts name many wrong channels
+INPUT_DROPOUT = 0.3
 
 
 def build_segmenter(
@@ -64,8 +66,8 @@ def build_temporal_network(channels: int, classes: int, head: HeadConfig) -> 'Di
 class Segmenter(nn.Module):
     """Logits of the classes from the features of frames.
 
-    Differs from the published head in one point: one factor, measured before training, scales the
-    frame differences to the spread of the vectors.
+    Differs from the published head in two points: one factor, measured before training, scales the
+    frame differences to the spread of the vectors, and channels of both are dropped in training.
 
     Attributes:
         classes: number of classes.
@@ -92,6 +94,7 @@ class Segmenter(nn.Module):
         # unscaled, the differences would hardly reach the network
         self.register_buffer('difference_gain', torch.ones(()))
         size = POOLED_SIZE if has_tokens else channels
+        self.dropout = nn.Dropout1d(INPUT_DROPOUT)
         self.tcn = build_temporal_network(2 * size, classes, head)
         self.context = self.tcn.reach + 1
 
@@ -107,19 +110,23 @@ class Segmenter(nn.Module):
             valid: false where a sequence is padded beyond the end of its video.
         """
         vectors = self.frame_vectors(features)
-        return self.tcn(frame_differences(vectors, valid, self.difference_gain), valid)
+        entering = frame_differences(vectors, valid, self.difference_gain)
+        # a channel is dropped in all frames of a sequence
+        kept = self.dropout(entering.transpose(1, 2)).transpose(1, 2)
+        return self.tcn(kept, valid)
 
     def frame_vectors(
         self,
         features: Float[Tensor, 'batch frames *tokens channels'],
     ) -> Float[Tensor, 'batch frames size']:
         """Return one standardised, pooled vector per frame."""
-        x = self.standardise(features)
-        return x if self.pool is None else self.pool(x)
+        if self.pool is None:
+            return self.standardise(features)
+        return self.pool(features, self.standardise)
 
 
 class Standardise(nn.Module):
-    """Centre and scale channels by the mean and standard deviation of the training data."""
+    """Centre and scale channels by the mean and the spread of the training data."""
 
     mean: Tensor
     scale: Tensor
@@ -130,9 +137,23 @@ class Standardise(nn.Module):
         self.register_buffer('mean', torch.zeros(channels))
         self.register_buffer('scale', torch.ones(channels))
 
-    def fit(self, mean: Float[Tensor, ' channels'], deviation: Float[Tensor, ' channels']) -> None:
-        """Adopt measured values; a constant channel is only centred."""
+    def fit(
+        self,
+        mean: Float[Tensor, ' channels'],
+        deviation: Float[Tensor, ' channels'],
+        one_scale: bool = False,
+    ) -> None:
+        """Adopt measured values; a constant channel is only centred.
+
+        Args:
+            mean: of the channels.
+            deviation: of the channels.
+            one_scale: divide all channels by the same number, so that their variance is 1 on
+                average and those that hardly change weigh little.
+        """
         self.mean.copy_(mean)
+        if one_scale:
+            deviation = deviation.square().mean().sqrt().expand(len(mean))
         constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
         self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.clamp(min=1e-12)))
 
@@ -147,7 +168,8 @@ class AttentionPooling(nn.Module):
     With a single query the keys are needed for one product each, and the mean of the values is the
     value of the mean. So the query goes through the key projection once, and the tokens are
     averaged before the value projection: the same function as textbook multi-head attention (a
-    test compares the two) at a fraction of its work.
+    test compares the two) at a fraction of its work. Tokens are standardised in the same way, once
+    they are averaged.
     """
 
     def __init__(self, channels: int, size: int, heads: int) -> None:
@@ -171,15 +193,26 @@ class AttentionPooling(nn.Module):
     def forward(
         self,
         tokens: Float[Tensor, '*frames tokens channels'],
+        standardise: 'Standardise | None' = None,
     ) -> Float[Tensor, '*frames size']:
-        """Pool the tokens of each frame."""
+        """Pool the tokens of each frame.
+
+        Args:
+            tokens: patch tokens.
+            standardise: applied to the tokens first, in effect; None takes them as they are.
+        """
         query = self.to_query(self.query)
         size = len(query)
         keys = self.to_key.weight.view(self.heads, size // self.heads, -1)
         looks_for = torch.einsum('hd,hdc->hc', query.view(self.heads, -1), keys)
+        if standardise is not None:
+            # the mean shifts the scores of all tokens alike, which softmax ignores
+            looks_for = looks_for * standardise.scale
         scores = tokens @ looks_for.T / math.sqrt(size // self.heads)
         attention = scores.softmax(dim=-2)
         means = attention.transpose(-1, -2) @ tokens
+        if standardise is not None:
+            means = standardise(means)
         values = self.to_value.weight.view(self.heads, size // self.heads, -1)
         attended = torch.einsum('...hc,hdc->...hd', means, values).flatten(-2)
         pooled = query + attended + self.to_value.bias

@@ -9,6 +9,9 @@ from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.outputs import Prediction
 
+# stands where nobody gave the start of a session: no video is as old
+UNKNOWN_START = datetime(1970, 1, 1, tzinfo=timezone.utc)
+
 
 def check_nwb_packages() -> None:
     """Check that the packages for NWB files are installed, before hours of other work.
@@ -26,15 +29,16 @@ def check_nwb_packages() -> None:
         ) from error
 
 
-def write_nwb(prediction: Prediction, path: Path) -> None:
-    """Write one NWB file with the bouts of a video, in seconds from its first frame.
+def write_nwb(prediction: Prediction, path: Path, began: datetime | None = None) -> None:
+    """Write one NWB file with the bouts of a video, in seconds on the clock of the recording.
 
-    A video file does not hold the time at which the recording began. The date of the file takes
-    its place, and the description of the session says so.
+    A video file does not hold the time at which the recording began, and NWB demands one. Where
+    it is not given, 1970-01-01 stands in its place, and the description of the session says so.
 
     Args:
         prediction: prediction of the video.
         path: `.nwb` file to write.
+        began: start of the recording, at 0 s of its clock; without a zone, in that of the machine.
 
     Raises:
         BeastError: if a package is not installed.
@@ -44,18 +48,18 @@ def write_nwb(prediction: Prediction, path: Path) -> None:
     from ndx_ethogram import EthogramBouts
     from pynwb import NWBHDF5IO, NWBFile, ProcessingModule
 
-    began = datetime.fromtimestamp(prediction.video.stat().st_mtime, tz=timezone.utc)
+    unknown = '; nobody gave the start of the session, and session_start_time is a placeholder'
     file = NWBFile(
-        session_description=f'behaviour in {prediction.video.name}, predicted by beast-lp; the '
-        'start time is the date of the video file',
+        session_description=f'behaviour in {prediction.video.name}, predicted by beast-lp'
+        + ('' if began else unknown),
         identifier=str(uuid.uuid4()),
-        session_start_time=began,
+        session_start_time=began.astimezone() if began else UNKNOWN_START,
     )
     bouts = EthogramBouts(
         name='EthogramBouts',
         labeling_method='automated',
         source_software='beast-lp',
-        description='one behaviour per frame, as bouts; seconds from the first frame',
+        description='one behaviour per frame, as bouts; seconds on the clock of the recording',
     )
     edges = prediction.edges
     for bout in find_bouts(prediction.labels):

@@ -1,12 +1,14 @@
 """The outcome of a training run or an evaluation, and its tables on disk."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from beast_lp.config.segmentation import DecodingConfig
+from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import HeldOut, Scores
 from beast_lp.segmentation.outputs import write_table
 
@@ -21,6 +23,7 @@ class Outcome:
         held_out: stretches that were scored.
         history: one row per model and epoch; empty for an evaluation.
         summary: description of the run, a sentence by its heading.
+        videos: path of each video by its name, of which the report shows frames.
     """
 
     classes: tuple[str, ...]
@@ -28,24 +31,28 @@ class Outcome:
     held_out: list[HeldOut]
     history: pd.DataFrame
     summary: Mapping[str, str]
+    videos: Mapping[str, Path] = field(default_factory=dict)
 
 
-def write_outcome(outcome: Outcome, directory: Path) -> None:
-    """Write a table for each kind of score, and the probabilities of every held-out stretch.
+def write_outcome(outcome: Outcome, decoding: DecodingConfig, directory: Path) -> None:
+    """Write a table for each kind of score, and one for every held-out stretch.
+
+    The latter has a row per frame: `frame`, `scored`, `predicted` (the decoded label) and the
+    probabilities of the ensemble.
 
     Args:
         outcome: scores of the run.
+        decoding: rules that turn probabilities into labels.
         directory: output directory of the run.
     """
     for name, table in (outcome.scores.tables() if outcome.scores else {}).items():
         write_table(table, directory / f'{name}.csv')
     for part in outcome.held_out:
         name = f'{part.video}_{part.frame[0]}-{part.frame[-1]}.csv'
-        table = pd.DataFrame(
-            part.probabilities.mean(axis=0),
-            columns=pd.Index(outcome.classes),
-        )
+        probabilities = part.probabilities.mean(axis=0)
+        table = pd.DataFrame(probabilities, columns=pd.Index(outcome.classes))
         names = np.array([*outcome.classes, 'unscored'])
+        table.insert(0, 'predicted', names[decode(probabilities, decoding)])
         table.insert(0, 'scored', names[part.target])
         table.insert(0, 'frame', part.frame)
         write_table(table, directory / 'held_out' / name)

@@ -31,8 +31,10 @@ class Prediction:
         classes: names, in the order of the class numbers.
         probabilities: probabilities of all frames.
         labels: class numbers after decoding.
-        fps: frames per second, on average.
-        times: seconds of all frames since the first one.
+        fps: frames per second in the video file, on average.
+        times: seconds of all frames on the clock of the recording.
+        media_times: seconds of all frames in the video file, from the first one; None where
+            they are the same.
     """
 
     name: str
@@ -42,12 +44,22 @@ class Prediction:
     labels: Int[np.ndarray, ' frames']
     fps: float
     times: Float[np.ndarray, ' frames']
+    media_times: Float[np.ndarray, ' frames'] | None = None
 
     @property
     def edges(self) -> Float[np.ndarray, ' edges']:
         """Seconds at which each frame begins, and at which the last one ends."""
-        step = float(np.median(np.diff(self.times))) if len(self.times) > 1 else 1 / self.fps
-        return np.append(self.times, self.times[-1:] + step)
+        return _edges(self.times, self.fps)
+
+    @property
+    def media_edges(self) -> Float[np.ndarray, ' edges']:
+        """Seconds, in the video file, at which each frame begins and the last one ends."""
+        return _edges(self.times if self.media_times is None else self.media_times, self.fps)
+
+
+def _edges(times: Float[np.ndarray, ' frames'], fps: float) -> Float[np.ndarray, ' edges']:
+    step = float(np.median(np.diff(times))) if len(times) > 1 else 1 / fps
+    return np.append(times, times[-1:] + step)
 
 
 def write_table(table: pd.DataFrame, path: Path, index: bool = False) -> None:

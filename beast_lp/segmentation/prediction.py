@@ -15,6 +15,7 @@ from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import evaluate, held_out_parts
+from beast_lp.segmentation.floors import Floor, mean_floor
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
@@ -44,6 +45,7 @@ class Trained:
         made_by: as in `OpenVideo`.
         trained_on: as in `Description`.
         shape: shape of the features of a frame.
+        floors: floors of the run's folds; none of a version that did not keep them.
     """
 
     directory: Path
@@ -54,6 +56,7 @@ class Trained:
     made_by: str
     trained_on: tuple[str, ...]
     shape: tuple[int, ...]
+    floors: tuple[Floor, ...] = ()
 
     def has_seen(self, video: Path) -> bool:
         """Return whether a model has learned any frame of a video, under whatever name.
@@ -118,6 +121,11 @@ def load_trained(
         description.made_by,
         description.trained_on,
         description.shape,
+        tuple(
+            Floor.load(files.floor(fold))
+            for fold in dict.fromkeys(fold for fold, _ in description.members)
+            if files.floor(fold).is_file()
+        ),
     )
 
 
@@ -202,6 +210,7 @@ def predict_video(trained: Trained, video: OpenVideo) -> Prediction:
         probabilities,
         decode(probabilities, trained.config.decoding),
         video.fps,
+        video.times if video.clock is None else video.clock,
         video.times,
     )
 
@@ -247,7 +256,13 @@ def run_evaluation(
     for video, own in zip(videos, labels, strict=True):
         members = _predict_members(trained, video)
         everything = np.ones(video.frames, dtype=bool)
-        parts += held_out_parts(video.name, everything, own.target, members)
+        rows = np.ones(len(video.features), dtype=bool)
+        floors = mean_floor([floor.predict(video.features, rows) for floor in trained.floors])
+        floors = {
+            name: to_all_frames(values, video.frame, video.frames)
+            for name, values in floors.items()
+        }
+        parts += held_out_parts(video.name, everything, own.target, members, floors)
     if not any((part.target != UNSCORED).any() for part in parts):
         raise BeastError(
             'all frames of these videos are unscored, so there is nothing to compare with; give '
@@ -265,6 +280,7 @@ def run_evaluation(
     summary['members'] = str(len(trained.models))
     summary['decoding'] = trained.config.decoding.method
     scores = evaluate(parts, trained.classes, trained.config.decoding)
-    outcome = Outcome(trained.classes, scores, parts, pd.DataFrame(), summary)
-    write_outcome(outcome, output_dir)
+    paths = {video.name: video.path for video in videos}
+    outcome = Outcome(trained.classes, scores, parts, pd.DataFrame(), summary, paths)
+    write_outcome(outcome, trained.config.decoding, output_dir)
     return outcome

@@ -55,6 +55,14 @@ class SegmentationFiles(RunDirectory):
         """Return the folder of one model."""
         return self.directory / 'models' / fold / f'seed_{number}'
 
+    def floor(self, fold: str) -> Path:
+        """Return the file of what the scores of a fold have to beat."""
+        return self.directory / 'models' / fold / 'floor.safetensors'
+
+    def curve(self, fold: str) -> Path:
+        """Return the folder of the model that the held-out curve of a fold is drawn of."""
+        return self.directory / 'models' / fold / 'curve'
+
     def weights(self, fold: str, number: int) -> Path:
         """Return the file with the weights of one model."""
         return self.member(fold, number) / 'model.safetensors'

@@ -1,6 +1,8 @@
 """A training run: from scored videos to models, and to their scores on held-out frames."""
 
+import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,15 @@ import pandas as pd
 import safetensors.torch
 
 from beast_lp.config import BeastConfig
+from beast_lp.config.segmentation import FittingConfig
 from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import file_key
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
-from beast_lp.segmentation.fit import TrainingData, check_training_labels, fit_segmenter
+from beast_lp.segmentation.fit import fit_segmenter
+from beast_lp.segmentation.floors import Floor, fit_floor
+from beast_lp.segmentation.held_out_curve import best_length, hold_out_part
 from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
@@ -26,6 +31,8 @@ from beast_lp.segmentation.run_files import (
     run_settings,
 )
 from beast_lp.segmentation.split import Fold, make_folds
+from beast_lp.segmentation.training_data import TrainingData, check_training_labels
+from beast_lp.segmentation.training_length import with_length
 from beast_lp.segmentation.videos import (
     Inputs,
     OpenSource,
@@ -35,6 +42,11 @@ from beast_lp.segmentation.videos import (
     open_videos,
 )
 from beast_lp.video.identity import source_key
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+# number, in the history, of the model that the held-out curve was drawn of
+CURVE = -1
 
 
 def run_training(
@@ -75,17 +87,21 @@ def run_training(
             check_training_labels(_training_data(fold, videos, labels), classes)
         history, parts = [], []
         for fold in folds:
-            models, rows = _train_fold(fold, videos, labels, classes, config, files)
+            data = _training_data(fold, videos, labels)
+            models, rows = _train_fold(fold, data, classes, config, files)
             history += rows
-            parts += _predict_held_out(fold, videos, labels, models)
+            floor = fit_floor(data, len(classes))
+            floor.save(files.floor(fold.name))
+            parts += _predict_held_out(fold, videos, labels, models, floor)
         outcome = Outcome(
             classes,
             evaluate(parts, classes, settings.decoding) if parts else None,
             parts,
             pd.DataFrame(history),
             _summary(config, videos, labels, classes, folds),
+            {video.name: video.path for video in videos},
         )
-        write_outcome(outcome, output_dir)
+        write_outcome(outcome, settings.decoding, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
         description = _describe(config, inputs, source, opened, videos, classes, folds, files)
         with finished_file(files.model) as part:
@@ -108,24 +124,24 @@ def _training_data(
 
 def _train_fold(
     fold: Fold,
-    videos: Sequence[OpenVideo],
-    labels: Sequence[Labels],
+    data: TrainingData,
     classes: Sequence[str],
     config: BeastConfig,
     files: SegmentationFiles,
 ) -> tuple[list[Segmenter], list[dict[str, Any]]]:
     """Train the ensemble of one fold, or read what is finished; return models and history."""
-    data, settings = _training_data(fold, videos, labels), config.segmentation
-    models, history = [], []
+    settings, shape = config.segmentation, data.features[0].shape[1:]
+    fitting, curve = _length(fold, data, classes, config, files)
+    models, history = [], [{'fold': fold.name, 'model': CURVE, **row} for row in curve]
     for number in range(settings.fitting.ensemble):
         folder, seed = files.member(fold.name, number), config.seed + number
         folder.mkdir(parents=True, exist_ok=True)
-        model = build_segmenter(data.features[0].shape[1:], len(classes), settings.head, seed)
+        model = build_segmenter(shape, len(classes), settings.head, seed)
         rows = fit_segmenter(
             model,
             data,
             classes,
-            settings.fitting,
+            fitting,
             seed,
             folder / 'last.ckpt',
             f'training {fold.name}, model {number + 1} of {settings.fitting.ensemble}',
@@ -140,11 +156,51 @@ def _train_fold(
     return models, history
 
 
+def _length(
+    fold: Fold,
+    data: TrainingData,
+    classes: Sequence[str],
+    config: BeastConfig,
+    files: SegmentationFiles,
+) -> tuple[FittingConfig, list[dict[str, float]]]:
+    """Return the settings of a fold's trainings with their length, and the curve that decided it.
+
+    A number of epochs in the config is kept. Else a model is trained without a part of the
+    training frames, whose loss decides; where there are too few of them, the rule alone does.
+    """
+    fitting, scored = config.segmentation.fitting, int(data.counts(len(classes)).sum())
+    length = with_length(fitting, scored, data.runs())
+    parts = hold_out_part(data, len(classes)) if fitting.epochs is None else None
+    if parts is None:
+        return length, []
+    learned, held_out = parts
+    folder = files.curve(fold.name)
+    folder.mkdir(parents=True, exist_ok=True)
+    shape = data.features[0].shape[1:]
+    rows = fit_segmenter(
+        build_segmenter(shape, len(classes), config.segmentation.head, config.seed),
+        learned,
+        classes,
+        length,
+        config.seed,
+        folder / 'last.ckpt',
+        f'held-out curve of {fold.name}',
+        held_out,
+    )
+    epochs = best_length(rows)
+    logger.info(
+        f'beast: the loss on held-out training frames was least after epoch {epochs} of '
+        f'{length.epochs}; {fold.name} is trained so long'
+    )
+    return replace(length, epochs=epochs), rows
+
+
 def _predict_held_out(
     fold: Fold,
     videos: Sequence[OpenVideo],
     labels: Sequence[Labels],
     models: Sequence[Segmenter],
+    floor: Floor,
 ) -> list[HeldOut]:
     """Predict the held-out frames, seeing no frame that was trained on."""
     parts = []
@@ -156,7 +212,11 @@ def _predict_held_out(
         rows = predict(models, video.features, visible)
         probabilities = to_all_frames(rows, video.frame, video.frames)
         target = np.where(np.isnan(probabilities[0]).any(axis=1), UNSCORED, own.target)
-        parts += held_out_parts(video.name, test, target, probabilities)
+        floors = {
+            name: to_all_frames(values, video.frame, video.frames)
+            for name, values in floor.predict(video.features, visible).items()
+        }
+        parts += held_out_parts(video.name, test, target, probabilities, floors)
     return parts
 
 
@@ -172,7 +232,11 @@ def _describe(
 ) -> Description:
     ensemble = range(config.segmentation.fitting.ensemble)
     members = tuple((fold.name, number) for fold in folds for number in ensemble)
-    read = [files.settings, *(files.weights(*member) for member in members)]
+    read = [
+        files.settings,
+        *(files.weights(*member) for member in members),
+        *(files.floor(fold.name) for fold in folds),
+    ]
     return Description(
         classes,
         videos[0].features.shape[1:],

@@ -20,6 +20,7 @@ from beast_lp.features.frames import (
 )
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_directories, store_names
+from beast_lp.segmentation.clock import recording_times
 from beast_lp.segmentation.inputs import Inputs
 from beast_lp.segmentation.sequences import Features
 
@@ -39,13 +40,14 @@ class OpenVideo:
         features: one row per frame that has features.
         frame: numbers of those frames, rising.
         frames: number of frames of the whole video.
-        times: seconds from the first frame to each frame.
-        fps: frames per second, on average.
+        times: seconds from the first frame to each frame, in the video file.
+        fps: frames per second in the video file, on average.
         frame_bytes: size of a frame's features on disk.
         source: what made the features.
         made_by: everything that features must share to serve one model: weights, image size,
             patches and their basis.
         content: hash of the video that the features were computed from, or of the keypoints.
+        clock: seconds of each frame on the clock of the recording; None where that is the file's.
     """
 
     name: str
@@ -59,6 +61,7 @@ class OpenVideo:
     source: str
     made_by: str
     content: str
+    clock: Float[np.ndarray, ' frames'] | None = None
 
 
 def comes_from_files(config: SegmentationConfig) -> bool:
@@ -159,7 +162,13 @@ def _open(
         folder = inputs.keypoints_dir or Path()
         # the network itself adds the differences between frames, which are the velocities
         return [
-            _video(name, video, _keypoints(keypoint_file(folder, video.stem), video))
+            _video(
+                name,
+                video,
+                _keypoints(keypoint_file(folder, video.stem), video),
+                config,
+                inputs,
+            )
             for name, video in zip(store_names(videos), videos, strict=True)
         ]
     if source is not None:
@@ -172,7 +181,7 @@ def _open(
             'with the same source and set beast.segmentation.features_dir to the folder'
         )
     return [
-        _video(folder.name, video, read_store(folder, config.features, video))
+        _video(folder.name, video, read_store(folder, config.features, video), config, inputs)
         for video, folder in zip(videos, folders, strict=True)
     ]
 
@@ -192,19 +201,27 @@ def _extraction(config: SegmentationConfig, source: FeatureSource) -> Extraction
     return ExtractionSettings(patches=True, patch_grid=grid)
 
 
-def _video(name: str, video: Path, features: FrameFeatures) -> OpenVideo:
+def _video(
+    name: str,
+    video: Path,
+    features: FrameFeatures,
+    config: SegmentationConfig,
+    inputs: Inputs,
+) -> OpenVideo:
+    times = _all_times(features)
     return OpenVideo(
         name,
         video,
         features.values,
         features.frame,
         features.frames_in_video,
-        _all_times(features),
+        times,
         features.fps or 1.0,
         features.frame_bytes,
         features.source,
         features.made_by,
         features.content,
+        recording_times(config, inputs.camera_times, video, times),
     )
 
 

@@ -78,19 +78,30 @@ def pretrained(
     return files.backbone
 
 
-def embedded(directory: Path, backbone: Path, videos: list[Path]) -> list[Path]:
+def embedded(
+    directory: Path,
+    backbone: Path,
+    videos: list[Path],
+    grid: int | None = GRID,
+) -> list[Path]:
     """Return the feature stores of videos, made unless they are there already.
+
+    Args:
+        directory: folder of everything.
+        backbone: what computes the features.
+        videos: video files.
+        grid: patch tokens along the longer side that are stored.
 
     Raises:
         BusyError: if another process makes them.
     """
     run = backbone.parent
-    output = directory / 'features' / run.parent.name / run.name
+    output = directory / 'features' / run.parent.name / f'{run.name}_{grid}'
     with claimed(output):
         return extract_features(
             open_source(str(backbone)),
             videos,
             output,
-            ExtractionSettings(patches=True, patch_grid=GRID),
+            ExtractionSettings(patches=True, patch_grid=grid),
             progress=False,
         )

@@ -17,7 +17,7 @@ class Budget:
         pretraining_steps: steps of pretraining; None for those of the preset.
         image_size: px, of the pose model.
         pose_batch: labelled frames of a step; fewer where there are fewer.
-        segmentation_epochs: of the head on stored patch tokens.
+        segmentation_epochs: of the head on stored patch tokens; None for the default.
         encoding_bins: of the recording, from its beginning; None for all.
     """
 
@@ -26,7 +26,7 @@ class Budget:
     pretraining_steps: int | None = None
     image_size: int = 128
     pose_batch: int = 10
-    segmentation_epochs: int = 60
+    segmentation_epochs: int | None = None
     encoding_bins: int | None = None
 
 

@@ -13,6 +13,8 @@ from readout import readout_scores
 from recordings import FLY, MOUSE, REACH, RECORDINGS
 from segmentation import segmentation_scores
 
+from beast_lp.config import SegmentationConfig
+
 # directory of the cell's own files, cell, backbone, directory of all, budget
 Scores = Callable[[Path, Cell, Path, Path, Budget], dict[str, float]]
 
@@ -61,9 +63,10 @@ def _segmentation(
     directory: Path,
     budget: Budget,
 ) -> dict[str, float]:
-    stores = embedded(directory, backbone, RECORDINGS['fly'])
+    male = RECORDINGS['fly'][-1]
+    store, *_ = embedded(directory, backbone, [male], SegmentationConfig().patch_grid)
     return segmentation_scores(
-        stores[-1], FLY / 'labels' / 'male.csv', cell.seed, budget, own / 'head.ckpt'
+        store.parent, male, FLY / 'labels', cell.seed, budget, own / 'segmentation'
     )
 
 
@@ -145,7 +148,7 @@ TASKS = {
         'Behaviour of a courting fly, 3 classes',
         'macro-F1 on held-out blocks',
         'higher',
-        'pixels, logistic regression',
+        'logistic regression',
         'fly',
         _segmentation,
     ),

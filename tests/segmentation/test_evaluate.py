@@ -6,7 +6,8 @@ from sklearn.metrics import f1_score
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.evaluate import evaluate, held_out_parts
+from beast_lp.segmentation.evaluate import below_floor, evaluate, held_out_parts
+from beast_lp.segmentation.floors import LOGISTIC
 
 
 def _probabilities(target: np.ndarray, seed: int) -> np.ndarray:
@@ -27,10 +28,14 @@ def test_members_and_ensemble_are_scored_by_themselves() -> None:
         expected = f1_score(target[test], values[test].argmax(axis=1), average='macro')
         assert rows.loc[name, 'macro_f1'] == pytest.approx(expected)
     assert rows.loc['ensemble', 'macro_f1'] > rows.loc['model 0', 'macro_f1']
+    models = [rows.loc[f'model {number}', 'macro_f1'] for number in range(3)]
+    assert rows.loc['mean of models', 'macro_f1'] == pytest.approx(np.mean(models))
+    assert rows.loc['SD of models', 'macro_f1'] == pytest.approx(np.std(models, ddof=1))
     assert scores.confusion.to_numpy().sum() == 130
     np.testing.assert_allclose(scores.confusion_normalised.sum(axis=1), 1)
     assert set(scores.tables()) == {
         'scores',
+        'videos',
         'classes',
         'confusion',
         'confusion_normalised',
@@ -82,3 +87,39 @@ def test_held_out_frames_that_nobody_scored_have_no_score() -> None:
     assert scores.confusion.to_numpy().sum() == 0
     assert scores.classes['f1'].isna().to_numpy().all()
     assert scores.calibration.empty
+
+
+def test_every_video_has_a_row_with_its_floors() -> None:
+    names, target = ('rest', 'walk', 'groom'), np.repeat([0, 1, 2, 1], 25)
+    parts, guesses = [], {}
+    for seed, video in enumerate('ab'):
+        members = np.stack([_probabilities(target, seed), _probabilities(target, seed + 9)])
+        guesses[video] = _probabilities(target, seed + 20)
+        floors = {LOGISTIC: guesses[video]}
+        parts += held_out_parts(video, np.ones(100, dtype=bool), target, members, floors)
+    scores = evaluate(parts, names, DecodingConfig())
+    assert scores.summary['model'].tolist() == [
+        LOGISTIC,
+        'model 0',
+        'model 1',
+        'mean of models',
+        'SD of models',
+        'ensemble',
+    ]
+    rows = scores.videos.set_index('video')
+    assert rows.index.tolist() == ['a', 'b']
+    for video, values in guesses.items():
+        expected = f1_score(target, values.argmax(axis=1), average='macro')
+        assert rows.loc[video, LOGISTIC] == pytest.approx(expected)
+    both = np.concatenate([guesses[video].argmax(axis=1) for video in 'ab'])
+    expected = f1_score(np.tile(target, 2), both, average='macro')
+    assert scores.summary['macro_f1'].iloc[0] == pytest.approx(expected)
+
+
+def test_a_floor_above_the_models_is_said() -> None:
+    target = np.repeat([0, 1, 2, 1], 25)
+    sure, members = np.eye(3)[target], _probabilities(target, 3)[None]
+    for floor, said in ((sure, True), (np.tile([0.2, 0.6, 0.2], (100, 1)), False)):
+        parts = held_out_parts('a', np.ones(100, bool), target, members, {LOGISTIC: floor})
+        summary = evaluate(parts, ('rest', 'walk', 'groom'), DecodingConfig()).summary
+        assert ('logistic regression on the same frames 1.000' in below_floor(summary)) is said

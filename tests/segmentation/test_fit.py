@@ -12,13 +12,11 @@ import beast_lp.segmentation.fit as under_test
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.fit import (
-    TrainingData,
-    fit_segmenter,
-    fit_statistics,
-)
+from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.probabilities import predict
+from beast_lp.segmentation.standardisation import fit_statistics
+from beast_lp.segmentation.training_data import TrainingData
 
 CLASSES = ('still', 'move', 'turn')
 HEAD = HeadConfig(hidden_size=16, blocks=2, lags=2)
@@ -175,6 +173,20 @@ def test_the_statistics_are_those_of_the_training_frames() -> None:
     seen = data.features[0][50:250].reshape(-1, 5).astype(np.float64)
     np.testing.assert_allclose(model.standardise.mean.numpy(), seen.mean(axis=0), atol=1e-5)
     np.testing.assert_allclose(1 / model.standardise.scale.numpy(), seen.std(axis=0), rtol=1e-4)
+
+
+def test_the_channels_of_a_vector_keep_their_proportions() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(3, [4, 1, 0.1], (300, 3))
+    data = TrainingData([features], [np.arange(300) % 3], [np.ones(300, dtype=bool)])
+    model = build_segmenter((3,), 3, HEAD, seed=0)
+    fit_statistics(model, data)
+    with torch.no_grad():
+        vectors = model.frame_vectors(torch.from_numpy(features)[None].float())[0].numpy()
+    spread = vectors.std(axis=0)
+    wanted = features.std(axis=0)
+    np.testing.assert_allclose(spread / spread[0], wanted / wanted[0], rtol=1e-4)
+    assert np.square(spread).mean() == pytest.approx(1, rel=1e-4)
 
 
 def test_the_seed_decides_the_weights() -> None:

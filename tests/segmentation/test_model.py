@@ -57,6 +57,9 @@ def test_pooling_is_multi_head_attention() -> None:
     attended, _ = theirs(pool.query.expand(4, 1, 8), tokens, tokens)
     pooled = query + attended[:, 0]
     torch.testing.assert_close(pool(tokens), pooled + torch.relu(pool.out(pooled)))
+    standardise = Standardise(6)
+    standardise.fit(torch.linspace(-1, 2, 6), torch.linspace(0.5, 3, 6))
+    torch.testing.assert_close(pool(tokens, standardise), pool(standardise(tokens)))
 
 
 def test_differences_start_at_zero_and_skip_what_is_no_frame() -> None:

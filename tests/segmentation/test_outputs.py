@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timezone
 from pathlib import Path
 
 import av
@@ -11,7 +12,7 @@ import pandas as pd
 import pytest
 
 from beast_lp.segmentation.excerpt import busiest_stretch, write_excerpt
-from beast_lp.segmentation.nwb import write_nwb
+from beast_lp.segmentation.nwb import UNKNOWN_START, write_nwb
 from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.segmentation.outputs import (
     Prediction,
@@ -76,6 +77,20 @@ def test_nwb_holds_the_bouts(prediction: Prediction, tmp_path: Path) -> None:
         bouts = file.read().processing['behavior']['EthogramBouts'].to_dataframe()
     assert bouts['label'].tolist() == ['still', 'walk', 'still', 'groom', 'walk']
     assert bouts['start_time'].tolist() == pytest.approx([0, 2.0, 2.5, 3.0, 4.0])
+
+
+def test_the_start_of_a_session_is_given_or_a_placeholder(
+    prediction: Prediction, tmp_path: Path
+) -> None:
+    pynwb = pytest.importorskip('pynwb')
+    pytest.importorskip('ndx_ethogram')
+    began = datetime(2026, 3, 14, 15, 9, 26, tzinfo=timezone.utc)
+    for name, given, expected in (('a', began, began), ('b', None, UNKNOWN_START)):
+        write_nwb(prediction, tmp_path / f'{name}.nwb', given)
+        with pynwb.NWBHDF5IO(str(tmp_path / f'{name}.nwb'), 'r') as file:
+            session = file.read()
+            assert session.session_start_time == expected
+            assert ('is a placeholder' in session.session_description) is (given is None)
 
 
 def test_an_excerpt_shows_the_busiest_stretch(prediction: Prediction, tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ def test_an_unfinished_run_with_other_settings_is_not_resumed(tmp_path: Path) ->
         (
             parse_config({'segmentation': {'fitting': {'epochs': 3}}}),
             INPUTS,
-            'segmentation.fitting.epochs was 200 and is now 3',
+            'segmentation.fitting.epochs was None and is now 3',
         ),
         (BeastConfig(seed=3), INPUTS, 'beast.seed was 0 and is now 3'),
         (

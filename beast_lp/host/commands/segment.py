@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,8 @@ _USAGE = (
     '                      [--overrides KEY=VALUE...]\n'
     '       litpose segment predict <config_file> --model_dir MODEL_DIR \\\n'
     '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
-    '                      [--clip_seconds S] [--nwb] [--lightning_action] \\\n'
+    '                      [--clip_seconds S] [--nwb [--session_start_time TIME]] \\\n'
+    '                      [--lightning_action] \\\n'
     '                      [--overrides KEY=VALUE...]\n'
     '       litpose segment evaluate <config_file> --model_dir MODEL_DIR \\\n'
     '                      [--videos VIDEO...] [--output_dir OUTPUT_DIR] \\\n'
@@ -45,6 +47,7 @@ _ACTIONS_WITH = {
     'videos': ('predict', 'evaluate'),
     'clip_seconds': ('predict',),
     'nwb': ('predict',),
+    'session_start_time': ('predict',),
     'lightning_action': ('predict',),
 }
 
@@ -105,6 +108,13 @@ def _add_options(parser: argparse.ArgumentParser, action: str) -> None:
     )
     add('nwb', 'also write bouts as NWB (ndx-ethogram)', action='store_true')
     add(
+        'session_start_time',
+        'start of the recording for --nwb, such as 2026-03-14T15:09:26+01:00; without it the file '
+        'says that it is unknown',
+        type=_iso_time,
+        metavar='TIME',
+    )
+    add(
         'lightning_action',
         'also write features and labels as lightning-action reads them',
         action='store_true',
@@ -153,7 +163,22 @@ def handle(args: argparse.Namespace) -> None:
             args.clip_seconds,
             args.nwb,
             args.lightning_action,
+            args.session_start_time,
         )
+
+
+def _iso_time(text: str) -> datetime:
+    """Read a date and a time as ISO 8601 writes them.
+
+    Args:
+        text: such as 2026-03-14T15:09:26+01:00.
+    """
+    try:
+        return datetime.fromisoformat(text.strip().replace('Z', '+00:00'))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f'expected a time such as 2026-03-14T15:09:26+01:00, found {text!r}'
+        ) from error
 
 
 def _check_options(args: argparse.Namespace) -> None:
@@ -172,6 +197,8 @@ def _check_options(args: argparse.Namespace) -> None:
         raise BeastError(
             f'--clip_seconds must be at least 0 and finite, found {args.clip_seconds:g}'
         )
+    if args.session_start_time is not None and not args.nwb:
+        raise BeastError('--session_start_time is for --nwb; add that, or leave it out')
     if args.action != 'train' and args.model_dir is None:
         raise BeastError(
             f'litpose segment {args.action} needs --model_dir, the output directory of `litpose '

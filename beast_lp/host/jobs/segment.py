@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -12,11 +13,14 @@ from beast_lp.config import parse_config
 from beast_lp.errors import BeastError
 from beast_lp.host.jobs.segment_inputs import config_of_use, resolve
 from beast_lp.host.jobs.sources import open_source, source_files
+from beast_lp.reports.review_page import write_review_page
 from beast_lp.reports.segmentation import (
     MAX_ETHOGRAMS,
     write_prediction_report,
     write_segmentation_report,
 )
+from beast_lp.segmentation.boris_project import write_boris
+from beast_lp.segmentation.evaluate import below_floor
 from beast_lp.segmentation.excerpt import write_excerpt
 from beast_lp.segmentation.inputs import Inputs
 from beast_lp.segmentation.label_files import find_label_files, load_labels
@@ -74,6 +78,7 @@ def predict(
     clip_seconds: float = 0.0,
     nwb: bool = False,
     lightning_action: bool = False,
+    session_start: datetime | None = None,
 ) -> None:
     """Predict every frame of videos, and write tables, ethograms and the exports asked for.
 
@@ -86,6 +91,7 @@ def predict(
         nwb: whether the bouts are also written as NWB.
         lightning_action: whether features and labels are also written in the layout of
             lightning-action.
+        session_start: start of the recording, for the NWB file of one video.
 
     Raises:
         BeastError: for anything that the user can mend.
@@ -93,17 +99,29 @@ def predict(
     if nwb:
         check_nwb_packages()
     trained, inputs, found = _open(cfg, model_dir, videos)
+    if session_start is not None and len(found) > 1:
+        raise BeastError(
+            f'--session_start_time is that of one recording, but there are {len(found)} videos; '
+            'predict them one by one'
+        )
+    if nwb and session_start is None:
+        logger.warning(
+            'beast: no start of the session was given (--session_start_time), so that the NWB '
+            'files say 1970-01-01 and that this is a placeholder'
+        )
     bouts, shown = [], []
     work = {'action': 'predict', 'model_dir': str(model_dir)}
     with UseFiles(output_dir).claimed(work):
         for video in _open_videos(trained, inputs, found, output_dir):
             prediction = predict_video(trained, video)
             write_prediction(prediction, output_dir)
+            write_review_page(prediction, output_dir / 'review' / f'{video.name}.html')
+            write_boris(prediction, output_dir / 'boris' / f'{video.name}.boris')
             if clip_seconds > 0:
                 clip = output_dir / 'clips' / f'{video.name}.mp4'
                 write_excerpt(prediction, clip, clip_seconds)
             if nwb:
-                write_nwb(prediction, output_dir / 'nwb' / f'{video.name}.nwb')
+                write_nwb(prediction, output_dir / 'nwb' / f'{video.name}.nwb', session_start)
             if lightning_action:
                 write_lightning_action(
                     video.name,
@@ -159,6 +177,9 @@ def _log_scores(outcome: Outcome) -> None:
             'beast: scores of the held-out part\n'
             + outcome.scores.summary.round(3).to_string(index=False)
         )
+        note = below_floor(outcome.scores.summary)
+        if note:
+            logger.warning(f'beast: the models are not above their floor: {note}')
 
 
 def _log_results(output_dir: Path, usage: str = '') -> None:

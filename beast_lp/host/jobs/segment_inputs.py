@@ -18,7 +18,15 @@ from beast_lp.segmentation.inputs import Inputs
 from beast_lp.video.read import find_videos
 
 # settings that may differ from the training run, beside the decoding
-_OF_USE = ('labels', 'ignore', 'subject', 'features_dir', 'keypoints_dir')
+_OF_USE = (
+    'labels',
+    'ignore',
+    'subject',
+    'features_dir',
+    'keypoints_dir',
+    'fps',
+    'camera_times',
+)
 
 
 def check_inputs(
@@ -112,6 +120,7 @@ def resolve(
         source=absolute_path(str(checkpoint), cfg) if checkpoint else None,
         features_dir=path_from(base, config.features_dir) if config.features_dir else None,
         keypoints_dir=path_from(base, config.keypoints_dir) if config.keypoints_dir else None,
+        camera_times=path_from(base, config.camera_times) if config.camera_times else None,
     )
 
 

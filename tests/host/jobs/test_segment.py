@@ -63,7 +63,8 @@ def test_a_backbone_of_the_host_is_segmented_over_folds(
     # every video is held out once, and of every frame there is a prediction
     assert sorted(part.video for part in outcome.held_out) == ['a', 'b', 'c']
     assert outcome.scores is not None
-    assert outcome.scores.summary['frames'].tolist() == [3 * FRAMES] * 2
+    # two floors, three models, their mean and spread, and the ensemble
+    assert outcome.scores.summary['frames'].tolist() == [3 * FRAMES] * 8
     assert set(outcome.history['fold']) == {'fold_0', 'fold_1', 'fold_2'}
     assert np.load(tmp_path / 'run' / 'features' / 'a' / 'patches.npy').shape == (FRAMES, 4, 512)
 

@@ -1,0 +1,94 @@
+"""Frames of the animal in each behaviour, as a person checks at a glance what a class is."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float, Int
+from matplotlib.figure import Figure
+
+from beast_lp.errors import BeastError
+from beast_lp.reports.style import SMALL, new_figure
+from beast_lp.segmentation.bouts import find_bouts
+from beast_lp.video.read import FrameReader
+
+# frames of a video among which examples are looked for, so that hours of it are not decoded
+_SEARCHED = 3000
+# classes that are shown, and px of the longer side of a frame
+_MOST_CLASSES, _SIDE = 12, 240
+
+
+def example_frames(
+    video: Path,
+    labels: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'frames classes'],
+    classes: Sequence[str],
+    first_frame: int = 0,
+) -> Figure | None:
+    """Draw the middle frame of the surest bout of each predicted class.
+
+    Args:
+        video: path of the video.
+        labels: predicted class numbers.
+        probabilities: probabilities of the same frames.
+        classes: names.
+        first_frame: number of the first of these frames in the video.
+
+    Returns:
+        A figure; None if the video cannot be read or there are no such frames near its start.
+    """
+    chosen = surest_frames(labels[: max(0, _SEARCHED - first_frame)], probabilities)
+    if not chosen:
+        return None
+    wanted = {first_frame + frame: label for label, frame in chosen.items()}
+    try:
+        reader = FrameReader(video)
+        scale = _SIDE / max(reader.info.height, reader.info.width)
+        size = tuple(
+            max(1, round(min(1.0, scale) * side))
+            for side in (reader.info.height, reader.info.width)
+        )
+        pictures = {}
+        for frame in reader:
+            if frame.ordinal in wanted:
+                pictures[frame.ordinal] = frame.pixels(size)
+            if len(pictures) == len(wanted):
+                break
+    except (BeastError, OSError):
+        return None
+    if not pictures:
+        return None
+    columns = min(6, len(pictures))
+    lines = -(-len(pictures) // columns)
+    figure = new_figure(1.75 * columns, 1.95 * lines)
+    panels = figure.subplots(lines, columns, squeeze=False).flat
+    for axes in panels:
+        axes.set_axis_off()
+    shown = sorted(pictures, key=lambda ordinal: wanted[ordinal])
+    for axes, ordinal in zip(figure.axes, shown, strict=False):
+        axes.imshow(pictures[ordinal])
+        label = wanted[ordinal]
+        sure = probabilities[ordinal - first_frame, label]
+        axes.set_title(f'{classes[label]}\nframe {ordinal}, {sure:.2f}', fontsize=SMALL)
+    return figure
+
+
+def surest_frames(
+    labels: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'frames classes'],
+) -> dict[int, int]:
+    """Return the middle frame of the bout with the highest mean probability, by its class.
+
+    Args:
+        labels: predicted class numbers.
+        probabilities: probabilities of at least these frames.
+
+    >>> surest_frames(np.array([0, 0, 0, 1, 0]), np.array([[0.6, 0.4]] * 3 + [[0.2, 0.8]] * 2))
+    {0: 1, 1: 3}
+    """
+    best: dict[int, tuple[float, int]] = {}
+    for bout in find_bouts(labels):
+        sure = float(probabilities[bout.start : bout.stop, bout.label].mean())
+        if sure > best.get(bout.label, (-1.0, 0))[0]:
+            best[bout.label] = sure, (bout.start + bout.stop - 1) // 2
+    return {label: best[label][1] for label in sorted(best)[:_MOST_CLASSES]}

@@ -1,0 +1,200 @@
+"""Floors: what the scores of a head have to beat on the same frames.
+
+Two models that take a second: always the commonest class, and logistic regression on a window of
+frames of the same features. A head below either has learned nothing that they do not know.
+
+Adding a new floor: give `Floor.predict` another entry, by the name that tables show, and the
+fields of `Floor` and `fit_floor` what it needs; scores, report and evaluation take every entry.
+"""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+from jaxtyping import Bool, Float, Int
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from beast_lp.features.store import read_rows
+from beast_lp.runs.files import finished_file
+from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.sequences import Features, stretches
+from beast_lp.segmentation.training_data import TrainingData
+from beast_lp.vit.safe_load import read_tensors
+
+COMMONEST, LOGISTIC = 'commonest class', 'logistic regression'
+# frames before and after a frame that logistic regression sees, too
+_REACH = 3
+# principal components of a frame's features, fitted on so many training frames
+_COMPONENTS, _BASIS_FRAMES = 64, 1024
+# inverse strength of the penalty, on components of which the first has variance 1: of 0.001, 0.01,
+# 0.1 and 1 the best on held-out blocks of a fly, for PCA features and for patch tokens
+_PENALTY = 0.1
+# scored frames that logistic regression is fitted to at most, spread over all of them
+_MOST_FRAMES = 20_000
+# frames that are projected at once
+_PIECE = 256
+
+
+@dataclass(frozen=True)
+class Floor:
+    """Both floors, fitted on training frames.
+
+    Attributes:
+        shares: share of each class in the scored training frames.
+        mean: mean of the features.
+        basis: components of a frame's features, divided by the deviation of the first one.
+        weights: of logistic regression, for the components of all frames of the window.
+        bias: of logistic regression.
+    """
+
+    shares: Float[np.ndarray, ' classes']
+    mean: Float[np.ndarray, ' values']
+    basis: Float[np.ndarray, 'values components']
+    weights: Float[np.ndarray, 'window classes']
+    bias: Float[np.ndarray, ' classes']
+
+    def predict(
+        self,
+        features: Features,
+        visible: Bool[np.ndarray, ' rows'],
+    ) -> dict[str, Float[np.ndarray, 'rows classes']]:
+        """Return the probabilities of each floor by its name; NaN in rows that are not visible.
+
+        Args:
+            features: rows of stored frames.
+            visible: rows that may be looked at, run by run.
+        """
+        logits = np.full((len(features), len(self.bias)), np.nan)
+        constant = logits.copy()
+        constant[visible] = self.shares
+        values = _project(features, visible, self.mean, self.basis)
+        taps = _taps(visible, np.flatnonzero(visible))
+        parts = np.split(self.weights, len(taps))
+        logits[visible] = self.bias + sum(
+            values[tap] @ part for tap, part in zip(taps, parts, strict=True)
+        )
+        logits -= logits.max(axis=1, keepdims=True)
+        odds = np.exp(logits)
+        return {COMMONEST: constant, LOGISTIC: odds / odds.sum(axis=1, keepdims=True)}
+
+    def tensors(self) -> dict[str, np.ndarray]:
+        """Return all numbers by the names of their fields."""
+        return {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
+
+    def save(self, path: Path) -> None:
+        """Write the numbers as one safetensors file."""
+        with finished_file(path) as part:
+            safetensors.numpy.save_file(self.tensors(), part)
+
+    @staticmethod
+    def load(path: Path) -> 'Floor':
+        """Read what `save` wrote; a run knows by a hash whether the file is still that.
+
+        Args:
+            path: the file.
+        """
+        tensors, _ = read_tensors(path)
+        return Floor(**{name: value.numpy() for name, value in tensors.items()})
+
+
+def fit_floor(data: TrainingData, classes: int) -> Floor:
+    """Fit both floors to the scored training frames.
+
+    Args:
+        data: at least one scored frame of every class.
+        classes: number of classes.
+    """
+    counts = data.counts(classes)
+    mean, basis = _fit_basis(data)
+    step = max(1, int(counts.sum()) // _MOST_FRAMES)
+    rows, labels = [], []
+    for features, target, mask in zip(data.features, data.target, data.train, strict=True):
+        chosen = np.flatnonzero(mask & (target != UNSCORED))[::step]
+        if len(chosen):
+            values = _project(features, mask, mean, basis)
+            rows.append(np.concatenate([values[tap] for tap in _taps(mask, chosen)], axis=1))
+            labels.append(target[chosen])
+    with warnings.catch_warnings():
+        # a floor need not be at its optimum to the last digit
+        warnings.simplefilter('ignore', ConvergenceWarning)
+        fitted = LogisticRegression(C=_PENALTY, class_weight='balanced', max_iter=300).fit(
+            np.concatenate(rows), np.concatenate(labels)
+        )
+    weights, bias = fitted.coef_, fitted.intercept_
+    if classes == 2:
+        # the odds of the second class
+        weights, bias = np.stack([0 * weights[0], weights[0]]), np.array([0.0, bias[0]])
+    return Floor(counts / counts.sum(), mean, basis, weights.T, bias)
+
+
+def _fit_basis(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the scaled components of frames spread over all training frames."""
+    step = max(1, sum(int(mask.sum()) for mask in data.train) // _BASIS_FRAMES)
+    some = np.concatenate(
+        [
+            _flat(read_rows(features, row, row + 1))
+            for features, mask in zip(data.features, data.train, strict=True)
+            for row in np.flatnonzero(mask)[::step]
+        ]
+    )
+    components = min(_COMPONENTS, *some.shape)
+    fitted = PCA(components, svd_solver='randomized', random_state=0).fit(some)
+    deviation = np.sqrt(max(float(fitted.explained_variance_.max()), 1e-12))
+    return fitted.mean_, (fitted.components_ / deviation).T
+
+
+def _flat(rows: np.ndarray) -> np.ndarray:
+    """Return frames as vectors of finite numbers."""
+    return np.nan_to_num(np.asarray(rows, np.float32).reshape(len(rows), -1))
+
+
+def _project(
+    features: Features,
+    mask: Bool[np.ndarray, ' rows'],
+    mean: np.ndarray,
+    basis: np.ndarray,
+) -> Float[np.ndarray, 'chosen components']:
+    """Return the components of the frames in a mask, reading some frames at a time."""
+    pieces = [np.zeros((0, basis.shape[1]), np.float32)]
+    for start, stop in stretches(mask):
+        for first in range(start, stop, _PIECE):
+            some = _flat(read_rows(features, first, min(stop, first + _PIECE)))
+            pieces.append(((some - mean) @ basis).astype(np.float32))
+    return np.concatenate(pieces)
+
+
+def _taps(
+    mask: Bool[np.ndarray, ' rows'],
+    chosen: Int[np.ndarray, ' frames'],
+) -> list[Int[np.ndarray, ' frames']]:
+    """Return, for each frame of the window, its place among the rows in the mask.
+
+    Args:
+        mask: rows that may be looked at; beyond the ends of a run, its last frame is repeated.
+        chosen: rows in the mask.
+    """
+    place = np.cumsum(mask) - 1
+    first, last = np.zeros(len(mask), int), np.zeros(len(mask), int)
+    for start, stop in stretches(mask):
+        first[start:stop], last[start:stop] = place[start], place[stop - 1]
+    return [
+        np.clip(place[chosen] + shift, first[chosen], last[chosen])
+        for shift in range(-_REACH, _REACH + 1)
+    ]
+
+
+def mean_floor(
+    predicted: list[Mapping[str, Float[np.ndarray, 'rows classes']]],
+) -> dict[str, Float[np.ndarray, 'rows classes']]:
+    """Average what the floors of several folds predict.
+
+    Args:
+        predicted: probabilities by the names of the floors, fold by fold; may be empty.
+    """
+    names = predicted[0] if predicted else ()
+    return {name: np.mean([one[name] for one in predicted], axis=0) for name in names}

@@ -1,0 +1,122 @@
+"""The held-out curve: a part of the training frames decides how long to train.
+
+The frames on which models are scored have no say in it. A first model is trained without a fifth
+of the training frames; the epoch in which their loss was least is the length of all other
+trainings, which see every training frame.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+from sklearn.metrics import f1_score
+
+from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.model import Segmenter
+from beast_lp.segmentation.probabilities import predict
+from beast_lp.segmentation.split import BLOCK_FRAMES, GAP_FRAMES
+from beast_lp.segmentation.training_data import TrainingData
+
+# one part in so many is held out
+_PARTS = 5
+# share of the epochs without a new minimum after which a training is over, and the least of them
+_PATIENCE, _LEAST_PATIENCE = 0.25, 5
+LOSS = 'held_out_loss'
+
+
+def hold_out_part(data: TrainingData, classes: int) -> tuple[TrainingData, TrainingData] | None:
+    """Part training frames into those to learn from and those to draw the curve of.
+
+    Of five videos or more, every fifth is held out, else every fifth block of frames; which of the
+    fifths is the one that leaves the most even share of each class.
+
+    Args:
+        data: all training frames.
+        classes: number of classes.
+
+    Returns:
+        the two parts; None if no part has scored frames of every class and leaves some.
+    """
+    best, share = None, 0.0
+    counts = data.counts(classes)
+    for part in range(_PARTS):
+        learned, curve = _parted(data, part)
+        held = curve.counts(classes)
+        if not (held.all() and learned.counts(classes).all()):
+            continue
+        # the rarest share that either side has of any class, at best 1 in `_PARTS`
+        least = float((np.minimum(held, learned.counts(classes) / (_PARTS - 1)) / counts).min())
+        if least > share:
+            best, share = (learned, curve), least
+    return best
+
+
+def _parted(data: TrainingData, part: int) -> tuple[TrainingData, TrainingData]:
+    learned, curve = [], []
+    videos = [number for number, mask in enumerate(data.train) if mask.any()]
+    for number, mask in enumerate(data.train):
+        if len(videos) >= _PARTS:
+            held = np.full(len(mask), number in videos[part::_PARTS])
+            near = held
+        else:
+            held = (np.arange(len(mask)) // BLOCK_FRAMES) % _PARTS == part
+            near = held.copy()
+            for shift in range(1, GAP_FRAMES + 1):
+                near[shift:] |= held[:-shift]
+                near[:-shift] |= held[shift:]
+        learned.append(mask & ~near)
+        curve.append(mask & held)
+    return replace(data, train=learned), replace(data, train=curve)
+
+
+def curve_point(model: Segmenter, held_out: TrainingData) -> dict[str, float]:
+    """Score a model on held-out frames.
+
+    Args:
+        model: model in training.
+        held_out: scored frames of every class in its `train`.
+
+    Returns:
+        `held_out_loss`, the cross-entropy averaged over the classes, and `held_out_f1` (macro).
+    """
+    rows, labels = [], []
+    for features, target, mask in zip(
+        held_out.features, held_out.target, held_out.train, strict=True
+    ):
+        chosen = mask & (target != UNSCORED)
+        if chosen.any():
+            rows.append(predict([model], features, mask)[0][chosen])
+            labels.append(target[chosen])
+    probabilities, target = np.concatenate(rows), np.concatenate(labels)
+    own = probabilities[np.arange(len(target)), target]
+    losses = -np.log(np.maximum(own.astype(np.float64), 1e-9))
+    by_class = [losses[target == number].mean() for number in np.unique(target)]
+    f1 = f1_score(target, probabilities.argmax(axis=1), labels=np.unique(target), average='macro')
+    return {LOSS: float(np.mean(by_class)), 'held_out_f1': float(f1)}
+
+
+def best_length(history: Sequence[Mapping[str, float]]) -> int:
+    """Return the number of epochs after which the held-out loss was least.
+
+    Args:
+        history: one row per epoch.
+
+    >>> best_length([{'held_out_loss': 2.0}, {'held_out_loss': 1.0}, {'held_out_loss': 1.5}])
+    2
+    """
+    return int(np.argmin([row[LOSS] for row in history])) + 1
+
+
+def is_past_its_best(history: Sequence[Mapping[str, float]], epochs: int) -> bool:
+    """Return whether the held-out loss has had no new minimum for a quarter of a training.
+
+    Args:
+        history: one row per epoch so far.
+        epochs: epochs of the whole training.
+
+    >>> rows = [{'held_out_loss': loss} for loss in (2.0, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5)]
+    >>> is_past_its_best(rows[:-1], 20), is_past_its_best(rows, 20)
+    (False, True)
+    """
+    patience = max(_LEAST_PATIENCE, round(_PATIENCE * epochs))
+    return bool(history) and len(history) - best_length(history) >= patience

@@ -1,0 +1,84 @@
+"""Floors: what they are fitted to, and what they may look at."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.floors import COMMONEST, LOGISTIC, Floor, fit_floor, mean_floor
+from beast_lp.segmentation.training_data import TrainingData
+
+
+def _data(classes: int, shape: tuple[int, ...] = (4,)) -> TrainingData:
+    rng = np.random.default_rng(0)
+    target = np.repeat(rng.integers(0, classes, 60), 10)
+    target[:classes] = range(classes)
+    features = rng.normal(size=(600, *shape))
+    features[..., 1] += target.reshape(-1, *[1] * (len(shape) - 1))
+    features[..., 0] *= 10
+    target[::7] = UNSCORED
+    train = np.ones(600, dtype=bool)
+    train[200:300] = False
+    return TrainingData([features.astype(np.float16)], [target], [train])
+
+
+@pytest.mark.parametrize('classes', [2, 3])
+def test_logistic_regression_is_scikit_learns_on_a_window_of_seven_frames(classes: int) -> None:
+    data = _data(classes)
+    floor = fit_floor(data, classes)
+    values = data.features[0].astype(np.float64)
+    train, target = data.train[0], data.target[0]
+    values -= values[train].mean(axis=0)
+    # rotated by the components, which a ridge penalty does not notice, and on one scale
+    values /= np.sqrt(np.linalg.eigvalsh(np.cov(values[train].T)).max())
+    rows, parts = [], ((0, 200), (200, 300), (300, 600))
+    for start, stop in parts:
+        places = np.clip(np.arange(start, stop)[:, None] + np.arange(-3, 4), start, stop - 1)
+        rows.append(values[places].reshape(stop - start, -1))
+    windows = np.concatenate(rows)
+    chosen = train & (target != UNSCORED)
+    theirs = LogisticRegression(C=0.1, class_weight='balanced', max_iter=1000)
+    theirs.fit(windows[chosen], target[chosen])
+    expected = theirs.predict_proba(windows[200:300])
+    found = floor.predict(data.features[0], ~train)[LOGISTIC]
+    assert np.isnan(found[train]).all()
+    np.testing.assert_allclose(found[~train], expected, atol=5e-3)
+
+
+def test_the_commonest_class_is_that_of_the_scored_training_frames() -> None:
+    data = _data(3)
+    target = data.target[0]
+    target[data.train[0] & (target == 1)] = UNSCORED
+    target[:40] = 2
+    target[40] = 1
+    floor = fit_floor(data, 3)
+    counts = np.bincount(target[data.train[0] & (target != UNSCORED)], minlength=3)
+    found = floor.predict(data.features[0], np.ones(600, bool))[COMMONEST]
+    np.testing.assert_allclose(found, np.tile(counts / counts.sum(), (600, 1)))
+
+
+def test_tokens_are_read_with_their_places() -> None:
+    """A pattern that moves from token to token leaves their mean as it is."""
+    rng = np.random.default_rng(1)
+    target = np.repeat(rng.integers(0, 2, 60), 10)
+    features = rng.normal(0, 0.1, (600, 2, 3))
+    features[np.arange(600), target] += 1
+    data = TrainingData([features], [target], [np.arange(600) < 400])
+    guess = fit_floor(data, 2).predict(features, np.ones(600, bool))[LOGISTIC].argmax(axis=1)
+    assert (guess[400:] == target[400:]).mean() > 0.95
+
+
+def test_a_floor_can_be_read_back(tmp_path: Path) -> None:
+    data = _data(3, (2, 4))
+    floor = fit_floor(data, 3)
+    floor.save(tmp_path / 'floor.safetensors')
+    visible = np.ones(600, dtype=bool)
+    first = floor.predict(data.features[0], visible)
+    again = Floor.load(tmp_path / 'floor.safetensors').predict(data.features[0], visible)
+    for name, values in first.items():
+        np.testing.assert_allclose(again[name], values)
+    mean = mean_floor([first, {name: 0 * values for name, values in first.items()}])
+    np.testing.assert_allclose(mean[LOGISTIC], first[LOGISTIC] / 2)
+    assert mean_floor([]) == {}

@@ -1,0 +1,44 @@
+"""The part of the training frames that decides how long to train."""
+
+import numpy as np
+import pytest
+
+from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.held_out_curve import hold_out_part
+from beast_lp.segmentation.training_data import TrainingData
+
+
+def _data(videos: int, frames: int, classes: int = 3) -> TrainingData:
+    rng = np.random.default_rng(0)
+    targets = [np.repeat(rng.integers(0, classes, frames // 10), 10) for _ in range(videos)]
+    train = [np.ones(frames, dtype=bool) for _ in range(videos)]
+    train[0][:200] = False
+    return TrainingData([np.zeros((frames, 1))] * videos, targets, train)
+
+
+@pytest.mark.parametrize('videos', [2, 6])
+def test_no_frame_is_both_learned_and_held_out(videos: int) -> None:
+    data = _data(videos, 3000)
+    parts = hold_out_part(data, 3)
+    assert parts is not None
+    learned, curve = parts
+    assert learned.counts(3).all() and curve.counts(3).all()
+    for number in range(videos):
+        seen, held = learned.train[number], curve.train[number]
+        assert not (seen & held).any()
+        assert not ((seen | held) & ~data.train[number]).any()
+        # of many videos whole ones, else blocks with a gap of 15 frames on either side
+        if videos == 6:
+            assert not (seen.any() and held.any())
+        else:
+            apart = np.abs(np.flatnonzero(seen)[:, None] - np.flatnonzero(held)).min()
+            assert apart == 16
+
+
+def test_a_class_of_one_bout_leaves_no_curve() -> None:
+    data = _data(1, 3000, classes=2)
+    assert hold_out_part(data, 2) is not None
+    data.target[0][700:710] = 2
+    assert hold_out_part(data, 3) is None
+    data.target[0][:] = UNSCORED
+    assert hold_out_part(data, 2) is None
