@@ -84,6 +84,11 @@ class HeadConfig(Section):
         low=1,
         high=1000,
     )
+    linear: bool = setting(
+        True,
+        'average each network with logistic regression on seven frames of the same features '
+        '(paper: false)',
+    )
 
 
 @dataclass

@@ -19,6 +19,7 @@ from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
+from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.classes import UNSCORED
@@ -92,13 +93,31 @@ class Floor:
             safetensors.numpy.save_file(self.tensors(), part)
 
     @staticmethod
-    def load(path: Path) -> 'Floor':
-        """Read what `save` wrote; a run knows by a hash whether the file is still that.
+    def load(path: Path, values: int, classes: int) -> 'Floor':
+        """Read what `save` wrote.
 
         Args:
             path: the file.
+            values: number of values of a frame's features.
+            classes: number of classes.
+
+        Raises:
+            BeastError: if it holds anything else, or the floor of other features or classes.
         """
         tensors, _ = read_tensors(path)
+        found = {name: tuple(value.shape) for name, value in tensors.items()}
+        components = found.get('basis', (0, 0))[-1]
+        wanted = {
+            'shares': (classes,),
+            'mean': (values,),
+            'basis': (values, components),
+            'weights': ((2 * _REACH + 1) * components, classes),
+            'bias': (classes,),
+        }
+        if found != wanted:
+            raise BeastError(
+                f'{path} does not hold the floor of this run; restore the file, or train again'
+            )
         return Floor(**{name: value.numpy() for name, value in tensors.items()})
 
 
@@ -186,6 +205,29 @@ def _taps(
         np.clip(place[chosen] + shift, first[chosen], last[chosen])
         for shift in range(-_REACH, _REACH + 1)
     ]
+
+
+def averaged(
+    probabilities: Float[np.ndarray, '*models rows classes'],
+    floor: Float[np.ndarray, 'rows classes'],
+) -> Float[np.ndarray, '*models rows classes']:
+    """Return the geometric mean of the probabilities of models and of a floor.
+
+    The two err in different frames: on held-out blocks of a fly, the mean was above both for every
+    seed.
+
+    Args:
+        probabilities: probabilities by each network; NaN in rows that are not visible.
+        floor: probabilities by logistic regression.
+
+    >>> averaged(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])).round(2).tolist()
+    [[0.75, 0.25]]
+    """
+    mean = np.sqrt(probabilities.astype(np.float64) * floor)
+    total = mean.sum(axis=-1, keepdims=True)
+    # two that are each sure of another class leave nothing but rounding
+    mean = np.where(total > 1e-12, mean, (probabilities + floor) / 2)
+    return (mean / mean.sum(axis=-1, keepdims=True)).astype(probabilities.dtype)
 
 
 def mean_floor(

@@ -14,8 +14,6 @@ Adding a new temporal network:
    further away than `reach`, nor on padding
 """
 
-import math
-
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -24,6 +22,7 @@ from torch.nn.utils import parametrizations
 
 from beast_lp.config.segmentation import HeadConfig
 from beast_lp.runs.seeds import derive_seed
+from beast_lp.segmentation.pooling import AttentionPooling, Standardise
 
 # size of a pooled vector, and attention heads of the pooling (BEAST, Wang, Yu et al., ICLR 2026)
 POOLED_SIZE, POOLING_HEADS = 64, 8
@@ -66,16 +65,19 @@ def build_temporal_network(channels: int, classes: int, head: HeadConfig) -> 'Di
 class Segmenter(nn.Module):
     """Logits of the classes from the features of frames.
 
-    Differs from the published head in two points: one factor, measured before training, scales the
-    frame differences to the spread of the vectors, and channels of both are dropped in training.
+    Differs from the published head in three points: one factor, measured before training, scales
+    the frame differences to the spread of the vectors; where that would be too large a factor, a
+    difference is that to an earlier frame than the previous one; and channels of both are dropped
+    in training.
 
     Attributes:
         classes: number of classes.
-        context: frames before and after a frame that its prediction depends on.
         difference_gain: factor of the frame differences.
+        difference_lag: frames between the two of a difference.
     """
 
     difference_gain: Tensor
+    difference_lag: Tensor
 
     def __init__(self, channels: int, classes: int, head: HeadConfig, has_tokens: bool) -> None:
         """Build an untrained model.
@@ -93,10 +95,16 @@ class Segmenter(nn.Module):
         # an action changes the vector of a frame by a few percent of the spread between frames:
         # unscaled, the differences would hardly reach the network
         self.register_buffer('difference_gain', torch.ones(()))
+        # at a thousand frames per second, the difference to the previous frame is mostly noise
+        self.register_buffer('difference_lag', torch.ones((), dtype=torch.int64))
         size = POOLED_SIZE if has_tokens else channels
         self.dropout = nn.Dropout1d(INPUT_DROPOUT)
         self.tcn = build_temporal_network(2 * size, classes, head)
-        self.context = self.tcn.reach + 1
+
+    @property
+    def context(self) -> int:
+        """Frames before and after a frame that its prediction depends on."""
+        return self.tcn.reach + int(self.difference_lag)
 
     def forward(
         self,
@@ -110,7 +118,8 @@ class Segmenter(nn.Module):
             valid: false where a sequence is padded beyond the end of its video.
         """
         vectors = self.frame_vectors(features)
-        entering = frame_differences(vectors, valid, self.difference_gain)
+        lag = int(self.difference_lag)
+        entering = frame_differences(vectors, valid, self.difference_gain, lag)
         # a channel is dropped in all frames of a sequence
         kept = self.dropout(entering.transpose(1, 2)).transpose(1, 2)
         return self.tcn(kept, valid)
@@ -125,115 +134,23 @@ class Segmenter(nn.Module):
         return self.pool(features, self.standardise)
 
 
-class Standardise(nn.Module):
-    """Centre and scale channels by the mean and the spread of the training data."""
-
-    mean: Tensor
-    scale: Tensor
-
-    def __init__(self, channels: int) -> None:
-        """Start as the identity, until `fit` is called."""
-        super().__init__()
-        self.register_buffer('mean', torch.zeros(channels))
-        self.register_buffer('scale', torch.ones(channels))
-
-    def fit(
-        self,
-        mean: Float[Tensor, ' channels'],
-        deviation: Float[Tensor, ' channels'],
-        one_scale: bool = False,
-    ) -> None:
-        """Adopt measured values; a constant channel is only centred.
-
-        Args:
-            mean: of the channels.
-            deviation: of the channels.
-            one_scale: divide all channels by the same number, so that their variance is 1 on
-                average and those that hardly change weigh little.
-        """
-        self.mean.copy_(mean)
-        if one_scale:
-            deviation = deviation.square().mean().sqrt().expand(len(mean))
-        constant = deviation <= 1e-6 * mean.abs().clamp(min=1e-6)
-        self.scale.copy_(torch.where(constant, 1.0, 1 / deviation.clamp(min=1e-12)))
-
-    def forward(self, x: Float[Tensor, '*rest channels']) -> Float[Tensor, '*rest channels']:
-        """Standardise the last axis."""
-        return (x - self.mean) * self.scale
-
-
-class AttentionPooling(nn.Module):
-    """One vector per frame from its patch tokens, by one learned query with several heads.
-
-    With a single query the keys are needed for one product each, and the mean of the values is the
-    value of the mean. So the query goes through the key projection once, and the tokens are
-    averaged before the value projection: the same function as textbook multi-head attention (a
-    test compares the two) at a fraction of its work. Tokens are standardised in the same way, once
-    they are averaged.
-    """
-
-    def __init__(self, channels: int, size: int, heads: int) -> None:
-        """Build the pooling.
-
-        Args:
-            channels: size of a token.
-            size: size of the pooled vector, a multiple of `heads`.
-            heads: number of attention heads.
-        """
-        super().__init__()
-        self.heads = heads
-        self.query = nn.Parameter(torch.empty(size))
-        self.to_query = nn.Linear(size, size)
-        # a bias of the keys would shift all scores alike, which softmax ignores
-        self.to_key = nn.Linear(channels, size, bias=False)
-        self.to_value = nn.Linear(channels, size)
-        self.out = nn.Linear(size, size)
-        nn.init.normal_(self.query)
-
-    def forward(
-        self,
-        tokens: Float[Tensor, '*frames tokens channels'],
-        standardise: 'Standardise | None' = None,
-    ) -> Float[Tensor, '*frames size']:
-        """Pool the tokens of each frame.
-
-        Args:
-            tokens: patch tokens.
-            standardise: applied to the tokens first, in effect; None takes them as they are.
-        """
-        query = self.to_query(self.query)
-        size = len(query)
-        keys = self.to_key.weight.view(self.heads, size // self.heads, -1)
-        looks_for = torch.einsum('hd,hdc->hc', query.view(self.heads, -1), keys)
-        if standardise is not None:
-            # the mean shifts the scores of all tokens alike, which softmax ignores
-            looks_for = looks_for * standardise.scale
-        scores = tokens @ looks_for.T / math.sqrt(size // self.heads)
-        attention = scores.softmax(dim=-2)
-        means = attention.transpose(-1, -2) @ tokens
-        if standardise is not None:
-            means = standardise(means)
-        values = self.to_value.weight.view(self.heads, size // self.heads, -1)
-        attended = torch.einsum('...hc,hdc->...hd', means, values).flatten(-2)
-        pooled = query + attended + self.to_value.bias
-        return pooled + functional.relu(self.out(pooled))
-
-
 def frame_differences(
     x: Float[Tensor, 'batch frames size'],
     valid: Bool[Tensor, 'batch frames'],
     gain: float | Tensor = 1.0,
+    lag: int = 1,
 ) -> Float[Tensor, 'batch frames twice']:
-    """Append to each vector its difference to the previous frame's; the first difference is 0.
+    """Append to each vector its difference to an earlier frame's; the first differences are 0.
 
     Args:
         x: one vector per frame.
         valid: false for padding, to which there is no difference.
         gain: factor of the differences.
+        lag: frames between the two.
     """
     difference = torch.zeros_like(x)
-    has_previous = (valid[:, 1:] & valid[:, :-1]).unsqueeze(-1)
-    difference[:, 1:] = (x[:, 1:] - x[:, :-1]) * has_previous * gain
+    has_earlier = (valid[:, lag:] & valid[:, :-lag]).unsqueeze(-1)
+    difference[:, lag:] = (x[:, lag:] - x[:, :-lag]) * has_earlier * gain
     return torch.cat([x, difference], dim=-1)
 
 

@@ -1,5 +1,6 @@
 """Trained models applied to other videos: to predict them, or to be scored on them."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import evaluate, held_out_parts
-from beast_lp.segmentation.floors import Floor, mean_floor
+from beast_lp.segmentation.floors import LOGISTIC, Floor, averaged, mean_floor
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
@@ -46,6 +47,7 @@ class Trained:
         trained_on: as in `Description`.
         shape: shape of the features of a frame.
         floors: floors of the run's folds; none of a version that did not keep them.
+        folds: number of the fold of each model.
     """
 
     directory: Path
@@ -57,6 +59,7 @@ class Trained:
     trained_on: tuple[str, ...]
     shape: tuple[int, ...]
     floors: tuple[Floor, ...] = ()
+    folds: tuple[int, ...] = ()
 
     def has_seen(self, video: Path) -> bool:
         """Return whether a model has learned any frame of a video, under whatever name.
@@ -112,6 +115,13 @@ def load_trained(
     if source is not None and source.hash != description.source_hash:
         raise _other_weights(description, directory)
     models = [model.to(device).eval() for model in models]
+    folds = list(dict.fromkeys(fold for fold, _ in description.members))
+    # those of an older version have none
+    kept = [files.floor(fold) for fold in folds if files.floor(fold).is_file()]
+    values, classes = math.prod(description.shape), len(description.classes)
+    floors = tuple(Floor.load(path, values, classes) for path in kept)
+    if len(floors) < len(folds):
+        floors = ()
     return Trained(
         directory,
         config,
@@ -121,11 +131,8 @@ def load_trained(
         description.made_by,
         description.trained_on,
         description.shape,
-        tuple(
-            Floor.load(files.floor(fold))
-            for fold in dict.fromkeys(fold for fold, _ in description.members)
-            if files.floor(fold).is_file()
-        ),
+        floors,
+        tuple(folds.index(fold) for fold, _ in description.members),
     )
 
 
@@ -155,6 +162,8 @@ def _load_member(path: Path, description: Description, config: SegmentationConfi
             f'{path}, a model of the segmentation run, is missing; restore it, or train again'
         )
     weights, _ = read_tensors(path)
+    # older versions knew no other
+    weights.setdefault('difference_lag', torch.ones((), dtype=torch.int64))
     classes, last = len(description.classes), f'tcn.blocks.{config.head.blocks - 1}.first.bias'
     if last not in weights:
         # before as many blocks are built as damaged settings say
@@ -202,7 +211,8 @@ def predict_video(trained: Trained, video: OpenVideo) -> Prediction:
     Raises:
         BeastError: if the features are of another source than the models'.
     """
-    probabilities = _predict_members(trained, video).mean(axis=0)
+    members, _ = _predict_members(trained, video)
+    probabilities = members.mean(axis=0)
     return Prediction(
         video.name,
         video.path,
@@ -218,7 +228,11 @@ def predict_video(trained: Trained, video: OpenVideo) -> Prediction:
 def _predict_members(
     trained: Trained,
     video: OpenVideo,
-) -> Float[np.ndarray, 'models frames classes']:
+) -> tuple[
+    Float[np.ndarray, 'models frames classes'],
+    dict[str, Float[np.ndarray, 'frames classes']],
+]:
+    """Return the probabilities of each model, and of the floors on average over their folds."""
     if video.made_by != trained.made_by:
         raise BeastError(
             f'the features of {video.name} ({video.source}: {video.made_by}) are not like '
@@ -232,7 +246,20 @@ def _predict_members(
             'in the same way'
         )
     rows = predict(trained.models, video.features)
-    return to_all_frames(rows, video.frame, video.frames)
+    visible = np.ones(len(video.features), dtype=bool)
+    floors = [floor.predict(video.features, visible) for floor in trained.floors]
+    if trained.config.head.linear and floors:
+        # each model beside the floor of its own fold, as it was scored in training
+        rows = np.stack(
+            [
+                averaged(row, floors[fold][LOGISTIC])
+                for row, fold in zip(rows, trained.folds, strict=True)
+            ]
+        )
+    mean = mean_floor(floors)
+    return to_all_frames(rows, video.frame, video.frames), {
+        name: to_all_frames(values, video.frame, video.frames) for name, values in mean.items()
+    }
 
 
 def run_evaluation(
@@ -254,14 +281,8 @@ def run_evaluation(
     """
     parts = []
     for video, own in zip(videos, labels, strict=True):
-        members = _predict_members(trained, video)
+        members, floors = _predict_members(trained, video)
         everything = np.ones(video.frames, dtype=bool)
-        rows = np.ones(len(video.features), dtype=bool)
-        floors = mean_floor([floor.predict(video.features, rows) for floor in trained.floors])
-        floors = {
-            name: to_all_frames(values, video.frame, video.frames)
-            for name, values in floors.items()
-        }
         parts += held_out_parts(video.name, everything, own.target, members, floors)
     if not any((part.target != UNSCORED).any() for part in parts):
         raise BeastError(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import safetensors.torch
 
-from beast_lp.config import BeastConfig
+from beast_lp.config import BeastConfig, SegmentationConfig
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.runs.files import finished_file
@@ -18,7 +18,7 @@ from beast_lp.runs.keys import file_key
 from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
 from beast_lp.segmentation.fit import fit_segmenter
-from beast_lp.segmentation.floors import Floor, fit_floor
+from beast_lp.segmentation.floors import LOGISTIC, Floor, averaged, fit_floor
 from beast_lp.segmentation.held_out_curve import best_length, hold_out_part
 from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.model import Segmenter, build_segmenter
@@ -92,7 +92,7 @@ def run_training(
             history += rows
             floor = fit_floor(data, len(classes))
             floor.save(files.floor(fold.name))
-            parts += _predict_held_out(fold, videos, labels, models, floor)
+            parts += _predict_held_out(fold, videos, labels, models, floor, settings)
         outcome = Outcome(
             classes,
             evaluate(parts, classes, settings.decoding) if parts else None,
@@ -201,6 +201,7 @@ def _predict_held_out(
     labels: Sequence[Labels],
     models: Sequence[Segmenter],
     floor: Floor,
+    settings: SegmentationConfig,
 ) -> list[HeldOut]:
     """Predict the held-out frames, seeing no frame that was trained on."""
     parts = []
@@ -210,13 +211,16 @@ def _predict_held_out(
             continue
         visible = ~fold.train[video.name][video.frame]
         rows = predict(models, video.features, visible)
+        floors = floor.predict(video.features, visible)
+        if settings.head.linear:
+            rows = averaged(rows, floors[LOGISTIC])
         probabilities = to_all_frames(rows, video.frame, video.frames)
         target = np.where(np.isnan(probabilities[0]).any(axis=1), UNSCORED, own.target)
-        floors = {
+        spread = {
             name: to_all_frames(values, video.frame, video.frames)
-            for name, values in floor.predict(video.features, visible).items()
+            for name, values in floors.items()
         }
-        parts += held_out_parts(video.name, test, target, probabilities, floors)
+        parts += held_out_parts(video.name, test, target, probabilities, spread)
     return parts
 
 

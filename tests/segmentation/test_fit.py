@@ -62,8 +62,8 @@ def test_movement_is_learned_from_tokens_and_from_vectors(
 @pytest.mark.parametrize('tokens', [4, None])
 def test_differences_are_brought_to_the_spread_of_the_vectors(tokens: int | None) -> None:
     rng = np.random.default_rng(0)
-    walk = rng.normal(size=(300, tokens, 5) if tokens else (300, 5)).cumsum(axis=0)
-    data = TrainingData([walk], [np.arange(300) % 3], [np.ones(300, dtype=bool)])
+    walk = rng.normal(size=(120, tokens, 5) if tokens else (120, 5)).cumsum(axis=0)
+    data = TrainingData([walk], [np.arange(120) % 3], [np.ones(120, dtype=bool)])
     model = build_segmenter(walk.shape[1:], 3, HEAD, seed=1)
     fit_statistics(model, data)
     with torch.no_grad():
@@ -76,6 +76,24 @@ def test_differences_are_brought_to_the_spread_of_the_vectors(tokens: int | None
     assert wanted > 3
     # measured within runs of frames, which leave out the step from one to the next
     assert float(model.difference_gain) == pytest.approx(wanted, rel=0.05)
+
+
+def test_differences_reach_back_where_a_frame_changes_less_than_its_noise() -> None:
+    rng, frames = np.random.default_rng(0), 2000
+    slow = np.stack([np.sin(np.arange(frames) / rate) for rate in (30, 40, 50)], axis=1)
+    target, train = np.arange(frames) % 3, [np.ones(frames, dtype=bool)]
+    lags, gains = [], []
+    for noise in (0.02, 0.2):
+        values = slow + noise * rng.normal(size=slow.shape)
+        model = build_segmenter((3,), 3, HEAD, seed=1)
+        before = model.context
+        fit_statistics(model, TrainingData([values], [target], train))
+        lags.append(int(model.difference_lag))
+        gains.append(float(model.difference_gain))
+        assert model.context == before + lags[-1] - 1
+    # the slow change of 8 frames, or noise that needs no factor
+    assert lags == [8, 1]
+    assert max(gains) < 8
 
 
 def test_features_that_never_change_leave_the_differences_alone() -> None:

@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
+from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.floors import COMMONEST, LOGISTIC, Floor, fit_floor, mean_floor
+from beast_lp.segmentation.floors import (
+    COMMONEST,
+    LOGISTIC,
+    Floor,
+    averaged,
+    fit_floor,
+    mean_floor,
+)
 from beast_lp.segmentation.training_data import TrainingData
 
 
@@ -76,9 +84,20 @@ def test_a_floor_can_be_read_back(tmp_path: Path) -> None:
     floor.save(tmp_path / 'floor.safetensors')
     visible = np.ones(600, dtype=bool)
     first = floor.predict(data.features[0], visible)
-    again = Floor.load(tmp_path / 'floor.safetensors').predict(data.features[0], visible)
+    read = Floor.load(tmp_path / 'floor.safetensors', 8, 3)
+    again = read.predict(data.features[0], visible)
     for name, values in first.items():
         np.testing.assert_allclose(again[name], values)
+    for values, classes in ((4, 3), (8, 2)):
+        with pytest.raises(BeastError, match='does not hold the floor of this run'):
+            Floor.load(tmp_path / 'floor.safetensors', values, classes)
     mean = mean_floor([first, {name: 0 * values for name, values in first.items()}])
     np.testing.assert_allclose(mean[LOGISTIC], first[LOGISTIC] / 2)
     assert mean_floor([]) == {}
+
+
+def test_two_models_that_exclude_each_other_leave_numbers() -> None:
+    sure = np.eye(2, dtype=np.float32)[[0, 1]][None]
+    found = averaged(sure, np.array([[0.0, 1.0], [0.0, 1.0]]))
+    np.testing.assert_allclose(found[0], [[0.5, 0.5], [0, 1]])
+    assert np.isnan(averaged(np.full((1, 1, 2), np.nan), np.full((1, 2), np.nan))).all()

@@ -9,13 +9,12 @@ from torch import nn
 
 from beast_lp.config.segmentation import HeadConfig
 from beast_lp.segmentation.model import (
-    AttentionPooling,
     DilatedTCN,
     Segmenter,
-    Standardise,
     build_segmenter,
     frame_differences,
 )
+from beast_lp.segmentation.pooling import AttentionPooling, Standardise
 from beast_lp.segmentation.probabilities import predict, to_all_frames
 
 
@@ -70,6 +69,9 @@ def test_differences_start_at_zero_and_skip_what_is_no_frame() -> None:
     assert both[0, 0, 2:].tolist() == [0, 0]
     assert both[0, 1, 2:].tolist() == [4.0, 8.0]
     assert both[0, 3, 2:].tolist() == [0, 0]
+    further = frame_differences(x, valid, gain=2, lag=2)[0, :, 2:]
+    assert further.tolist() == [[0, 0], [0, 0], [32.0, 48.0], [0, 0]]
+    assert not frame_differences(x[:, :1], valid[:, :1], lag=2)[..., 2:].any()
 
 
 def test_the_reach_is_that_of_the_paper() -> None:
@@ -77,8 +79,10 @@ def test_the_reach_is_that_of_the_paper() -> None:
     assert DilatedTCN(6, 3, 5, blocks=2, lags=4, dropout=0).reach == 24
 
 
-def test_a_prediction_depends_on_its_context_and_no_further() -> None:
+@pytest.mark.parametrize('lag', [1, 4])
+def test_a_prediction_depends_on_its_context_and_no_further(lag: int) -> None:
     model = _model()
+    model.difference_lag.fill_(lag)
     x = torch.randn(1, 120, 4, 6)
     valid = torch.ones(1, 120, dtype=torch.bool)
     before = model(x, valid)
@@ -86,13 +90,15 @@ def test_a_prediction_depends_on_its_context_and_no_further() -> None:
     x[:, : 60 - model.context] -= 10
     after = model(x, valid)
     torch.testing.assert_close(after[:, 60], before[:, 60])
-    assert not torch.allclose(after[:, 63], before[:, 63])
+    near = 62 + lag
+    assert not torch.allclose(after[:, near], before[:, near])
 
 
 @pytest.mark.parametrize('shape', [(211, 4, 6), (211, 6), (3, 6), (1, 4, 6)])
 @pytest.mark.parametrize('length', [7, 50, 1000])
 def test_sequences_give_what_the_whole_video_gives(shape: tuple[int, ...], length: int) -> None:
     model = _model(shape[1:])
+    model.difference_lag.fill_(4 if length == 50 else 1)
     features = np.random.default_rng(0).normal(size=shape).astype(np.float16)
     whole = torch.from_numpy(features.astype(np.float32))[None]
     expected = model(whole, torch.ones(whole.shape[:2], dtype=torch.bool)).softmax(-1)[0]
