@@ -86,8 +86,8 @@ class HeadConfig(Section):
     )
     linear: bool = setting(
         True,
-        'average each network with logistic regression on seven frames of the same features '
-        '(paper: false)',
+        'average each network with logistic regression on seven frames of the same features, '
+        'where that raises macro-F1 on the held-out fifth of the training frames (paper: false)',
     )
 
 

@@ -158,10 +158,10 @@ def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
 
 def _spread(summary: pd.DataFrame) -> str:
     """Return the mean of single models and its spread over their seeds."""
-    rows = summary.set_index('model')['macro_f1']
-    if MEAN not in rows.index:
+    rows = {str(m): float(f1) for m, f1 in zip(summary['model'], summary['macro_f1'], strict=True)}
+    if MEAN not in rows:
         return ''
-    models = sum(str(name).startswith('model ') for name in rows.index)
+    models = sum(name.startswith('model ') for name in rows)
     return (
         f', and {three_digits(rows[MEAN])} ± {three_digits(rows[DEVIATION])} (SD) of its {models} '
         'models, which differ in their seeds'

@@ -43,11 +43,9 @@ def example_frames(
     wanted = {first_frame + frame: label for label, frame in chosen.items()}
     try:
         reader = FrameReader(video)
-        scale = _SIDE / max(reader.info.height, reader.info.width)
-        size = tuple(
-            max(1, round(min(1.0, scale) * side))
-            for side in (reader.info.height, reader.info.width)
-        )
+        height, width = reader.info.height, reader.info.width
+        scale = min(1.0, _SIDE / max(height, width))
+        size = (max(1, round(scale * height)), max(1, round(scale * width)))
         pictures = {}
         for frame in reader:
             if frame.ordinal in wanted:

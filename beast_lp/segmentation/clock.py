@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from jaxtyping import Float
 
 from beast_lp.config import SegmentationConfig
@@ -66,11 +65,10 @@ def _read(path: Path) -> Float[np.ndarray, ' times']:
             values = np.load(path, allow_pickle=False)
         else:
             # the last column, under a heading or not
-            table = pd.read_csv(path, header=None)
-            column = pd.to_numeric(table.iloc[:, -1], errors='coerce').to_numpy(np.float64)
+            column = np.genfromtxt(path, delimiter=',', encoding='utf-8', ndmin=2)[:, -1]
             values = column[1:] if len(column) and np.isnan(column[0]) else column
         numbers = np.asarray(values, np.float64)
-    except (ValueError, TypeError, EOFError, pd.errors.ParserError) as error:
+    except (ValueError, TypeError, EOFError, IndexError) as error:
         raise BeastError(
             f'{path} holds no camera times ({type(error).__name__}); give a .npy file or a column '
             'of a .csv file with the seconds of every frame'

@@ -126,13 +126,15 @@ def _summarise(
     }
     table = pd.concat([one.summary for one in scores.values()], ignore_index=True)
     if len(models) > 1:
-        own = table[table['model'].isin(models)].drop(columns=['model', 'frames'])
+        measures = [name for name in table if name not in ('model', 'frames')]
+        own = table.loc[table['model'].isin(models), measures].to_numpy(np.float64)
         frames = table['frames'].iloc[-1]
         spread = [
-            {'model': MEAN, **own.mean(skipna=False), 'frames': frames},
-            {'model': DEVIATION, **own.std(skipna=False), 'frames': frames},
+            {'model': name, **dict(zip(measures, values, strict=True)), 'frames': frames}
+            for name, values in ((MEAN, own.mean(axis=0)), (DEVIATION, own.std(axis=0, ddof=1)))
         ]
-        table = pd.concat([table[:-1], pd.DataFrame(spread), table[-1:]], ignore_index=True)
+        pieces = [table.iloc[:-1], pd.DataFrame(spread), table.iloc[-1:]]
+        table = pd.concat(pieces, ignore_index=True)
     return table, scores[ENSEMBLE]
 
 
@@ -146,14 +148,15 @@ def below_floor(summary: pd.DataFrame) -> str:
     >>> below_floor(table)
     'the macro-F1 of the models is 0.600, that of logistic regression on the same frames 0.700'
     """
-    f1 = summary.set_index('model')['macro_f1']
-    floors = f1[[name for name in (COMMONEST, LOGISTIC) if name in f1.index]]
-    own = min(f1[name] for name in (MEAN, ENSEMBLE) if name in f1.index)
-    if not len(floors) or not own <= floors.max():
+    f1 = {str(m): float(x) for m, x in zip(summary['model'], summary['macro_f1'], strict=True)}
+    floors = {name: f1[name] for name in (COMMONEST, LOGISTIC) if name in f1}
+    best = max(floors, key=lambda name: floors[name], default='')
+    own = min(f1[name] for name in (MEAN, ENSEMBLE) if name in f1)
+    if not best or not own <= floors[best]:
         return ''
     return (
-        f'the macro-F1 of the models is {own:.3f}, that of {floors.idxmax()} on the same frames '
-        f'{floors.max():.3f}'
+        f'the macro-F1 of the models is {own:.3f}, that of {best} on the same frames '
+        f'{floors[best]:.3f}'
     )
 
 

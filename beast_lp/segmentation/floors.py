@@ -8,7 +8,7 @@ fields of `Floor` and `fit_floor` what it needs; scores, report and evaluation t
 """
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,6 +51,7 @@ class Floor:
         basis: components of a frame's features, divided by the deviation of the first one.
         weights: of logistic regression, for the components of all frames of the window.
         bias: of logistic regression.
+        share: weight of logistic regression in the predictions of its fold; 0 for none.
     """
 
     shares: Float[np.ndarray, ' classes']
@@ -58,6 +59,7 @@ class Floor:
     basis: Float[np.ndarray, 'values components']
     weights: Float[np.ndarray, 'window classes']
     bias: Float[np.ndarray, ' classes']
+    share: Float[np.ndarray, '']
 
     def predict(
         self,
@@ -85,7 +87,7 @@ class Floor:
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all numbers by the names of their fields."""
-        return {name: np.ascontiguousarray(value) for name, value in vars(self).items()}
+        return {name: np.array(value, order='C') for name, value in vars(self).items()}
 
     def save(self, path: Path) -> None:
         """Write the numbers as one safetensors file."""
@@ -113,6 +115,7 @@ class Floor:
             'basis': (values, components),
             'weights': ((2 * _REACH + 1) * components, classes),
             'bias': (classes,),
+            'share': (),
         }
         if found != wanted:
             raise BeastError(
@@ -148,7 +151,7 @@ def fit_floor(data: TrainingData, classes: int) -> Floor:
     if classes == 2:
         # the odds of the second class
         weights, bias = np.stack([0 * weights[0], weights[0]]), np.array([0.0, bias[0]])
-    return Floor(counts / counts.sum(), mean, basis, weights.T, bias)
+    return Floor(counts / counts.sum(), mean, basis, weights.T, bias, np.zeros(()))
 
 
 def _fit_basis(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
@@ -179,7 +182,7 @@ def _project(
     basis: np.ndarray,
 ) -> Float[np.ndarray, 'chosen components']:
     """Return the components of the frames in a mask, reading some frames at a time."""
-    pieces = [np.zeros((0, basis.shape[1]), np.float32)]
+    pieces: list[np.ndarray] = [np.zeros((0, basis.shape[1]), np.float32)]
     for start, stop in stretches(mask):
         for first in range(start, stop, _PIECE):
             some = _flat(read_rows(features, first, min(stop, first + _PIECE)))
@@ -210,28 +213,25 @@ def _taps(
 def averaged(
     probabilities: Float[np.ndarray, '*models rows classes'],
     floor: Float[np.ndarray, 'rows classes'],
+    share: float,
 ) -> Float[np.ndarray, '*models rows classes']:
-    """Return the geometric mean of the probabilities of models and of a floor.
-
-    The two err in different frames: on held-out blocks of a fly, the mean was above both for every
-    seed.
+    """Return the weighted geometric mean of the probabilities of models and of a floor.
 
     Args:
         probabilities: probabilities by each network; NaN in rows that are not visible.
         floor: probabilities by logistic regression.
+        share: weight of the floor, 0 to 1.
 
-    >>> averaged(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]])).round(2).tolist()
+    >>> averaged(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]]), 0.5).round(2).tolist()
     [[0.75, 0.25]]
     """
-    mean = np.sqrt(probabilities.astype(np.float64) * floor)
-    total = mean.sum(axis=-1, keepdims=True)
-    # two that are each sure of another class leave nothing but rounding
-    mean = np.where(total > 1e-12, mean, (probabilities + floor) / 2)
+    own, other = np.maximum(probabilities, 1e-12), np.maximum(floor, 1e-12)
+    mean = own ** (1 - share) * other**share
     return (mean / mean.sum(axis=-1, keepdims=True)).astype(probabilities.dtype)
 
 
 def mean_floor(
-    predicted: list[Mapping[str, Float[np.ndarray, 'rows classes']]],
+    predicted: Sequence[Mapping[str, Float[np.ndarray, 'rows classes']]],
 ) -> dict[str, Float[np.ndarray, 'rows classes']]:
     """Average what the floors of several folds predict.
 

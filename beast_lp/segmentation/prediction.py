@@ -248,11 +248,11 @@ def _predict_members(
     rows = predict(trained.models, video.features)
     visible = np.ones(len(video.features), dtype=bool)
     floors = [floor.predict(video.features, visible) for floor in trained.floors]
-    if trained.config.head.linear and floors:
+    if floors:
         # each model beside the floor of its own fold, as it was scored in training
         rows = np.stack(
             [
-                averaged(row, floors[fold][LOGISTIC])
+                averaged(row, floors[fold][LOGISTIC], float(trained.floors[fold].share))
                 for row, fold in zip(rows, trained.folds, strict=True)
             ]
         )

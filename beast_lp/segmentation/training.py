@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import safetensors.torch
 
-from beast_lp.config import BeastConfig, SegmentationConfig
+from beast_lp.config import BeastConfig
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.runs.files import finished_file
@@ -19,7 +19,7 @@ from beast_lp.segmentation.classes import UNSCORED, Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
 from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.floors import LOGISTIC, Floor, averaged, fit_floor
-from beast_lp.segmentation.held_out_curve import best_length, hold_out_part
+from beast_lp.segmentation.held_out_curve import best_length, hold_out_part, share_of_floor
 from beast_lp.segmentation.label_files import find_label_files, load_labels
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
@@ -88,11 +88,11 @@ def run_training(
         history, parts = [], []
         for fold in folds:
             data = _training_data(fold, videos, labels)
-            models, rows = _train_fold(fold, data, classes, config, files)
+            models, rows, share = _train_fold(fold, data, classes, config, files)
             history += rows
-            floor = fit_floor(data, len(classes))
+            floor = replace(fit_floor(data, len(classes)), share=np.array(share))
             floor.save(files.floor(fold.name))
-            parts += _predict_held_out(fold, videos, labels, models, floor, settings)
+            parts += _predict_held_out(fold, videos, labels, models, floor)
         outcome = Outcome(
             classes,
             evaluate(parts, classes, settings.decoding) if parts else None,
@@ -128,10 +128,14 @@ def _train_fold(
     classes: Sequence[str],
     config: BeastConfig,
     files: SegmentationFiles,
-) -> tuple[list[Segmenter], list[dict[str, Any]]]:
-    """Train the ensemble of one fold, or read what is finished; return models and history."""
+) -> tuple[list[Segmenter], list[dict[str, Any]], float]:
+    """Train the ensemble of one fold, or read what is finished.
+
+    Returns:
+        the models, the history of all trainings, and the weight of logistic regression.
+    """
     settings, shape = config.segmentation, data.features[0].shape[1:]
-    fitting, curve = _length(fold, data, classes, config, files)
+    fitting, curve, share = _length(fold, data, classes, config, files)
     models, history = [], [{'fold': fold.name, 'model': CURVE, **row} for row in curve]
     for number in range(settings.fitting.ensemble):
         folder, seed = files.member(fold.name, number), config.seed + number
@@ -153,7 +157,7 @@ def _train_fold(
                 part,
             )
         models.append(model)
-    return models, history
+    return models, history, share
 
 
 def _length(
@@ -162,23 +166,27 @@ def _length(
     classes: Sequence[str],
     config: BeastConfig,
     files: SegmentationFiles,
-) -> tuple[FittingConfig, list[dict[str, float]]]:
-    """Return the settings of a fold's trainings with their length, and the curve that decided it.
+) -> tuple[FittingConfig, list[dict[str, float]], float]:
+    """Decide the length of a fold's trainings and the weight of logistic regression.
 
     A number of epochs in the config is kept. Else a model is trained without a part of the
     training frames, whose loss decides; where there are too few of them, the rule alone does.
+
+    Returns:
+        the settings with their length, the curve, and the weight.
     """
     fitting, scored = config.segmentation.fitting, int(data.counts(len(classes)).sum())
     length = with_length(fitting, scored, data.runs())
     parts = hold_out_part(data, len(classes)) if fitting.epochs is None else None
     if parts is None:
-        return length, []
+        return length, [], 0.0
     learned, held_out = parts
     folder = files.curve(fold.name)
     folder.mkdir(parents=True, exist_ok=True)
     shape = data.features[0].shape[1:]
+    model = build_segmenter(shape, len(classes), config.segmentation.head, config.seed)
     rows = fit_segmenter(
-        build_segmenter(shape, len(classes), config.segmentation.head, config.seed),
+        model,
         learned,
         classes,
         length,
@@ -192,7 +200,10 @@ def _length(
         f'beast: the loss on held-out training frames was least after epoch {epochs} of '
         f'{length.epochs}; {fold.name} is trained so long'
     )
-    return replace(length, epochs=epochs), rows
+    share = 0.0
+    if config.segmentation.head.linear:
+        share = share_of_floor(model, learned, held_out, len(classes))
+    return replace(length, epochs=epochs), rows, share
 
 
 def _predict_held_out(
@@ -201,7 +212,6 @@ def _predict_held_out(
     labels: Sequence[Labels],
     models: Sequence[Segmenter],
     floor: Floor,
-    settings: SegmentationConfig,
 ) -> list[HeldOut]:
     """Predict the held-out frames, seeing no frame that was trained on."""
     parts = []
@@ -212,8 +222,8 @@ def _predict_held_out(
         visible = ~fold.train[video.name][video.frame]
         rows = predict(models, video.features, visible)
         floors = floor.predict(video.features, visible)
-        if settings.head.linear:
-            rows = averaged(rows, floors[LOGISTIC])
+        if floor.share > 0:
+            rows = averaged(rows, floors[LOGISTIC], float(floor.share))
         probabilities = to_all_frames(rows, video.frame, video.frames)
         target = np.where(np.isnan(probabilities[0]).any(axis=1), UNSCORED, own.target)
         spread = {

@@ -1,6 +1,7 @@
 """Behaviour of a fly as a user gets it: default settings, every 4th block of frames held out."""
 
 from pathlib import Path
+from typing import NoReturn
 
 import pandas as pd
 from budget import Budget
@@ -47,9 +48,10 @@ def segmentation_scores(
         )
         inputs = Inputs([video], [], labels, None, stores, None)
         run_training(config, inputs, directory, _no_source)
-    scores = pd.read_csv(directory / 'scores.csv').set_index('model')['macro_f1']
+    table = pd.read_csv(directory / 'scores.csv')
+    scores = dict(zip(table['model'], table['macro_f1'], strict=True))
     return {'score': float(scores[ENSEMBLE]), 'reference': float(scores[LOGISTIC])}
 
 
-def _no_source(name: str) -> None:
+def _no_source(name: str) -> NoReturn:
     raise AssertionError(f'the features are stored, but {name} was opened')

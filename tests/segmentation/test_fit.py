@@ -13,6 +13,7 @@ from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.fit import fit_segmenter
+from beast_lp.segmentation.held_out_curve import best_length, hold_out_part
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.probabilities import predict
 from beast_lp.segmentation.standardisation import fit_statistics
@@ -137,6 +138,43 @@ def test_a_killed_run_ends_with_the_same_weights(
     with pytest.raises(BeastError, match='unfinished run with other settings'):
         settings = replace(settings, learning_rate=1.0)
         train('killed')
+
+
+def test_a_killed_held_out_curve_ends_where_it_would_have(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = _data(1500)
+    parts = hold_out_part(data, 3)
+    assert parts is not None
+    learned, held_out = parts
+    settings = replace(SETTINGS, epochs=40, learning_rate=0.05, checkpoint_minutes=1e-9)
+
+    def draw(folder: str) -> list[dict[str, float]]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=1)
+        path = tmp_path / folder / 'last.ckpt'
+        return fit_segmenter(model, learned, CLASSES, settings, 1, path, held_out=held_out)
+
+    whole = draw('whole')
+    # a quarter of the epochs after its best one
+    assert len(whole) == min(40, best_length(whole) + 10)
+    original = under_test._epoch
+
+    def killed(*arguments: object) -> object:
+        if arguments[4] == 5:
+            raise KeyboardInterrupt
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(under_test, '_epoch', killed)
+    with pytest.raises(KeyboardInterrupt):
+        draw('killed')
+    monkeypatch.setattr(under_test, '_epoch', original)
+    for _ in range(2):
+        # the second time all is there already
+        resumed = draw('killed')
+        for row, other in zip(resumed, whole, strict=True):
+            assert {**row, 'seconds': 0} == {**other, 'seconds': 0}
 
 
 def test_a_model_of_other_labels_is_not_resumed(tmp_path: Path) -> None:

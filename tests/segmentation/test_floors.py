@@ -98,6 +98,7 @@ def test_a_floor_can_be_read_back(tmp_path: Path) -> None:
 
 def test_two_models_that_exclude_each_other_leave_numbers() -> None:
     sure = np.eye(2, dtype=np.float32)[[0, 1]][None]
-    found = averaged(sure, np.array([[0.0, 1.0], [0.0, 1.0]]))
-    np.testing.assert_allclose(found[0], [[0.5, 0.5], [0, 1]])
-    assert np.isnan(averaged(np.full((1, 1, 2), np.nan), np.full((1, 2), np.nan))).all()
+    found = averaged(sure, np.array([[0.0, 1.0], [0.0, 1.0]]), 0.5)
+    np.testing.assert_allclose(found[0], [[0.5, 0.5], [0, 1]], atol=1e-9)
+    np.testing.assert_allclose(averaged(sure, np.array([[0.5, 0.5]] * 2), 0.0), sure, atol=1e-9)
+    assert np.isnan(averaged(np.full((1, 1, 2), np.nan), np.full((1, 2), np.nan), 0.5)).all()

@@ -1,10 +1,15 @@
 """The part of the training frames that decides how long to train."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+import beast_lp.segmentation.held_out_curve as under_test
+from beast_lp.config.segmentation import HeadConfig
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.held_out_curve import hold_out_part
+from beast_lp.segmentation.held_out_curve import SHARE, hold_out_part, share_of_floor
+from beast_lp.segmentation.model import build_segmenter
 from beast_lp.segmentation.training_data import TrainingData
 
 
@@ -42,3 +47,17 @@ def test_a_class_of_one_bout_leaves_no_curve() -> None:
     assert hold_out_part(data, 3) is None
     data.target[0][:] = UNSCORED
     assert hold_out_part(data, 2) is None
+
+
+def test_logistic_regression_takes_part_where_it_helps(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = _data(1, 3000)
+    rng, target = np.random.default_rng(1), data.target[0]
+    shown = rng.normal(size=(3000, 3)) + 3 * np.eye(3)[target]
+    model = build_segmenter((3,), 3, HeadConfig(hidden_size=8, blocks=1, lags=1), seed=0)
+    parts = hold_out_part(replace(data, features=[shown]), 3)
+    assert parts is not None
+    # the untrained network knows nothing
+    assert share_of_floor(model, *parts, 3) == SHARE
+    # one that is always right has no need of it
+    monkeypatch.setattr(under_test, 'predict', lambda *_: np.eye(3)[target][None])
+    assert share_of_floor(model, *parts, 3) == 0.0
