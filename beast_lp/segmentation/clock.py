@@ -62,7 +62,8 @@ def _read(path: Path) -> Float[np.ndarray, ' times']:
     check_readable(path)
     try:
         if path.suffix.lower() == '.npy':
-            values = np.load(path, allow_pickle=False)
+            # mapped, so that a header that promises more than the file holds takes no memory
+            values = np.load(path, mmap_mode='r', allow_pickle=False)
         else:
             # the last column, under a heading or not
             column = np.genfromtxt(path, delimiter=',', encoding='utf-8', ndmin=2)[:, -1]

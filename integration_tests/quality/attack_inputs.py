@@ -280,6 +280,7 @@ SETTINGS_RIGHT = {
     'beast.augmentation.shared_geometry 7': 'a number other than 0 is true',
     'beast.loss.norm_pix_loss 7': 'a number other than 0 is true',
     'beast.loss.learn_temperature 7': 'a number other than 0 is true',
+    'beast.segmentation.head.linear 7': 'a number other than 0 is true',
     'beast.loss.gather_negatives 7': 'a number other than 0 is true',
     'beast.training.gradient_checkpointing 7': 'a number other than 0 is true',
     'beast.training.num_workers': 'fewer are started where there is little to read',
