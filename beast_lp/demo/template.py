@@ -119,9 +119,6 @@ beast:
       test_videos: videos_test
     fitting:
       epochs: {segmentation_epochs}
-    # nothing that the animal does lasts less than 10 frames
-    decoding:
-      method: viterbi
   # predicts spikes/*.npz; a session of minutes is split by blocks of seconds
   encoding:
     encoders: [ridge, rrr]
