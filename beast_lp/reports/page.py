@@ -15,7 +15,7 @@ import io
 import logging
 import re
 from base64 import b64encode
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -38,7 +38,7 @@ _QUALITY = 75
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page, shown in the order title, text, links, figures, table.
+    """One part of a page, shown in the order title, findings, text, code, links, figures, table.
 
     Attributes:
         title: heading, plain text.
@@ -47,6 +47,8 @@ class Section:
         table: numbers are shown with three significant digits.
         marked_rows: positions of the table rows that stand out.
         links: files by the words that lead to them, relative to the page's folder.
+        findings: sentences that stand out, each with whether it is good news (None: neither).
+        code: commands to copy.
     """
 
     title: str
@@ -55,6 +57,8 @@ class Section:
     table: pd.DataFrame | None = None
     marked_rows: frozenset[int] = frozenset()
     links: Mapping[str, str] = field(default_factory=dict)
+    findings: Sequence[tuple[bool | None, str]] = ()
+    code: str = ''
 
 
 def write_report(output_dir: Path, title: str, sections: Iterable[Section]) -> Path:

@@ -30,10 +30,25 @@ from beast_lp.reports.pretraining_pictures import (
     reconstructions_over_epochs,
     retrieval_examples,
 )
+from beast_lp.reports.pretraining_verdict import findings, last_values
 from beast_lp.reports.style import short_paths, three_digits
+from beast_lp.runs.log_file import NAME as LOG_NAME
+from beast_lp.runs.log_file import logged_warnings
 
 # `status` of a video that was read to its end
 _WHOLE = 'ok'
+# columns of videos.csv that the page shows -> their words
+_VIDEO_COLUMNS = {
+    'video': 'video',
+    'video_id': 'name',
+    'width': 'width (px)',
+    'height': 'height (px)',
+    'fps': 'frames/s',
+    'frames_read': 'frames',
+    'anchors': 'anchors',
+    'status': 'status',
+    'message': 'message',
+}
 # columns of a damaged table that are named
 _MOST_SHOWN = 8
 
@@ -80,11 +95,17 @@ class _Run:
     anchors: pd.DataFrame
     # short runs that chose the contrastive weight; None if there were none
     tuning: pd.DataFrame | None
+    warnings: Sequence[str]
+    # trains a pose model; empty where the run was started otherwise than by its command
+    next_command: str
     pictures: PretrainingPictures
 
 
 def write_pretraining_report(
-    output_dir: Path, summary: Mapping[str, str], pictures: PretrainingPictures
+    output_dir: Path,
+    summary: Mapping[str, str],
+    pictures: PretrainingPictures,
+    next_command: str = '',
 ) -> Path:
     """Write `report.html` and `figures/*.png` for a pretraining run.
 
@@ -92,6 +113,7 @@ def write_pretraining_report(
         output_dir: folder of the run, with `metrics.csv`, `videos.csv` and `anchors.csv`.
         summary: settings, versions and times by what they are.
         pictures: pictures to draw beside the tables.
+        next_command: command that trains a pose model on the backbone.
 
     Returns:
         The path of the page.
@@ -106,6 +128,8 @@ def write_pretraining_report(
         read_table(output_dir / 'videos.csv', needed=('video', 'status')),
         read_table(output_dir / 'anchors.csv', needed=('video', 'frame')),
         read_table(tuning, ('contrastive_weight', 'chosen')) if tuning.exists() else None,
+        logged_warnings(output_dir / LOG_NAME),
+        next_command,
         pictures,
     )
     sections = [section for build in _SECTIONS for section in build(run)]
@@ -154,9 +178,21 @@ def read_table(
     return table
 
 
+def _verdict(run: _Run) -> Iterator[Section]:
+    found = [(finding.good, finding.text) for finding in findings(run.metrics)]
+    yield Section('What came out', findings=found, code=run.next_command)
+
+
 def _summary(run: _Run) -> Iterator[Section]:
     table = pd.Series(run.summary, dtype=object).rename_axis('what').reset_index(name='value')
     yield Section('What was run', table=table)
+
+
+def _warnings(run: _Run) -> Iterator[Section]:
+    """Repeat what the run warned of, which its log may hide."""
+    if run.warnings:
+        text = f'These are in {LOG_NAME}, too, with the time.'
+        yield Section('Warnings', text, findings=[(False, words) for words in run.warnings])
 
 
 def _curves(run: _Run) -> Iterator[Section]:
@@ -173,14 +209,8 @@ def _curves(run: _Run) -> Iterator[Section]:
     yield Section('Training curves', text, {'training_curves': training_curves(run.metrics)})
 
 
-def _last(metrics: pd.DataFrame, *columns: str) -> list[float] | None:
-    """Return the last epoch's values of columns, None where one of them was not recorded."""
-    rows = metrics.reindex(columns=list(columns)).dropna()
-    return None if rows.empty else [float(value) for value in rows.iloc[-1]]
-
-
 def _contrastive_sentence(metrics: pd.DataFrame) -> str:
-    last = _last(metrics, 'val_contrastive', 'val_contrastive_chance')
+    last = last_values(metrics, 'val_contrastive', 'val_contrastive_chance')
     if last is None:
         return ''
     found, chance = map(three_digits, last)
@@ -192,7 +222,7 @@ def _contrastive_sentence(metrics: pd.DataFrame) -> str:
 
 def _explained_sentence(metrics: pd.DataFrame) -> str:
     """Say how much of held-out frames the model explains that needs a model."""
-    last = _last(metrics, 'val_explained', 'val_background_explained')
+    last = last_values(metrics, 'val_explained', 'val_background_explained')
     if last is None:
         return ''
     mean, median = (f'{100 * share:.0f} %' for share in last)
@@ -351,37 +381,27 @@ def _retrieval(run: _Run) -> Iterator[Section]:
         pictures.retrieval_correct,
         pictures.retrieval_captions,
     )
-    text = f'{text}\n\n{_retrieval_sentence(run.metrics)}\n\n{_pixel_sentence(pictures)}'
+    text = f'{text}\n\n{_pixel_sentence(pictures)}'
+    found = list(pictures.retrieval_shares.values())
+    chance = _chance(pictures)
     table = pd.DataFrame(
         {
-            'frames compared by': list(pictures.retrieval_shares),
-            'positives found (%)': [100 * share for share in pictures.retrieval_shares.values()],
+            'frames compared by': [*pictures.retrieval_shares, 'guessing (chance)'],
+            'positives found (%)': [100 * share for share in (*found, chance)],
+            'of': [pictures.retrieval_pairs] * (len(found) + 1),
         }
     )
-    yield Section(title, text, {'retrieval': drawing}, table if len(table) else None)
+    yield Section(title, text, {'retrieval': drawing}, table if found else None)
 
 
-def _retrieval_sentence(metrics: pd.DataFrame) -> str:
-    last = _last(metrics, 'val_retrieval', 'val_retrieval_chance')
-    if last is None:
-        return 'The share of positives found on validation data was not recorded in this run.'
-    found, chance = (three_digits(100 * share) for share in last)
-    text = (
-        f'At the end of training the positive was found for {found}% of the validation '
-        f'anchors; guessing would find {chance}% (chance).'
-    )
-    pixels = _last(metrics, 'val_pixel_retrieval')
-    if pixels is not None:
-        text += (
-            f' Grey pixels of the whole frames find {three_digits(100 * pixels[0])}%; the model '
-            'saw the visible patches of each frame alone.'
-        )
-    return text
+def _chance(pictures: PretrainingPictures) -> float:
+    """Return the share of positives that guessing finds."""
+    return 1 / (2 * pictures.retrieval_pairs - 1)
 
 
 def _pixel_sentence(pictures: PretrainingPictures) -> str:
     """Say what retrieval of neighbouring frames is worth."""
-    chance = three_digits(100 / (2 * pictures.retrieval_pairs - 1))
+    chance = three_digits(100 * _chance(pictures))
     return (
         'A high share is no sign of learning: the frame before or after an anchor is nearly a '
         'copy of it, which grey pixels and random weights find too. Only a share well below that '
@@ -421,6 +441,8 @@ def _videos(run: _Run) -> Iterator[Section]:
     # problems first, so that a long table cannot hide them
     order = sorted(range(len(statuses)), key=lambda row: statuses[row] == _WHOLE)
     table = run.videos.assign(video=short_paths(run.videos['video'].tolist())).take(order)
+    shown = [name for name in _VIDEO_COLUMNS if name in table and table[name].notna().any()]
+    table = table[shown].rename(columns=_VIDEO_COLUMNS)
     yield Section('Videos', text, table=table, marked_rows=frozenset(range(broken.total())))
 
 
@@ -485,14 +507,16 @@ def _remove_old_sheets(folder: Path, keep: Sequence[str]) -> None:
 
 # in the order of the page
 _SECTIONS: tuple[Callable[[_Run], Iterator[Section]], ...] = (
-    _summary,
-    _curves,
-    _tuning,
-    _probe,
+    _verdict,
     _reconstructions,
+    _probe,
     _snapshots,
     _retrieval,
     _map,
+    _curves,
+    _tuning,
+    _warnings,
     _videos,
+    _summary,
     _sheets,
 )

@@ -272,7 +272,7 @@ def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, names: Sequ
     for number, name in enumerate(names):
         part, _, measure = name.removesuffix('_retrieval').partition('_')
         label = {'train': 'training', 'val': 'validation'}.get(part, part)
-        by = {'cls': 'CLS', 'pixel': 'grey pixels'}.get(measure, measure.upper())
+        by = {'cls': 'CLS', 'pixel': 'grey pixels of whole frames'}.get(measure, measure.upper())
         label = f'{label}, by {by}' if measure else label
         colour = (VERMILION, *PALETTE)[number % len(PALETTE)]
         _draw(axes, metrics, x, name, label, colour, 's--')
@@ -285,7 +285,7 @@ def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, names: Sequ
     if axes.lines:
         axes.set_ylim(0, max(0.05, min(1.03, axes.get_ylim()[1])))
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    _finish_panel(axes, 'Retrieval of the positive', 'positives found (%)', x)
+    _finish_panel(axes, 'Retrieval by the visible patches', 'positives found (%)', x)
 
 
 def _draw_learning_rate(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:

@@ -47,11 +47,12 @@ _BATCH = 32
 _METRICS = ('images_per_second', 'data_wait_share', 'seconds_left')
 
 
-def write_report(output_dir: Path) -> Path:
+def write_report(output_dir: Path, next_command: str = '') -> Path:
     """Write `report.html` and `figures/` of a pretraining run, finished or not.
 
     Args:
         output_dir: folder of the run, with at least one checkpoint.
+        next_command: command that trains a pose model on the backbone.
 
     Returns:
         The path of the page.
@@ -60,7 +61,7 @@ def write_report(output_dir: Path) -> Path:
     module = load_module(files)
     store = WindowStore.open(files.windows)
     return write_pretraining_report(
-        output_dir, _summary(module, files, store), _collect(module, store, files)
+        output_dir, _summary(module, files, store), _collect(module, store, files), next_command
     )
 
 

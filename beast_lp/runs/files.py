@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from beast_lp.errors import BeastError, full_disk, is_full_disk
 
@@ -122,9 +122,11 @@ def only_writer(path: Path, what: str) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout as error:
+        # where the system has no locks, a file stands for one, which a killed run leaves behind
+        left = f' (if none is, delete {path})' if isinstance(lock, SoftFileLock) else ''
         raise BeastError(
-            f'another run is writing {what} at this moment; wait for it to end, or give another '
-            '--output_dir'
+            f'another run is writing {what} at this moment{left}; wait for it to end, or give '
+            'another --output_dir'
         ) from error
     except OSError as error:
         if error.errno != errno.ENOLCK:

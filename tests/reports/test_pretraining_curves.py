@@ -58,7 +58,7 @@ def test_training_curves_plot_the_table(assert_well_drawn: Check) -> None:
         np.testing.assert_array_equal(x, [1, 3, 5])
         np.testing.assert_array_equal(y, table[f'val_{name}'].dropna())
     for title, label, name in (
-        ('Retrieval of the positive', 'validation', 'val_retrieval'),
+        ('Retrieval by the visible patches', 'validation', 'val_retrieval'),
         ('Learning rate', 'learning rate', 'learning_rate'),
         ('Throughput', 'throughput', 'images_per_second'),
     ):
@@ -73,7 +73,7 @@ def test_training_curves_plot_the_table(assert_well_drawn: Check) -> None:
 
 
 def test_chance_line_lies_at_the_given_value() -> None:
-    axes = panel(training_curves(metrics_table(5)), 'Retrieval of the positive')
+    axes = panel(training_curves(metrics_table(5)), 'Retrieval by the visible patches')
     np.testing.assert_array_equal(line(axes, 'chance')[1], [0.125, 0.125])
     bottom, top = axes.get_ylim()
     assert bottom <= 0.125 <= top
@@ -85,7 +85,7 @@ def test_chance_line_lies_at_the_given_value() -> None:
 def test_chance_that_changes_is_drawn_point_by_point() -> None:
     table = metrics_table(4)
     table['val_retrieval_chance'] = [0.1, np.nan, 0.2, 0.2]
-    axes = panel(training_curves(table), 'Retrieval of the positive')
+    axes = panel(training_curves(table), 'Retrieval by the visible patches')
     x, y = line(axes, 'chance')
     np.testing.assert_array_equal(x, [0, 2, 3])
     np.testing.assert_array_equal(y, [0.1, 0.2, 0.2])
@@ -93,7 +93,7 @@ def test_chance_that_changes_is_drawn_point_by_point() -> None:
 
 def test_perfect_retrieval_stays_inside_the_panel() -> None:
     table = metrics_table(3).assign(val_retrieval=1.0)
-    assert panel(training_curves(table), 'Retrieval of the positive').get_ylim()[1] > 1
+    assert panel(training_curves(table), 'Retrieval by the visible patches').get_ylim()[1] > 1
 
 
 def test_absent_quantities_are_named_not_recorded(assert_well_drawn: Check) -> None:
@@ -119,7 +119,7 @@ def test_a_new_measure_gets_a_panel_by_its_name(assert_well_drawn: Check) -> Non
 
 def test_retrieval_by_several_vectors_shares_a_panel() -> None:
     table = metrics_table(3).assign(val_cls_retrieval=[0.1, 0.2, 0.3])
-    axes = panel(training_curves(table), 'Retrieval of the positive')
+    axes = panel(training_curves(table), 'Retrieval by the visible patches')
     assert line(axes, 'validation, by CLS')[1].tolist() == [0.1, 0.2, 0.3]
     np.testing.assert_array_equal(line(axes, 'validation')[1], table['val_retrieval'])
 
@@ -139,7 +139,7 @@ def test_a_single_row_is_visible(assert_well_drawn: Check) -> None:
     np.testing.assert_array_equal(point.get_ydata(), table['train_loss'])
     assert point.get_marker() == 'o'
     np.testing.assert_array_equal(
-        line(panel(figure, 'Retrieval of the positive'), 'chance')[1], [0.125, 0.125]
+        line(panel(figure, 'Retrieval by the visible patches'), 'chance')[1], [0.125, 0.125]
     )
 
 
@@ -226,8 +226,8 @@ def test_explained_shares_and_chance_have_their_places(assert_well_drawn: Check)
     assert line(axes, "beyond each video's median")[1].tolist() == [-9, -0.5, 0.1, 0.2]
     assert axes.get_ylim() == (-1.0, 1.03)
     assert line(panel(figure, 'Contrastive'), 'chance')[1].tolist() == [2.5] * 4
-    retrieval = panel(figure, 'Retrieval of the positive')
-    assert line(retrieval, 'validation, by grey pixels')[1].tolist() == [0.9] * 4
+    retrieval = panel(figure, 'Retrieval by the visible patches')
+    assert line(retrieval, 'validation, by grey pixels of whole frames')[1].tolist() == [0.9] * 4
     assert len(figure.axes) == 8
 
 

@@ -57,8 +57,11 @@ def test_all_that_is_spooled_goes_to_the_given_folder(
 
 
 def test_the_bar_names_the_file(
-    write_counted: Callable[..., Path], capfd: pytest.CaptureFixture[str]
+    write_counted: Callable[..., Path],
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr('beast_lp.runs.progress.is_terminal', lambda: True)
     path = write_counted('named.mp4', 20)
     scan_video(path, AnchorConfig(), 0)
     assert 'named.mp4: 100%' in capfd.readouterr().err

@@ -1,6 +1,7 @@
 """Reading windows back."""
 
 import multiprocessing
+import os
 import pickle
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -188,6 +189,7 @@ def test_colours_come_back(write_video: Callable[..., Path], tmp_path: Path) -> 
             assert image.max() >= 251
 
 
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
 def test_the_store_survives_pickling_and_forking(
     build_store: BuildStore, read_counter: Callable[[np.ndarray], int]
 ) -> None:
@@ -226,6 +228,7 @@ class _Numbers(Dataset):
         return index, self.store.read(index, (0, 1), SIZE)
 
 
+@pytest.mark.skipif(not hasattr(os, 'fork'), reason='this system has no fork')
 def test_loader_workers_read_the_right_frames(
     build_store: BuildStore, read_counter: Callable[[np.ndarray], int]
 ) -> None:

@@ -74,13 +74,9 @@ def run(cfg: DictConfig, output_dir: Path, config_file: Path) -> None:
     """
     status_file = output_dir / NAME
     with InheritedVariable(OUTPUT_DIR_VARIABLE, str(output_dir)):
-        backbone = pretrain(cfg, output_dir, status_file)
+        backbone = pretrain(cfg, output_dir, status_file, config_file=config_file)
     mark_completed(status_file)
-    # imported here because the checks of the pose config take seconds, and the scan comes first
-    from beast_lp.host.next_step import pose_command
-
-    config = parse_config(cfg.get('beast'), pose_image_size(cfg))
-    command = pose_command(cfg, config_file, output_dir, config.model.hidden_size)
+    command = _next_command(cfg, config_file, output_dir)
     logger.info(
         f'beast: the backbone is in {backbone}\n'
         f'Look at {output_dir / "report.html"}, then train a pose model with\n\n{command}\n'
@@ -92,6 +88,7 @@ def pretrain(
     output_dir: Path,
     status_file: Path,
     reuse: bool = False,
+    config_file: Path | None = None,
 ) -> Path:
     """Run the pretraining stage of a pose config and draw its report.
 
@@ -101,6 +98,7 @@ def pretrain(
         status_file: progress file of the host.
         reuse: use the backbone of a finished run with the same settings instead of refusing it;
             its videos may differ.
+        config_file: file of the config, where the report is to name the next command.
 
     Returns:
         the directory of the finished backbone.
@@ -134,7 +132,8 @@ def pretrain(
         from beast_lp.reports.pretraining_run import write_report
 
         try:
-            write_report(output_dir)
+            command = _next_command(cfg, config_file, output_dir) if config_file else ''
+            write_report(output_dir, command)
         except (BeastError, OSError) as error:
             if not finished:
                 raise
@@ -170,6 +169,15 @@ def take_sizes(cfg: DictConfig) -> None:
             value = getattr(theirs, name)
             value = list(value) if isinstance(value, tuple) else value
             OmegaConf.update(cfg, key, value, force_add=True)
+
+
+def _next_command(cfg: DictConfig, config_file: Path, output_dir: Path) -> str:
+    """Return the command that trains a pose model on the backbone."""
+    # imported here because the checks of the pose config take seconds, and the scan comes first
+    from beast_lp.host.next_step import pose_command
+
+    config = parse_config(cfg.get('beast'), pose_image_size(cfg))
+    return pose_command(cfg, config_file, output_dir, config.model.hidden_size)
 
 
 def _progress_tracker(status_file: Path) -> 'Callback':
