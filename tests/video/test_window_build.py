@@ -63,7 +63,9 @@ def test_processes_change_nothing(
     capfd: pytest.CaptureFixture[str],
     caplog: pytest.LogCaptureFixture,
     own_processes: OwnProcesses,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr('beast_lp.runs.progress.is_terminal', lambda: True)
     videos = [write_counted(f'{name}.mp4', count) for name, count in (('a', 60), ('b', 40))]
     (tmp_path / 'broken.mp4').write_bytes(b'no video')
     videos.insert(1, tmp_path / 'broken.mp4')
