@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
-from tqdm import tqdm
 
 from beast_lp.errors import BeastError
 from beast_lp.features.frame_sample import open_boxes
@@ -25,6 +24,7 @@ from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import FeatureStore, store_directories
 from beast_lp.features.writer import FeatureWriter, store_difference
 from beast_lp.runs.files import only_writer
+from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.containers import VideoError
 from beast_lp.video.identity import source_key
@@ -162,7 +162,7 @@ def extract_video(
         stamps = array('d')
         batches = _read(reader, source.image_size, settings, stamps, writer.rows)
         total = -(-count_frames(video) // settings.stride)
-        bar = tqdm(
+        bar = progress_bar(
             desc=label or video.name,
             unit='frame',
             total=total,

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
-from tqdm import tqdm
 
 from beast_lp.errors import BeastError
+from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes, boxes_file
 from beast_lp.video.containers import VideoError
 from beast_lp.video.read import FrameReader, count_frames
@@ -50,7 +50,7 @@ def sample_frames(
     boxes = [open_boxes(video, bbox_dir) for video in videos]
     shares = share_out(min(max(total, len(videos)), max(sum(lengths), len(videos))), lengths)
     buffer: list[np.ndarray] = []
-    with tqdm(
+    with progress_bar(
         total=sum(lengths), desc='sampling frames', unit='frame', disable=not progress
     ) as bar:
         for video, box, length, share in zip(videos, boxes, lengths, shares, strict=True):

@@ -43,10 +43,12 @@ def progress_bar(
     unit: str,
     total: int | None,
     disable: bool = False,
+    initial: int = 0,
 ) -> 'tqdm[Item] | ProgressLines[Item]':
     """Return a bar of a piece of work, or what says the same in lines where nobody watches.
 
     Iterate over it, or call its `update` once for each unit; use it as a context, or `close` it.
+    `set_postfix_str` says what the present unit is, or how it goes.
 
     Args:
         items: what to iterate over.
@@ -54,10 +56,11 @@ def progress_bar(
         unit: noun for a unit of it, singular.
         total: number of units; None where it is not known.
         disable: show nothing.
+        initial: units that an earlier run did.
     """
     if is_terminal():
-        return tqdm(items, desc=desc, unit=unit, total=total, disable=disable)
-    return ProgressLines(items, desc, unit, total, disable)
+        return tqdm(items, desc=desc, unit=unit, total=total, disable=disable, initial=initial)
+    return ProgressLines(items, desc, unit, total, disable, initial)
 
 
 class ProgressLines(Generic[Item]):
@@ -70,6 +73,7 @@ class ProgressLines(Generic[Item]):
         unit: str,
         total: int | None,
         disable: bool = False,
+        initial: int = 0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Begin a piece of work.
@@ -80,9 +84,11 @@ class ProgressLines(Generic[Item]):
             unit: noun for a unit of it, singular.
             total: number of units; None where it is not known.
             disable: log nothing.
+            initial: units that an earlier run did.
             clock: seconds that have passed, for tests.
         """
-        self.n, self.total = 0, total
+        self.n, self.total = initial, total
+        self._initial, self._postfix = initial, ''
         self._items, self._desc, self._unit = items, desc, unit
         self._disable, self._clock = disable, clock
         self._start = self._said = clock()
@@ -115,9 +121,18 @@ class ProgressLines(Generic[Item]):
         self._said = now
         of, left = '', ''
         if self.total and self.n <= self.total:
-            seconds = (now - self._start) / max(self.n, 1) * (self.total - self.n)
+            seconds = (now - self._start) / max(self.n - self._initial, 1) * (self.total - self.n)
             of, left = f' of {self.total}', f', about {duration(seconds)} left'
-        logger.info(f'beast: {self._desc}: {self.n}{of} {self._unit}s{left}')
+        postfix = f' ({self._postfix})' if self._postfix else ''
+        logger.info(f'beast: {self._desc}: {self.n}{of} {self._unit}s{left}{postfix}')
+
+    def set_postfix_str(self, s: str = '') -> None:
+        """Set what the next lines end with.
+
+        Args:
+            s: what the present unit is, or how it goes.
+        """
+        self._postfix = s
 
     def close(self) -> None:
         """End the work; a line of its own would say nothing new."""

@@ -9,10 +9,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
+from beast_lp.runs.progress import progress_bar
 from beast_lp.runs.seeds import derive_seed, numpy_generator
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.fit_checkpoint import fit_identity, resume, save
@@ -90,7 +90,13 @@ def fit_segmenter(
     identity = fit_identity(settings, seed, data, classes)
     history, first = resume(checkpoint, model, optimizer, identity, settings.epochs)
     saved_at = time.monotonic()
-    epochs = tqdm(range(first, settings.epochs), name, initial=first, total=settings.epochs)
+    epochs = progress_bar(
+        range(first, settings.epochs),
+        desc=name,
+        unit='epoch',
+        total=settings.epochs,
+        initial=first,
+    )
     for epoch in epochs:
         if held_out is not None and is_past_its_best(history, settings.epochs):
             break
@@ -110,7 +116,7 @@ def fit_segmenter(
         if held_out is not None:
             row |= curve_point(model, held_out)
         history.append(row | {'seconds': time.perf_counter() - started})
-        epochs.set_postfix(loss=f'{loss:.3f}', accuracy=f'{accuracy:.3f}')
+        epochs.set_postfix_str(f'loss {loss:.3f}, accuracy {accuracy:.3f}')
         last = epoch + 1 == settings.epochs or (
             held_out is not None and is_past_its_best(history, settings.epochs)
         )

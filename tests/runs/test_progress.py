@@ -47,3 +47,16 @@ def test_there_is_a_line_a_minute(
             lines.update()
     assert len(caplog.messages) == 2
     assert caplog.messages[0] == said
+
+
+def test_a_resumed_piece_of_work_counts_what_is_done(caplog: pytest.LogCaptureFixture) -> None:
+    seconds = iter(range(0, 1000, 10))
+    lines = ProgressLines(
+        (), 'fold 1', 'epoch', 30, initial=20, clock=lambda: float(next(seconds))
+    )
+    lines.set_postfix_str('loss 0.125')
+    with caplog.at_level(logging.INFO, 'lightning_pose'):
+        for _ in range(6):
+            lines.update()
+    # six epochs in a minute, four to come
+    assert caplog.messages == ['beast: fold 1: 26 of 30 epochs, about 40 s left (loss 0.125)']
