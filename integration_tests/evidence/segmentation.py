@@ -47,7 +47,7 @@ def segmentation_scores(
             }
         )
         inputs = Inputs([video], [], labels, None, stores, None)
-        run_training(config, inputs, directory, _no_source)
+        run_training(config, inputs, directory, _no_source, _no_source)
     table = pd.read_csv(directory / 'scores.csv')
     scores = dict(zip(table['model'], table['macro_f1'], strict=True))
     return {'score': float(scores[ENSEMBLE]), 'reference': float(scores[LOGISTIC])}
