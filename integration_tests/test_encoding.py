@@ -14,7 +14,7 @@ SHORT = [
     'beast.encoding.split.block_s=0.16',
     'beast.encoding.lags=0',
     'beast.encoding.min_rate_hz=0.1',
-    'beast.encoding.controls.shifts=3',
+    'beast.encoding.controls.shifts=19',
     'beast.encoding.controls.permutations=3',
     'beast.encoding.encoders=[ridge,rrr]',
 ]
@@ -56,14 +56,17 @@ def test_two_sessions_in_one_table(
     table = pd.read_csv(out / 'comparison.csv')
     assert table.source.unique().tolist() == ['pose', 'pose + velocities', 'slow drift (control)']
     assert table.encoder.unique().tolist() == ['ridge', 'rrr']
+    differences = pd.read_csv(out / 'differences.csv')
+    assert {*differences.source, *differences.other} == {'pose', 'pose + velocities'}
+    parts = pd.read_csv(out / 'breakdown.csv')
+    assert set(parts.name[parts.level == 'session']) == {'session_01', 'session_02'}
     assert np.isfinite(table.bps_pooled.to_numpy()).all()
     # each verdict is said in the terminal and stands in the table
     scored = pd.DataFrame(table[table.source != 'slow drift (control)'])
     for row in scored.to_dict('records'):
         name = f'{row["source"]} with {row["encoder"]} ({row["score"]:.3g})'
-        is_bad = isinstance(row['verdict'], str)
-        said = 'NOT evidence' if is_bad else 'above all of its controls'
-        assert f'{name} is {said}' in result.stdout
+        said = 'evidence' if row['verdict'] == 'evidence' else 'NOT evidence'
+        assert f'{name} is {said} of encoding: it adds' in result.stdout
     neurons = pd.read_csv(out / 'neurons.csv')
     assert neurons.session.unique().tolist() == ['session_01', 'session_02']
     assert (out / 'report.html').stat().st_size > 50_000

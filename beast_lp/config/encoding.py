@@ -86,18 +86,16 @@ class TrialConfig(Section):
 
 @dataclass
 class EncodingSplitConfig(Section):
-    """Settings that choose which trials, or blocks of time, train, validate and test."""
+    """Settings of the folds: whole trials, or blocks of time, each predicted once."""
 
     path: ClassVar[str] = 'beast.encoding.split'
 
-    train: float = setting(
-        0.7, 'share of the trials or blocks (paper: 70/10/20)', low=0.01, high=0.98
-    )
-    validation: float = setting(
-        0.1,
-        'share that chooses hyper-parameters; the rest is the test part',
-        low=0.01,
-        high=0.98,
+    folds: int = setting(
+        5,
+        'folds of the trials or blocks; each is predicted by a model of the others, within which '
+        'hyper-parameters are chosen. Fewer where there are fewer trials or blocks',
+        low=3,
+        high=100,
     )
     block_s: float = setting(
         10.0, 'seconds of a block of a continuous recording', positive=True, high=1e6
@@ -105,25 +103,12 @@ class EncodingSplitConfig(Section):
 
     @property
     def gap_s(self) -> float:
-        """Seconds on each side of a border between two parts that belong to neither.
+        """Seconds on each side of a border between two folds that no model is fitted to.
 
         By default, lags (4 bins) and smoothing (4 sigma, 8 bins) reach 0.24 s together; 0.5 s
         covers them twice. A block shorter than 5 s gives a tenth of its length.
         """
         return min(0.5, self.block_s / 10)
-
-    def __post_init__(self) -> None:
-        """Check that there is a test part.
-
-        Raises:
-            BeastError: if the other parts leave nothing.
-        """
-        super().__post_init__()
-        if self.train + self.validation >= 1:
-            raise BeastError(
-                'beast.encoding.split.train and split.validation leave nothing to test on, found '
-                f'{self.train:g} + {self.validation:g}; their sum must be below 1'
-            )
 
 
 @dataclass
@@ -133,9 +118,19 @@ class ControlConfig(Section):
     path: ClassVar[str] = 'beast.encoding.controls'
 
     shifts: int = setting(
-        20, 'circular shifts of the spikes against the video', low=0, high=10_000
+        200,
+        'circular shifts of the features against the spikes, by which p values are computed; '
+        'encoders that are slow to fit take 19. 0: no verdict',
+        low=0,
+        high=10_000,
     )
-    permutations: int = setting(20, 'random exchanges of trials, or of blocks', low=0, high=10_000)
+    permutations: int = setting(
+        0,
+        'random exchanges of trials, or of blocks. They also destroy slow changes, so that they '
+        'flatter slow features, and count for no verdict',
+        low=0,
+        high=10_000,
+    )
 
 
 @dataclass
@@ -213,9 +208,9 @@ class EncodingConfig(Section):
     )
     components: Optional[int] = setting(
         64,
-        "leading principal components kept of a network's features that have more; null keeps "
-        'all. Their matrix may take 4 GiB: 23,170 features or bins for training, the fewer of the '
-        'two',
+        'leading principal components of the features at most; null: all. Their number (8, 16, '
+        '32, 64 or all of them) is chosen within the folds. Their matrix may take 4 GiB: 23,170 '
+        'features or bins, the fewer of the two',
         low=1,
         high=10_000,
     )

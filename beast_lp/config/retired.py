@@ -42,6 +42,8 @@ RETIRED: dict[str, Any | Callable[['BeastConfig'], Any]] = {
     'beast.segmentation.decoding.stay': 0.95,
     'beast.encoding.split.gap_s': lambda config: config.encoding.split.gap_s,
     'beast.encoding.split.test_every': None,
+    'beast.encoding.split.train': 0.7,
+    'beast.encoding.split.validation': 0.1,
     'beast.encoding.linear.penalties': [0.001, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0],
     'beast.encoding.linear.ranks': [3, 6, 12, 24],
     'beast.encoding.linear.poisson_penalties': [3.0, 1.0, 0.3, 0.1, 0.03, 0.01],

@@ -128,7 +128,6 @@ beast:
       block_s: {encoding_block}
     controls:
       shifts: {control_draws}
-      permutations: {control_draws}
 """
 
 README = """\

@@ -2,8 +2,9 @@
 
 Adding a new encoder:
 
-1. write a subclass of `beast_lp.encoding.encoder.Encoder` in a file of its own, whose constructor
-   needs nothing but `Options`, and test it with the others in `tests/encoding/test_encoders.py`
+1. write a subclass of `beast_lp.encoding.folded.FoldedEncoder` in a file of its own, whose
+   constructor needs nothing but `Options`, and test it with the others in
+   `tests/encoding/test_encoders.py`
 2. add its class to `ENCODERS` below, and its name with one line of help to
    `beast_lp.config.encoding.ENCODERS`
 """
@@ -15,8 +16,9 @@ import torch
 
 from beast_lp.config.encoding import DEFAULT_ENCODERS, EncodingConfig
 from beast_lp.encoding.encoder import Encoder, Options
+from beast_lp.encoding.poisson_rrr import PoissonReducedRank
 from beast_lp.encoding.ridge import Ridge
-from beast_lp.encoding.rrr import PoissonReducedRank, ReducedRank
+from beast_lp.encoding.rrr import ReducedRank
 from beast_lp.encoding.tcn import Tcn
 from beast_lp.encoding.trial_rrr import TrialReducedRank
 from beast_lp.errors import BeastError
@@ -63,6 +65,16 @@ def build_encoder(name: str, config: EncodingConfig, is_counts: bool, seed: int)
         is_counts: whether the responses are spike counts; traces otherwise.
         seed: seed of the encoder's random draws.
     """
+    return ENCODERS[name](build_options(config, is_counts, seed))
+
+
+def build_options(config: EncodingConfig, is_counts: bool, seed: int) -> Options:
+    """Return the settings of all encoders.
+
+    Args:
+        config: settings of the stage.
+        is_counts: whether the responses are spike counts; traces otherwise.
+        seed: seed of random draws.
+    """
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
-    options = Options(is_counts, config.lags, config.smoothing_bins, seed, device)
-    return ENCODERS[name](options)
+    return Options(is_counts, config.smoothing_bins, seed, device)

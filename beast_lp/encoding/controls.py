@@ -1,8 +1,8 @@
 """Controls that a score must exceed before it means anything.
 
 Slow changes in two unrelated recordings correlate (Harris 2021, "Nonsense correlations in
-neuroscience"), so every score is compared with scores of the same encoder, fitted again to data
-whose relation was destroyed and whose statistics were kept.
+neuroscience"), so what features add to slow drift is compared with what shifted copies of them
+add, by the same encoder, which chooses and fits anew for each copy.
 """
 
 from collections.abc import Iterator
@@ -15,8 +15,6 @@ from beast_lp.encoding.samples import slices
 
 # seconds: longer than most behaviours last, so that a shifted bin has other behaviour
 LEAST_SHIFT_S = 10.0
-# seconds, half a period of the fastest wave that counts as drift
-DRIFT_S = 60.0
 
 
 class Band(NamedTuple):
@@ -40,21 +38,20 @@ def band(scores: Float[np.ndarray, ' draws']) -> Band:
     return Band(float(low), float(high))
 
 
-def least_shift(bins: int, width: float) -> int:
-    """Return the number of bins that a circular shift moves at least, either way round.
+def least_shift(units: int, seconds: float) -> int:
+    """Return by how many bins, or trials, a circular shift moves at least, either way round.
 
     Args:
-        bins: number of bins of the recording.
-        width: width of a bin in seconds.
+        units: number of bins or trials of the recording.
+        seconds: seconds from one to the next.
 
     Returns:
-        `LEAST_SHIFT_S`, or a sixth of the recording where that is shorter.
+        `LEAST_SHIFT_S`, or a sixth of the recording where that is shorter; at least 1.
 
-    Examples:
-        >>> least_shift(3000, width=0.02), least_shift(60, width=0.04)
-        (500, 10)
+    >>> least_shift(3000, seconds=0.02), least_shift(60, seconds=0.04)
+    (500, 10)
     """
-    return min(round(LEAST_SHIFT_S / width), bins // 6)
+    return max(1, min(round(LEAST_SHIFT_S / seconds), units // 6))
 
 
 def circular_shifts(
@@ -62,21 +59,24 @@ def circular_shifts(
     count: int,
     least: int,
     rng: np.random.Generator,
+    length: int = 1,
 ) -> Iterator[Int[np.ndarray, ' bins']]:
-    """Draw orders that rotate a recording.
+    """Draw orders that rotate a recording, each at most once.
 
     Args:
         bins: number of bins of the recording.
-        count: number of shifts, all different where the recording is long enough.
-        least: number of bins that a shift moves at least, either way round.
+        count: number of shifts; fewer where the recording has no more.
+        least: number of trials, or bins, that a shift moves at least, either way round.
         rng: source of the draws.
+        length: bins of a trial, of which a shift moves whole ones.
 
     Yields:
-        for each bin the index of the bin whose responses it gets.
+        for each bin the index of the bin whose features it gets.
     """
-    possible = bins - 2 * least + 1
-    for offset in least + rng.choice(possible, size=count, replace=count > possible):
-        yield (np.arange(bins) + offset) % bins
+    units = bins // length
+    possible = max(0, units - 2 * least + 1)
+    for offset in least + rng.choice(possible, size=min(count, possible), replace=False):
+        yield (np.arange(bins) + offset * length) % bins
 
 
 def permutations(
@@ -84,7 +84,7 @@ def permutations(
     count: int,
     rng: np.random.Generator,
 ) -> Iterator[Int[np.ndarray, ' bins']]:
-    """Draw orders that give each trial, or block, the responses of another one.
+    """Draw orders that give each trial, or block, the features of another one.
 
     Args:
         group: number of each bin's trial. A trial is exchanged with others of the same length and
@@ -93,7 +93,7 @@ def permutations(
         rng: source of the draws.
 
     Yields:
-        for each bin the index of the bin whose responses it gets.
+        for each bin the index of the bin whose features it gets.
     """
     stretches = slices(group)
     lengths = np.array([stretch.stop - stretch.start for stretch in stretches])
@@ -106,19 +106,3 @@ def permutations(
             for target, origin in zip(cycle, np.roll(cycle, 1), strict=True):
                 order[stretches[target]] = np.arange(len(group))[stretches[origin]]
         yield order
-
-
-def drift(times: Float[np.ndarray, ' bins']) -> Float[np.ndarray, 'bins waves']:
-    """Return slow cosines of time, the features of a model that knows nothing but the clock.
-
-    Args:
-        times: centres of the bins in seconds.
-
-    Returns:
-        cosines of 1/2, 1, 3/2, … periods over the recording, the fastest with half a period in
-        `DRIFT_S`; at least two, at most 30.
-    """
-    length = max(float(times[-1] - times[0]), 1e-9)
-    waves = int(np.clip(round(length / DRIFT_S), 2, 30))
-    phase = (times - times[0]) / length
-    return np.cos(np.pi * phase[:, None] * np.arange(1, waves + 1))

@@ -2,46 +2,54 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int
 
-from beast_lp.config.encoding import ControlConfig
+from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.controls import circular_shifts, least_shift, permutations
-from beast_lp.encoding.encoder import Encoder
+from beast_lp.encoding.covariates import Covariates
+from beast_lp.encoding.encoder import Encoder, Task
 from beast_lp.encoding.metrics import bits_per_spike, r_squared, variance_explained
-from beast_lp.encoding.samples import Samples
+from beast_lp.encoding.nested import Given
+from beast_lp.encoding.samples import add_lags, lag_centres
 from beast_lp.encoding.session import Session
-from beast_lp.encoding.split import TEST, TRAIN, VALIDATION
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.foreign import foreign_file
 
+# of what is stored; scores that an older version computed are not mixed with those of this one
+_LAYOUT = 2
+# bits per spike, or share of the variance, below which nothing was added
+_LEAST_GAIN = 1e-4
+# bins between two lags where there are many: responses are smoothed over more than that
+_LAG_STEP, _MANY_LAGS = 2, 4
+
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of the test part; bits per spike are NaN for traces.
+    """Scores of all bins, each predicted by a model of other folds; bits are NaN for traces.
 
     Attributes:
-        bps: bits per spike of each neuron beyond its mean rate in the test part (the standard
-            definition).
-        bps_pooled: the same over all spikes.
-        bps_train_null: bits per spike of each neuron beyond its mean rate in the training and
-            validation parts.
-        bps_train_null_pooled: the same over all spikes.
+        bps: bits per spike of each neuron beyond its mean rate in the bins that are scored (the
+            standard definition).
+        bps_train_null: bits per spike of each neuron beyond its mean rate outside the fold of
+            each bin.
         variance_explained: share of each neuron's variance that is explained.
         r_squared: R² of each neuron.
+        unit_gains: what each trial or block contributes to the score of all neurons, and
+        unit_weights: its share of the denominator: spikes, or squared deviations of traces.
     """
 
     bps: Float[np.ndarray, ' neurons']
-    bps_pooled: float
     bps_train_null: Float[np.ndarray, ' neurons']
-    bps_train_null_pooled: float
     variance_explained: Float[np.ndarray, ' neurons']
     r_squared: Float[np.ndarray, ' neurons']
+    unit_gains: Float[np.ndarray, ' units']
+    unit_weights: Float[np.ndarray, ' units']
 
 
 @dataclass(frozen=True)
@@ -49,114 +57,172 @@ class Evaluation:
     """Results of one encoder on one source of one session.
 
     Attributes:
-        scores: scores of the test part.
-        shifts: main score of each neuron (`main_score`) under each circular shift.
-        shifts_pooled: pooled main score under each circular shift.
-        permutations: main score of each neuron under each permutation of trials or blocks.
-        permutations_pooled: pooled main score under each permutation.
-        chosen: hyper-parameters that the encoder chose, by name.
+        scores: scores of the features alone.
+        over_drift: what the features add to the main score (`main_score`) of slow drift, for each
+            neuron.
+        shifts: what circularly shifted copies of the features add.
+        permutations: what the features add after trials or blocks were exchanged.
+        chosen: hyper-parameters that each fold chose for the features alone, by name.
     """
 
     scores: Scores
+    over_drift: Float[np.ndarray, ' neurons']
     shifts: Float[np.ndarray, 'draws neurons']
-    shifts_pooled: Float[np.ndarray, ' draws']
     permutations: Float[np.ndarray, 'draws neurons']
-    permutations_pooled: Float[np.ndarray, ' draws']
-    chosen: dict[str, float]
+    chosen: Mapping[str, Float[np.ndarray, ' folds']]
 
 
 def evaluate(
     session: Session,
     features: Float[np.ndarray, 'bins features'],
     encoder: Encoder,
-    controls: ControlConfig,
+    covariates: Covariates,
+    config: EncodingConfig,
     seed: int,
     step: Callable[[], object] = lambda: None,
 ) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
-    """Fit an encoder, score it, and fit it again to every control.
+    """Predict a session, alone and beside drift, and again with every control.
 
     Args:
-        session: bins, split and responses.
+        session: bins, folds and responses.
         features: features of all bins.
-        encoder: encoder that is not fitted yet.
-        controls: numbers of shifts and permutations.
+        encoder: encoder that predicts.
+        covariates: models of the session that know no features.
+        config: settings of the stage.
         seed: seed of the draws; with the same seed, all sources and encoders face the same
             controls.
-        step: function that is called after every fit.
+        step: function that is called after every prediction.
 
     Returns:
-        scores and controls, and the rates that the encoder predicts for all bins after it was
-        fitted to the training part.
+        scores and controls, and the rates that the features alone predict.
     """
-    parts = session.samples(features)
-    encoder.fit(parts[TRAIN], parts[VALIDATION])
-    rates = encoder.predict(features, session.bins.group)
-    scores = score_test(session, parts, rates[session.part == TEST])
+    bins = session.bins
+    lags = config.lags if encoder.uses_lags else 0
+    stride = _LAG_STEP if lags >= _MANY_LAGS else 1
+    task = Task(
+        add_lags(features.astype(np.float32), bins.group, lags, stride),
+        len(lag_centres(bins.group, lags, stride)),
+        session.responses,
+        bins.group,
+        covariates.mean,
+        np.arange(len(bins)),
+    )
+    alone = encoder.predict(task)
     step()
-    bins, rng = session.bins, np.random.default_rng(seed)
-    least = least_shift(len(bins), bins.width)
-    shifts = circular_shifts(len(bins), controls.shifts, least, rng)
-    orders = permutations(session.unit, controls.permutations, rng)
-    shifted = _destroyed(session, features, encoder, shifts, step)
-    permuted = _destroyed(session, features, encoder, orders, step)
-    evaluation = Evaluation(scores, *shifted, *permuted, _plain(encoder.chosen))
-    return evaluation, rates.astype(np.float32)
+    beside = replace(task, given=covariates.drift)
+    drift = main_score(session, covariates.drift_alone.rates)
+
+    def added(order: Int[np.ndarray, ' bins']) -> Float[np.ndarray, ' neurons']:
+        both = encoder.predict(replace(beside, order=order))
+        step()
+        gain = main_score(session, both.rates) - drift
+        # what follows from drift adds rounding errors, of either sign
+        return np.where(np.abs(gain) < _LEAST_GAIN, 0.0, gain)
+
+    def drawn(orders: Iterable[Int[np.ndarray, ' bins']]) -> Float[np.ndarray, 'draws neurons']:
+        return np.array([added(order) for order in orders]).reshape(-1, len(drift))
+
+    evaluation = Evaluation(
+        score(session, alone.rates, covariates.mean),
+        added(task.order),
+        drawn(shifts_of(session, encoder, config.controls.shifts, seed)),
+        drawn(permutations_of(session, encoder, config.controls.permutations, seed)),
+        alone.chosen,
+    )
+    return evaluation, alone.rates.astype(np.float32)
 
 
-def score_test(
+def shifts_of(
     session: Session,
-    parts: dict[int, Samples],
-    rates: Float[np.ndarray, 'bins neurons'],
-) -> Scores:
-    """Score predictions of the test part.
+    encoder: Encoder,
+    count: int,
+    seed: int,
+) -> Iterator[Int[np.ndarray, ' bins']]:
+    """Return circular shifts of a session: of whole trials, or of bins of a recording.
 
     Args:
-        session: session that the parts belong to.
-        parts: samples of the training, validation and test parts.
-        rates: predicted spikes per bin, or traces, of the test part.
+        session: session to shift.
+        encoder: encoder, which may take fewer.
+        count: number of shifts.
+        seed: seed of the draws.
     """
-    responses = parts[TEST].responses
-    nothing = np.full(responses.shape[1], np.nan)
-    bps = known = (nothing, np.nan)
-    if session.is_counts:
-        standard = bits_per_spike(responses, rates)
-        bps = standard.per_neuron, standard.pooled
-        before = np.concatenate([parts[TRAIN].responses, parts[VALIDATION].responses])
-        flattering = bits_per_spike(responses, rates, before.mean(axis=0, dtype=np.float64))
-        known = flattering.per_neuron, flattering.pooled
-    return Scores(*bps, *known, variance_explained(responses, rates), r_squared(responses, rates))
+    bins, length, seconds = session.bins, 1, session.bins.width
+    if session.is_trials:
+        starts = np.flatnonzero(np.diff(bins.group, prepend=bins.group[0] - 1))
+        length = len(bins) // len(starts)
+        seconds = float(np.median(np.diff(bins.times[starts]))) if len(starts) > 1 else seconds
+    least = least_shift(len(bins) // length, seconds)
+    rng = np.random.default_rng([seed, 0])
+    return circular_shifts(len(bins), min(count, encoder.most_draws), least, rng, length)
 
 
-def main_score(scores: Scores, is_counts: bool) -> tuple[Float[np.ndarray, ' neurons'], float]:
-    """Return the score that is compared with the controls, for each neuron and pooled.
-
-    It is bits per spike, or the variance explained of traces, pooled by the mean over neurons.
-    """
-    if is_counts:
-        return scores.bps, scores.bps_pooled
-    finite = scores.variance_explained[np.isfinite(scores.variance_explained)]
-    return scores.variance_explained, float(finite.mean()) if len(finite) else np.nan
-
-
-def _destroyed(
+def permutations_of(
     session: Session,
-    features: Float[np.ndarray, 'bins features'],
     encoder: Encoder,
-    orders: Iterable[Int[np.ndarray, ' bins']],
-    step: Callable[[], object],
-) -> tuple[Float[np.ndarray, 'draws neurons'], Float[np.ndarray, ' draws']]:
-    """Fit and score once for each order of the responses."""
-    neurons, pooled = [], []
-    for order in orders:
-        parts = session.samples(features, order)
-        encoder.refit(parts[TRAIN])
-        rates = encoder.predict(parts[TEST].features, parts[TEST].run)
-        own, total = main_score(score_test(session, parts, rates), session.is_counts)
-        neurons.append(own)
-        pooled.append(total)
-        step()
-    count = session.responses.shape[1]
-    return np.array(neurons).reshape(-1, count), np.array(pooled)
+    count: int,
+    seed: int,
+) -> Iterator[Int[np.ndarray, ' bins']]:
+    """Return exchanges of a session's trials or blocks, as `shifts_of` does shifts."""
+    rng = np.random.default_rng([seed, 1])
+    return permutations(session.unit, min(count, encoder.most_draws), rng)
+
+
+def score(session: Session, rates: Float[np.ndarray, 'bins neurons'], mean: Given) -> Scores:
+    """Score predictions of all bins that belong to a fold.
+
+    Args:
+        session: session that was predicted.
+        rates: predicted spikes per bin, or traces.
+        mean: model of each neuron's mean alone.
+    """
+    folds, scored = session.folds, session.folds.scored
+    responses, rates = session.responses[scored], np.asarray(rates[scored], dtype=np.float64)
+    bps = known = np.full(responses.shape[1], np.nan)
+    own = responses.mean(axis=0, dtype=np.float64)
+    if session.is_counts:
+        bps = bits_per_spike(responses, rates).per_neuron
+        outside = [
+            session.responses[folds.without(number)].mean(axis=0, dtype=np.float64)
+            for number in range(folds.count)
+        ]
+        null = np.maximum(outside, 1e-9)[folds.fold[scored]]
+        known = bits_per_spike(responses, rates, null).per_neuron
+        null = np.maximum(own, 1e-9)
+        gains = (responses * np.log(rates / null) - rates + null).sum(axis=1) / np.log(2)
+        weights = responses.sum(axis=1, dtype=np.float64)
+    else:
+        squares = (responses - own) ** 2
+        total = squares.sum(axis=0)
+        total = np.where(total > 0, total, np.inf)
+        left = ((responses - rates) ** 2 / total).mean(axis=1)
+        weights = (squares / total).mean(axis=1)
+        gains = weights - left
+    _, at = np.unique(session.unit[scored], return_inverse=True)
+    return Scores(
+        bps,
+        known,
+        variance_explained(responses, rates),
+        r_squared(responses, rates),
+        np.bincount(at, gains),
+        np.bincount(at, weights),
+    )
+
+
+def main_score(
+    session: Session,
+    rates: Float[np.ndarray, 'bins neurons'],
+) -> Float[np.ndarray, ' neurons']:
+    """Return the score that is compared with controls: bits per spike, or variance explained."""
+    scored = session.folds.scored
+    responses, rates = session.responses[scored], rates[scored]
+    if session.is_counts:
+        return bits_per_spike(responses, rates).per_neuron
+    return variance_explained(responses, rates)
+
+
+def own_score(scores: Scores, is_counts: bool) -> Float[np.ndarray, ' neurons']:
+    """Return the main score of each neuron out of all scores."""
+    return scores.bps if is_counts else scores.variance_explained
 
 
 # ---------------------------------------------------------------------------------------------
@@ -183,23 +249,22 @@ def save_evaluation(
     scores = {
         f'score_{item.name}': getattr(evaluation.scores, item.name) for item in fields(Scores)
     }
-    chosen = list(evaluation.chosen)
+    chosen = {f'chosen_{name}': values for name, values in evaluation.chosen.items()}
     with finished_file(path) as part, part.open('wb') as file:
         np.savez_compressed(
             file,
+            layout=_LAYOUT,
             rates=rates,
             digest=session.digest(source),
+            over_drift=evaluation.over_drift,
             shifts=evaluation.shifts,
-            shifts_pooled=evaluation.shifts_pooled,
             permutations=evaluation.permutations,
-            permutations_pooled=evaluation.permutations_pooled,
-            chosen_names=np.array(chosen, dtype=str),
-            chosen_values=np.array([evaluation.chosen[name] for name in chosen]),
             bin_times=session.bins.times,
             bin_width=session.bins.width,
             trial=session.bins.group,
-            part=session.part,
+            fold=session.folds.fold,
             names=session.names,
+            **chosen,
             **scores,
         )
 
@@ -218,15 +283,15 @@ def check_same_data(path: Path, session: Session, source: str) -> None:
     if not path.exists():
         return
     with _opened(path) as data:
-        known = 'digest' in data.files
+        known = {'digest', 'layout'} <= set(data.files) and data['layout'].item() == _LAYOUT
         if known and data['digest'].item() == session.digest(source):
             return
     raise BeastError(
         f'{path} was computed from other spikes, times or features, which have changed since '
         'under the same names; restore them to resume the run, or give another --output_dir'
         if known
-        else f'{path} was written by an older beast-lp and does not record the data that it was '
-        'computed from; give another --output_dir'
+        else f'{path} was written by an older beast-lp, whose scores were computed in another '
+        'way; give another --output_dir'
     )
 
 
@@ -234,31 +299,17 @@ def load_evaluation(path: Path) -> Evaluation:
     """Read an evaluation that `save_evaluation` wrote, without the rates."""
     with _opened(path) as data:
         values: dict[str, Any] = {name: data[name] for name in data.files if name != 'rates'}
-        scores = {item.name: values[f'score_{item.name}'] for item in fields(Scores)}
-        for name in ('bps_pooled', 'bps_train_null_pooled'):
-            scores[name] = float(scores[name])
-        chosen = zip(
-            values['chosen_names'].tolist(), values['chosen_values'].tolist(), strict=True
-        )
         return Evaluation(
-            Scores(**scores),
+            Scores(**{item.name: values[f'score_{item.name}'] for item in fields(Scores)}),
+            values['over_drift'],
             values['shifts'],
-            values['shifts_pooled'],
             values['permutations'],
-            values['permutations_pooled'],
-            _plain(dict(chosen)),
+            {
+                name.removeprefix('chosen_'): value
+                for name, value in values.items()
+                if name.startswith('chosen_')
+            },
         )
-
-
-def _plain(chosen: Mapping[str, float]) -> dict[str, float]:
-    """Return numbers that are written alike whether they were just chosen or read from a file.
-
-    An array has one type, so that a rank of 6 comes back as 6.0.
-    """
-    return {
-        name: int(value) if float(value).is_integer() else float(value)
-        for name, value in chosen.items()
-    }
 
 
 def load_rates(path: Path) -> Float[np.ndarray, 'bins neurons']:

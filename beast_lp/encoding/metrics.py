@@ -32,7 +32,7 @@ class BitsPerSpike(NamedTuple):
 def bits_per_spike(
     counts: Shaped[np.ndarray, 'bins neurons'],
     rates: Float[np.ndarray, 'bins neurons'],
-    null: Float[np.ndarray, ' neurons'] | None = None,
+    null: Float[np.ndarray, '*bins neurons'] | None = None,
 ) -> BitsPerSpike:
     """Compute bits per spike beyond a constant rate (Pei et al. 2021).
 
@@ -43,9 +43,9 @@ def bits_per_spike(
     Args:
         counts: spikes per bin.
         rates: expected spikes per bin, raised to `RATE_FLOOR` where they are lower.
-        null: constant rates to compare with; None for each neuron's mean over these bins, the
-            standard definition. A mean over other bins, such as the training part, gives higher
-            values.
+        null: rates to compare with, of each neuron or of each bin and neuron; None for each
+            neuron's mean over these bins, the standard definition. A mean over other bins, such as
+            those that were fitted to, gives higher values.
 
     Returns:
         values of each neuron, and both averages.

@@ -1,4 +1,4 @@
-"""Low-rank Poisson regression: counts ~ Poisson(exp(b + x U V)), fitted by L-BFGS.
+"""Low-rank Poisson regression: counts ~ Poisson(base * exp(b + x U V)), fitted by L-BFGS.
 
 Both factors are penalised by their squared norms, which at the optimum equals the nuclear norm of
 their product (Srebro, Rennie & Jaakkola 2004): a larger penalty also lowers the rank in use. Above
@@ -21,12 +21,12 @@ _MAX_STEPS = 200
 
 @dataclass(frozen=True)
 class PoissonWeights:
-    """The fitted model: log rate = bias + x @ left @ right.
+    """The fitted model: log rate = log base + bias + x @ left @ right.
 
     Attributes:
         left: directions in the space of the features.
         right: weights of these directions.
-        bias: log rate at features of zero.
+        bias: logarithm of the rate over the base, at features of zero.
     """
 
     left: Float[np.ndarray, 'features rank']
@@ -41,22 +41,25 @@ class PoissonWeights:
     def rates(
         self,
         x: Float[np.ndarray, 'bins features'],
+        base: Float[np.ndarray, 'bins neurons'],
         largest: Float[np.ndarray, ' neurons'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return the expected spikes per bin.
 
         Args:
             x: features.
+            base: rates that covariates lead to expect, above 0.
             largest: upper limit of each neuron's rate, since an exponential of features that were
                 absent from training has none.
         """
-        drive = (x @ self.left) @ self.right + self.bias
+        drive = (x @ self.left) @ self.right + self.bias + np.log(base)
         return np.minimum(np.exp(np.minimum(drive, _LARGEST_LOG_RATE)), largest)
 
 
 def fit_poisson(
     x: Float[np.ndarray, 'bins features'],
     counts: Float[np.ndarray, 'bins neurons'],
+    base: Float[np.ndarray, 'bins neurons'],
     penalty: float,
     start: PoissonWeights,
     device: torch.device,
@@ -66,6 +69,7 @@ def fit_poisson(
     Args:
         x: features of zero mean and about unit variance.
         counts: spikes per bin.
+        base: rates that covariates lead to expect, above 0.
         penalty: weight of the squared factors, at least 0.
         start: first guess, whose factors set the rank. A direction that is zero in both factors
             stays zero, since its gradient vanishes, so weights that were fitted with a larger
@@ -75,12 +79,12 @@ def fit_poisson(
     Returns:
         the fitted weights, of the same rank.
     """
-    mean = np.maximum(counts.mean(axis=0, dtype=np.float64), RATE_FLOOR)
-    if penalty >= constant_from(x, counts):
+    if penalty >= constant_from(x, counts, base):
         # the optimum is known; L-BFGS would end near it, with factors that are almost zero
-        return PoissonWeights(np.zeros_like(start.left), np.zeros_like(start.right), np.log(mean))
-    features, spikes = (
-        torch.as_tensor(array, dtype=torch.float32, device=device) for array in (x, counts)
+        return constant_weights(start, counts, base)
+    features, spikes, offset = (
+        torch.as_tensor(array, dtype=torch.float32, device=device)
+        for array in (x, counts, np.log(base))
     )
     parameters = [
         torch.tensor(array, dtype=torch.float32, device=device, requires_grad=True)
@@ -100,7 +104,8 @@ def fit_poisson(
 
     def loss() -> Tensor:
         optimiser.zero_grad()
-        drive = torch.addmm(bias, features @ left, right).clamp(max=_LARGEST_LOG_RATE)
+        drive = torch.addmm(offset, features @ left, right) + bias
+        drive = drive.clamp(max=_LARGEST_LOG_RATE)
         value = (drive.exp() - spikes * drive).sum() / len(features)
         value = value + penalty / 2 * (left.square().sum() + right.square().sum())
         value.backward()
@@ -111,16 +116,43 @@ def fit_poisson(
     return PoissonWeights(*fitted)
 
 
+def constant_weights(
+    like: PoissonWeights,
+    counts: Float[np.ndarray, 'bins neurons'],
+    base: Float[np.ndarray, 'bins neurons'],
+) -> PoissonWeights:
+    """Return the weights of a rate that is proportional to its base.
+
+    Args:
+        like: weights of the same shape.
+        counts: spikes per bin.
+        base: rates that covariates lead to expect, above 0.
+    """
+    return PoissonWeights(
+        np.zeros_like(like.left), np.zeros_like(like.right), np.log(_ratio(counts, base))
+    )
+
+
 def constant_from(
     x: Float[np.ndarray, 'bins features'],
     counts: Float[np.ndarray, 'bins neurons'],
+    base: Float[np.ndarray, 'bins neurons'],
 ) -> float:
-    """Return the least penalty at which the best fit is a constant rate.
+    """Return the least penalty at which the best fit is a rate proportional to its base.
 
-    It is the largest singular value of the likelihood's gradient at the constant rate: beyond it,
-    the nuclear norm of any weights exceeds what they gain in likelihood.
+    It is the largest singular value of the likelihood's gradient at that rate: beyond it, the
+    nuclear norm of any weights exceeds what they gain in likelihood.
     """
-    return float(np.linalg.norm(x.T @ (counts - counts.mean(axis=0)) / len(x), 2))
+    left = counts - base * _ratio(counts, base)
+    return float(np.linalg.norm(x.T @ left / len(x), 2))
+
+
+def _ratio(
+    counts: Float[np.ndarray, 'bins neurons'],
+    base: Float[np.ndarray, 'bins neurons'],
+) -> Float[np.ndarray, ' neurons']:
+    spikes = counts.sum(axis=0, dtype=np.float64)
+    return np.maximum(spikes, RATE_FLOOR) / base.sum(axis=0, dtype=np.float64)
 
 
 def balanced(

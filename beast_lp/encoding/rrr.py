@@ -1,120 +1,86 @@
-"""Reduced-rank regression of continuous recordings: Gaussian, in closed form, and Poisson."""
+"""Reduced-rank regression in closed form: all neurons read the same few directions.
 
-from collections.abc import Sequence
+Reduced-rank regression (Izenman 1975; with a ridge penalty Mukherjee & Zhu 2011) solves the ridge
+problem and keeps the leading principal directions of the *fitted* values.
+"""
+
+from collections.abc import Mapping
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
-from beast_lp.encoding.encoder import Encoder, Options, Reader, score
-from beast_lp.encoding.linear import Moments, reduced_rank
-from beast_lp.encoding.metrics import RATE_FLOOR
-from beast_lp.encoding.poisson import PoissonWeights, fit_poisson
-from beast_lp.encoding.ridge import PENALTIES, Ridge
-from beast_lp.encoding.samples import Samples, smooth
+from beast_lp.encoding.grid import PENALTIES, ClosedForm, Grid, Solved
+from beast_lp.encoding.nested import Key
+from beast_lp.encoding.ridge import chosen_keys
 
-# from the paper's rank (3) upwards
-RANKS = (3, 6, 12, 24)
-# on both factors; the largest leave a constant rate for weak signals, and the search goes on
-POISSON_PENALTIES = (3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
-# largest rank; the penalty lowers the rank that is in use
-POISSON_RANK = 12
-# penalty of the Gaussian solution from which the Poisson fit starts
-_START_PENALTY = 0.3
+# around the paper's rank (3); the rank of ridge regression is a candidate beside them
+RANKS = (1, 2, 3, 6, 12, 24, 48)
 
 
-class ReducedRank(Ridge):
-    """Ridge regression with low-rank weights: all neurons read the same few directions."""
+class ReducedRank(ClosedForm):
+    """Ridge regression with low-rank weights, and one penalty for all neurons."""
 
-    def __init__(
+    def choose(
         self,
-        options: Options,
-        penalties: Sequence[float] = PENALTIES,
-        ranks: Sequence[int] = RANKS,
-    ) -> None:
-        """Store the penalties and ranks that `fit` chooses from."""
-        super().__init__(options, penalties)
-        self.ranks = ranks
+        grid: Grid,
+        number: int,
+    ) -> tuple[Mapping[Key, Float[np.ndarray, 'inputs neurons']], Mapping[str, float]]:
+        """Choose the number of inputs and the penalty, and then the rank."""
+        errors = grid.errors[number].mean(axis=-1)
+        at, which = np.unravel_index(int(np.argmin(errors)), errors.shape)
+        size, keys = grid.sizes[at], chosen_keys(grid, number)
+        if which == len(PENALTIES):
+            nothing = np.zeros((size, grid.given.target.shape[1]))
+            chosen = {'inputs': size, 'penalty': np.inf, 'rank': 0}
+            return dict.fromkeys(keys, nothing), chosen
+        penalty, deviation = PENALTIES[which], _deviation(grid, number)
+        full = {key: grid.solved(key[1], size) for key in keys}
+        axes = {key: directions(one, penalty, deviation) for key, one in full.items()}
+        most = min(size, len(deviation))
+        ranks = [rank for rank in RANKS if rank < most] + [most]
 
-    def _candidates(self) -> list[dict[str, float]]:
-        return [
-            {'penalty': penalty, 'rank': rank} for penalty in self.penalties for rank in self.ranks
-        ]
+        def weights(key: Key, rank: int) -> Float[np.ndarray, 'inputs neurons']:
+            kept, solved = axes[key][:, :rank], full[key]
+            own = solved.weights(np.full(1, penalty)) / deviation
+            return (solved.basis @ (own @ kept)) @ (kept.T * deviation)
 
-    def _solve(
-        self,
-        moments: Moments,
-        chosen: dict[str, float],
-    ) -> Float[np.ndarray, 'inputs neurons']:
-        left, right = reduced_rank(moments, chosen['penalty'], int(chosen['rank']))
-        return left @ right
+        def error(rank: int) -> float:
+            total = 0.0
+            for key in keys[1:]:
+                own, form = weights(key, rank), grid.form(key)
+                squares = form.moments[:size, :size] @ own - 2 * form.products[:size]
+                total += float(((own * squares).sum(axis=0) / deviation**2).sum())
+            return total
+
+        rank = min(ranks, key=error)
+        chosen = {'inputs': size, 'penalty': penalty, 'rank': rank}
+        return {key: weights(key, rank) for key in keys}, chosen
 
 
-class PoissonReducedRank(Encoder):
-    """Low-rank log-linear rates, fitted by the Poisson likelihood of the counts."""
+def directions(
+    solved: Solved,
+    penalty: float,
+    deviation: Float[np.ndarray, ' neurons'],
+) -> Float[np.ndarray, 'neurons directions']:
+    """Return the principal directions of the fitted values, as orthonormal columns.
 
-    def __init__(
-        self,
-        options: Options,
-        penalties: Sequence[float] = POISSON_PENALTIES,
-        rank: int = POISSON_RANK,
-    ) -> None:
-        """Store the penalties that `fit` chooses from, and the largest rank."""
-        super().__init__(options)
-        self.penalties = penalties
-        self.rank = rank
+    Args:
+        solved: fit in the eigenbasis of its moments.
+        penalty: weight of the squared weights.
+        deviation: unit of each neuron.
+    """
+    # the penalty acts like more rows of X, sqrt(penalty) * identity, with Y = 0; the truncation is
+    # optimal for the fitted values of all rows
+    root = np.sqrt(solved.values[:, None] + penalty)
+    fitted = solved.products / deviation / root
+    return np.linalg.svd(fitted, full_matrices=False)[2].T
 
-    def fit(self, train: Samples, validation: Samples) -> None:
-        """Fit from the largest penalty down, until two smaller ones predict validation worse."""
-        start, inputs = self._start(train)
-        held_out = self._reader(validation.features, validation.run)
-        best, worse = -np.inf, 0
-        for penalty in sorted(self.penalties, reverse=True):
-            weights = fit_poisson(inputs, train.responses, penalty, start, self.options.device)
-            value = score(validation, weights.rates(held_out, self._largest), True)
-            if value > best or not self.chosen:
-                best, self._weights = value, weights
-                self.chosen = {'penalty': penalty, 'rank': self.rank}
-                worse = 0
-            # a constant rate tells nothing about smaller penalties
-            elif not weights.is_constant:
-                worse += 1
-                if worse == 2:
-                    break
 
-    def refit(self, train: Samples) -> None:
-        """Fit again, with the penalty that `fit` chose."""
-        start, inputs = self._start(train)
-        self._weights = fit_poisson(
-            inputs, train.responses, self.chosen['penalty'], start, self.options.device
-        )
-
-    def predict(
-        self,
-        features: Float[np.ndarray, 'bins features'],
-        run: Int[np.ndarray, ' bins'],
-    ) -> Float[np.ndarray, 'bins neurons']:
-        """Return expected spikes per bin."""
-        return self._weights.rates(self._reader(features, run), self._largest)
-
-    def _start(
-        self,
-        train: Samples,
-    ) -> tuple[PoissonWeights, Float[np.ndarray, 'bins inputs']]:
-        """Return the Gaussian solution as a first guess, and the inputs.
-
-        To first order it is the solution for the log rate.
-        """
-        options = self.options
-        self._reader = Reader.fit(train.features, options.lags)
-        inputs = self._reader(train.features, train.run)
-        mean = np.maximum(train.responses.mean(axis=0), RATE_FLOOR)
-        # an exponential has no upper limit, so predictions end at the largest count
-        self._largest = np.maximum(train.responses.max(axis=0), mean).astype(np.float64)
-        relative = smooth(train.responses, train.run, options.smoothing) / mean - 1
-        centre = inputs.mean(axis=0)
-        left, right = reduced_rank(
-            Moments.of(inputs - centre, relative), _START_PENALTY, self.rank
-        )
-        # halved: log(1 + a) is less than a
-        right = right / 2
-        return PoissonWeights(left, right, np.log(mean) - (centre @ left) @ right), inputs
+def _deviation(grid: Grid, number: int) -> Float[np.ndarray, ' neurons']:
+    """Return the standard deviation of each neuron outside a fold; 1 where it never changes."""
+    given = grid.given
+    others = np.arange(given.folds.count) != number
+    bins = given.bins[others].sum()
+    mean = given.dy[others, 0].sum(axis=0) / bins
+    variance = given.yy[others].sum(axis=0) / bins - mean**2
+    return np.sqrt(np.where(variance > 1e-12 * (mean**2 + 1e-300), variance, 1.0))

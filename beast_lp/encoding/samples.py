@@ -17,11 +17,13 @@ class Samples:
         run: number of each bin's run. Bins of one run follow each other without a break: a trial,
             or a stretch of a recording between two gaps. Smoothing, lags and convolutions may not
             reach across runs.
+        base: responses that covariates lead to expect; features explain the rest.
     """
 
     features: Float[np.ndarray, 'bins features']
     responses: Float[np.ndarray, 'bins neurons']
     run: Int[np.ndarray, ' bins']
+    base: Float[np.ndarray, 'bins neurons']
 
     def __len__(self) -> int:
         """Return the number of bins."""
@@ -30,7 +32,10 @@ class Samples:
     def part(self, chosen: Bool[np.ndarray, ' bins']) -> 'Samples':
         """Return the chosen bins; a run that loses bins in its middle becomes several."""
         return Samples(
-            self.features[chosen], self.responses[chosen], number_runs(self.run, chosen)[chosen]
+            self.features[chosen],
+            self.responses[chosen],
+            number_runs(self.run, chosen)[chosen],
+            self.base[chosen],
         )
 
 
@@ -97,32 +102,55 @@ def add_lags(
     features: Float[np.ndarray, 'bins features'],
     run: Int[np.ndarray, ' bins'],
     lags: int,
+    step: int = 1,
 ) -> Float[np.ndarray, 'bins lagged']:
-    """Add the features of the bins around each bin to its own.
+    """Replace each feature by its values around each bin.
 
     The first and last bins of a run are repeated beyond its ends.
 
     Args:
         features: one row per bin.
         run: run of each bin.
-        lags: number of bins before and after.
+        lags: number of bins before and after; no more than a run has.
+        step: bins between two values. Each is the sum over the bins that are nearer than a step,
+            weighted by a triangle, so that filters which are linear between two values are all
+            there.
 
     Returns:
-        2 * lags + 1 copies of the features side by side, the earliest first.
+        as many columns as there are values in place of each column, the earliest first.
 
     Examples:
         >>> add_lags(np.array([[1.0], [2.0], [3.0]]), np.zeros(3, int), lags=1).tolist()
         [[1.0, 1.0, 2.0], [1.0, 2.0, 3.0], [2.0, 3.0, 3.0]]
     """
-    if lags == 0:
+    centres = lag_centres(run, lags, step)
+    if len(centres) == 1:
         return features
     at = np.arange(len(run))
     first, last = (np.zeros(len(run), dtype=int) for _ in range(2))
     for stretch in slices(run):
         first[stretch], last[stretch] = stretch.start, stretch.stop - 1
-    return np.concatenate(
-        [features[np.clip(at + lag, first, last)] for lag in range(-lags, lags + 1)], axis=1
-    )
+    values = np.zeros((len(run), features.shape[1], len(centres)), dtype=features.dtype)
+    for lag in range(-centres[-1], centres[-1] + 1):
+        shifted = features[np.clip(at + lag, first, last)]
+        for number, centre in enumerate(centres):
+            weight = 1 - abs(lag - centre) / step
+            if weight > 0:
+                values[..., number] += weight * shifted
+    return values.reshape(len(run), -1)
+
+
+def lag_centres(run: Int[np.ndarray, ' bins'], lags: int, step: int = 1) -> list[int]:
+    """Return the lags at which `add_lags` takes values.
+
+    >>> lag_centres(np.zeros(9, int), lags=4, step=2)
+    [-4, -2, 0, 2, 4]
+    >>> lag_centres(np.arange(9), lags=4)
+    [0]
+    """
+    longest = max((stretch.stop - stretch.start for stretch in slices(run)), default=1)
+    most = min(lags, longest - 1) // step
+    return [step * number for number in range(-most, most + 1)]
 
 
 @dataclass(frozen=True)

@@ -21,23 +21,26 @@ from beast_lp.encoding.align import (
     trial_bins,
     usable_bins,
 )
-from beast_lp.encoding.reduce import check_size, leading_components
+from beast_lp.encoding.reduce import (
+    check_size,
+    leading_components,
+    scale_units,
+    to_one_scale,
+)
 from beast_lp.encoding.rows import row_times
-from beast_lp.encoding.samples import Samples
 from beast_lp.encoding.sources import numbers_of
 from beast_lp.encoding.split import (
-    TEST,
-    TRAIN,
-    VALIDATION,
+    Folds,
+    fold_blocks,
+    fold_trials,
+    keep_apart,
     number_blocks,
-    split_blocks,
-    split_trials,
 )
 from beast_lp.errors import BeastError
 from beast_lp.features.frames import FrameFeatures
 from beast_lp.runs.keys import digest
 
-# from bins, settings and a seed to the part of each bin
+# from bins, settings and a seed to the fold of each bin
 Split = Callable[[Bins, EncodingConfig, int], Int[np.ndarray, ' bins']]
 
 
@@ -48,20 +51,20 @@ class Session:
     Attributes:
         name: name of the session.
         bins: bins that have features of every source.
-        part: part of each bin (`split.TRAIN`, ...).
+        folds: fold of each bin.
         unit: trial of each bin, or its block of time in a continuous recording.
         responses: spike counts or traces.
         is_counts: whether the responses are spike counts; traces otherwise.
         names: names of the neurons.
         regions: brain regions of the neurons, empty where unknown.
-        features: features by source; the leading components where there are many.
+        features: components by source, by descending variance; that of the first is 1.
         digests: hash of the features and their times as they were read, by source.
         notes: sentences about what was left out or assumed.
     """
 
     name: str
     bins: Bins
-    part: Int[np.ndarray, ' bins']
+    folds: Folds
     unit: Int[np.ndarray, ' bins']
     responses: Float[np.ndarray, 'bins neurons']
     is_counts: bool
@@ -78,25 +81,22 @@ class Session:
             source: name of a source; any other name stands for results that depend on time alone.
         """
         content = digest(self.digests.get(source, '').encode())
-        for array in (self.bins.times, self.bins.group, self.part, self.unit, self.responses):
+        folds = self.folds.fold, self.folds.core
+        for array in (self.bins.times, self.bins.group, *folds, self.unit, self.responses):
             content.update(str((array.shape, array.dtype)).encode())
             content.update(np.ascontiguousarray(array).data)
         return content.hexdigest()
 
-    def samples(
-        self,
-        features: Float[np.ndarray, 'bins features'],
-        order: Int[np.ndarray, ' bins'] | None = None,
-    ) -> dict[int, Samples]:
-        """Return the samples of the training, validation and test parts.
+    @property
+    def is_trials(self) -> bool:
+        """Whether the bins are those of trials."""
+        return np.array_equal(self.unit, self.bins.group)
 
-        Args:
-            features: features of all bins.
-            order: for each bin the index of the bin whose responses it gets; None for its own.
-        """
-        responses = self.responses if order is None else self.responses[order]
-        every = Samples(features, responses, self.bins.group)
-        return {part: every.part(self.part == part) for part in (TRAIN, VALIDATION, TEST)}
+    @property
+    def clock(self) -> Float[np.ndarray, ' bins']:
+        """Seconds by which drift is counted, as if trials followed each other evenly."""
+        times = self.bins.times
+        return np.linspace(times[0], times[-1], len(times)) if self.is_trials else times
 
 
 def prepare_session(
@@ -152,20 +152,21 @@ def prepare_session(
         )
     chosen = np.isin(every.times, bins.times)
     responses = responses_in(activity, bins)
-    kept, note = fast_enough(activity, responses, bins.width, config.min_rate_hz)
+    fold = (split or split_session)(bins, config, seed)
+    folds = keep_apart(bins, fold, 0.0 if trials else config.split.gap_s)
+    kept, note = fast_enough(activity, responses, folds, bins.width, config.min_rate_hz)
     notes += [note] if note else []
-    part = (split or split_session)(bins, config, seed)
     return Session(
         name=name,
         bins=bins,
-        part=part,
+        folds=folds,
         unit=bins.group if trials else number_blocks(bins, config.split.block_s),
         responses=responses[:, kept],
         is_counts=activity.is_counts,
         names=activity.names[kept],
         regions=activity.regions[kept],
         features={
-            source: _components(source, views, near[source].part(chosen), part == TRAIN, config)
+            source: _components(source, views, near[source].part(chosen), config)
             for source, views in features.items()
         },
         digests={
@@ -179,27 +180,29 @@ def _components(
     source: str,
     views: Sequence[FrameFeatures],
     near: Near,
-    train: Bool[np.ndarray, ' bins'],
     config: EncodingConfig,
 ) -> Float[np.ndarray, 'bins components']:
-    """Return the features of a source in the bins that are used, or their leading components.
+    """Return the components of a source in the bins that are used, on one scale.
 
-    Keypoints are not reduced: they are few, and their velocities have another unit.
+    Keypoints, which are few, are all kept.
     """
     network = [view.values for view in views if not view.is_keypoints]
-    keypoints = [view.values for view in views if view.is_keypoints]
     parts = []
     if network:
-        check_size(source, int(train.sum()), row_width(network), config.components)
-        parts.append(leading_components(Aligned(network, near), train, config.components))
-    if keypoints:
-        parts.append(features_in(keypoints, near))
-    return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        check_size(source, len(near.known), row_width(network))
+        parts.append(leading_components(Aligned(network, near), config.components))
+    for view in views:
+        if view.is_keypoints:
+            values = features_in([view.values], near)
+            units = np.zeros(values.shape[1], dtype=int) if view.units is None else view.units
+            parts.append(scale_units(values, units))
+    return to_one_scale(parts)
 
 
 def fast_enough(
     activity: Activity,
     responses: Float[np.ndarray, 'bins neurons'],
+    folds: Folds,
     width: float,
     min_rate_hz: float,
 ) -> tuple[Bool[np.ndarray, ' neurons'], str]:
@@ -208,6 +211,8 @@ def fast_enough(
     Args:
         activity: neurons of the session, for messages.
         responses: responses in the bins that are used.
+        folds: folds of these bins; a neuron counts by the bins that each fold is fitted to, and is
+            kept if it fires often enough in all of these.
         width: width of a bin in seconds.
         min_rate_hz: least mean rate of a neuron that is kept; silent neurons never are.
 
@@ -218,12 +223,12 @@ def fast_enough(
         BeastError: if none is kept.
     """
     if not activity.is_counts:
-        kept = responses.std(axis=0) > 0
+        kept = np.min([one.std(axis=0) for one in _training(responses, folds)], axis=0) > 0
         if not kept.any():
             raise BeastError(f'none of the traces in {activity.source} ever changes; check it')
         flat = int((~kept).sum())
         return kept, f'{flat} of {len(kept)} traces never change' if flat else ''
-    rate = responses.mean(axis=0) / width
+    rate = np.min([one.mean(axis=0) for one in _training(responses, folds)], axis=0) / width
     silent = rate == 0
     kept = (rate >= min_rate_hz) & ~silent
     if not kept.any():
@@ -249,6 +254,13 @@ def _events(name: str, config: EncodingConfig) -> Float[np.ndarray, ' events'] |
     return numbers_of(Path(config.trials.events).expanduser(), name, 'event times')[0]
 
 
+def _training(
+    responses: Float[np.ndarray, 'bins neurons'],
+    folds: Folds,
+) -> list[Float[np.ndarray, 'bins neurons']]:
+    return [responses[folds.without(number)] for number in range(folds.count)]
+
+
 def split_session(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:
     """Split whole trials, or blocks of a continuous recording, as the settings say.
 
@@ -258,10 +270,9 @@ def split_session(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarr
         seed: seed of the split.
 
     Returns:
-        the part of each bin.
+        the fold of each bin.
     """
     split = config.split
-    shares = split.train, split.validation, 1 - split.train - split.validation
     if config.trials.events:
-        return split_trials(bins.group, shares, seed)
-    return split_blocks(bins, shares, split.block_s, split.gap_s, seed)
+        return fold_trials(bins.group, split.folds, seed)
+    return fold_blocks(bins, split.folds, split.block_s, seed)

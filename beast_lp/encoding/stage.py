@@ -7,7 +7,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, ClassVar
@@ -19,14 +19,18 @@ from tqdm import tqdm
 
 from beast_lp.config import BeastConfig
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.encoding.build import build_encoder, choose_encoders
-from beast_lp.encoding.controls import drift
+from beast_lp.encoding.build import build_encoder, build_options, choose_encoders
+from beast_lp.encoding.covariates import Covariates, covariates, drift
+from beast_lp.encoding.encoder import Encoder
 from beast_lp.encoding.evaluate import (
     Evaluation,
     check_same_data,
     evaluate,
     load_evaluation,
+    permutations_of,
     save_evaluation,
+    score,
+    shifts_of,
 )
 from beast_lp.encoding.session import Session, Split, prepare_session
 from beast_lp.encoding.sources import (
@@ -37,13 +41,22 @@ from beast_lp.encoding.sources import (
     read_features,
 )
 from beast_lp.encoding.spikes import read_activity
-from beast_lp.encoding.tables import DRIFT, Result, comparison_table, neuron_table
+from beast_lp.encoding.tables import (
+    DRIFT,
+    Result,
+    breakdown_table,
+    comparison_table,
+    difference_table,
+    neuron_table,
+)
 from beast_lp.errors import BeastError
 from beast_lp.runs.directory import RunDirectory
 from beast_lp.runs.files import finished_file, write_table
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
+# the encoder of the drift model
+DRIFT_ENCODER = 'ridge'
 _PACKAGES = ('beast-lp', 'numpy', 'scipy', 'torch')
 
 
@@ -65,6 +78,16 @@ class EncodingFiles(RunDirectory):
     def comparison(self) -> Path:
         """One row per source and encoder."""
         return self.directory / 'comparison.csv'
+
+    @property
+    def breakdown(self) -> Path:
+        """One row per source, encoder and session or region."""
+        return self.directory / 'breakdown.csv'
+
+    @property
+    def differences(self) -> Path:
+        """One row per encoder and pair of sources."""
+        return self.directory / 'differences.csv'
 
     @property
     def summary(self) -> Path:
@@ -108,9 +131,8 @@ def run_encoding(
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
     # before the first fit, since fits may take hours
     for session in sessions:
-        for source in (*session.features, DRIFT):
-            for encoder in encoders:
-                check_same_data(files.rates(session.name, source, encoder), session, source)
+        for source, encoder in _rows(session, encoders):
+            check_same_data(files.rates(session.name, source, encoder), session, source)
     with files.claimed(settings):
         results = _evaluate_all(config, encoders, sessions, files)
         _write_tables(config, files, settings, sessions, results)
@@ -206,59 +228,102 @@ def run_settings(
     }
 
 
+def _rows(session: Session, encoders: Sequence[str]) -> list[tuple[str, str]]:
+    """Return sources and encoders; drift has one model, beside which all encoders are scored."""
+    rows = [(source, encoder) for source in session.features for encoder in encoders]
+    return [*rows, (DRIFT, DRIFT_ENCODER)]
+
+
 def _evaluate_all(
     config: BeastConfig,
     encoders: Sequence[str],
     sessions: Sequence[Session],
     files: EncodingFiles,
 ) -> list[Result]:
-    encoding, controls = config.encoding, config.encoding.controls
-    fits = 1 + controls.shifts + controls.permutations
     results: list[Result] = []
-    total = len(encoders) * sum(fits * len(session.features) + 1 for session in sessions)
-    with tqdm(total=total, desc='encoding', unit='fit', mininterval=1) as bar:
-        for session in sessions:
-            for source, features in {**session.features, DRIFT: None}.items():
-                for encoder in encoders:
-                    path = files.rates(session.name, source, encoder)
-                    bar.set_postfix_str(f'{session.name} {source} {encoder}')
-                    if path.exists():
-                        evaluation = load_evaluation(path)
-                        bar.update(1 if features is None else fits)
-                    else:
-                        evaluation, rates = (
-                            _evaluate_drift(config, session, encoder)
-                            if features is None
-                            else evaluate(
-                                session,
-                                features,
-                                build_encoder(encoder, encoding, session.is_counts, config.seed),
-                                controls,
-                                config.seed,
-                                bar.update,
-                            )
+    for session in sessions:
+        rows = _rows(session, encoders)
+        built = {
+            name: build_encoder(name, config.encoding, session.is_counts, config.seed)
+            for name in encoders
+        }
+        paths = {row: files.rates(session.name, *row) for row in rows}
+        missing = [row for row in rows if not paths[row].exists()]
+        without = _without_features(config, session) if missing else None
+        total = sum(
+            1 if source == DRIFT else _predictions(config, session, built[encoder])
+            for source, encoder in missing
+        )
+        with tqdm(total=total, desc=f'session {session.name}', disable=not missing) as bar:
+            for source, encoder in rows:
+                path = paths[source, encoder]
+                if (source, encoder) not in missing or without is None:
+                    evaluation = load_evaluation(path)
+                else:
+                    evaluation, rates = (
+                        _evaluate_drift(session, without)
+                        if source == DRIFT
+                        else evaluate(
+                            session,
+                            session.features[source],
+                            built[encoder],
+                            without,
+                            config.encoding,
+                            config.seed,
+                            bar.update,
                         )
-                        bar.update(features is None)
-                        path.parent.mkdir(parents=True, exist_ok=True)
-                        save_evaluation(path, session, source, evaluation, rates)
-                    results.append(Result(session, source, encoder, evaluation, path))
+                    )
+                    bar.update(source == DRIFT)
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    save_evaluation(path, session, source, evaluation, rates)
+                results.append(Result(session, source, encoder, evaluation, path))
+        for result in results:
+            if result.session is session and result.encoder in built:
+                _note_edges(result, built[result.encoder])
     return results
 
 
-def _evaluate_drift(
-    config: BeastConfig,
-    session: Session,
-    encoder: str,
-) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
-    """Score a model that knows nothing but the time."""
-    none = replace(config.encoding.controls, shifts=0, permutations=0)
-    return evaluate(
-        session,
-        drift(session.bins.times),
-        build_encoder(encoder, config.encoding, session.is_counts, config.seed),
-        none,
-        config.seed,
+def _predictions(config: BeastConfig, session: Session, encoder: Encoder) -> int:
+    """Return how many predictions of a session an evaluation makes."""
+    controls = config.encoding.controls
+    shifts = shifts_of(session, encoder, controls.shifts, config.seed)
+    orders = permutations_of(session, encoder, controls.permutations, config.seed)
+    return 2 + sum(1 for _ in shifts) + sum(1 for _ in orders)
+
+
+def _note_edges(result: Result, encoder: Encoder) -> None:
+    """Log where most folds chose a value at the end of what they could choose from."""
+    for name, edge in encoder.edges.items():
+        chosen = result.evaluation.chosen[name]
+        if (chosen == edge).sum() * 2 > len(chosen):
+            logger.info(
+                f'beast: {result.session.name}, {result.source}, {result.encoder}: '
+                f'{int((chosen == edge).sum())} of {len(chosen)} folds chose {name} {edge:g}, '
+                'the last of its grid; a value beyond it might do better'
+            )
+
+
+def _without_features(config: BeastConfig, session: Session) -> Covariates:
+    """Fit the models of a session that know no features."""
+    return covariates(
+        session.responses,
+        session.bins.group,
+        session.folds,
+        drift(session.clock, len(np.unique(session.unit))),
+        build_options(config.encoding, session.is_counts, config.seed),
     )
+
+
+def _evaluate_drift(
+    session: Session,
+    without: Covariates,
+) -> tuple[Evaluation, Float[np.ndarray, 'bins neurons']]:
+    """Score the model that knows nothing but the time, which adds nothing to itself."""
+    found, count = without.drift_alone, len(session.names)
+    none = np.empty((0, count))
+    scores = score(session, found.rates, without.mean)
+    evaluation = Evaluation(scores, np.full(count, np.nan), none, none, found.chosen)
+    return evaluation, found.rates.astype(np.float32)
 
 
 def _write_tables(
@@ -269,7 +334,12 @@ def _write_tables(
     results: list[Result],
 ) -> None:
     comparison = comparison_table(results)
-    for table, path in ((neuron_table(results), files.neurons), (comparison, files.comparison)):
+    for table, path in (
+        (neuron_table(results), files.neurons),
+        (breakdown_table(results), files.breakdown),
+        (difference_table(results), files.differences),
+        (comparison, files.comparison),
+    ):
         write_table(table, path)
     summary: Mapping[str, object] = {
         'settings': settings,
@@ -291,10 +361,20 @@ def _write_tables(
                 'session': result.session.name,
                 'source': result.source,
                 'encoder': result.encoder,
-                **result.evaluation.chosen,
+                **{
+                    name: [_plain(value) for value in values.tolist()]
+                    for name, values in result.evaluation.chosen.items()
+                },
             }
             for result in results
         ],
     }
     with finished_file(files.summary) as part:
         part.write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding='utf-8')
+
+
+def _plain(value: float) -> float | str:
+    """Return a chosen value as JSON can hold it; an infinite penalty leaves a constant."""
+    if np.isinf(value):
+        return 'constant'
+    return int(value) if float(value).is_integer() else value

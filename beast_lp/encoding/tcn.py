@@ -6,6 +6,7 @@ each in time with one bank that all share, and read the result with three dense 
 
 import math
 from collections.abc import Iterator, Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -13,7 +14,8 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
-from beast_lp.encoding.encoder import Encoder, Options, Reader, Target, score
+from beast_lp.encoding.encoder import Options
+from beast_lp.encoding.folded import FoldedEncoder, Target, score
 from beast_lp.encoding.samples import Samples, slices
 
 # the paper's values (the learning rate lies in the authors' range); KERNEL is the number of bins
@@ -73,8 +75,14 @@ def gabor_filters(count: int, kernel: int) -> Float[Tensor, 'count kernel']:
     return filters / filters.norm(dim=1, keepdim=True)
 
 
-class Tcn(Encoder):
-    """The network, trained by AdamW on the squared error and stopped at its best epoch."""
+class Tcn(FoldedEncoder):
+    """The network, trained by AdamW on the squared error and stopped at its best epoch.
+
+    It is not trained again on the fold that chose the epoch, which would take as long once more.
+    """
+
+    uses_lags: ClassVar[bool] = False
+    refits: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -95,7 +103,8 @@ class Tcn(Encoder):
         for rate in self.learning_rates:
             for epoch in self._train(train, rate, self.epochs):
                 scaled = self._scaled(validation.features, validation.run)
-                value = score(validation, self._target.undo(scaled, 0.1), self.options.is_counts)
+                predicted = self._target.undo(scaled, validation.base, 0.1)
+                value = score(validation, predicted, self.options.is_counts)
                 if value > best or not kept:
                     best = value
                     kept = {k: v.clone() for k, v in self._network.state_dict().items()}
@@ -109,13 +118,14 @@ class Tcn(Encoder):
         for _ in self._train(train, self.chosen['learning_rate'], int(self.chosen['epochs'])):
             pass
 
-    def predict(
+    def apply(
         self,
         features: Float[np.ndarray, 'bins features'],
         run: Int[np.ndarray, ' bins'],
+        base: Float[np.ndarray, 'bins neurons'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin, or predicted traces."""
-        return self._target.undo(self._scaled(features, run), self.chosen['floor'])
+        return self._target.undo(self._scaled(features, run), base, self.chosen['floor'])
 
     def _train(
         self,
@@ -125,9 +135,8 @@ class Tcn(Encoder):
     ) -> Iterator[int]:
         """Train a new network; yield the number of epochs done, after each one."""
         options = self.options
-        self._reader = Reader.fit(train.features, lags=0)
         self._target, responses = Target.fit(train, options)
-        x = self._tensor(self._reader(train.features, train.run))
+        x = self._tensor(train.features)
         y = self._tensor(responses)
         pieces = [
             slice(at, min(at + _PIECE, stretch.stop))
@@ -159,7 +168,7 @@ class Tcn(Encoder):
         run: Int[np.ndarray, ' bins'],
     ) -> Float[np.ndarray, 'bins neurons']:
         self._network.eval()
-        x = self._tensor(self._reader(features, run))
+        x = self._tensor(features)
         return (
             torch.cat([self._network(x[stretch]) for stretch in slices(run)])
             .double()

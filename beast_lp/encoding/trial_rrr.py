@@ -6,13 +6,15 @@ weights change in the course of a trial, along a few time courses that all neuro
 
 import math
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from beast_lp.encoding.encoder import Encoder, Options, Reader, Target, score
+from beast_lp.encoding.encoder import Options
+from beast_lp.encoding.folded import FoldedEncoder, Target, score
 from beast_lp.encoding.samples import Samples, slices
 from beast_lp.errors import BeastError
 
@@ -23,8 +25,10 @@ LEARNING_RATES = (1.0, 0.3, 0.1)
 _MAX_STEPS = 200
 
 
-class TrialReducedRank(Encoder):
+class TrialReducedRank(FoldedEncoder):
     """The trial form: squared error + l2 * sum(beta ** 2), minimised by L-BFGS."""
+
+    uses_lags: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -51,7 +55,8 @@ class TrialReducedRank(Encoder):
             if not all(torch.isfinite(part).all() for part in weights):
                 continue
             scaled = self._scaled(validation.features, validation.run, weights)
-            value = score(validation, self._target.undo(scaled, 0.1), self.options.is_counts)
+            predicted = self._target.undo(scaled, validation.base, 0.1)
+            value = score(validation, predicted, self.options.is_counts)
             if value > best or not self.chosen:
                 best, self._weights = value, weights
                 floor = self._target.best_floor(scaled, validation)
@@ -66,18 +71,18 @@ class TrialReducedRank(Encoder):
         """Fit again, with the learning rate that `fit` chose."""
         self._weights = self._solve(train, self.chosen['learning_rate'])
 
-    def predict(
+    def apply(
         self,
         features: Float[np.ndarray, 'bins features'],
         run: Int[np.ndarray, ' bins'],
+        base: Float[np.ndarray, 'bins neurons'],
     ) -> Float[np.ndarray, 'bins neurons']:
         """Return expected spikes per bin, or predicted traces."""
         scaled = self._scaled(features, run, self._weights)
-        return self._target.undo(scaled, self.chosen['floor'])
+        return self._target.undo(scaled, base, self.chosen['floor'])
 
     def _solve(self, train: Samples, learning_rate: float) -> tuple[Tensor, Tensor, Tensor]:
         options = self.options
-        self._reader = Reader.fit(train.features, lags=0)
         self._target, responses = Target.fit(train, options)
         self._bins = trial_length(train.run)
         x = self._by_time(train.features, train.run)
@@ -122,9 +127,7 @@ class TrialReducedRank(Encoder):
         features: Float[np.ndarray, 'bins features'],
         run: Int[np.ndarray, ' bins'],
     ) -> Float[Tensor, 'time trials inputs']:
-        x = torch.as_tensor(
-            self._reader(features, run), dtype=torch.float32, device=self.options.device
-        )
+        x = torch.as_tensor(features, dtype=torch.float32, device=self.options.device)
         return x.view(-1, self._bins, x.shape[1]).transpose(0, 1)
 
 

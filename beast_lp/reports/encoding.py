@@ -5,33 +5,66 @@ function here that yields a `Section` with it, and append that function to `_SEC
 score or control in `encoding.tables.comparison_table` shows up without a change here.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from beast_lp.encoding.evaluate import load_rates, main_score
+from beast_lp.encoding.evaluate import load_rates
 from beast_lp.encoding.samples import slices, smooth
 from beast_lp.encoding.session import Session
-from beast_lp.encoding.split import TEST
-from beast_lp.encoding.tables import DRIFT, Result, comparison_table
+from beast_lp.encoding.tables import (
+    DRIFT,
+    EVIDENCE,
+    NO_EVIDENCE,
+    Result,
+    breakdown_table,
+    comparison_table,
+    difference_table,
+)
 from beast_lp.reports import encoding_figures as figures
 from beast_lp.reports.page import Section, write_report
 from beast_lp.reports.style import three_digits
 
 # neurons drawn one by one
 _EXAMPLES = 6
-# seconds of the test part in a raster
+# seconds of a raster
 _RASTER_S = 60.0
 # bins, standard deviation of the Gaussian that smooths recorded counts
 _SIGMA = 2.0
 # columns of the comparison that the page leaves out: they repeat others, or are texts
-_LEFT_OUT = ('score', 'bps_train_null_pooled', 'neurons', 'drift', 'verdict')
+_LEFT_OUT = (
+    'score',
+    'bps_train_null_pooled',
+    'drift',
+    'behind_best_from',
+    'behind_best_to',
+    'shift_p',
+    'permutation_p',
+    'shift_draws',
+    'permutation_draws',
+)
+
+_COMPARISON = (
+    'One row per source of features and encoder. Each trial or block of time is predicted once, '
+    'by a model that has seen neither it nor its choice of hyper-parameters. Bits per spike '
+    'compare the rates with a constant rate: bps_pooled over all spikes (as the Neural Latents '
+    "Benchmark), bps_mean over the neurons (as the BEAST paper), both against each neuron's "
+    'mean rate in the bins that are scored. bps_train_null_mean compares with the mean rate of '
+    'the rest instead, which flatters every model where rates drift; it is here because some '
+    'references use it. sem_neurons and sem_sessions are standard errors over neurons and '
+    'sessions, behind_best is the difference to the best source with the same encoder.\n\n'
+    'over_drift is what the features add to a model of slow drift, which competes with them for '
+    'whatever changes slowly. It is compared with what the same features add after they were '
+    'rotated against the spikes (95 % of the draws lie in the band; p is the share of draws '
+    'that add as much, by an encoder that chooses and fits anew for each). significant counts '
+    'the neurons that are above it at a false discovery rate of 5 % (Benjamini and Hochberg).\n\n'
+)
 
 
 @dataclass(frozen=True)
@@ -66,23 +99,24 @@ class _Run:
     def example(self) -> '_Example':
         """The session that the best source predicts best, in the median over its neurons."""
         results = self.of(self.ranked[0])
-        medians = np.array([np.nanmedian(_scores(result)) for result in results])
+        medians = np.array([np.nanmedian(result.own) for result in results])
         result = results[int(np.argmax(np.nan_to_num(medians, nan=-np.inf)))]
-        session, scores = result.session, np.nan_to_num(_scores(result), nan=-np.inf)
-        test = session.part == TEST
-        # bins of the test part need not follow each other
-        gap = (np.diff(np.flatnonzero(test)) > 1) | (np.diff(session.bins.group[test]) != 0)
+        session, scores = result.session, np.nan_to_num(result.own, nan=-np.inf)
+        scored = session.folds.scored
+        # bins that belong to a fold need not follow each other
+        gap = (np.diff(np.flatnonzero(scored)) > 1) | (np.diff(session.bins.group[scored]) != 0)
         stretch = np.concatenate([[0], np.cumsum(gap)])
         order = np.argsort(-scores, kind='stable')
-        recorded = session.responses[test]
+        recorded = session.responses[scored]
         if session.is_counts:
             recorded = smooth(recorded, stretch, _SIGMA)
         return _Example(
             session,
-            f'Session {session.name}, {self.best}, test part only.',
+            f'Session {session.name}, {self.best}; each bin is predicted by a model of other '
+            f'{"trials" if session.is_trials else "blocks of time"}.',
             stretch,
             recorded[:, order],
-            load_rates(result.file)[test][:, order],
+            load_rates(result.file)[scored][:, order],
             [
                 f'{session.names[i]} {session.regions[i]} ({three_digits(float(scores[i]))})'
                 for i in order[:_EXAMPLES]
@@ -95,11 +129,11 @@ class _Run:
 
     def scores(self, pair: tuple[str, str]) -> Float[np.ndarray, ' neurons']:
         """Return the scores of one source and encoder, all sessions joined."""
-        return np.concatenate([_scores(result) for result in self.of(pair)])
+        return np.concatenate([result.own for result in self.of(pair)])
 
 
 class _Example(NamedTuple):
-    """Test part of one session; neurons in the order of their scores, best first."""
+    """The bins of one session; neurons in the order of their scores, best first."""
 
     session: Session
     about: str
@@ -128,22 +162,25 @@ def write_encoding_report(output_dir: Path, results: Sequence[Result]) -> Path:
 
 
 def verdicts(comparison: pd.DataFrame) -> list[str]:
-    """Return one sentence per result, which says whether it is above its controls.
+    """Return one sentence per result, which says whether it is evidence of encoding.
 
     Args:
         comparison: result of `encoding.tables.comparison_table`.
     """
-    sentences = []
-    for row in comparison.to_dict('records'):
-        if row['source'] == DRIFT:
-            continue
-        name = f'{row["source"]} with {row["encoder"]} ({three_digits(row["score"])})'
-        sentences.append(
-            f'{name} is NOT evidence of encoding: it is {row["verdict"]}.'
-            if row['verdict']
-            else f'{name} is above all of its controls.'
-        )
-    return sentences
+    return [_verdict(row) for row in comparison.to_dict('records') if row['source'] != DRIFT]
+
+
+def _verdict(row: dict[Hashable, Any]) -> str:
+    name = f'{row["source"]} with {row["encoder"]} ({three_digits(row["score"])})'
+    added = f'{three_digits(row["over_drift"])} to slow drift ({three_digits(row["drift"])})'
+    tested = f'p = {three_digits(row["shift_p"])}, {row["shift_draws"]:.0f} circular shifts'
+    if row['verdict'] == EVIDENCE:
+        return f'{name} is evidence of encoding: it adds {added}, {tested}.'
+    if row['verdict'] == NO_EVIDENCE:
+        return f'{name} is NOT evidence of encoding: it adds {added}, {tested}.'
+    if not np.isfinite(row['over_drift']):
+        return f'{name} has no verdict: there is nothing to score.'
+    return f'{name} adds {added}; without circular shifts there is no verdict.'
 
 
 def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
@@ -161,35 +198,56 @@ def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
     shown = table.drop(columns=[*bands, *_LEFT_OUT], errors='ignore')
     # traces have no bits per spike
     shown = shown.dropna(axis='columns', how='all')
+    verdict = shown.columns.get_loc('verdict') if 'verdict' in shown else len(shown.columns)
     for name in controls:
-        shown[f'{name} 95 %'] = [
+        if not np.isfinite(table[f'{name}_low']).any():
+            continue
+        texts = [
             f'{three_digits(low)} to {three_digits(high)}' if np.isfinite(low) else ''
             for low, high in zip(table[f'{name}_low'], table[f'{name}_high'], strict=True)
         ]
+        shown.insert(int(verdict), f'{name} 95 %', texts)
+    if 'shift_p' in table and np.isfinite(table['shift_p']).any():
+        shown.insert(int(verdict), 'p', table['shift_p'].round(4))
     shown['drift alone'] = table['drift']
     return shown.round(4)
 
 
 def _comparison(run: _Run) -> Iterator[Section]:
-    text = (
-        'One row per source of features and encoder, scored on trials or blocks of time that no '
-        'fit has seen. Bits per spike compare the rates with a constant rate: bps_pooled over all '
-        'spikes (as the Neural Latents Benchmark), bps_mean over the neurons (as the BEAST '
-        "paper), both against each neuron's mean rate in the test part. bps_train_null_mean "
-        'compares with the mean rate of the rest instead, which flatters every model where rates '
-        'drift; it is here because some references use it.\n\n'
-        'Controls: the same encoder, fitted again after the spikes were shifted in a circle '
-        'against the video or exchanged between trials (95 % of the draws lie in the band), and '
-        'a model that knows only the time. A result that is not above all of them is no evidence '
-        'that behaviour is encoded.\n\n' + '\n\n'.join(verdicts(run.comparison))
-    )
+    text = _COMPARISON + '\n\n'.join(verdicts(run.comparison))
     yield Section(
         'Sources of features compared',
         text,
         {'comparison': figures.comparison_bars(run.comparison, run.unit)},
         table_for_people(run.comparison),
-        frozenset(np.flatnonzero(run.comparison['verdict'] != '').tolist()),
+        frozenset(np.flatnonzero(run.comparison['verdict'] == NO_EVIDENCE).tolist()),
     )
+
+
+def _differences(run: _Run) -> Iterator[Section]:
+    table = difference_table(list(run.results))
+    if not len(table):
+        return
+    over = {'sessions': 'over sessions', 'trials': 'over trials', 'blocks': 'over blocks of time'}
+    yield Section(
+        'Differences between sources',
+        'Scores of the same spikes, paired: the first source less the other, with the 95 % '
+        f'interval {over[str(table["over"].iloc[0])]}. sem_neurons is the standard error of the '
+        'mean difference over neurons.',
+        {'differences': figures.difference_bars(table, run.unit)},
+        table.round(4),
+    )
+
+
+def _breakdown(run: _Run) -> Iterator[Section]:
+    table = breakdown_table([r for r in run.results if r.source != DRIFT])
+    # of one session without regions it repeats the comparison
+    if table.groupby(['source', 'encoder']).size().max() > 1:
+        yield Section(
+            'By session and region',
+            'The same scores, of the neurons of one session or region.',
+            table=table.drop(columns='mean').round(4),
+        )
 
 
 def _scatter(run: _Run) -> Iterator[Section]:
@@ -250,7 +308,12 @@ def _best_neurons(run: _Run) -> Iterator[Section]:
     )
     lengths = {part.stop - part.start for part in slices(example.stretch)}
     is_trials = len(lengths) == 1 and example.stretch[-1] > 0
-    if is_trials and np.array_equal(session.unit, session.bins.group):
+    if is_trials and session.is_trials and lengths == {1}:
+        title, about = 'The best-predicted neurons, trial by trial', example.about
+        drawing = figures.trial_series(
+            recorded, predicted, example.titles, 'spikes per s' if session.is_counts else 'trace'
+        )
+    elif is_trials and session.is_trials:
         length = lengths.pop()
         shape = (-1, length, recorded.shape[1])
         title, about = 'The best-predicted neurons around the event', example.about
@@ -278,7 +341,8 @@ def _sessions(run: _Run) -> Iterator[Section]:
                 'neurons': len(session.names),
                 'bins': len(session.bins),
                 'bin (ms)': session.bins.width * 1000,
-                'test bins': int((session.part == TEST).sum()),
+                'folds': session.folds.count,
+                'scored bins': int(session.folds.scored.sum()),
                 'notes': '; '.join(session.notes),
             }
             for name, session in sessions.items()
@@ -291,15 +355,13 @@ def _name(pair: tuple[str, str]) -> str:
     return ' · '.join(pair)
 
 
-def _scores(result: Result) -> Float[np.ndarray, ' neurons']:
-    return main_score(result.evaluation.scores, result.session.is_counts)[0]
-
-
 # in the order of the page
 _SECTIONS: tuple[Callable[[_Run], Iterator[Section]], ...] = (
     _comparison,
+    _differences,
     _scatter,
     _regions,
+    _breakdown,
     _rasters,
     _best_neurons,
     _sessions,

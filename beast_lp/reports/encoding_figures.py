@@ -21,6 +21,7 @@ from beast_lp.reports.style import (
 )
 
 _MAX_REGIONS = 20
+_MAX_DIFFERENCES = 30
 _CONTROL_LABELS = {'shift': 'circular shifts', 'permutation': 'permutations'}
 
 
@@ -63,7 +64,7 @@ def score_scatter(
 
 
 def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
-    """Draw each result beside the 95 % bands of its controls.
+    """Draw each score, and what it adds to slow drift beside the 95 % bands of its controls.
 
     Args:
         table: result of `encoding.tables.comparison_table`; each pair of columns `NAME_low` and
@@ -71,17 +72,28 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
         unit: unit of the scores.
 
     Returns:
-        A figure with one row per source and encoder.
+        A figure with one row per source and encoder, and two columns: scores with their standard
+        errors over neurons, and what is added.
     """
     rows = len(table)
-    figure = new_figure(8.5, 1.1 + 0.34 * rows)
-    axes = figure.subplots()
+    figure = new_figure(9.5, 1.1 + 0.34 * rows)
+    left, right = figure.subplots(1, 2, sharey=True)
     at = np.arange(rows)[::-1]
-    names = control_names(table)
+    drift = table['drift'].to_numpy(dtype=float)
+    left.plot(drift, at, '|', color=VERMILION, markersize=13, mew=2, label='slow drift alone')
+    left.errorbar(
+        table['score'].to_numpy(dtype=float),
+        at,
+        xerr=table['sem_neurons'].to_numpy(dtype=float),
+        fmt='o',
+        color=BLUE,
+        label='features alone, SEM over neurons',
+    )
     colours = (GREY, *PALETTE[1:])
+    names = control_names(table)
     for number, name in enumerate(names):
         low, high = (table[f'{name}_{end}'].to_numpy(dtype=float) for end in ('low', 'high'))
-        axes.hlines(
+        right.hlines(
             at + 0.32 * (number - (len(names) - 1) / 2),
             low,
             high,
@@ -90,19 +102,83 @@ def comparison_bars(table: pd.DataFrame, unit: str) -> Figure:
             alpha=0.7,
             label=f'{_CONTROL_LABELS.get(name, name)}, 95 %',
         )
-    drift = table['drift'].to_numpy(dtype=float)
-    axes.plot(drift, at, '|', color=VERMILION, markersize=13, mew=2, label='slow drift alone')
-    axes.plot(table['score'].to_numpy(dtype=float), at, 'o', color=BLUE, label='result')
-    axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
-    axes.set_yticks(
+    added = table['over_drift'].to_numpy(dtype=float)
+    right.plot(added, at, 'o', color=BLUE, label='added to slow drift')
+    left.set_yticks(
         at,
         [
             f'{source} · {encoder}'
             for source, encoder in zip(table['source'], table['encoder'], strict=True)
         ],
     )
-    label_axes(axes, unit)
-    axes.legend(fontsize=SMALL, frameon=False, loc='upper left', bbox_to_anchor=(1, 1))
+    for axes, title in ((left, 'score'), (right, 'added to slow drift')):
+        axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
+        label_axes(axes, unit, title=title)
+    handles, labels = (
+        one + other
+        for one, other in zip(
+            left.get_legend_handles_labels(), right.get_legend_handles_labels(), strict=True
+        )
+    )
+    figure.legend(
+        handles, labels, fontsize=SMALL, frameon=False, loc='outside lower center', ncols=2
+    )
+    return figure
+
+
+def difference_bars(table: pd.DataFrame, unit: str) -> Figure:
+    """Draw the paired differences between sources with their 95 % intervals.
+
+    Args:
+        table: result of `encoding.tables.difference_table`; the first 30 rows are drawn.
+        unit: unit of the scores.
+    """
+    table = table.head(_MAX_DIFFERENCES)
+    figure = new_figure(8.5, 0.9 + 0.3 * len(table))
+    axes = figure.subplots()
+    at = np.arange(len(table))[::-1]
+    low, high = (table[name].to_numpy(dtype=float) for name in ('low', 'high'))
+    axes.hlines(at, low, high, color=GREY, lw=2)
+    axes.plot(table['difference'].to_numpy(dtype=float), at, 'o', color=BLUE)
+    axes.axvline(0, color=LIGHT, lw=0.8, zorder=0)
+    axes.set_yticks(
+        at,
+        [
+            f'{row["source"]} - {row["other"]} · {row["encoder"]}'
+            for row in table.to_dict('records')
+        ],
+    )
+    label_axes(axes, f'difference ({unit})')
+    return figure
+
+
+def trial_series(
+    recorded: Float[np.ndarray, 'trials neurons'],
+    predicted: Float[np.ndarray, 'trials neurons'],
+    titles: Sequence[str],
+    unit: str,
+) -> Figure:
+    """Draw a few neurons' activity in trials of one bin over the number of the trial.
+
+    Args:
+        recorded: smoothed counts or traces, at most six neurons.
+        predicted: the same activity as the model predicts it.
+        titles: one per neuron.
+        unit: unit of the activity.
+    """
+    count = recorded.shape[1]
+    figure = new_figure(9.5, 0.8 + 1.15 * count)
+    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
+    number = np.arange(1, len(recorded) + 1)
+    for neuron, axes in enumerate(panels):
+        axes.plot(number, recorded[:, neuron], '.', color=GREY, ms=3, label='recorded')
+        axes.plot(number, predicted[:, neuron], color=VERMILION, lw=1.1, label='predicted')
+        label_axes(axes, '', unit if neuron == 0 else '', titles[neuron])
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc='outside upper right', ncols=2, fontsize=SMALL, frameon=False
+    )
+    panels[-1].set_xlabel('trial', fontsize=TEXT)
     return figure
 
 
@@ -182,7 +258,7 @@ def rasters(
         )
         label_axes(axes, '', 'neuron', title)
         axes.grid(False)
-    panels[1].set_xlabel('seconds of the test part', fontsize=TEXT)
+    panels[1].set_xlabel('seconds, gaps left out', fontsize=TEXT)
     return figure
 
 
@@ -212,7 +288,7 @@ def traces(
     figure.legend(
         handles, names, loc='outside upper right', ncols=2, fontsize=SMALL, frameon=False
     )
-    panels[-1].set_xlabel('seconds of the test part', fontsize=TEXT)
+    panels[-1].set_xlabel('seconds, gaps left out', fontsize=TEXT)
     return figure
 
 
@@ -234,7 +310,7 @@ def psths(
 
     Returns:
         One column per neuron: a raster of the recorded trials, one of the predicted ones, and both
-        means with the standard error of the recorded one.
+        means with their standard errors over trials.
     """
     trials, _, count = recorded.shape
     figure = new_figure(1.0 + 1.75 * count, 5.4)
@@ -258,10 +334,14 @@ def psths(
             axes.grid(False)
         panels[0, neuron].set_title(titles[neuron], fontsize=SMALL)
         axes = panels[2, neuron]
-        mean, error = own.mean(axis=0), own.std(axis=0) / np.sqrt(trials)
-        axes.fill_between(time, mean - error, mean + error, color=LIGHT)
-        axes.plot(time, mean, color=GREY, lw=1.2, label='recorded')
-        axes.plot(time, model.mean(axis=0), color=VERMILION, lw=1.4, label='predicted')
+        for values, colour, label in (
+            (own, GREY, 'recorded'),
+            (model, VERMILION, 'predicted'),
+        ):
+            mean = values.mean(axis=0)
+            error = values.std(axis=0, ddof=1) / np.sqrt(trials) if trials > 1 else 0 * mean
+            axes.fill_between(time, mean - error, mean + error, color=colour, alpha=0.25, lw=0)
+            axes.plot(time, mean, color=colour, lw=1.3, label=f'{label}, SEM')
         label_axes(axes, 's into the trial')
     for row, text in enumerate(('recorded trials', 'predicted trials', unit)):
         panels[row, 0].set_ylabel(text, fontsize=TEXT)

@@ -1,4 +1,4 @@
-"""Spikes from patch tokens: every 5th block of time is held out."""
+"""Spikes from patch tokens: every 5th block of time is held out, in five turns."""
 
 import shutil
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from jaxtyping import Int
 from beast_lp.config import parse_config
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.align import Bins
-from beast_lp.encoding.split import TEST, TRAIN, VALIDATION, number_blocks
+from beast_lp.encoding.split import number_blocks
 from beast_lp.encoding.stage import run_encoding
 from beast_lp.encoding.tables import comparison_table
 
@@ -23,7 +23,7 @@ class Neurons:
     Attributes:
         file: with `spike_counts`.
         bin_width: seconds.
-        block: number of bins of a block; every 5th block is held out.
+        block: number of bins of a block; every 5th block is held out, in five turns.
         encoder: that suits the recording.
         reachable: by the true movement, by the score below (SOURCE.txt of the recordings).
     """
@@ -96,21 +96,12 @@ def encoding_scores(
 
 
 def every_fifth_block(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:
-    """Split as the recordings' SOURCE.txt does: every fifth block is the test part.
-
-    A tenth of all blocks, spread evenly over the others, is for validation. Nothing is drawn, and
-    there are no gaps.
+    """Split as the recordings' SOURCE.txt does: every fifth block is held out, in five turns.
 
     Args:
         bins: bins of the session.
         config: settings, of which the length of a block is read.
         seed: not used.
     """
-    present, block = np.unique(number_blocks(bins, config.split.block_s), return_inverse=True)
-    parts = np.full(len(present), TRAIN)
-    parts[4::5] = TEST
-    others = np.flatnonzero(parts == TRAIN)
-    wanted = max(1, round(0.1 * len(present)))
-    # the middle one of each of `wanted` stretches
-    parts[others[((np.arange(wanted) + 0.5) * len(others) / wanted).astype(int)]] = VALIDATION
-    return parts[block]
+    _, block = np.unique(number_blocks(bins, config.split.block_s), return_inverse=True)
+    return block % 5

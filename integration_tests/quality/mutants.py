@@ -111,20 +111,21 @@ MUTANTS = [
     *_mutants(
         'beast_lp/encoding/poisson.py',
         ('tests/encoding/test_poisson.py',),
-        ('if penalty >= constant_from(x, counts):', 'if False:'),
-        ('counts - counts.mean(axis=0)', 'counts'),
+        ('if penalty >= constant_from(x, counts, base):', 'if False:'),
+        ('counts - base * _ratio(counts, base)', 'counts'),
     ),
     *_mutants(
-        'beast_lp/encoding/rrr.py',
+        'beast_lp/encoding/grid.py',
         ('tests/encoding/test_encoders.py',),
-        ('elif not weights.is_constant:', 'else:'),
+        ('squares - 2 * products', 'squares - products'),
+        ('errors[number] += form.squares', 'errors[number] = form.squares'),
     ),
     *_mutants(
         'beast_lp/encoding/split.py',
         ('tests/encoding/test_split.py', 'tests/encoding/test_properties.py'),
-        ('< gap_s - half / 100', '< gap_s - half'),
-        ('result[near] = UNUSED', 'result[near & (part != TEST)] = UNUSED'),
-        ('.permutation(parts)[at]', '.permutation(parts[at])'),
+        ('>= gap_s - half / 100', '>= gap_s + half'),
+        ('core &= np.abs', 'core |= np.abs'),
+        ('_assign(len(trials), folds, seed)[at]', '_assign(len(at), folds, seed)'),
     ),
     *_mutants(
         'beast_lp/segmentation/metrics.py',

@@ -5,10 +5,10 @@ import numpy as np
 from beast_lp.encoding.controls import (
     band,
     circular_shifts,
-    drift,
     least_shift,
     permutations,
 )
+from beast_lp.encoding.covariates import drift
 
 
 def test_shifts_turn_the_recording_by_at_least_the_least() -> None:
@@ -20,16 +20,25 @@ def test_shifts_turn_the_recording_by_at_least_the_least() -> None:
         np.testing.assert_array_equal(order, (np.arange(100) + offset) % 100)
 
 
-def test_every_recording_can_be_shifted() -> None:
+def test_a_recording_is_never_shifted_twice_by_the_same() -> None:
     # 10 s, or a sixth of what is shorter than a minute
     assert least_shift(6000, 0.02) == 500
     assert least_shift(3000, 0.02) == 500
     assert least_shift(2400, 0.02) == 400
-    for bins in (1, 3, 7, 100):
+    for bins, drawn in ((1, 0), (3, 2), (7, 6), (100, 69)):
         least = least_shift(bins, 0.02)
-        orders = list(circular_shifts(bins, 4, least, np.random.default_rng(0)))
-        assert [sorted(order) for order in orders] == [list(range(bins))] * 4
+        orders = list(circular_shifts(bins, 200, least, np.random.default_rng(0)))
+        assert [sorted(order) for order in orders] == [list(range(bins))] * drawn
+        assert len({int(order[0]) for order in orders}) == drawn
     assert not list(circular_shifts(100, 0, 10, np.random.default_rng(0)))
+
+
+def test_trials_are_shifted_whole() -> None:
+    for order in circular_shifts(30, 9, 1, np.random.default_rng(0), length=3):
+        trials = order.reshape(10, 3)
+        assert (trials[:, 0] % 3 == 0).all()
+        assert (np.diff(trials, axis=1) == 1).all()
+        assert order[0] != 0
 
 
 def test_every_trial_gets_another_whole_trial() -> None:
@@ -52,8 +61,10 @@ def test_the_band_holds_95_percent() -> None:
 
 
 def test_drift_is_slow() -> None:
-    waves = drift(np.arange(0, 600, 0.05))
+    waves = drift(np.arange(0, 600, 0.05), 60)
     assert waves.shape == (12000, 10)
     # the fastest one has half a period in each of the ten minutes
     assert [int((np.diff(np.sign(wave)) != 0).sum()) for wave in waves.T] == list(range(1, 11))
-    assert drift(np.arange(0, 10, 0.05)).shape[1] == 2
+    assert drift(np.arange(0, 10, 0.05), 60).shape[1] == 2
+    # no more than trials or blocks can tell apart
+    assert drift(np.arange(0, 600, 0.05), 20).shape[1] == 5

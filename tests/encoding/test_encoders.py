@@ -9,42 +9,54 @@ import torch
 from beast_lp.config import encoding as schema
 from beast_lp.config import parse_config
 from beast_lp.config.retired import RETIRED
-from beast_lp.encoding import controls, ridge, rrr, tcn, trial_rrr
+from beast_lp.encoding import controls, covariates, tcn, trial_rrr
 from beast_lp.encoding.build import ENCODERS, build_encoder
-from beast_lp.encoding.encoder import Encoder, Options, Reader, Target
+from beast_lp.encoding.covariates import fold_target
+from beast_lp.encoding.encoder import Encoder, Options, Task, best_floor, floored
+from beast_lp.encoding.folded import FoldedEncoder, Target
+from beast_lp.encoding.grid import PENALTIES, Grid
 from beast_lp.encoding.metrics import bits_per_spike, variance_explained
+from beast_lp.encoding.nested import Sums, constant
+from beast_lp.encoding.poisson_rrr import PoissonReducedRank
 from beast_lp.encoding.ridge import Ridge
-from beast_lp.encoding.rrr import PoissonReducedRank, ReducedRank
+from beast_lp.encoding.rrr import ReducedRank
 from beast_lp.encoding.samples import Samples, smooth
+from beast_lp.encoding.split import Folds
 from beast_lp.encoding.tcn import Network, Tcn, gabor_filters
 from beast_lp.encoding.trial_rrr import TrialReducedRank, loss, predict_trials, start, trial_length
 from beast_lp.errors import BeastError
 
-OPTIONS = Options(lags=0, smoothing=0.0)
+OPTIONS = Options(smoothing=0.0)
 BUILD: dict[str, Callable[[], Encoder]] = {
-    'ridge': lambda: Ridge(OPTIONS, [0.01, 0.1]),
-    'rrr': lambda: ReducedRank(OPTIONS, [0.01, 0.1], [2, 4]),
-    'poisson_rrr': lambda: PoissonReducedRank(OPTIONS, [0.3, 0.03], 4),
+    'ridge': lambda: Ridge(OPTIONS),
+    'rrr': lambda: ReducedRank(OPTIONS),
+    'poisson_rrr': lambda: PoissonReducedRank(OPTIONS, rank=4),
     'trial_rrr': lambda: TrialReducedRank(OPTIONS, 3, 10.0, [0.3, 0.1]),
     'tcn': lambda: Tcn(OPTIONS, [1e-2], 25, 5),
 }
 
 
-def _parts(trials: int = 60, bins: int = 20) -> tuple[list[Samples], np.ndarray]:
-    """Return training, validation and test samples of trials, and the true test rates."""
+def _task(
+    x: np.ndarray,
+    responses: np.ndarray,
+    run: np.ndarray,
+    options: Options = OPTIONS,
+    folds: int = 3,
+) -> Task:
+    """Return a task whose runs are shared out among the folds, without covariates."""
+    split = Folds(run % folds, np.ones(len(run), bool))
+    given = constant(split, fold_target(responses, run, split, options))
+    return Task(x.astype(np.float32), 1, responses, run, given, np.arange(len(run)))
+
+
+def _simulated(trials: int = 60, bins: int = 20) -> tuple[Task, np.ndarray]:
+    """Return trials of neurons that follow two of five features, and their true rates."""
     rng = np.random.default_rng(0)
     run = np.repeat(np.arange(trials), bins)
     x = smooth(rng.normal(size=(trials * bins, 5)), run, 2.0)
     x /= x.std(axis=0)
     rates = np.exp(x[:, :2] @ rng.normal(0, 0.6, (2, 9)))
-    samples = Samples(x, rng.poisson(rates).astype(float), run)
-    trial = samples.run
-    masks = [
-        trial < trials * 0.6,
-        (trial >= trials * 0.6) & (trial < trials * 0.8),
-        trial >= trials * 0.8,
-    ]
-    return [samples.part(mask) for mask in masks], rates[masks[2]]
+    return _task(x, rng.poisson(rates).astype(float), run), rates
 
 
 def test_every_choice_of_the_schema_has_a_builder() -> None:
@@ -54,17 +66,13 @@ def test_every_choice_of_the_schema_has_a_builder() -> None:
         encoder = build_encoder(name, config, is_counts=False, seed=4)
         assert type(encoder) is type(BUILD[name]())
         options = encoder.options
-        assert (options.is_counts, options.lags, options.smoothing) == (False, 2, 3.0)
+        assert (options.is_counts, options.smoothing) == (False, 3.0)
         assert options.seed == 4
 
 
 @pytest.mark.parametrize(
     ('setting', 'used'),
     [
-        ('linear.penalties', ridge.PENALTIES),
-        ('linear.ranks', rrr.RANKS),
-        ('linear.poisson_penalties', rrr.POISSON_PENALTIES),
-        ('linear.poisson_rank', rrr.POISSON_RANK),
         ('trial_rrr.rank', trial_rrr.RANK),
         ('trial_rrr.l2', trial_rrr.L2),
         ('trial_rrr.learning_rates', trial_rrr.LEARNING_RATES),
@@ -72,7 +80,7 @@ def test_every_choice_of_the_schema_has_a_builder() -> None:
         ('tcn.epochs', tcn.EPOCHS),
         ('tcn.kernel', tcn.KERNEL),
         ('controls.least_shift_s', controls.LEAST_SHIFT_S),
-        ('controls.drift_s', controls.DRIFT_S),
+        ('controls.drift_s', covariates.DRIFT_S),
     ],
 )
 def test_retired_settings_have_the_values_that_the_code_uses(setting: str, used: object) -> None:
@@ -90,61 +98,118 @@ def test_an_old_config_with_the_values_in_use_still_opens(block_s: float, gap_s:
 
 
 @pytest.mark.parametrize('name', BUILD)
-def test_every_encoder_learns_and_refits_to_the_same(name: str) -> None:
-    (train, validation, test), truth = _parts()
-    encoder = BUILD[name]()
-    encoder.fit(train, validation)
-    rates = encoder.predict(test.features, test.run)
-    assert rates.shape == test.responses.shape
-    assert (rates > 0).all()
-    ceiling = bits_per_spike(test.responses, truth).pooled
-    assert 0.4 * ceiling < bits_per_spike(test.responses, rates).pooled < ceiling
-    assert encoder.chosen
-    encoder.refit(train)
-    # not bit by bit: the Poisson form starts from another first guess
-    again = encoder.predict(test.features, test.run)
-    assert np.corrcoef(again.ravel(), rates.ravel())[0, 1] > 0.99
-
-
-def test_the_poisson_form_finds_a_weak_signal_below_penalties_that_leave_nothing() -> None:
-    # 20 ms bins and 6 Hz, as cortex is recorded: every neuron fires in one bin of eight
-    rng = np.random.default_rng(0)
-    run = np.repeat(np.arange(20), 500)
-    x = smooth(rng.normal(size=(10000, 64)), run, 3.0)
-    x /= x.std(axis=0)
-    weights = rng.normal(size=(64, 4)) @ rng.normal(size=(4, 20)) / 26
-    rates = 0.12 * np.exp(x @ weights)
-    every = Samples(x, rng.poisson(rates).astype(float), run)
-    train, validation, test = (every.part(mask) for mask in (run < 14, run // 2 == 7, run > 15))
-    penalties = rrr.POISSON_PENALTIES
-    encoder = PoissonReducedRank(Options(), [10.0, *penalties])
-    encoder.fit(train, validation)
-    ceiling = bits_per_spike(test.responses, rates[run > 15]).pooled
-    assert ceiling < 0.3
-    found = bits_per_spike(test.responses, encoder.predict(test.features, test.run)).pooled
-    scores = []
-    # the three largest leave a constant rate, which says nothing about the smaller ones
-    for penalty in [10.0, *penalties]:
-        encoder.chosen['penalty'] = penalty
-        encoder.refit(train)
-        predicted = encoder.predict(test.features, test.run)
-        assert (predicted.std(axis=0).max() > 1e-3) == (penalty < 1)
-        scores.append(bits_per_spike(test.responses, predicted).pooled)
-    assert found > 0.4 * ceiling
-    assert found > max(scores) - 0.02
+def test_every_encoder_predicts_each_fold_by_the_others(name: str) -> None:
+    task, truth = _simulated()
+    found = BUILD[name]().predict(task)
+    assert found.rates.shape == task.responses.shape
+    assert (found.rates > 0).all()
+    ceiling = bits_per_spike(task.responses, truth).pooled
+    assert 0.4 * ceiling < bits_per_spike(task.responses, found.rates).pooled < ceiling
+    assert all(len(values) == 3 for values in found.chosen.values())
+    # a fold's own responses do not matter to its prediction
+    fold = task.given.folds.fold == 1
+    changed = np.where(fold[:, None], task.responses[::-1], task.responses)
+    other = _task(task.inputs, changed, task.run)
+    again = BUILD[name]().predict(other).rates
+    np.testing.assert_allclose(again[fold], found.rates[fold], rtol=1e-3)
+    assert np.abs(again[~fold] - found.rates[~fold]).max() > 0.01
 
 
 @pytest.mark.parametrize('name', BUILD)
-def test_scales_come_from_the_training_part_alone(name: str) -> None:
-    (train, validation, test), _ = _parts(30)
-    encoder = BUILD[name]()
-    encoder.fit(train, validation)
-    whole = encoder.predict(test.features, test.run)
-    # what else is predicted does not change a trial's prediction
-    one = test.run == test.run[0]
-    np.testing.assert_allclose(
-        encoder.predict(test.features[one], test.run[one]), whole[one], rtol=1e-4
-    )
+def test_nothing_that_follows_from_covariates_counts_for_features(name: str) -> None:
+    rng = np.random.default_rng(1)
+    run = np.repeat(np.arange(90), 10)
+    slow = np.cos(np.arange(900) / 900 * np.pi * np.arange(1, 4)[:, None]).T
+    counts = rng.poisson(np.exp(slow @ rng.normal(0, 0.7, (3, 8)))).astype(float)
+    folds = Folds(run % 3, np.ones(900, bool))
+    found = covariates.covariates(counts, run, folds, slow, OPTIONS)
+    drift = bits_per_spike(counts, found.drift_alone.rates).pooled
+    assert drift > 0.2
+    width = 3
+    task = Task(slow.astype(np.float32), width, counts, run, found.drift, np.arange(900))
+    both = bits_per_spike(counts, BUILD[name]().predict(task).rates).pooled
+    # the others also learn a constant, or a time course in the trial, here from noise
+    assert abs(both - drift) < (0.002 if name in ('ridge', 'rrr') else 0.03)
+
+
+@pytest.mark.parametrize('name', ['ridge', 'rrr'])
+def test_closed_forms_equal_fits_one_by_one(name: str) -> None:
+    task, _ = _simulated()
+    given, encoder = task.given, BUILD[name]()
+    assert isinstance(encoder, Ridge | ReducedRank)
+    grid = Grid(Sums.of(task.inputs, task.order, given), given, task.sizes)
+    target = given.target.astype(float)
+    fold = given.folds.fold
+    for number in range(3):
+        weights, chosen = encoder.choose(grid, number)
+        for key, own in weights.items():
+            train = ~np.isin(fold, key[1])
+            x = task.inputs[train].astype(float)
+            y = target[train] - target[train].mean(axis=0)
+            x = x - x.mean(axis=0)
+            if name == 'ridge':
+                # of the neuron in the middle
+                continue
+            full = np.linalg.solve(
+                x.T @ x / len(x) + chosen['penalty'] * np.eye(5), x.T @ y / len(x)
+            )
+            assert np.linalg.matrix_rank(own, tol=1e-4) == min(chosen['rank'], 5)
+            if chosen['rank'] == 5:
+                np.testing.assert_allclose(own, full, rtol=1e-3, atol=1e-5)
+    # the error of each penalty is that of its predictions of two folds
+    x, errors = task.inputs.astype(float), np.zeros((len(PENALTIES) + 1, 9))
+    for pair in ((0, 1), (2, 0)):
+        train, held_out = ~np.isin(fold, pair), fold == max(pair)
+        mean = target[train].mean(axis=0)
+        centred = x[train] - x[train].mean(axis=0)
+        for at, penalty in enumerate((*PENALTIES, np.inf)):
+            solved = np.linalg.solve(
+                centred.T @ centred / train.sum() + min(penalty, 1e30) * np.eye(5),
+                centred.T @ (target[train] - mean) / train.sum(),
+            )
+            left = target[held_out] - mean - (x[held_out] - x[train].mean(axis=0)) @ solved
+            errors[at] += (left**2).sum(axis=0)
+    np.testing.assert_allclose(grid.errors[0, 0], errors / errors[-1], rtol=1e-4)
+
+
+def test_a_penalty_of_its_own_suits_each_neuron() -> None:
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(30), 20)
+    x = rng.normal(size=(600, 20))
+    y = x @ rng.normal(size=(20, 6)) + rng.normal(size=(600, 6))
+    y[:, 3:] = rng.normal(size=(600, 3))
+    task = _task(x, y, run, Options(is_counts=False))
+    encoder = Ridge(Options(is_counts=False))
+    explained = variance_explained(y, encoder.predict(task).rates)
+    assert (explained[:3] > 0.9).all()
+    assert (np.abs(explained[3:]) < 0.02).all()
+
+
+def test_a_constant_is_left_where_nothing_is_to_be_found() -> None:
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(30), 20)
+    task = _task(rng.normal(size=(600, 40)), rng.poisson(1.0, (600, 5)).astype(float), run)
+    for name in ('ridge', 'rrr', 'poisson_rrr'):
+        rates = BUILD[name]().predict(task).rates
+        assert -0.02 < bits_per_spike(task.responses, rates).pooled < 0.01
+
+
+def test_the_poisson_form_finds_a_weak_signal() -> None:
+    # 20 ms bins and 6 Hz, as cortex is recorded: every neuron fires in one bin of eight
+    rng = np.random.default_rng(0)
+    run = np.repeat(np.arange(18), 500)
+    x = smooth(rng.normal(size=(9000, 64)), run, 3.0)
+    x /= x.std(axis=0)
+    weights = rng.normal(size=(64, 4)) @ rng.normal(size=(4, 20)) / 26
+    rates = 0.12 * np.exp(x @ weights)
+    task = _task(x, rng.poisson(rates).astype(float), run, Options())
+    encoder = PoissonReducedRank(Options())
+    ceiling = bits_per_spike(task.responses, rates).pooled
+    assert ceiling < 0.3
+    found = encoder.predict(task)
+    assert bits_per_spike(task.responses, found.rates).pooled > 0.4 * ceiling
+    # neither end of the grid
+    assert 0.007 < np.median(found.chosen['share']) < 0.5
 
 
 def test_the_tcn_beats_ridge_on_a_nonlinear_map() -> None:
@@ -154,15 +219,10 @@ def test_the_tcn_beats_ridge_on_a_nonlinear_map() -> None:
     x /= x.std(axis=0)
     y = np.stack([np.abs(x[:, 0]), x[:, 1] ** 2 - 1, np.maximum(x[:, 2], 0)], axis=1)
     y = y + 0.2 * rng.normal(size=y.shape)
-    parts = [
-        Samples(x, y, run).part((run >= a) & (run < b)) for a, b in ((0, 42), (42, 48), (48, 60))
-    ]
-    scores = {}
-    options = Options(is_counts=False, lags=3)
-    for encoder in (Ridge(options, [0.001, 0.1]), Tcn(options, [1e-2], 12, 11)):
-        encoder.fit(parts[0], parts[1])
-        predicted = encoder.predict(parts[2].features, parts[2].run)
-        scores[type(encoder)] = variance_explained(parts[2].responses, predicted).mean()
+    options = Options(is_counts=False)
+    task, scores = _task(x, y, run, options), {}
+    for encoder in (Ridge(options), Tcn(options, [1e-2], 12, 11)):
+        scores[type(encoder)] = variance_explained(y, encoder.predict(task).rates).mean()
     # a half-wave is half linear, the others are not linear at all
     assert scores[Ridge] < 0.35
     assert scores[Tcn] > scores[Ridge] + 0.3
@@ -205,14 +265,11 @@ def test_the_trial_form_follows_weights_that_change_within_a_trial() -> None:
     gain = np.sin(np.linspace(0, np.pi * 2, bins))[None, :, None]
     y = (x @ rng.normal(size=(3, 4))) * gain + 0.3 * rng.normal(size=(trials, bins, 4))
     run = np.repeat(np.arange(trials), bins)
-    every = Samples(x.reshape(-1, 3), y.reshape(-1, 4), run)
-    parts = [every.part((run >= a) & (run < b)) for a, b in ((0, 56), (56, 64), (64, 80))]
-    options = Options(is_counts=False, lags=0)
-    scores = []
-    for encoder in (Ridge(options, [0.01, 1.0]), TrialReducedRank(options, 3, 1.0, [0.3, 0.1])):
-        encoder.fit(parts[0], parts[1])
-        predicted = encoder.predict(parts[2].features, parts[2].run)
-        scores.append(variance_explained(parts[2].responses, predicted).mean())
+    options = Options(is_counts=False)
+    task, scores = _task(x.reshape(-1, 3), y.reshape(-1, 4), run, options), []
+    for encoder in (Ridge(options), TrialReducedRank(options, 3, 1.0, [0.3, 0.1])):
+        rates = encoder.predict(task).rates
+        scores.append(variance_explained(task.responses, rates).mean())
     assert scores[0] < 0.2
     assert scores[1] > 0.6
 
@@ -248,34 +305,43 @@ def test_the_network_is_the_described_one() -> None:
     np.testing.assert_allclose(gabor_filters(10, 201).norm(dim=1), np.ones(10), rtol=1e-5)
 
 
-def test_lags_and_floor() -> None:
-    (train, validation, _), _ = _parts(30)
-    reader = Reader.fit(train.features, 1)
-    inputs = reader(train.features, train.run)
-    size = train.features.shape[1]
-    assert inputs.shape == (len(train), 3 * size)
-    np.testing.assert_allclose(inputs[:, size : 2 * size].std(axis=0), 1, rtol=1e-6)
-    target, scaled = Target.fit(train, OPTIONS)
-    np.testing.assert_allclose(target.undo(scaled, 0.0), np.maximum(train.responses, 1e-9))
-    floored = target.undo(scaled - 100, 0.2)
-    np.testing.assert_allclose(floored, np.tile(0.2 * target.mean, (len(train), 1)))
-    assert target.best_floor(np.full_like(validation.responses, -100), validation) == 0.4
+def test_the_target_is_what_the_base_leaves() -> None:
+    task, _ = _simulated(30)
+    base = np.tile(task.responses.mean(axis=0), (len(task.run), 1)) / 2
+    samples = Samples(task.inputs, task.responses, task.run, base)
+    target, scaled = Target.fit(samples, OPTIONS)
+    np.testing.assert_allclose(scaled.std(axis=0), 1)
+    np.testing.assert_allclose(
+        target.undo(scaled, base, 0.0), np.maximum(task.responses, 1e-9), atol=1e-9
+    )
+    low = target.undo(scaled - 100, base, 0.2)
+    np.testing.assert_allclose(low, np.tile(0.2 * target.mean, (len(task.run), 1)))
+    assert target.best_floor(np.full_like(scaled, -100), samples) == 0.8
+
+
+def test_the_floor_is_the_likeliest() -> None:
+    counts = np.repeat([0.0, 2.0], 50)[:, None]
+    mean = np.ones(1)
+    assert floored(np.array([[-1.0], [0.5]]), mean, 0.1).tolist() == [[0.1], [0.5]]
+    assert best_floor(np.where(counts > 0, 2.0, 0.0), counts, mean) == 0.01
+    # spikes where none were expected
+    assert best_floor(np.where(counts > 0, 0.0, 2.0), counts, mean) == 0.8
 
 
 @pytest.mark.gpu
 @pytest.mark.parametrize('name', ['poisson_rrr', 'trial_rrr', 'tcn'])
 def test_a_gpu_gives_the_same(name: str) -> None:
-    (train, validation, test), _ = _parts()
+    task, _ = _simulated()
     predictions = []
     for device in ('cpu', 'cuda'):
         encoder = BUILD[name]()
-        encoder.options = Options(lags=0, smoothing=0.0, device=torch.device(device))
-        encoder.fit(train, validation)
-        predictions.append(encoder.predict(test.features, test.run))
+        assert isinstance(encoder, FoldedEncoder)
+        encoder.options = Options(smoothing=0.0, device=torch.device(device))
+        predictions.append(encoder.predict(task).rates)
     if name == 'tcn':
         # a millionth of noise, as of another order of summation, leads it to other weights, whose
         # predictions differ by four times and whose score by a few hundredths of its own
-        scores = [bits_per_spike(test.responses, one).pooled for one in predictions]
+        scores = [bits_per_spike(task.responses, one).pooled for one in predictions]
         assert abs(scores[0] - scores[1]) < 0.02
     else:
         np.testing.assert_allclose(*predictions, rtol=0.1)

@@ -74,7 +74,7 @@ def test_poisson_at_full_rank_equals_the_reference() -> None:
     x = rng.normal(size=(2000, 4))
     counts = rng.poisson(np.exp(x @ rng.normal(0, 0.3, (4, 3)) - 1))
     start = PoissonWeights(rng.normal(0, 0.1, (4, 3)), rng.normal(0, 0.1, (3, 3)), np.zeros(3))
-    got = fit_poisson(x, counts, 0.0, start, torch.device('cpu'))
+    got = fit_poisson(x, counts, np.ones((2000, 3)), 0.0, start, torch.device('cpu'))
     for neuron in range(3):
         reference = PoissonRegressor(alpha=0, tol=1e-8).fit(x, counts[:, neuron])
         np.testing.assert_allclose((got.left @ got.right)[:, neuron], reference.coef_, atol=5e-3)
@@ -91,7 +91,7 @@ def test_a_larger_poisson_penalty_uses_a_lower_rank() -> None:
     )
     used = []
     for penalty in (0.001, 0.3, 100.0):
-        got = fit_poisson(x, counts, penalty, start, torch.device('cpu'))
+        got = fit_poisson(x, counts, np.ones(counts.shape), penalty, start, torch.device('cpu'))
         singular = np.linalg.svd(got.left @ got.right, compute_uv=False)
         used.append(int((singular > 0.05).sum()))
     assert used[0] > used[1] == 2
@@ -104,7 +104,7 @@ def test_the_rate_is_constant_from_a_known_penalty_on_and_not_below() -> None:
     x = rng.normal(size=(2000, 10)) + 0.1
     counts = rng.poisson(np.exp(0.4 * x[:, :2] @ rng.normal(size=(2, 12)) - 1))
     start = PoissonWeights(rng.normal(0, 0.1, (10, 8)), rng.normal(0, 0.1, (8, 12)), np.zeros(12))
-    edge = constant_from(x, counts)
+    edge = constant_from(x, counts, np.ones(counts.shape))
 
     def loss(weights: PoissonWeights, penalty: float) -> float:
         drive = x @ weights.left @ weights.right + weights.bias
@@ -112,14 +112,17 @@ def test_the_rate_is_constant_from_a_known_penalty_on_and_not_below() -> None:
         return float((np.exp(drive) - counts * drive).sum() / len(x) + penalty / 2 * norms)
 
     for share in (0.9, 1.0, 3.0):
-        got = fit_poisson(x, counts, share * edge, start, torch.device('cpu'))
+        got = fit_poisson(
+            x, counts, np.ones(counts.shape), share * edge, start, torch.device('cpu')
+        )
         assert got.is_constant == (share >= 1)
         constant = PoissonWeights(
             np.zeros((10, 8)), np.zeros((8, 12)), np.log(counts.mean(axis=0))
         )
         if share >= 1:
             np.testing.assert_allclose(
-                got.rates(x, np.full(12, 99.0)), np.tile(counts.mean(axis=0), (2000, 1))
+                got.rates(x, np.ones(counts.shape), np.full(12, 99.0)),
+                np.tile(counts.mean(axis=0), (2000, 1)),
             )
             # nothing near it is better
             for _ in range(20):
@@ -142,5 +145,5 @@ def test_balanced_factors_have_the_same_product_and_the_least_norm() -> None:
 
 def test_rates_have_a_limit() -> None:
     weights = PoissonWeights(np.ones((1, 1)), np.ones((1, 2)), np.zeros(2))
-    rates = weights.rates(np.array([[1e6]]), np.array([3.0, 5.0]))
+    rates = weights.rates(np.array([[1e6]]), np.ones((1, 2)), np.array([3.0, 5.0]))
     assert rates.tolist() == [[3.0, 5.0]]

@@ -28,15 +28,20 @@ def test_from_a_known_penalty_on_the_best_fit_is_a_constant_rate() -> None:
     x = rng.normal(size=(2000, 5)) + 2
     rates = np.exp((x - 2) @ rng.normal(size=(5, 8)) / 4 - 1)
     counts = rng.poisson(rates).astype(float)
-    limit = constant_from(x, counts)
+    base = np.ones(counts.shape)
+    limit = constant_from(x, counts, base)
     start = PoissonWeights(
         rng.normal(size=(5, 2)) / 3, rng.normal(size=(2, 8)) / 3, np.log(counts.mean(axis=0))
     )
-    above, below = (fit_poisson(x, counts, factor * limit, start, CPU) for factor in (1.001, 0.8))
+    above, below = (
+        fit_poisson(x, counts, base, factor * limit, start, CPU) for factor in (1.001, 0.8)
+    )
     assert above.is_constant and not below.is_constant
     flat = PoissonWeights(np.zeros((5, 2)), np.zeros((2, 8)), np.log(counts.mean(axis=0)))
     np.testing.assert_allclose(
-        above.rates(x, np.full(8, np.inf)), np.tile(counts.mean(axis=0), (2000, 1)), rtol=1e-6
+        above.rates(x, base, np.full(8, np.inf)),
+        np.tile(counts.mean(axis=0), (2000, 1)),
+        rtol=1e-6,
     )
     # to leave the constant in the steepest direction lowers the loss below the limit alone
     left, _, right = np.linalg.svd(x.T @ (counts - counts.mean(axis=0)) / len(x))
@@ -51,6 +56,18 @@ def test_from_a_known_penalty_on_the_best_fit_is_a_constant_rate() -> None:
 
 def test_a_constant_is_at_least_the_floor() -> None:
     start = PoissonWeights(np.ones((3, 1)), np.ones((1, 2)), np.zeros(2))
-    silent = fit_poisson(np.eye(3), np.zeros((3, 2)), 1.0, start, CPU)
+    silent = fit_poisson(np.eye(3), np.zeros((3, 2)), np.ones((3, 2)), 1.0, start, CPU)
     assert silent.is_constant
-    assert silent.bias.tolist() == pytest.approx([np.log(RATE_FLOOR)] * 2)
+    assert silent.bias.tolist() == pytest.approx([np.log(RATE_FLOOR / 3)] * 2)
+
+
+def test_weights_explain_what_the_base_leaves() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 3))
+    base = np.exp(np.sin(np.arange(4000) / 300))[:, None] * np.ones(6)
+    truth = rng.normal(size=(3, 6)) / 4
+    counts = rng.poisson(base * np.exp(x @ truth - 0.3)).astype(float)
+    start = PoissonWeights(np.eye(3) * 0.1, rng.normal(size=(3, 6)) / 9, np.zeros(6))
+    found = fit_poisson(x, counts, base, 1e-3, start, CPU)
+    np.testing.assert_allclose(found.left @ found.right, truth, atol=0.07)
+    np.testing.assert_allclose(found.bias, -0.3, atol=0.07)

@@ -18,17 +18,9 @@ from beast_lp.encoding.align import (
     trial_bins,
     usable_bins,
 )
-from beast_lp.encoding.split import (
-    TEST,
-    TRAIN,
-    UNUSED,
-    VALIDATION,
-    split_blocks,
-    split_trials,
-)
+from beast_lp.encoding.spikes import Binned, SpikeTimes
+from beast_lp.encoding.split import fold_blocks, fold_trials, keep_apart
 from beast_lp.errors import BeastError
-
-PARTS = {TRAIN, VALIDATION, TEST}
 
 
 @st.composite
@@ -50,41 +42,36 @@ def recordings(draw: DrawFn) -> Bins:
     st.sampled_from([0.0, 0.05, 0.12]),
     st.integers(0, 5),
 )
-def test_no_bin_is_within_the_gap_of_another_part(
+def test_no_bin_is_fitted_to_within_the_gap_of_another_fold(
     bins: Bins,
     block_s: float,
     gap_s: float,
     seed: int,
 ) -> None:
-    def split(gap: float) -> np.ndarray:
-        return split_blocks(bins, (0.6, 0.2, 0.2), block_s, gap, seed)
-
     try:
-        part, without_gaps = split(gap_s), split(0.0)
+        fold = fold_blocks(bins, 4, block_s, seed)
+        folds = keep_apart(bins, fold, gap_s)
     except BeastError:
         assume(False)
         raise
-    assert set(part.tolist()) - {UNUSED} == PARTS
-    for number in PARTS:
-        own, others = bins.times[part == number], bins.times[~np.isin(part, (number, UNUSED))]
-        # the gap is kept on either side of the border
-        assert np.abs(own[:, None] - others[None]).min() > 2 * gap_s - bins.width / 99
+    assert folds.scored.all()
+    for number in range(folds.count):
+        own, others = bins.times[fold == number], bins.times[folds.without(number)]
+        assert np.abs(own[:, None] - others[None]).min() > gap_s - bins.width / 99
     # and what is lost, is lost to a gap
-    used = part != UNUSED
-    np.testing.assert_array_equal(part[used], without_gaps[used])
-    borders = np.flatnonzero(np.diff(without_gaps))
+    borders = np.flatnonzero(np.diff(fold))
     moments = (bins.times[borders] + bins.times[borders + 1]) / 2
-    for moment in bins.times[~used]:
+    for moment in bins.times[~folds.core]:
         assert np.abs(moments - moment).min() < gap_s
 
 
 @given(st.lists(st.integers(1, 6), min_size=3, max_size=40), st.integers(0, 3))
-def test_trials_are_never_torn_and_each_part_gets_some(sizes: list[int], seed: int) -> None:
+def test_trials_are_never_torn_and_each_fold_gets_some(sizes: list[int], seed: int) -> None:
     group = np.repeat(np.arange(len(sizes)), sizes)
-    part = split_trials(group, (0.7, 0.1, 0.2), seed)
-    kinds = [set(part[group == trial].tolist()) for trial in range(len(sizes))]
+    fold = fold_trials(group, 5, seed)
+    kinds = [set(fold[group == trial].tolist()) for trial in range(len(sizes))]
     assert all(len(kind) == 1 for kind in kinds)
-    assert set(part.tolist()) == PARTS
+    assert set(fold.tolist()) == set(range(min(5, len(sizes))))
 
 
 def _spikes(times: list[float], units: int) -> SpikeTimes:

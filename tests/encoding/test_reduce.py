@@ -8,7 +8,12 @@ import pytest
 
 from beast_lp.encoding import align, reduce
 from beast_lp.encoding.align import Aligned, Bins, features_in, frames_near
-from beast_lp.encoding.reduce import check_size, leading_components
+from beast_lp.encoding.reduce import (
+    check_size,
+    leading_components,
+    scale_units,
+    to_one_scale,
+)
 from beast_lp.errors import BeastError
 
 
@@ -24,41 +29,47 @@ def test_components_are_those_of_a_singular_value_decomposition(
     rng = np.random.default_rng(0)
     values = rng.normal(size=(bins, features)) * np.geomspace(1, 9, features) + 3
     values[:, 1] = 0.9 * values[:, 0] + 0.1 * values[:, 1]
-    train = np.arange(bins) < 0.8 * bins
-    found = leading_components(values, train, 4)
-    centred = values - values[train].mean(axis=0)
-    _, _, axes = np.linalg.svd(centred[train], full_matrices=False)
+    found = leading_components(values, 4)
+    centred = values - values.mean(axis=0)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
     for number in range(4):
         wanted = centred @ axes[number]
         sign = np.sign(found[:, number] @ wanted)
         np.testing.assert_allclose(found[:, number], sign * wanted, atol=1e-8)
 
 
-def test_what_is_not_trained_on_changes_nothing() -> None:
-    rng = np.random.default_rng(0)
-    values = rng.normal(size=(60, 9))
-    train = np.arange(60) < 40
-    other = values.copy()
-    other[50:] *= 100
-    np.testing.assert_array_equal(
-        leading_components(values, train, 3)[:50], leading_components(other, train, 3)[:50]
-    )
-
-
 def test_axes_along_which_nothing_varies_are_left_out() -> None:
     rng = np.random.default_rng(0)
     # 70 features, all of them mixtures of 3
     values = (rng.normal(size=(40, 3)) @ rng.normal(size=(3, 70))).astype(np.float32)
-    found = leading_components(values, np.arange(40) < 30, 64)
+    found = leading_components(values, 64)
     assert found.shape == (40, 3)
     assert np.isfinite(found).all()
 
 
-@pytest.mark.parametrize('most', [None, 5])
-def test_few_features_come_back_as_they_are(most: int | None) -> None:
-    values = np.arange(20.0).reshape(4, 5)
-    found = leading_components(values, np.ones(4, dtype=bool), most)
-    np.testing.assert_array_equal(found, values)
+def test_all_components_keep_all_that_features_hold() -> None:
+    values = np.random.default_rng(0).normal(size=(40, 5)) + 7
+    found = leading_components(values, None)
+    centred = values - values.mean(axis=0)
+    np.testing.assert_allclose(found @ found.T, centred @ centred.T, atol=1e-9)
+    assert (np.diff(found.var(axis=0)) < 0).all()
+
+
+def test_a_source_has_one_scale_and_each_unit_its_own() -> None:
+    rng = np.random.default_rng(0)
+    values = rng.normal(size=(500, 4)) * [9.0, 3.0, 1.0, 0.01]
+    scaled = to_one_scale([values])
+    deviations = scaled.std(axis=0)
+    assert deviations[0] == pytest.approx(1)
+    # what hardly changes stays small
+    assert deviations[-1] == pytest.approx(0.01 / 9, rel=0.2)
+    units = scale_units(values, np.array([0, 0, 0, 1]))
+    np.testing.assert_allclose(units.var(axis=0)[3], 1)
+    np.testing.assert_allclose(units.var(axis=0)[:3].sum(), 1)
+    # two sources side by side weigh alike, whatever their numbers
+    both = to_one_scale([values, 1e6 * values])
+    np.testing.assert_allclose(both, to_one_scale([values, values]), rtol=1e-3, atol=1e-5)
+    assert np.isfinite(to_one_scale([np.zeros((5, 2))])).all()
 
 
 def test_no_double_of_all_features_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,10 +77,10 @@ def test_no_double_of_all_features_is_held(monkeypatch: pytest.MonkeyPatch) -> N
     # 16 MB, of which the training part is a half
     values = np.random.default_rng(0).normal(size=(400, 10000)).astype(np.float32)
     tracemalloc.start()
-    leading_components(values, np.arange(400) < 200, 4)
+    leading_components(values, 4)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 4e6
+    assert peak < 8e6
 
 
 @pytest.mark.parametrize(('bins', 'patches'), [(6000, 4), (300, 200)], ids=['tall', 'wide'])
@@ -90,16 +101,14 @@ def test_features_on_disk_have_the_components_of_those_in_memory(
     centres = times[:-1:2] + 0.3
     on_disk = [cls, np.load(tmp_path / 'patches.npy', mmap_mode='r')]
     near = frames_near(on_disk, times, Bins(centres, 2.0, np.zeros(bins, int)), 9.0)
-    # blocks of time, as a split has them
-    train = np.arange(bins) // 50 % 4 > 0
     direct = features_in(on_disk, near)
-    centred = direct - direct[train].mean(axis=0, dtype=np.float64)
-    _, _, axes = np.linalg.svd(centred[train], full_matrices=False)
+    centred = direct - direct.mean(axis=0, dtype=np.float64)
+    _, _, axes = np.linalg.svd(centred, full_matrices=False)
     wanted = centred @ axes[:5].T
     monkeypatch.setattr(align, '_BLOCK_BYTES', 2**16)
     monkeypatch.setattr(reduce, '_PIECE_BYTES', 2**17)
     tracemalloc.start()
-    found = leading_components(Aligned(on_disk, near), train, 5)
+    found = leading_components(Aligned(on_disk, near), 5)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     signs = np.sign((found * wanted).sum(axis=0))
@@ -112,8 +121,7 @@ def test_a_matrix_beyond_the_bound_is_refused() -> None:
     # an hour at 20 ms of the patches of a ViT-B
     words = "'vit' in 126000 bins need a matrix of 10.6 GiB.*--patch_dim"
     with pytest.raises(BeastError, match=words):
-        check_size('vit', 126000, 49 * 768, 64)
-    # the smaller of the two matrices counts, and with all components there is none
-    check_size('vit', 20000, 49 * 768, 64)
-    check_size('vit', 126000, 49 * 64, 64)
-    check_size('vit', 126000, 49 * 768, None)
+        check_size('vit', 126000, 49 * 768)
+    # the smaller of the two matrices counts
+    check_size('vit', 20000, 49 * 768)
+    check_size('vit', 126000, 49 * 64)

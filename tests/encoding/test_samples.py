@@ -14,8 +14,23 @@ def test_lags_stay_inside_their_run() -> None:
         inside = [i for i in range(9) if RUN[i] == RUN[at]]
         for column, lag in enumerate(range(-2, 3)):
             of = min(max(at + lag, inside[0]), inside[-1])
-            np.testing.assert_array_equal(got[at, 2 * column : 2 * column + 2], features[of])
+            np.testing.assert_array_equal(got[at, column::5], features[of])
     assert add_lags(features, RUN, 0) is features
+    # runs of one bin have no others around them
+    assert add_lags(features, np.arange(9), 2) is features
+
+
+def test_few_lags_hold_every_filter_that_is_linear_between_them() -> None:
+    rng = np.random.default_rng(0)
+    features, run = rng.normal(size=(200, 1)), np.zeros(200, int)
+    every, few = add_lags(features, run, 4), add_lags(features, run, 4, step=2)
+    assert every.shape == (200, 9) and few.shape == (200, 5)
+    at = rng.normal(size=5)
+    filtered = every @ np.interp(np.arange(-4, 5), [-4, -2, 0, 2, 4], at)
+    # a triangle ends at the farthest lag
+    inside = slice(5, -5)
+    left = filtered[inside] - few[inside] @ at
+    np.testing.assert_allclose(left, 0, atol=1e-12)
 
 
 def test_smoothing_stays_inside_its_run() -> None:
@@ -28,10 +43,11 @@ def test_smoothing_stays_inside_its_run() -> None:
 
 
 def test_a_part_has_new_runs_where_bins_are_missing() -> None:
-    samples = Samples(np.arange(9.0)[:, None], np.zeros((9, 1)), RUN)
+    samples = Samples(np.arange(9.0)[:, None], np.zeros((9, 1)), RUN, np.arange(9.0)[:, None])
     chosen = np.array([1, 0, 1, 1, 1, 1, 1, 0, 1], bool)
     part = samples.part(chosen)
     assert part.features[:, 0].tolist() == [0, 2, 3, 4, 5, 6, 8]
+    np.testing.assert_array_equal(part.base, part.features)
     # a break inside run 0, the border of 0 and 1, of 1 and 4, and a break inside 4
     assert part.run.tolist() == [0, 1, 2, 2, 3, 3, 4]
 

@@ -19,7 +19,7 @@ from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.number_files import read_numbers
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.sources import find_sources, parse_named, read_features
-from beast_lp.encoding.split import TEST, split_blocks
+from beast_lp.encoding.split import UNUSED, fold_blocks
 from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
 from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
@@ -29,7 +29,7 @@ SECTION: dict[str, Any] = {
     'lags': 1,
     'min_rate_hz': 0.5,
     'split': {'block_s': 4.0},
-    'controls': {'shifts': 5, 'permutations': 4},
+    'controls': {'shifts': 19, 'permutations': 4},
 }
 
 
@@ -75,28 +75,44 @@ def test_scores_tables_and_files(
     results = run_encoding(_config(), [('s1', spikes)], sources, out)
     files = EncodingFiles(out)
     table = pd.read_csv(files.comparison).set_index(['source', 'encoder'])
-    test = results[0].session.part == 2
-    ceiling = bits_per_spike(simulated['counts'][test], simulated['rates'][test])
+    assert results[0].session.folds.scored.all()
+    ceiling = bits_per_spike(simulated['counts'], simulated['rates'])
     for encoder in ('ridge', 'poisson_rrr'):
         good, noise = (table.loc[(name, encoder)] for name in ('good', 'noise'))
         assert 0.7 * ceiling.pooled < good.bps_pooled < ceiling.pooled
-        assert good.bps_pooled > good.shift_high
-        assert good.bps_pooled > good.permutation_high
-        assert pd.isna(good.verdict)
-        assert 'not above' in noise.verdict
+        assert good.over_drift > good.shift_high
+        assert good.over_drift > good.permutation_high
+        assert good.verdict == 'evidence'
+        assert good.shift_p == 0.05
+        assert noise.verdict == 'no evidence'
         assert noise.bps_pooled < 0.02
+        assert noise.behind_best == pytest.approx(good.bps_pooled - noise.bps_pooled)
+        assert noise.behind_best_from < noise.behind_best < noise.behind_best_to
         # destroyed relations explain nothing
         assert good.shift_high < 0.05
         assert good.permutation_high < 0.05
-    assert (DRIFT, 'ridge') in table.index
+    drift = table.loc[(DRIFT, 'ridge')]
+    assert drift.bps_pooled == pytest.approx(table.loc[('good', 'poisson_rrr')].drift)
+    differences = pd.read_csv(files.differences)
+    assert differences.source.tolist() == ['good', 'good']
+    assert (differences.low > 0.05).all()
+    assert set(differences.over) == {'blocks'}
+    parts = pd.read_csv(files.breakdown)
+    parts = parts[(parts.source == 'good') & (parts.encoder == 'ridge')].set_index('name')
+    row, regions = table.loc[('good', 'ridge')], parts.loc[['M1', 'S1']]
+    assert regions.neurons.tolist() == [6, 6]
+    assert parts.score['s1'] == pytest.approx(row.score)
+    assert regions.score.min() < row.score < regions.score.max()
 
     neurons = pd.read_csv(files.neurons)
     # 12 of 13 neurons fire
-    assert len(neurons) == 12 * 2 * 3
+    assert len(neurons) == 12 * 5
     assert set(neurons.region) == {'M1', 'S1'}
     own = neurons[(neurons.source == 'good') & (neurons.encoder == 'poisson_rrr')]
     assert own.bps.mean() == pytest.approx(table.loc[('good', 'poisson_rrr')].bps_mean)
-    assert own.above_null.mean() > 0.9
+    # 19 draws: the least p value, 0.05, is also the rate of false discoveries
+    assert own.significant.astype(float).mean() > 0.9
+    assert own.same_in_all_trials.isna().all()
     summary = json.loads(files.summary.read_text())
     assert summary['seed'] == 0
     assert 'numpy' in summary['versions']
@@ -107,9 +123,9 @@ def test_scores_tables_and_files(
     assert max(np.size(value) for value in held.values()) < 2400
     # the saved rates are those that were scored
     with np.load(files.rates('s1', 'good', 'ridge')) as data:
-        rates, part = data['rates'], data['part']
+        rates = data['rates']
         np.testing.assert_allclose(data['bin_times'], simulated['times'])
-    again = bits_per_spike(simulated['counts'][part == 2], rates[part == 2])
+    again = bits_per_spike(simulated['counts'], rates)
     assert again.pooled == pytest.approx(table.loc[('good', 'ridge')].bps_pooled, abs=1e-5)
     assert not list(out.rglob('*.part'))
 
@@ -141,8 +157,8 @@ def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
             _config(encoders=['rrr', 'poisson_rrr'], lags=0), *args[1:], tmp_path / 'torn'
         )
     run_encoding(*args, tmp_path / 'torn')
-    # 6 fits in all, 2 were there
-    assert len(calls) == 3 + 4
+    # 4 results beside drift, 2 were there
+    assert len(calls) == 3 + 2
     for name in ('neurons.csv', 'comparison.csv', 'summary.json'):
         assert (tmp_path / 'torn' / name).read_text() == (tmp_path / 'whole' / name).read_text()
     before = EncodingFiles(tmp_path / 'whole').summary.read_bytes()
@@ -249,39 +265,40 @@ def test_two_sessions_are_fitted_apart_and_pooled(
     np.testing.assert_array_equal(a.bps, b.bps)
     table = pd.read_csv(tmp_path / 'out' / 'comparison.csv')
     assert table.neurons.tolist() == [24, 24]
-    assert table.bps_pooled[0] == pytest.approx(a.bps_pooled)
+    assert table.sem_sessions[0] == pytest.approx(0)
+    assert pd.isna(table.verdict[0])
+    weights = results[0].weights
+    assert table.bps_pooled[0] == pytest.approx(np.average(a.bps, weights=weights))
     assert np.isnan(table.shift_high[0])
 
 
-@pytest.mark.filterwarnings('error')
-def test_a_session_without_a_spike_to_test_on_has_no_score(
+def test_bins_without_a_fold_are_left_out_and_neurons_counted_by_the_others(
     simulated: dict[str, np.ndarray],
-    spikes: Path,
-    write_store: Callable[..., Path],
+    sources: list[tuple[str, Path]],
     tmp_path: Path,
 ) -> None:
-    for name in ('s1', 's2'):
-        write_store(f'both/{name}', simulated['features'], simulated['times'])
-    shares = 0.7, 0.1, 0.2
-    bins = Bins(simulated['times'], 0.05, np.zeros(2400, int))
-    counts = simulated['counts'] * (split_blocks(bins, shares, 4.0, 0.4, 0) != TEST)[:, None]
-    silent = tmp_path / 's2.npz'
-    np.savez(silent, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05)
-    config = _config(encoders=['ridge'], controls={**SECTION['controls'], 'shifts': 2})
-    features = [('both', tmp_path / 'both')]
-    tables = {}
-    for name, sessions in (
-        ('spikes', [('s1', spikes)]),
-        ('silent', [('s2', silent)]),
-        ('two', [('s1', spikes), ('s2', silent)]),
-    ):
-        tables[name] = comparison_table(
-            run_encoding(config, sessions, features, tmp_path / name)
-        ).iloc[0]
-    alone, two = tables['spikes'], tables['two']
-    for column in ('score', 'bps_train_null_pooled', 'shift_high', 'permutation_high'):
-        assert np.isnan(tables['silent'][column])
-        assert two[column] == pytest.approx(alone[column])
+    counts = simulated['counts'].copy()
+    # fires in what is left out alone, and in one fold alone
+    counts[:1200, 0] = counts[600:, 1] = 0
+    path = tmp_path / 's1.npz'
+    np.savez(path, spike_counts=counts, bin_times=simulated['times'], bin_width=0.05)
+
+    def half(bins: Bins, config: EncodingConfig, seed: int) -> np.ndarray:
+        fold = fold_blocks(bins, 3, config.split.block_s, seed)
+        fold[:600] = 0
+        fold[600:1200] = np.where(fold[600:1200] == 0, 1, fold[600:1200])
+        return np.where(bins.times < 60, fold, UNUSED)
+
+    config = _config(encoders=['ridge'], controls={'shifts': 0, 'permutations': 0})
+    results = run_encoding(config, [('s1', path)], sources, tmp_path / 'out', half)
+    session = results[0].session
+    assert session.names.tolist() == list(range(2, 12))
+    with np.load(results[0].file) as data:
+        assert np.isfinite(data['rates'][:1200]).all()
+        assert np.isnan(data['rates'][1200:]).all()
+        found = bits_per_spike(session.responses[:1200], data['rates'][:1200])
+    table = comparison_table(results).set_index('source')
+    assert table.bps_pooled['good'] == pytest.approx(found.pooled, abs=1e-5)
 
 
 def test_traces_of_calcium_imaging(
@@ -316,7 +333,7 @@ def test_what_no_fit_can_mend_is_refused_before_the_first(
     with monkeypatch.context() as patch:
         patch.setattr(reduce, 'MOST_BYTES', 100)
         with pytest.raises(BeastError, match="6 features of 'good' in .* --patch_dim"):
-            run_encoding(_config(components=2), [('s1', spikes)], sources, tmp_path / 'out')
+            run_encoding(_config(), [('s1', spikes)], sources, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
 
 
@@ -457,15 +474,15 @@ def test_keypoints_are_never_reduced_to_components(
     config = _config(components=3, camera_times=str(tmp_path / 'camera.npy')).encoding
     (session,) = load_sessions(config, 0, [('s1', spikes)], found)
     if views == 'keypoints':
-        assert session.features['both'].shape[1] == 8
+        # two views of the same positions
+        assert session.features['both'].shape[1] == 4
         moving = session.features['both + velocities']
-        assert moving.shape[1] == 16
-        np.testing.assert_allclose(np.sort(moving.std(axis=0))[:8].max(), 0.3, rtol=0.1)
+        assert moving.shape[1] == 8
+        # positions and velocities have scales of their own
+        assert moving.std(axis=0).min() > 0.1
     else:
-        # 3 components, and the positions as they are
-        both = session.features['both']
-        assert both.shape[1] == 3 + 4
-        np.testing.assert_allclose(both[:, 3:], positions, atol=0.01)
+        # 3 components, and all positions
+        assert session.features['both'].shape[1] == 3 + 4
 
 
 def test_patches_are_read_only_where_they_are(
@@ -640,4 +657,7 @@ def test_a_given_split_takes_precedence_over_the_settings(
 
     config = _config(encoders=['ridge'], controls={'shifts': 0, 'permutations': 0})
     results = run_encoding(config, [('s1', spikes)], sources, tmp_path / 'out', thirds)
-    np.testing.assert_array_equal(results[0].session.part, np.repeat([0, 1, 2], 800))
+    folds = results[0].session.folds
+    np.testing.assert_array_equal(folds.fold, np.repeat([0, 1, 2], 800))
+    # 0.4 s on each side of both borders
+    assert (~folds.core).sum() == 4 * 8

@@ -1,5 +1,6 @@
 """The report of the encoding stage."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,24 +8,24 @@ import pandas as pd
 import pytest
 
 from beast_lp.encoding.align import Bins
-from beast_lp.encoding.evaluate import Evaluation, save_evaluation, score_test
+from beast_lp.encoding.evaluate import Evaluation, main_score, save_evaluation, score
+from beast_lp.encoding.nested import constant
 from beast_lp.encoding.session import Session
-from beast_lp.encoding.split import TEST, TRAIN, VALIDATION
+from beast_lp.encoding.split import Folds
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table
 from beast_lp.reports import encoding_figures as figures
 from beast_lp.reports.encoding import table_for_people, verdicts, write_encoding_report
 
 
-def _session(trials: bool, regions: bool = True) -> tuple[Session, np.ndarray]:
-    """Return 30 trials (or blocks) of 20 bins with 8 neurons, and their true rates."""
+def _session(trials: bool, regions: bool = True, bins: int = 20) -> tuple[Session, np.ndarray]:
+    """Return trials (or blocks) of some bins with 8 neurons, and their true rates."""
     rng = np.random.default_rng(0)
     rates = np.exp(rng.normal(0, 0.6, (600, 8)))
-    unit = np.repeat(np.arange(30), 20)
-    part = np.repeat([TRAIN, TRAIN, VALIDATION, TEST, TEST], 120)
+    unit = np.arange(600) // bins
     session = Session(
         name='s$1$',
         bins=Bins((np.arange(600) + 0.5) * 0.05, 0.05, unit if trials else np.zeros(600, int)),
-        part=part,
+        folds=Folds(unit % 5, np.ones(600, bool)),
         unit=unit,
         responses=rng.poisson(rates).astype(np.float32),
         is_counts=True,
@@ -42,20 +43,27 @@ def _result(
     session: Session,
     source: str,
     rates: np.ndarray,
-    draws: int = 6,
+    draws: int = 20,
 ) -> Result:
     rng = np.random.default_rng(1)
-    parts = session.samples(np.zeros((600, 1)))
-    scores = score_test(session, parts, rates[session.part == TEST])
-    controls = rng.normal(-0.01, 0.003, (draws, 8)), rng.normal(-0.01, 0.003, draws)
-    evaluation = Evaluation(scores, *controls, *controls, {'penalty': 0.1})
+    scores = score(session, rates, constant(session.folds, session.responses))
+    controls = rng.normal(-0.01, 0.003, (draws, 8)), rng.normal(-0.01, 0.003, (draws, 8))
+    flat = np.tile(session.responses.mean(axis=0) * 0.99, (600, 1))
+    added = main_score(session, rates) - main_score(session, flat)
+    chosen = {'penalty': np.full(5, 0.1)}
+    evaluation = Evaluation(scores, added, *controls, chosen)
     file = folder / f'{source}.npz'
     save_evaluation(file, session, source, evaluation, rates.astype(np.float32))
     return Result(session, source, 'rrr', evaluation, file)
 
 
-def _results(folder: Path, trials: bool = False, regions: bool = True) -> list[Result]:
-    session, rates = _session(trials, regions)
+def _results(
+    folder: Path,
+    trials: bool = False,
+    regions: bool = True,
+    bins: int = 20,
+) -> list[Result]:
+    session, rates = _session(trials, regions, bins)
     constant = np.tile(session.responses.mean(axis=0), (600, 1))
     return [
         _result(folder, session, 'BEAST <1>', rates),
@@ -64,26 +72,57 @@ def _results(folder: Path, trials: bool = False, regions: bool = True) -> list[R
     ]
 
 
+def _without_controls(evaluation: Evaluation) -> Evaluation:
+    return replace(evaluation, shifts=evaluation.shifts[:0])
+
+
 @pytest.mark.parametrize('trials', [True, False])
 @pytest.mark.parametrize('regions', [True, False])
 def test_the_page_has_all_parts(tmp_path: Path, trials: bool, regions: bool) -> None:
     page = write_encoding_report(tmp_path, _results(tmp_path, trials, regions)).read_text()
-    for name in ('comparison', 'scatter', 'regions', 'rasters', 'examples'):
+    for name in ('comparison', 'differences', 'scatter', 'regions', 'rasters', 'examples'):
         assert (tmp_path / 'figures' / f'{name}.png').stat().st_size > 5000
-    assert page.count('<img ') == 5
+    assert page.count('<img ') == 6
+    assert ('By session and region' in page) == regions
     assert 'BEAST &lt;1&gt; with rrr' in page
     assert ('around the event' in page) == trials
     assert ('Distribution by region' in page) == regions
     assert '2 of 10 neurons were left out' in page
 
 
-def test_a_result_that_is_not_above_its_controls_is_said_to_be_none(tmp_path: Path) -> None:
+def test_trials_of_one_bin_are_drawn_over_their_number(tmp_path: Path) -> None:
+    page = write_encoding_report(tmp_path, _results(tmp_path, True, bins=1)).read_text()
+    assert 'trial by trial' in page
+    drawing = figures.trial_series(np.ones((9, 2)), np.zeros((9, 2)), ['a', 'b'], 'spikes per s')
+    (line, _) = drawing.axes[1].lines
+    np.testing.assert_array_equal(np.asarray(line.get_xdata(), float), np.arange(1, 10))
+
+
+def test_time_courses_have_the_standard_error_over_trials() -> None:
+    rng = np.random.default_rng(0)
+    recorded, predicted = rng.normal(size=(30, 5, 1)), rng.normal(size=(30, 5, 1))
+    axes = figures.psths(recorded, predicted, ['a'], np.arange(5.0), 'spikes per s').axes[2]
+    for band, values in zip(axes.collections, (recorded, predicted), strict=True):
+        heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
+        mean = values[:, :, 0].mean(axis=0)
+        error = values[:, :, 0].std(axis=0, ddof=1) / np.sqrt(30)
+        assert heights.max() == pytest.approx((mean + error).max())
+        assert heights.min() == pytest.approx((mean - error).min())
+
+
+def test_the_verdict_is_that_of_the_shifts(tmp_path: Path) -> None:
     table = comparison_table(_results(tmp_path))
     good, bad = verdicts(table)
-    assert good.endswith('is above all of its controls.')
-    assert 'NOT evidence' in bad
-    assert 'circular shifts' in bad
-    assert 'a constant rate' in bad
+    assert 'is evidence of encoding: it adds ' in good
+    assert good.endswith('p = 0.0476, 20 circular shifts.')
+    assert 'is NOT evidence of encoding: it adds ' in bad
+    # nothing was drawn, and nothing is claimed
+    undrawn = comparison_table(
+        [replace(r, evaluation=_without_controls(r.evaluation)) for r in _results(tmp_path)]
+    )
+    assert undrawn['verdict'].tolist() == ['', '', '']
+    assert all('there is no verdict' in sentence for sentence in verdicts(undrawn))
+    assert 'p' not in table_for_people(undrawn)
     shown = table_for_people(table)
     assert shown['source'].iloc[0] == 'BEAST <1>'
     assert shown['shift 95 %'].iloc[0].count(' to ') == 1
@@ -115,13 +154,17 @@ def test_the_bars_show_bands_and_results() -> None:
             'permutation_low': [-0.1, np.nan],
             'permutation_high': [0.0, np.nan],
             'drift': [0.05, 0.06],
+            'sem_neurons': [0.01, 0.02],
+            'over_drift': [0.15, 0.04],
         }
     )
-    (axes,) = figures.comparison_bars(table, 'bits per spike').axes
+    axes, added = figures.comparison_bars(table, 'bits per spike').axes
     labels = [label.get_text() for label in axes.get_yticklabels()]
     assert labels == ['a · rrr', 'b · tcn']
-    line = next(line for line in axes.lines if line.get_label() == 'result')
-    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0.2, 0.1])
+    bars = axes.containers[0]
+    np.testing.assert_allclose(np.asarray(bars[0].get_xdata(), float), [0.2, 0.1])
+    line = next(line for line in added.lines if line.get_label() == 'added to slow drift')
+    np.testing.assert_allclose(np.asarray(line.get_xdata(), float), [0.15, 0.04])
 
 
 def test_a_new_score_and_a_new_control_are_shown(tmp_path: Path) -> None:
@@ -133,12 +176,11 @@ def test_a_new_score_and_a_new_control_are_shown(tmp_path: Path) -> None:
     shown = table_for_people(table)
     assert shown['correlation'].tolist() == [0.1235, 0.3, 0.2]
     assert shown['noise 95 %'].tolist() == ['-0.2 to 0.1', '', '-0.3 to 0.2']
-    assert not {'noise_low', 'verdict', 'score'} & set(shown)
-    (axes,) = figures.comparison_bars(table, 'bits per spike').axes
-    legend = axes.get_legend()
-    assert legend is not None
-    labels = [text.get_text() for text in legend.get_texts()]
-    assert labels[:3] == ['circular shifts, 95 %', 'permutations, 95 %', 'noise, 95 %']
+    assert not {'noise_low', 'shift_p', 'score'} & set(shown)
+    drawing = figures.comparison_bars(table, 'bits per spike')
+    axes = drawing.axes[1]
+    labels = [text.get_text() for text in drawing.legends[0].get_texts()]
+    assert {'circular shifts, 95 %', 'permutations, 95 %', 'noise, 95 %'} < set(labels)
     heights = [np.asarray(bar.get_paths()[0].vertices)[0, 1] for bar in axes.collections]
     np.testing.assert_allclose(np.diff(heights), 0.32)
 

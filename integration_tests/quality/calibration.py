@@ -1,0 +1,159 @@
+"""How often the verdict of the encoding stage is wrong on sessions that are simulated.
+
+    python integration_tests/quality/calibration.py --sessions 1000
+
+Neurons drift and fluctuate by themselves. Of features without any relation to them (noise, drift,
+random walks) 5 % may be called evidence by chance, those that are nothing but cosines of time
+fewer, since drift already has them. Features that add 0.01 bits per spike to drift must be found.
+"""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from beast_lp.config.encoding import EncodingConfig
+from beast_lp.encoding.align import Bins
+from beast_lp.encoding.covariates import covariates, drift
+from beast_lp.encoding.encoder import Options
+from beast_lp.encoding.evaluate import evaluate
+from beast_lp.encoding.reduce import to_one_scale
+from beast_lp.encoding.ridge import Ridge
+from beast_lp.encoding.samples import smooth
+from beast_lp.encoding.session import Session
+from beast_lp.encoding.split import fold_blocks, keep_apart
+from beast_lp.encoding.tables import LEVEL, Result, comparison_table, significance
+
+BINS, WIDTH, NEURONS, FEATURES = 1200, 0.25, 5, 4
+# bits per spike that the true features add, as the true rates have it
+WEAK = 0.01
+
+
+def _noise(rng: np.random.Generator) -> np.ndarray:
+    return rng.normal(size=(BINS, FEATURES))
+
+
+def _movement(rng: np.random.Generator) -> np.ndarray:
+    """Return fluctuations of about a second, as of an animal."""
+    return smooth(_noise(rng), np.zeros(BINS, int), 4.0) * 4
+
+
+def _drift(rng: np.random.Generator) -> np.ndarray:
+    """Return slow waves of any phase, the slowest with one period in the session."""
+    time = np.arange(BINS)[:, None] / BINS
+    period, phase = rng.uniform(0.5, 3, FEATURES), rng.uniform(0, 1, FEATURES)
+    return np.cos(2 * np.pi * (time * period + phase))
+
+
+def _cosines(rng: np.random.Generator) -> np.ndarray:
+    """Return cosines of the number of the bin, which the model of drift has, too."""
+    return np.cos(np.pi * (np.arange(BINS)[:, None] + 0.5) / BINS * np.arange(1, FEATURES + 1))
+
+
+def _walks(rng: np.random.Generator) -> np.ndarray:
+    return np.cumsum(_noise(rng), axis=0)
+
+
+UNRELATED: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
+    'noise': _noise,
+    'movement of another animal': _movement,
+    'drift': _drift,
+    'cosines of time': _cosines,
+    'random walks': _walks,
+}
+
+
+def session_of(features: np.ndarray, gain: float, rng: np.random.Generator) -> Session:
+    """Simulate neurons of 5 Hz that drift, fluctuate and, with a gain, follow features."""
+    slow = drift(np.arange(BINS) * WIDTH, BINS) @ rng.normal(0, 0.3, (5, NEURONS))
+    own = smooth(rng.normal(size=(BINS, NEURONS)), np.zeros(BINS, int), 6.0)
+    weights = rng.normal(size=(features.shape[1], NEURONS))
+    followed = features @ (weights / np.linalg.norm(weights, axis=0))
+    rates = 5 * WIDTH * np.exp(slow + own + gain * (followed - followed.mean(axis=0)))
+    times = (np.arange(BINS) + 0.5) * WIDTH
+    bins = Bins(times, WIDTH, np.zeros(BINS, int))
+    fold = fold_blocks(bins, 5, 10.0, int(rng.integers(2**31)))
+    return Session(
+        name='simulated',
+        bins=bins,
+        folds=keep_apart(bins, fold, 0.5),
+        unit=np.arange(BINS) // round(10 / WIDTH),
+        responses=rng.poisson(rates).astype(np.float32),
+        is_counts=True,
+        names=np.arange(NEURONS),
+        regions=np.full(NEURONS, ''),
+        features={'features': to_one_scale([features])},
+        digests={},
+        notes=(),
+    )
+
+
+def result_of(session: Session, shifts: int, seed: int) -> Result:
+    """Evaluate a session as `litpose encode` does, by ridge regression."""
+    config = EncodingConfig(lags=0)
+    config.controls.shifts = shifts
+    options = Options(smoothing=0.0, seed=seed)
+    waves = drift(session.clock, len(np.unique(session.unit)))
+    without = covariates(session.responses, session.bins.group, session.folds, waves, options)
+    features = session.features['features']
+    evaluation, _ = evaluate(session, features, Ridge(options), without, config, seed)
+    return Result(session, 'features', 'ridge', evaluation, Path())
+
+
+def verdicts(
+    make: Callable[[np.random.Generator], np.ndarray],
+    sessions: int,
+    gain: float = 0.0,
+    shifts: int = 19,
+) -> pd.DataFrame:
+    """Return a row per session: whether it is called evidence, and how many neurons.
+
+    Args:
+        make: function that draws features.
+        sessions: number of sessions.
+        gain: weight of the features in the neurons' log rates.
+        shifts: circular shifts of each.
+    """
+    rows = []
+    for seed in range(sessions):
+        rng = np.random.default_rng(seed)
+        features = make(rng)
+        result = result_of(session_of(features, gain, rng), shifts, seed)
+        row = comparison_table([result]).iloc[0]
+        p, _ = significance(result)
+        rows.append(
+            {
+                'evidence': row['verdict'] == 'evidence',
+                'over_drift': row['over_drift'],
+                'neurons': float((p <= LEVEL).mean()),
+                'discoveries': float(row['significant'] > 0),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def weak_gain() -> float:
+    """Return the gain at which movement adds about `WEAK` bits per spike to drift.
+
+    A log rate of variance v has about v / (2 ln 2) bits per spike (to second order).
+    """
+    return float(np.sqrt(2 * np.log(2) * WEAK) / _movement(np.random.default_rng(0)).std())
+
+
+def main() -> None:
+    """Print the share of sessions that are called evidence."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--sessions', type=int, default=1000)
+    parser.add_argument('--shifts', type=int, default=19)
+    arguments = parser.parse_args()
+    for name, make in UNRELATED.items():
+        table = verdicts(make, arguments.sessions, shifts=arguments.shifts)
+        print(f'{name}: {table.mean().round(4).to_dict()}', flush=True)
+    table = verdicts(_movement, arguments.sessions, weak_gain(), arguments.shifts)
+    print(f'movement that adds {WEAK} bits: {table.mean().round(4).to_dict()}')
+
+
+if __name__ == '__main__':
+    main()
