@@ -19,7 +19,7 @@ ENCODERS = {
     'trial_rrr': "the paper's reduced-rank regression, for trials of one length",
     'tcn': 'the temporal convolutional network of the paper',
 }
-DEFAULT_ENCODERS = ('ridge', 'rrr', 'poisson_rrr')
+DEFAULT_ENCODERS = ('ridge', 'rrr')
 
 
 _FILTER = re.compile(r'\s*([^<>=]+?)\s*(>=|=)\s*([^<>=]+?)\s*')
@@ -119,8 +119,8 @@ class ControlConfig(Section):
 
     shifts: int = setting(
         200,
-        'circular shifts of the features against the spikes, by which p values are computed; '
-        'encoders that are slow to fit take 19. 0: no verdict',
+        'circular shifts of the features (followed by their mirror image) against the spikes, by '
+        'which p values are computed; encoders that are slow to fit take 19. 0: no verdict',
         low=0,
         high=10_000,
     )
@@ -172,8 +172,7 @@ class EncodingConfig(Section):
     clock_offset_s: float = setting(0.0, 'seconds added to the camera times', low=-1e10, high=1e10)
     encoders: Optional[list[str]] = setting(
         None,
-        'encoders to fit, one or more of the following; null: ridge, rrr and, for spike counts, '
-        'poisson_rrr',
+        'encoders to fit, one or more of the following; null: ridge and rrr',
         choices=ENCODERS,
         filled=True,
     )

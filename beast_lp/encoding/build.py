@@ -9,7 +9,6 @@ Adding a new encoder:
    `beast_lp.config.encoding.ENCODERS`
 """
 
-import logging
 from collections.abc import Callable
 
 import torch
@@ -23,8 +22,6 @@ from beast_lp.encoding.tcn import Tcn
 from beast_lp.encoding.trial_rrr import TrialReducedRank
 from beast_lp.errors import BeastError
 
-logger = logging.getLogger(f'lightning_pose.{__name__}')
-
 ENCODERS: dict[str, Callable[[Options], Encoder]] = {
     'ridge': Ridge,
     'rrr': ReducedRank,
@@ -35,7 +32,7 @@ ENCODERS: dict[str, Callable[[Options], Encoder]] = {
 
 
 def choose_encoders(config: EncodingConfig, is_counts: bool) -> list[str]:
-    """Return the encoders that the config names, or else the defaults that suit the responses.
+    """Return the encoders that the config names, or else the defaults.
 
     Args:
         config: settings of the stage.
@@ -45,9 +42,7 @@ def choose_encoders(config: EncodingConfig, is_counts: bool) -> list[str]:
         BeastError: if the config names the Poisson form, and the responses are traces.
     """
     if config.encoders is None:
-        if not is_counts:
-            logger.info('beast: poisson_rrr is left out, since the responses are no spike counts')
-        return [name for name in DEFAULT_ENCODERS if is_counts or name != 'poisson_rrr']
+        return list(DEFAULT_ENCODERS)
     if not is_counts and 'poisson_rrr' in config.encoders:
         raise BeastError(
             'poisson_rrr predicts spike counts, and the responses are traces; leave it out of '

@@ -63,6 +63,9 @@ def circular_shifts(
 ) -> Iterator[Int[np.ndarray, ' bins']]:
     """Draw orders that rotate a recording, each at most once.
 
+    The recording is followed by its mirror image, so that where its end meets its beginning there
+    is no jump, which no recording has.
+
     Args:
         bins: number of bins of the recording.
         count: number of shifts; fewer where the recording has no more.
@@ -74,9 +77,11 @@ def circular_shifts(
         for each bin the index of the bin whose features it gets.
     """
     units = bins // length
-    possible = max(0, units - 2 * least + 1)
+    ring = np.concatenate([np.arange(units), np.arange(units)[::-1]])
+    possible = max(0, 2 * units - 2 * least + 1)
     for offset in least + rng.choice(possible, size=min(count, possible), replace=False):
-        yield (np.arange(bins) + offset * length) % bins
+        unit = np.roll(ring, -offset)[:units]
+        yield (unit[:, None] * length + np.arange(length)).ravel()
 
 
 def permutations(

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from beast_lp.encoding.encoder import Options, Prediction, Task
-from beast_lp.encoding.nested import Given, Key, constant
+from beast_lp.encoding.nested import NEARLY, Given, Key, constant
 from beast_lp.encoding.ridge import Ridge
 from beast_lp.encoding.samples import number_runs, smooth
 from beast_lp.encoding.split import Folds
@@ -66,6 +66,27 @@ def covariates(
     }
     design = np.concatenate([mean.design, waves], axis=1)
     return Covariates(mean, Given.of(folds, design, target, weights), ridge.predict(task))
+
+
+def beyond_drift(
+    inputs: Float[np.ndarray, 'bins inputs'],
+    drift: Given,
+) -> Float[np.ndarray, 'bins inputs']:
+    """Return that part of inputs which does not drift; what is nearly drift all but vanishes.
+
+    It is taken before inputs are shifted. A shift of inputs that drift would begin with a jump, as
+    no recording does, and be the weaker for it.
+
+    Args:
+        inputs: inputs of all bins.
+        drift: model of mean and slow drift.
+    """
+    design = drift.design
+    known = design @ np.linalg.lstsq(design, inputs, rcond=None)[0]
+    left = inputs - known
+    slow, rest = known.var(axis=0), left.var(axis=0)
+    share = rest / np.maximum(rest + NEARLY * slow, np.finfo(np.float32).tiny)
+    return (left * share).astype(inputs.dtype)
 
 
 def fold_target(

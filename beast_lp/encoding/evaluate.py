@@ -11,7 +11,7 @@ from jaxtyping import Float, Int
 
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.controls import circular_shifts, least_shift, permutations
-from beast_lp.encoding.covariates import Covariates
+from beast_lp.encoding.covariates import Covariates, beyond_drift
 from beast_lp.encoding.encoder import Encoder, Task
 from beast_lp.encoding.metrics import bits_per_spike, r_squared, variance_explained
 from beast_lp.encoding.nested import Given
@@ -109,7 +109,8 @@ def evaluate(
     )
     alone = encoder.predict(task)
     step()
-    beside = replace(task, given=covariates.drift)
+    moving = beyond_drift(task.inputs, covariates.drift)
+    beside = replace(task, given=covariates.drift, inputs=moving)
     drift = main_score(session, covariates.drift_alone.rates)
 
     def added(order: Int[np.ndarray, ' bins']) -> Float[np.ndarray, ' neurons']:

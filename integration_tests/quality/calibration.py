@@ -27,6 +27,8 @@ from beast_lp.encoding.split import fold_blocks, keep_apart
 from beast_lp.encoding.tables import LEVEL, Result, comparison_table, significance
 
 BINS, WIDTH, NEURONS, FEATURES = 1200, 0.25, 5, 4
+# neurons of a session with weak features
+MANY_NEURONS = 20
 # bits per spike that the true features add, as the true rates have it
 WEAK = 0.01
 
@@ -35,15 +37,15 @@ def _noise(rng: np.random.Generator) -> np.ndarray:
     return rng.normal(size=(BINS, FEATURES))
 
 
-def _movement(rng: np.random.Generator) -> np.ndarray:
+def movement(rng: np.random.Generator) -> np.ndarray:
     """Return fluctuations of about a second, as of an animal."""
     return smooth(_noise(rng), np.zeros(BINS, int), 4.0) * 4
 
 
 def _drift(rng: np.random.Generator) -> np.ndarray:
-    """Return slow waves of any phase, the slowest with one period in the session."""
+    """Return waves of any phase as slow as drift, half a period of at least a minute."""
     time = np.arange(BINS)[:, None] / BINS
-    period, phase = rng.uniform(0.5, 3, FEATURES), rng.uniform(0, 1, FEATURES)
+    period, phase = rng.uniform(0.5, 2.5, FEATURES), rng.uniform(0, 1, FEATURES)
     return np.cos(2 * np.pi * (time * period + phase))
 
 
@@ -58,18 +60,23 @@ def _walks(rng: np.random.Generator) -> np.ndarray:
 
 UNRELATED: dict[str, Callable[[np.random.Generator], np.ndarray]] = {
     'noise': _noise,
-    'movement of another animal': _movement,
+    'movement of another animal': movement,
     'drift': _drift,
     'cosines of time': _cosines,
     'random walks': _walks,
 }
 
 
-def session_of(features: np.ndarray, gain: float, rng: np.random.Generator) -> Session:
+def session_of(
+    features: np.ndarray,
+    gain: float,
+    rng: np.random.Generator,
+    neurons: int = NEURONS,
+) -> Session:
     """Simulate neurons of 5 Hz that drift, fluctuate and, with a gain, follow features."""
-    slow = drift(np.arange(BINS) * WIDTH, BINS) @ rng.normal(0, 0.3, (5, NEURONS))
-    own = smooth(rng.normal(size=(BINS, NEURONS)), np.zeros(BINS, int), 6.0)
-    weights = rng.normal(size=(features.shape[1], NEURONS))
+    slow = drift(np.arange(BINS) * WIDTH, BINS) @ rng.normal(0, 0.3, (5, neurons))
+    own = smooth(rng.normal(size=(BINS, neurons)), np.zeros(BINS, int), 6.0)
+    weights = rng.normal(size=(features.shape[1], neurons))
     followed = features @ (weights / np.linalg.norm(weights, axis=0))
     rates = 5 * WIDTH * np.exp(slow + own + gain * (followed - followed.mean(axis=0)))
     times = (np.arange(BINS) + 0.5) * WIDTH
@@ -82,8 +89,8 @@ def session_of(features: np.ndarray, gain: float, rng: np.random.Generator) -> S
         unit=np.arange(BINS) // round(10 / WIDTH),
         responses=rng.poisson(rates).astype(np.float32),
         is_counts=True,
-        names=np.arange(NEURONS),
-        regions=np.full(NEURONS, ''),
+        names=np.arange(neurons),
+        regions=np.full(neurons, ''),
         features={'features': to_one_scale([features])},
         digests={},
         notes=(),
@@ -107,6 +114,7 @@ def verdicts(
     sessions: int,
     gain: float = 0.0,
     shifts: int = 19,
+    neurons: int = NEURONS,
 ) -> pd.DataFrame:
     """Return a row per session: whether it is called evidence, and how many neurons.
 
@@ -115,12 +123,13 @@ def verdicts(
         sessions: number of sessions.
         gain: weight of the features in the neurons' log rates.
         shifts: circular shifts of each.
+        neurons: neurons of each.
     """
     rows = []
     for seed in range(sessions):
         rng = np.random.default_rng(seed)
         features = make(rng)
-        result = result_of(session_of(features, gain, rng), shifts, seed)
+        result = result_of(session_of(features, gain, rng, neurons), shifts, seed)
         row = comparison_table([result]).iloc[0]
         p, _ = significance(result)
         rows.append(
@@ -139,7 +148,7 @@ def weak_gain() -> float:
 
     A log rate of variance v has about v / (2 ln 2) bits per spike (to second order).
     """
-    return float(np.sqrt(2 * np.log(2) * WEAK) / _movement(np.random.default_rng(0)).std())
+    return float(np.sqrt(2 * np.log(2) * WEAK) / movement(np.random.default_rng(0)).std())
 
 
 def main() -> None:
@@ -151,7 +160,7 @@ def main() -> None:
     for name, make in UNRELATED.items():
         table = verdicts(make, arguments.sessions, shifts=arguments.shifts)
         print(f'{name}: {table.mean().round(4).to_dict()}', flush=True)
-    table = verdicts(_movement, arguments.sessions, weak_gain(), arguments.shifts)
+    table = verdicts(movement, arguments.sessions, weak_gain(), arguments.shifts, MANY_NEURONS)
     print(f'movement that adds {WEAK} bits: {table.mean().round(4).to_dict()}')
 
 

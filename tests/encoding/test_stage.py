@@ -337,12 +337,10 @@ def test_what_no_fit_can_mend_is_refused_before_the_first(
     assert not (tmp_path / 'out').exists()
 
 
-def test_the_default_encoders_suit_traces_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_default_encoders_suit_traces_too() -> None:
     config = parse_config({}).encoding
-    assert choose_encoders(config, is_counts=True) == ['ridge', 'rrr', 'poisson_rrr']
-    with caplog.at_level('INFO', 'lightning_pose'):
-        assert choose_encoders(config, is_counts=False) == ['ridge', 'rrr']
-    assert 'poisson_rrr is left out' in caplog.text
+    for is_counts in (True, False):
+        assert choose_encoders(config, is_counts) == ['ridge', 'rrr']
 
 
 def test_features_of_two_backbones_are_refused(
