@@ -24,13 +24,15 @@ from beast_lp.encoding.covariates import Covariates, covariates, drift
 from beast_lp.encoding.encoder import Encoder
 from beast_lp.encoding.evaluate import (
     Evaluation,
-    check_same_data,
     evaluate,
-    load_evaluation,
     permutations_of,
-    save_evaluation,
     score,
     shifts_of,
+)
+from beast_lp.encoding.evaluation_file import (
+    check_same_data,
+    load_evaluation,
+    save_evaluation,
 )
 from beast_lp.encoding.session import Session, Split, prepare_session
 from beast_lp.encoding.sources import (

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
 
-from beast_lp.encoding.evaluate import load_rates
+from beast_lp.encoding.evaluation_file import load_rates
 from beast_lp.encoding.samples import slices, smooth
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.tables import (

@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from beast_lp.encoding.align import Bins
-from beast_lp.encoding.evaluate import Evaluation, main_score, save_evaluation, score
+from beast_lp.encoding.evaluate import Evaluation, main_score, score
+from beast_lp.encoding.evaluation_file import save_evaluation
 from beast_lp.encoding.nested import constant
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import Folds
