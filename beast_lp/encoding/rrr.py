@@ -27,7 +27,7 @@ class ReducedRank(ClosedForm):
     ) -> tuple[Mapping[Key, Float[np.ndarray, 'inputs neurons']], Mapping[str, float]]:
         """Choose the number of inputs and the penalty, and then the rank."""
         errors = grid.errors[number].mean(axis=-1)
-        at, which = np.unravel_index(int(np.argmin(errors)), errors.shape)
+        at, which = divmod(int(np.argmin(errors)), errors.shape[1])
         size, keys = grid.sizes[at], chosen_keys(grid, number)
         if which == len(PENALTIES):
             nothing = np.zeros((size, grid.given.target.shape[1]))

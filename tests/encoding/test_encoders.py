@@ -182,7 +182,7 @@ def test_a_penalty_of_its_own_suits_each_neuron() -> None:
     encoder = Ridge(Options(is_counts=False))
     explained = variance_explained(y, encoder.predict(task).rates)
     assert (explained[:3] > 0.9).all()
-    assert (np.abs(explained[3:]) < 0.02).all()
+    assert (np.abs(explained[3:]) < 0.03).all()
 
 
 def test_a_constant_is_left_where_nothing_is_to_be_found() -> None:
