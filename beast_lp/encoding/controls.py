@@ -48,8 +48,9 @@ def least_shift(units: int, seconds: float) -> int:
     Returns:
         `LEAST_SHIFT_S`, or a sixth of the recording where that is shorter; at least 1.
 
-    >>> least_shift(3000, seconds=0.02), least_shift(60, seconds=0.04)
-    (500, 10)
+    Examples:
+        >>> least_shift(3000, seconds=0.02), least_shift(60, seconds=0.04)
+        (500, 10)
     """
     return max(1, min(round(LEAST_SHIFT_S / seconds), units // 6))
 

@@ -74,9 +74,10 @@ def leading_components(features: Rows, most: int | None) -> Float[np.ndarray, 'b
     Returns:
         components of all bins, by descending variance, about a mean of zero.
 
-    >>> features = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
-    >>> np.abs(leading_components(features, most=1)).tolist()
-    [[2.0], [0.0], [2.0]]
+    Examples:
+        >>> features = np.array([[0.0, 1.0], [2.0, 1.0], [4.0, 1.0]])
+        >>> np.abs(leading_components(features, most=1)).tolist()
+        [[2.0], [0.0], [2.0]]
     """
     bins, channels = features.shape
     step = max(1, _PIECE_BYTES // (8 * channels))
@@ -103,9 +104,10 @@ def scale_units(
         features: features of all bins.
         units: number of each feature's unit, such as px, or px per frame.
 
-    >>> scaled = scale_units(np.array([[0.0, 0.0, 5.0], [2.0, 4.0, 9.0]]), np.array([0, 0, 1]))
-    >>> scaled.var(axis=0).round(3).tolist()
-    [0.2, 0.8, 1.0]
+    Examples:
+        >>> scaled = scale_units(np.array([[0.0, 0.0, 5.0], [2.0, 4.0, 9.0]]), np.array([0, 0, 1]))
+        >>> scaled.var(axis=0).round(3).tolist()
+        [0.2, 0.8, 1.0]
     """
     variance = features.var(axis=0, dtype=np.float64)
     total = np.array([variance[units == unit].sum() for unit in units])

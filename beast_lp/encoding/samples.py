@@ -143,10 +143,11 @@ def add_lags(
 def lag_centres(run: Int[np.ndarray, ' bins'], lags: int, step: int = 1) -> list[int]:
     """Return the lags at which `add_lags` takes values.
 
-    >>> lag_centres(np.zeros(9, int), lags=4, step=2)
-    [-4, -2, 0, 2, 4]
-    >>> lag_centres(np.arange(9), lags=4)
-    [0]
+    Examples:
+        >>> lag_centres(np.zeros(9, int), lags=4, step=2)
+        [-4, -2, 0, 2, 4]
+        >>> lag_centres(np.arange(9), lags=4)
+        [0]
     """
     longest = max((stretch.stop - stretch.start for stretch in slices(run)), default=1)
     most = min(lags, longest - 1) // step

@@ -29,8 +29,10 @@ def p_values(
     Returns:
         p values; NaN where a score is, or where nothing was drawn.
 
-    >>> p_values(np.array([0.5, 0.0]), np.array([[0.1, 0.0], [0.2, 0.3], [0.5, -1.0]])).tolist()
-    [0.5, 0.75]
+    Examples:
+        >>> draws = np.array([[0.1, 0.0], [0.2, 0.3], [0.5, -1.0]])
+        >>> p_values(np.array([0.5, 0.0]), draws).tolist()
+        [0.5, 0.75]
     """
     if not len(draws):
         return np.full(len(scores), np.nan)
@@ -43,8 +45,9 @@ def benjamini_hochberg(p: Float[np.ndarray, ' tests']) -> Float[np.ndarray, ' te
 
     Benjamini & Hochberg 1995, as adjusted p values. NaN stay NaN and do not count.
 
-    >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, np.nan])).round(3).tolist()
-    [0.03, 0.04, 0.04, nan]
+    Examples:
+        >>> benjamini_hochberg(np.array([0.01, 0.04, 0.03, np.nan])).round(3).tolist()
+        [0.03, 0.04, 0.04, nan]
     """
     known = np.flatnonzero(np.isfinite(p))
     adjusted = np.full(len(p), np.nan)
@@ -58,8 +61,9 @@ def benjamini_hochberg(p: Float[np.ndarray, ' tests']) -> Float[np.ndarray, ' te
 def standard_error(values: Float[np.ndarray, ' values']) -> float:
     """Return the standard error of the mean of the finite values; NaN for fewer than two.
 
-    >>> round(standard_error(np.array([1.0, 3.0, np.nan])), 3)
-    1.0
+    Examples:
+        >>> round(standard_error(np.array([1.0, 3.0, np.nan])), 3)
+        1.0
     """
     values = values[np.isfinite(values)]
     if len(values) < 2:
@@ -70,9 +74,10 @@ def standard_error(values: Float[np.ndarray, ' values']) -> float:
 def mean_interval(values: Float[np.ndarray, ' values']) -> Interval:
     """Return the 95 % interval of a mean, by Student's t.
 
-    >>> interval = mean_interval(np.array([1.0, 2.0, 3.0]))
-    >>> round(interval.low, 2), round(interval.high, 2)
-    (-0.48, 4.48)
+    Examples:
+        >>> interval = mean_interval(np.array([1.0, 2.0, 3.0]))
+        >>> round(interval.low, 2), round(interval.high, 2)
+        (-0.48, 4.48)
     """
     # imported here because scipy.stats is slow to import
     from scipy.stats import t
@@ -93,9 +98,10 @@ def ratio_interval(
         weights: its share of the denominator.
         seed: seed of the resampling.
 
-    >>> interval = ratio_interval(np.array([1.0, 1.0, 1.0]), np.array([2.0, 2.0, 2.0]))
-    >>> interval
-    Interval(low=0.5, high=0.5)
+    Examples:
+        >>> interval = ratio_interval(np.array([1.0, 1.0, 1.0]), np.array([2.0, 2.0, 2.0]))
+        >>> interval
+        Interval(low=0.5, high=0.5)
     """
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(gains), np.full(len(gains), 1 / len(gains)), size=_RESAMPLES)

@@ -53,9 +53,10 @@ class Folds:
     def without(self, *left_out: int) -> Bool[np.ndarray, ' bins']:
         """Return whether each bin is fitted to by a model that leaves out some folds.
 
-        >>> folds = Folds(np.array([0, 1, 2, -1]), np.array([True, True, True, False]))
-        >>> folds.without(1).tolist()
-        [True, False, True, False]
+        Examples:
+            >>> folds = Folds(np.array([0, 1, 2, -1]), np.array([True, True, True, False]))
+            >>> folds.without(1).tolist()
+            [True, False, True, False]
         """
         return self.core & self.scored & ~np.isin(self.fold, left_out)
 
@@ -78,9 +79,10 @@ def fold_trials(
     Raises:
         BeastError: if there are fewer than three trials.
 
-    >>> trials = np.repeat(np.arange(10), 3)
-    >>> np.bincount(fold_trials(trials, folds=5, seed=0)).tolist()
-    [6, 6, 6, 6, 6]
+    Examples:
+        >>> trials = np.repeat(np.arange(10), 3)
+        >>> np.bincount(fold_trials(trials, folds=5, seed=0)).tolist()
+        [6, 6, 6, 6, 6]
     """
     trials, at = np.unique(group, return_inverse=True)
     if len(trials) < LEAST_FOLDS:
@@ -114,9 +116,10 @@ def fold_blocks(
     Raises:
         BeastError: if the recording has fewer than three blocks.
 
-    >>> bins = Bins(np.arange(1000) * 0.02, 0.02, np.zeros(1000, int))
-    >>> np.bincount(fold_blocks(bins, folds=5, block_s=2.0, seed=0)).tolist()
-    [200, 200, 200, 200, 200]
+    Examples:
+        >>> bins = Bins(np.arange(1000) * 0.02, 0.02, np.zeros(1000, int))
+        >>> np.bincount(fold_blocks(bins, folds=5, block_s=2.0, seed=0)).tolist()
+        [200, 200, 200, 200, 200]
     """
     block = number_blocks(bins, block_s)
     present, block = np.unique(block, return_inverse=True)

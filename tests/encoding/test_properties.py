@@ -18,7 +18,6 @@ from beast_lp.encoding.align import (
     trial_bins,
     usable_bins,
 )
-from beast_lp.encoding.spikes import Binned, SpikeTimes
 from beast_lp.encoding.split import fold_blocks, fold_trials, keep_apart
 from beast_lp.errors import BeastError
 
