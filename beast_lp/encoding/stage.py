@@ -15,7 +15,6 @@ from typing import Any, ClassVar
 import numpy as np
 from jaxtyping import Float
 from omegaconf import OmegaConf
-from tqdm import tqdm
 
 from beast_lp.config import BeastConfig
 from beast_lp.config.encoding import EncodingConfig
@@ -54,6 +53,7 @@ from beast_lp.encoding.tables import (
 from beast_lp.errors import BeastError
 from beast_lp.runs.directory import RunDirectory
 from beast_lp.runs.files import finished_file, write_table
+from beast_lp.runs.progress import progress_bar
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -256,7 +256,9 @@ def _evaluate_all(
             1 if source == DRIFT else _predictions(config, session, built[encoder])
             for source, encoder in missing
         )
-        with tqdm(total=total, desc=f'session {session.name}', disable=not missing) as bar:
+        with progress_bar(
+            desc=f'session {session.name}', unit='fit', total=total, disable=not missing
+        ) as bar:
             for source, encoder in rows:
                 path = paths[source, encoder]
                 if (source, encoder) not in missing or without is None:
