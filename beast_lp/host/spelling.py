@@ -7,6 +7,8 @@ from collections.abc import Sequence
 # columns of a command that is printed, as in README and guides
 _COLUMNS = 99
 _INDENT = '    '
+# text that needs no quotes in Hydra's grammar
+_PLAIN = re.compile(r'[A-Za-z_/.~][\w/.~-]*', re.ASCII)
 # words that Hydra reads as something else
 _OTHER_WORDS = {'null', 'true', 'false', 'inf', 'nan', ''}
 
@@ -82,5 +84,10 @@ def _spelt(value: object) -> str:
         return str(value).lower()
     if isinstance(value, list):
         return f'[{",".join(_spelt(item) for item in value)}]'
-    plain = isinstance(value, str) and re.fullmatch(r'[A-Za-z_/.~][\w/.~-]*', value, re.ASCII)
-    return value if plain and value.lower() not in _OTHER_WORDS else quoted(value)
+    if (
+        isinstance(value, str)
+        and re.fullmatch(_PLAIN, value)
+        and value.lower() not in _OTHER_WORDS
+    ):
+        return value
+    return quoted(value)

@@ -441,8 +441,12 @@ def _videos(run: _Run) -> Iterator[Section]:
     # problems first, so that a long table cannot hide them
     order = sorted(range(len(statuses)), key=lambda row: statuses[row] == _WHOLE)
     table = run.videos.assign(video=short_paths(run.videos['video'].tolist())).take(order)
-    shown = [name for name in _VIDEO_COLUMNS if name in table and table[name].notna().any()]
-    table = table[shown].rename(columns=_VIDEO_COLUMNS)
+    columns = {
+        words: table[name]
+        for name, words in _VIDEO_COLUMNS.items()
+        if name in table and bool(table[name].notna().to_numpy().any())
+    }
+    table = pd.DataFrame(columns)
     yield Section('Videos', text, table=table, marked_rows=frozenset(range(broken.total())))
 
 
