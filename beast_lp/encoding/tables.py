@@ -271,7 +271,7 @@ def difference_table(results: Sequence[Result]) -> pd.DataFrame:
             pair = groups[better, encoder], groups[other, encoder]
             rows.append({'encoder': encoder, 'source': better, 'other': other, **_paired(*pair)})
     columns = ('difference', 'low', 'high', 'over', 'mean_difference', 'sem_neurons')
-    return pd.DataFrame(rows, columns=['encoder', 'source', 'other', *columns])
+    return pd.DataFrame(rows, columns=pd.Index(['encoder', 'source', 'other', *columns]))
 
 
 def _paired(better: Sequence[Result], other: Sequence[Result]) -> dict[str, object]:
@@ -305,17 +305,20 @@ def _with_difference_to_best(table: pd.DataFrame, results: Sequence[Result]) -> 
     groups, columns = _grouped(results), ('behind_best', 'behind_best_from', 'behind_best_to')
     values = np.full((len(table), len(columns)), np.nan)
     for encoder in table['encoder'].unique():
-        rows = table[(table['encoder'] == encoder) & (table['source'] != DRIFT)]
-        if rows['score'].notna().sum() < 2:
+        mine = (table['encoder'] == encoder) & (table['source'] != DRIFT)
+        places = np.flatnonzero(mine.to_numpy())
+        scores = table['score'].to_numpy(np.float64)[places]
+        if np.isfinite(scores).sum() < 2:
             continue
-        best = str(rows['source'][rows['score'].idxmax()])
-        for at, source in rows['source'].items():
+        names = [str(name) for name in table['source'].to_numpy()[places]]
+        best = names[int(np.nanargmax(scores))]
+        for place, source in zip(places, names, strict=True):
             if source != best:
-                found = _paired(groups[best, encoder], groups[str(source), encoder])
-                values[table.index.get_loc(at)] = [found[n] for n in ('difference', 'low', 'high')]
-    at = table.columns.get_loc('neurons')
+                found = _paired(groups[best, encoder], groups[source, encoder])
+                values[place] = [found[name] for name in ('difference', 'low', 'high')]
+    at = list(table.columns).index('neurons')
     for number, name in enumerate(columns):
-        table.insert(int(at) + number, name, values[:, number])
+        table.insert(at + number, name, values[:, number])
     return table
 
 

@@ -198,7 +198,8 @@ def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
     shown = table.drop(columns=[*bands, *_LEFT_OUT], errors='ignore')
     # traces have no bits per spike
     shown = shown.dropna(axis='columns', how='all')
-    verdict = shown.columns.get_loc('verdict') if 'verdict' in shown else len(shown.columns)
+    names = list(shown.columns)
+    verdict = names.index('verdict') if 'verdict' in names else len(names)
     for name in controls:
         if not np.isfinite(table[f'{name}_low']).any():
             continue
@@ -206,9 +207,9 @@ def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
             f'{three_digits(low)} to {three_digits(high)}' if np.isfinite(low) else ''
             for low, high in zip(table[f'{name}_low'], table[f'{name}_high'], strict=True)
         ]
-        shown.insert(int(verdict), f'{name} 95 %', texts)
+        shown.insert(verdict, f'{name} 95 %', pd.Series(texts, shown.index))
     if 'shift_p' in table and np.isfinite(table['shift_p']).any():
-        shown.insert(int(verdict), 'p', table['shift_p'].round(4))
+        shown.insert(verdict, 'p', pd.Series(table['shift_p']).round(4))
     shown['drift alone'] = table['drift']
     return shown.round(4)
 

@@ -113,7 +113,7 @@ def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
         for start in range(0, len(frames), _CHUNK)
     ]
     edges, covered, united = (np.concatenate(part) for part in zip(*parts, strict=True))
-    seen = np.isfinite(edges).all(axis=(1, 2))
+    seen = np.asarray(np.isfinite(edges).all(axis=(1, 2)))
     if np.median(covered) > _MOST_OF_FRAME:
         raise NoAnimalError(
             f'{np.median(covered):.0%} of the pixels change from frame to frame, as where the '
@@ -175,7 +175,8 @@ def _largest_share(
     picture: Float[np.ndarray, 'h w'],
 ) -> float:
     """Return the share of a picture that lies in the heaviest part, small gaps closed."""
-    parts = np.asarray(label(maximum_filter(mask, _GAP))[0])
+    parts = np.empty(mask.shape, np.int32)
+    label(maximum_filter(mask, _GAP), output=parts)
     masses = np.bincount(parts.ravel(), weights=picture.ravel())
     return float(masses[1:].max() / masses[1:].sum())
 

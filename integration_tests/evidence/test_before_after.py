@@ -17,5 +17,5 @@ def test_only_labelled_keypoints_are_drawn(tmp_path: Path) -> None:
     rings, dots = (np.asarray(points.get_offsets()) for points in axes.collections)
     np.testing.assert_array_equal(rings, truth[[0, 2]])
     np.testing.assert_array_equal(dots, truth[[0, 2]] + 1)
-    assert [line.get_xdata().tolist() for line in axes.lines] == [[3, 4], [8, 9]]
+    assert [np.asarray(line.get_xdata()).tolist() for line in axes.lines] == [[3, 4], [8, 9]]
     assert axes.get_xlabel() == 'mean error 12.3 px'

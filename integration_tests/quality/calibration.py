@@ -151,6 +151,11 @@ def weak_gain() -> float:
     return float(np.sqrt(2 * np.log(2) * WEAK) / movement(np.random.default_rng(0)).std())
 
 
+def shares(table: pd.DataFrame) -> dict[str, float]:
+    """Return the share of sessions with each verdict."""
+    return {str(name): round(float(table[name].mean()), 4) for name in table}
+
+
 def main() -> None:
     """Print the share of sessions that are called evidence."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -159,9 +164,9 @@ def main() -> None:
     arguments = parser.parse_args()
     for name, make in UNRELATED.items():
         table = verdicts(make, arguments.sessions, shifts=arguments.shifts)
-        print(f'{name}: {table.mean().round(4).to_dict()}', flush=True)
+        print(f'{name}: {shares(table)}', flush=True)
     table = verdicts(movement, arguments.sessions, weak_gain(), arguments.shifts, MANY_NEURONS)
-    print(f'movement that adds {WEAK} bits: {table.mean().round(4).to_dict()}')
+    print(f'movement that adds {WEAK} bits: {shares(table)}')
 
 
 if __name__ == '__main__':

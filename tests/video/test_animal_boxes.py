@@ -59,7 +59,8 @@ def test_boxes_are_kept_until_the_video_changes(tmp_path: Path, write_video: Wri
     file.write_text(before + '\n')
     animal_boxes([video], tmp_path / 'boxes', progress=False)
     assert file.read_text() == before + '\n'
-    os.utime(video, (file.stat().st_mtime + 5,) * 2)
+    later = file.stat().st_mtime + 5
+    os.utime(video, (later, later))
     animal_boxes([video], tmp_path / 'boxes', progress=False)
     assert file.read_text() == before
 
