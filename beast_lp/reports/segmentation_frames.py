@@ -81,8 +81,10 @@ def surest_frames(
         labels: predicted class numbers.
         probabilities: probabilities of at least these frames.
 
-    >>> surest_frames(np.array([0, 0, 0, 1, 0]), np.array([[0.6, 0.4]] * 3 + [[0.2, 0.8]] * 2))
-    {0: 1, 1: 3}
+    Examples:
+        >>> probabilities = np.array([[0.6, 0.4]] * 3 + [[0.2, 0.8]] * 2)
+        >>> surest_frames(np.array([0, 0, 0, 1, 0]), probabilities)
+        {0: 1, 1: 3}
     """
     best: dict[int, tuple[float, int]] = {}
     for bout in find_bouts(labels):

@@ -32,15 +32,37 @@ class _Earlier(logging.Handler):
         self.records.append(record)
 
 
+class _LastResort(logging.Handler):
+    """Prints warnings where nobody else does.
+
+    Python does so for loggers without any handler, which those of a log would end for a script
+    that set up no logging.
+    """
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record that has no handler but those of this module."""
+        logger: logging.Logger | None = logging.getLogger(record.name)
+        while logger is not None:
+            if any(handler not in _own for handler in logger.handlers):
+                return
+            logger = logger.parent if logger.propagate else None
+        if logging.lastResort is not None:
+            logging.lastResort.handle(record)
+
+
 _earlier = _Earlier()
+_last_resort = _LastResort(logging.WARNING)
+# handlers that no person reads
+_own: set[logging.Handler] = {_earlier, _last_resort}
 
 
 def remember_warnings() -> None:
     """Begin a command: what is warned of from now on goes into the log of the run to come."""
     _earlier.records.clear()
     package = logging.getLogger(_LOGGERS[0])
-    if _earlier not in package.handlers:
-        package.addHandler(_earlier)
+    # adds none twice
+    package.addHandler(_earlier)
+    package.addHandler(_last_resort)
 
 
 @contextmanager
@@ -58,12 +80,15 @@ def logged_to(path: Path) -> Iterator[None]:
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     for each in loggers:
         each.addHandler(handler)
+    loggers[0].addHandler(_last_resort)
+    _own.add(handler)
     try:
         with _warnings_to(handler):
             yield
     finally:
         for each in loggers:
             each.removeHandler(handler)
+        _own.discard(handler)
         handler.close()
         # they are in this file, and no other run's
         _earlier.records.clear()

@@ -144,9 +144,10 @@ def below_floor(summary: pd.DataFrame) -> str:
     Args:
         summary: as in `Scores`.
 
-    >>> table = pd.DataFrame({'model': [LOGISTIC, ENSEMBLE], 'macro_f1': [0.7, 0.6]})
-    >>> below_floor(table)
-    'the macro-F1 of the models is 0.600, that of logistic regression on the same frames 0.700'
+    Examples:
+        >>> table = pd.DataFrame({'model': [LOGISTIC, ENSEMBLE], 'macro_f1': [0.7, 0.6]})
+        >>> below_floor(table)
+        'the macro-F1 of the models is 0.600, that of logistic regression on the same frames 0.700'
     """
     f1 = {str(m): float(x) for m, x in zip(summary['model'], summary['macro_f1'], strict=True)}
     floors = {name: f1[name] for name in (COMMONEST, LOGISTIC) if name in f1}

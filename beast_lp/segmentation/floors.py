@@ -222,8 +222,9 @@ def averaged(
         floor: probabilities by logistic regression.
         share: weight of the floor, 0 to 1.
 
-    >>> averaged(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]]), 0.5).round(2).tolist()
-    [[0.75, 0.25]]
+    Examples:
+        >>> averaged(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]]), 0.5).round(2).tolist()
+        [[0.75, 0.25]]
     """
     own, other = np.maximum(probabilities, 1e-12), np.maximum(floor, 1e-12)
     mean = own ** (1 - share) * other**share

@@ -154,8 +154,9 @@ def best_length(history: Sequence[Mapping[str, float]]) -> int:
     Args:
         history: one row per epoch.
 
-    >>> best_length([{'held_out_loss': 2.0}, {'held_out_loss': 1.0}, {'held_out_loss': 1.5}])
-    2
+    Examples:
+        >>> best_length([{'held_out_loss': 2.0}, {'held_out_loss': 1.0}, {'held_out_loss': 1.5}])
+        2
     """
     return int(np.argmin([row[LOSS] for row in history])) + 1
 
@@ -167,9 +168,10 @@ def is_past_its_best(history: Sequence[Mapping[str, float]], epochs: int) -> boo
         history: one row per epoch so far.
         epochs: epochs of the whole training.
 
-    >>> rows = [{'held_out_loss': loss} for loss in (2.0, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5)]
-    >>> is_past_its_best(rows[:-1], 20), is_past_its_best(rows, 20)
-    (False, True)
+    Examples:
+        >>> rows = [{'held_out_loss': loss} for loss in (2.0, 1.0, 1.5, 1.5, 1.5, 1.5, 1.5)]
+        >>> is_past_its_best(rows[:-1], 20), is_past_its_best(rows, 20)
+        (False, True)
     """
     patience = max(_LEAST_PATIENCE, round(_PATIENCE * epochs))
     return bool(history) and len(history) - best_length(history) >= patience

@@ -27,14 +27,15 @@ def with_length(
         runs: length of each run of training frames, which no sequence crosses; where they are not
             given, there is one, of the scored frames.
 
-    >>> settings = with_length(FittingConfig(), 12_000)
-    >>> settings.sequence_frames, settings.epochs
-    (200, 50)
-    >>> with_length(FittingConfig(), 1_500, [435] * 5).epochs
-    200
-    >>> settings = with_length(FittingConfig(), 1_000_000)
-    >>> settings.sequence_frames, settings.epochs
-    (1000, 10)
+    Examples:
+        >>> settings = with_length(FittingConfig(), 12_000)
+        >>> settings.sequence_frames, settings.epochs
+        (200, 50)
+        >>> with_length(FittingConfig(), 1_500, [435] * 5).epochs
+        200
+        >>> settings = with_length(FittingConfig(), 1_000_000)
+        >>> settings.sequence_frames, settings.epochs
+        (1000, 10)
     """
     length, epochs = settings.sequence_frames, settings.epochs
     if length is None:

@@ -58,8 +58,10 @@ def import_everything() -> int:
     return len(names)
 
 
-# in the processes that multiprocessing starts, this file is imported under another name
-remove()
+# as multiprocessing names this file in the processes that it starts; whoever else imports it keeps
+# all that the system has
+if __name__ in ('__main__', '__mp_main__'):
+    remove()
 if __name__ == '__main__':
     import pytest
     from lightning.pytorch.trainer.connectors import signal_connector

@@ -4,6 +4,8 @@ import logging
 import warnings
 from pathlib import Path
 
+import pytest
+
 from beast_lp.runs.log_file import logged_to, logged_warnings, remember_warnings
 
 logger = logging.getLogger('lightning_pose.beast_lp.test')
@@ -32,6 +34,25 @@ def test_a_log_has_what_was_warned_of_before_and_within(tmp_path: Path) -> None:
     with logged_to(tmp_path / 'other.log'):
         pass
     assert logged_warnings(tmp_path / 'other.log') == []
+
+
+@pytest.mark.parametrize('handled', [False, True])
+def test_a_script_without_logging_still_sees_warnings(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    handled: bool,
+) -> None:
+    monkeypatch.setattr(logging.getLogger(), 'handlers', [])
+    package = logging.getLogger('lightning_pose')
+    if handled:
+        monkeypatch.setattr(package, 'handlers', [logging.NullHandler()])
+    remember_warnings()
+    with logged_to(tmp_path / 'train.log'):
+        logger.warning('beast: look')
+        logger.info('beast: nobody asked')
+    assert capsys.readouterr().err == ('' if handled else 'beast: look\n')
+    assert logged_warnings(tmp_path / 'train.log') == ['look']
 
 
 def test_without_a_log_there_are_no_warnings(tmp_path: Path) -> None:

@@ -28,7 +28,7 @@ def test_children_write_where_the_main_process_does(
     monkeypatch.setattr(job, 'mark_completed', lambda file: None)
     chosen: list[Path] = []
 
-    def run(cfg: DictConfig, output_dir: Path, status_file: Path) -> Path:
+    def run(cfg: DictConfig, output_dir: Path, status_file: Path, **_: object) -> Path:
         chosen.append(output_dir)
         if len(chosen) == 1:
             # Lightning starts a child by the same command, here a day later

@@ -224,7 +224,7 @@ def test_a_run_that_was_cut_off_before_its_report_writes_it(
     files.settings.write_text(settings_yaml(run_settings(parse_config({}), videos)))
     monkeypatch.setattr(
         'beast_lp.reports.pretraining_run.write_report',
-        lambda out: RunFiles(out).report.touch(),
+        lambda out, command: RunFiles(out).report.touch(),
     )
 
     def run() -> Path:
@@ -310,7 +310,7 @@ def test_a_finished_run_without_its_windows_and_report_is_used_all_the_same(
         files.windows.mkdir(exist_ok=True)
         (files.windows / INDEX_NAME).touch()
 
-    def report(output_dir: Path) -> None:
+    def report(output_dir: Path, command: str) -> None:
         if not (files.windows / INDEX_NAME).exists():
             raise BeastError('the windows are gone; make them')
         written.append(output_dir)
