@@ -177,8 +177,8 @@ def _store(folder: Path, movement: np.ndarray, times: np.ndarray) -> Path:
 def _assert_most_is_told(table: pd.DataFrame, reachable: float, ceiling: float) -> None:
     assert SHARE * reachable < table[SCORE]['video']
     assert table[SCORE].max() < ceiling
-    # spikes that belong to other frames are predicted no better than by a constant
-    assert table.shift_high['video'] < 0.01
+    # features that belong to other frames add little to drift
+    assert table.shift_high['video'] < 0.5 * table.over_drift['video']
     assert table.permutation_high['video'] < 0.01
     assert table.verdict['video'] == 'evidence'
 
