@@ -1,12 +1,11 @@
 """Keep the results of an ablation in the repository, and draw their figures from what is kept.
 
     python integration_tests/evidence/keep.py --directory DIRECTORY --name laptop
-    python integration_tests/evidence/keep.py --draw
+    python integration_tests/evidence/keep.py --draw FOLDER
 
 The first writes `integration_tests/evidence/results/laptop.csv`: a row per cell, below lines that
 give the date, the command, the budget and the versions. The second draws each task of each kept
-table into `beast_lp/guides/pictures/` (as the first does for its own), and prints the summaries
-that the page of results quotes.
+table into a folder, and prints the summaries that the page of results quotes.
 """
 
 import argparse
@@ -25,7 +24,6 @@ from tasks import TASKS
 from beast_lp.runs.files import finished_file
 
 RESULTS = Path(__file__).parent / 'results'
-PICTURES = Path(__file__).parents[2] / 'beast_lp' / 'guides' / 'pictures'
 COMMENT = '# '
 PACKAGES = ('torch', 'lightning', 'lightning-pose', 'scikit-learn')
 # numbers in the tables; fewer digits than any difference that matters
@@ -105,17 +103,15 @@ def main() -> None:
     parser.add_argument('--directory', type=Path)
     parser.add_argument('--name')
     parser.add_argument('--budget', default='laptop')
-    parser.add_argument('--draw', action='store_true')
+    parser.add_argument('--draw', type=Path, help='folder of the pictures')
     args = parser.parse_args()
-    if args.draw == bool(args.directory):
+    if args.draw:
+        for file in sorted(RESULTS.glob('*.csv')):
+            draw(file, args.draw)
+    elif args.directory and args.name:
+        print(keep(args.directory, args.name, args.budget))
+    else:
         parser.error('give --directory with --name, or --draw')
-    files = (
-        sorted(RESULTS.glob('*.csv'))
-        if args.draw
-        else [keep(args.directory, args.name, args.budget)]
-    )
-    for file in files:
-        draw(file, PICTURES)
 
 
 if __name__ == '__main__':
