@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Int, UInt8
 
 from beast_lp.config import BeastConfig
-from beast_lp.video.window_store import WindowStore
+from beast_lp.video.window_store import WindowStore, read_evenly
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -66,8 +66,7 @@ def warn_of_small_animals(config: BeastConfig, store: WindowStore) -> None:
     # spread over all videos where there are too many to look at each
     for name in names[:: max(1, len(names) * share // _FRAMES)]:
         rows = np.flatnonzero(videos == name)
-        picks = rows[np.linspace(0, len(rows) - 1, min(share, len(rows))).round().astype(int)]
-        images = np.concatenate([store.read(int(row), (0,), (height, width)) for row in picks])
+        images = read_evenly(store, rows, share, (height, width))
         counts.append(animal_patches(images, config.model.patch_size))
     patches = np.concatenate(counts)
     unseen = float(np.mean(config.model.mask_ratio ** patches[patches > 0]))

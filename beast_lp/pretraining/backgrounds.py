@@ -14,7 +14,7 @@ from torch import Tensor
 from beast_lp.config import BeastConfig
 from beast_lp.pretraining.losses import patch_statistics, reconstruction_loss
 from beast_lp.pretraining.split import split_windows
-from beast_lp.video.window_store import WindowStore
+from beast_lp.video.window_store import WindowStore, read_evenly
 from beast_lp.vit.patches import patchify, take
 from beast_lp.vit.pixels import network_input
 
@@ -56,21 +56,13 @@ def read_backgrounds(config: BeastConfig, store: WindowStore) -> Backgrounds | N
     for name in names:
         seen = training[videos[training] == name]
         rows = seen if len(seen) else held_out[videos[held_out] == name]
-        medians.append(np.median(_read(store, rows, count, size), axis=0).astype(np.uint8))
-    mean = _read(store, training, _MEAN_FRAMES, size).mean(axis=0, dtype=np.float64)
+        medians.append(np.median(read_evenly(store, rows, count, size), axis=0).astype(np.uint8))
+    mean = read_evenly(store, training, _MEAN_FRAMES, size).mean(axis=0, dtype=np.float64)
     return Backgrounds(
         torch.from_numpy(mean.round().astype(np.uint8)),
         torch.from_numpy(np.stack(medians)),
         torch.from_numpy(video.ravel()),
     )
-
-
-def _read(
-    store: WindowStore, rows: np.ndarray, count: int, size: tuple[int, int]
-) -> UInt8[np.ndarray, 'frames height width 3']:
-    """Read at most `count` anchors, evenly spread over some rows."""
-    picks = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
-    return np.concatenate([store.read(int(row), (0,), size) for row in np.sort(rows)[picks]])
 
 
 def picture_error(

@@ -20,7 +20,7 @@ from beast_lp.pretraining.split import split_windows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.readable import read_array
 from beast_lp.runs.seeds import torch_generator
-from beast_lp.video.window_store import WindowStore
+from beast_lp.video.window_store import WindowStore, read_evenly
 from beast_lp.vit.patches import patchify, unpatchify
 from beast_lp.vit.pixels import denormalise, network_input
 
@@ -66,8 +66,7 @@ def anchor_pictures(
 ) -> UInt8[Tensor, 'frames height width 3']:
     """Read at most `ANCHORS` anchors, evenly spread over the store, at the model's size."""
     size = (config.model.image_size[0], config.model.image_size[1])
-    rows = spread(range(len(store)), ANCHORS)
-    return torch.from_numpy(np.concatenate([store.read(row, (0,), size) for row in rows]))
+    return torch.from_numpy(read_evenly(store, np.arange(len(store)), ANCHORS, size))
 
 
 def read_pairs(

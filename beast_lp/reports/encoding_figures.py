@@ -1,10 +1,12 @@
 """Figures of the encoding report: pure functions from arrays and tables to matplotlib figures."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Float, Int
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from beast_lp.encoding.samples import slices
@@ -166,19 +168,15 @@ def trial_series(
         titles: one per neuron.
         unit: unit of the activity.
     """
-    count = recorded.shape[1]
-    figure = new_figure(9.5, 0.8 + 1.15 * count)
-    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    number = np.arange(1, len(recorded) + 1)
-    for neuron, axes in enumerate(panels):
-        axes.plot(number, recorded[:, neuron], '.', color=GREY, ms=3, label='recorded')
-        axes.plot(number, predicted[:, neuron], color=VERMILION, lw=1.1, label='predicted')
-        label_axes(axes, '', unit if neuron == 0 else '', titles[neuron])
-    handles, names = panels[0].get_legend_handles_labels()
-    figure.legend(
-        handles, names, loc='outside upper right', ncols=2, fontsize=SMALL, frameon=False
+    figure, panels = _over_one_another(
+        (np.arange(1, len(recorded) + 1), recorded, predicted),
+        titles,
+        'trial',
+        {'marker': '.', 'ls': '', 'ms': 3, 'label': 'recorded'},
+        {'lw': 1.1},
+        margin=0.8,
     )
-    panels[-1].set_xlabel('trial', fontsize=TEXT)
+    panels[0].set_ylabel(unit, fontsize=TEXT)
     return figure
 
 
@@ -276,20 +274,49 @@ def traces(
         titles: one per neuron.
         bin_width: seconds.
     """
-    count = recorded.shape[1]
-    figure = new_figure(9.5, 0.6 + 1.15 * count)
-    panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-    time = np.arange(len(recorded)) * bin_width
+    figure, _ = _over_one_another(
+        (np.arange(len(recorded)) * bin_width, recorded, predicted),
+        titles,
+        'seconds, gaps left out',
+        {'lw': 0.9, 'label': 'recorded (smoothed)'},
+        {'lw': 1.3},
+        margin=0.6,
+    )
+    return figure
+
+
+def _over_one_another(
+    series: tuple[np.ndarray, np.ndarray, np.ndarray],
+    titles: Sequence[str],
+    along: str,
+    recorded_style: dict[str, Any],
+    predicted_style: dict[str, Any],
+    margin: float,
+) -> tuple[Figure, Sequence[Axes]]:
+    """Draw recorded and predicted activity of a few neurons, a panel each.
+
+    Args:
+        series: positions along the horizontal axis, then recorded and predicted activity there,
+            (positions, neurons).
+        titles: one per neuron.
+        along: label of the horizontal axis.
+        recorded_style: options of the line of what was recorded.
+        predicted_style: options of the line of what was predicted.
+        margin: inches beside the panels.
+    """
+    x, recorded, predicted = series
+    figure = new_figure(9.5, margin + 1.15 * len(titles))
+    panels = figure.subplots(len(titles), 1, sharex=True, squeeze=False)[:, 0]
     for neuron, axes in enumerate(panels):
-        axes.plot(time, recorded[:, neuron], color=GREY, lw=0.9, label='recorded (smoothed)')
-        axes.plot(time, predicted[:, neuron], color=VERMILION, lw=1.3, label='predicted')
+        axes.plot(x, recorded[:, neuron], color=GREY, **recorded_style)
+        axes.plot(x, predicted[:, neuron], color=VERMILION, label='predicted', **predicted_style)
         label_axes(axes, '', '', titles[neuron])
     handles, names = panels[0].get_legend_handles_labels()
     figure.legend(
         handles, names, loc='outside upper right', ncols=2, fontsize=SMALL, frameon=False
     )
-    panels[-1].set_xlabel('seconds, gaps left out', fontsize=TEXT)
-    return figure
+    panels[-1].set_xlabel(along, fontsize=TEXT)
+    return figure, list(panels)
 
 
 def psths(

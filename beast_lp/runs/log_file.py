@@ -70,7 +70,7 @@ def logged_to(path: Path) -> Iterator[None]:
     """Append what is logged and warned of in the block to a file, after earlier warnings.
 
     Args:
-        path: file of the log; a resumed run goes on in it.
+        path: file of the log, to which a resumed run appends.
     """
     handler = logging.FileHandler(path, encoding='utf-8', errors='backslashreplace', delay=True)
     handler.setFormatter(logging.Formatter(_FORMAT, _TIME))

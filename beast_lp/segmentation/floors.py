@@ -49,8 +49,8 @@ class Floor:
         shares: share of each class in the scored training frames.
         mean: mean of the features.
         basis: components of a frame's features, divided by the deviation of the first one.
-        weights: of logistic regression, for the components of all frames of the window.
-        bias: of logistic regression.
+        weights: weights of logistic regression for the components of all frames of the window.
+        bias: biases of logistic regression.
         share: weight of logistic regression in the predictions of its fold; 0 for none.
     """
 

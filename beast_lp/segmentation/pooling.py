@@ -29,8 +29,8 @@ class Standardise(nn.Module):
         """Adopt measured values; a constant channel is only centred.
 
         Args:
-            mean: of the channels.
-            deviation: of the channels.
+            mean: mean of each channel.
+            deviation: standard deviation of each channel.
             one_scale: divide all channels by the same number, so that their variance is 1 on
                 average and those that hardly change weigh little.
         """

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float, UInt8
 from scipy.ndimage import gaussian_filter1d, label, maximum_filter, median_filter
 
 from beast_lp.errors import BeastError
+from beast_lp.video.thumbnails import chunks, rows_of
 
 # frames that the median is taken of
 _BACKGROUND_FRAMES = 201
@@ -33,6 +34,7 @@ _LEAST_SEEN = 0.05
 _LARGEST_BOX = 0.75
 # px of small frames between parts of one animal; share of the difference in its largest part
 _GAP, _ONE_ANIMAL = 5, 0.75
+# frames measured at a time
 _CHUNK = 512
 
 
@@ -62,7 +64,7 @@ def median_background(frames: UInt8[np.ndarray, 'n h w']) -> UInt8[np.ndarray, '
         frames: (frames, H, W) grey frames.
     """
     picks = np.linspace(0, len(frames) - 1, min(_BACKGROUND_FRAMES, len(frames))).round()
-    return np.median(frames[np.unique(picks.astype(int))], axis=0).astype(np.uint8)
+    return np.median(rows_of(frames, picks.astype(int)), axis=0).astype(np.uint8)
 
 
 def difference(
@@ -109,8 +111,8 @@ def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
     """
     background = median_background(frames)
     parts = [
-        _measure(difference(frames[start : start + _CHUNK], background))
-        for start in range(0, len(frames), _CHUNK)
+        _measure(difference(rows_of(frames, slice(start, stop)), background))
+        for start, stop in chunks(len(frames), _CHUNK)
     ]
     edges, covered, united = (np.concatenate(part) for part in zip(*parts, strict=True))
     seen = np.asarray(np.isfinite(edges).all(axis=(1, 2)))

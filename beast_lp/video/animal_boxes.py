@@ -1,7 +1,6 @@
 """Boxes around the animal of every video, in the host's format (`bbox_dir: auto`)."""
 
 import logging
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import numpy as np
 import pandas as pd
 
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import full_disk_sentence, write_table
-from beast_lp.runs.progress import progress_bar
+from beast_lp.runs.files import write_table
 from beast_lp.video.animal import NoAnimalError, Track, track_animal
 from beast_lp.video.boxes import AUTO, COLUMNS, boxes_file
 from beast_lp.video.read import FrameReader
+from beast_lp.video.spool import spooled_frames
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -70,20 +69,10 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
     width, height = reader.info.width, reader.info.height
     scale = _SIDE / max(width, height)
     size = max(1, round(height * scale)), max(1, round(width * scale))
-    with full_disk_sentence(file.parent), tempfile.TemporaryFile(dir=file.parent) as spool:
-        bar = progress_bar(
-            reader,
-            desc=f'animal of {video.name}',
-            unit='frame',
-            total=reader.info.frames_declared,
-            disable=not progress,
-        )
-        for frame in bar:
-            spool.write(frame.pixels(size).tobytes())
-        spool.flush()
-        if not reader.frames_read:
+    desc = f'animal of {video.name}'
+    with spooled_frames(reader, size, file.parent, desc, progress) as frames:
+        if not len(frames):
             raise BeastError(f'{video} has no frame that can be decoded')
-        frames = np.memmap(spool, np.uint8, 'r', shape=(reader.frames_read, *size))
         try:
             track = track_animal(frames, reader.info.fps or _USUAL_RATE)
         except NoAnimalError as error:

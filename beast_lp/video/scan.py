@@ -1,19 +1,16 @@
 """One pass over a raw video that chooses its anchors."""
 
-import tempfile
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import full_disk_sentence
-from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.containers import VideoError
 from beast_lp.video.read import FrameReader, VideoInfo
 from beast_lp.video.selection import Anchors, select_anchors
+from beast_lp.video.spool import spooled_frames
 from beast_lp.video.thumbnails import THUMBNAIL_SIZE, motion_energy
 
 
@@ -63,20 +60,8 @@ def scan_video(
         BeastError: if the disk is full or there are fewer boxes than frames.
     """
     reader = FrameReader(path, 'gray', boxes)
-    with full_disk_sentence(spool_dir), tempfile.TemporaryFile(dir=spool_dir) as spool:
-        bar = progress_bar(
-            reader,
-            desc=Path(path).name,
-            unit='frame',
-            total=reader.info.frames_declared,
-            disable=not progress,
-        )
-        for frame in bar:
-            spool.write(frame.pixels(THUMBNAIL_SIZE).tobytes())
-        spool.flush()
-        shape = (reader.frames_read, THUMBNAIL_SIZE[0] * THUMBNAIL_SIZE[1])
-        # an empty file cannot be mapped
-        thumbnails = np.memmap(spool, np.uint8, 'r', shape=shape) if shape[0] else np.empty(shape)
+    with spooled_frames(reader, THUMBNAIL_SIZE, spool_dir, Path(path).name, progress) as frames:
+        thumbnails = frames.reshape(len(frames), math.prod(THUMBNAIL_SIZE))
         try:
             energy = motion_energy(thumbnails, step)
             anchors = select_anchors(thumbnails, energy, config, seed, step, spool_dir)
@@ -84,5 +69,5 @@ def scan_video(
             detail = f' ({reader.error})' if reader.error else ''
             raise VideoError(f'{path} gives no anchors: {error}{detail}') from error
         finally:
-            del thumbnails
+            del frames, thumbnails
     return Scan(info=reader.info, frames=reader.frames_read, error=reader.error, anchors=anchors)

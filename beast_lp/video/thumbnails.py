@@ -150,26 +150,31 @@ def first_of_identical(
 
 
 def rows_of(
-    thumbnails: UInt8[np.ndarray, 'n p'], rows: slice | Int[np.ndarray, ' r']
-) -> UInt8[np.ndarray, 'r p']:
+    thumbnails: UInt8[np.ndarray, 'n ...'], rows: slice | Int[np.ndarray, ' r']
+) -> UInt8[np.ndarray, 'r ...']:
     """Copy some rows, and release the memory that reading them from a memory map took.
 
     Args:
-        thumbnails: (frames, pixels), which may be a memory map.
+        thumbnails: one row per frame, which may be a memory map or a view of one.
         rows: frames to copy.
     """
     taken = np.array(thumbnails[rows])
-    if isinstance(thumbnails.base, mmap.mmap) and hasattr(mmap, 'MADV_DONTNEED'):
+    base = thumbnails.base
+    while isinstance(base, np.ndarray):
+        # of a view
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, 'MADV_DONTNEED'):
         # pages that were read count as this process's memory until another process needs it
-        thumbnails.base.madvise(mmap.MADV_DONTNEED)
+        base.madvise(mmap.MADV_DONTNEED)
     return taken
 
 
-def chunks(count: int) -> Iterator[tuple[int, int]]:
+def chunks(count: int, size: int = CHUNK) -> Iterator[tuple[int, int]]:
     """Yield (start, stop) of successive chunks of `range(count)`.
 
     Args:
         count: number of items.
+        size: items of a chunk.
     """
-    for start in range(0, count, CHUNK):
-        yield start, min(start + CHUNK, count)
+    for start in range(0, count, size):
+        yield start, min(start + size, count)

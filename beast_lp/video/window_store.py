@@ -7,7 +7,7 @@ import av
 import numpy as np
 import pandas as pd
 from av.error import FFmpegError
-from jaxtyping import UInt8
+from jaxtyping import Int, UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
@@ -139,6 +139,24 @@ class WindowStore:
         """Open every clip and return the sizes, (height, width) in px, that occur."""
         first_of_each = self.table.groupby('clip', sort=False).indices.values()
         return {self.clip_size(int(rows[0])) for rows in first_of_each}
+
+
+def read_evenly(
+    store: WindowStore,
+    rows: Int[np.ndarray, ' rows'],
+    count: int,
+    size: tuple[int, int],
+) -> UInt8[np.ndarray, 'frames height width 3']:
+    """Read at most `count` anchors, evenly spread over some rows of a store.
+
+    Args:
+        store: window store.
+        rows: rows of its table, at least one, in any order.
+        count: number of frames, at most.
+        size: (height, width) in px.
+    """
+    picks = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    return np.concatenate([store.read(int(row), (0,), size) for row in np.sort(rows)[picks]])
 
 
 def _damaged(index: Path, error: ValueError) -> BeastError:

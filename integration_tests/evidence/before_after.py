@@ -12,13 +12,13 @@ median error, not chosen by eye.
 """
 
 import argparse
-import io
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
+from figures import small_png
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
@@ -51,8 +51,6 @@ TITLES = (
 )
 LABELS = 25
 EARLY, LATE = 0, -1
-# of the stored picture
-COLOURS = 96
 
 
 class Reading(NamedTuple):
@@ -167,14 +165,6 @@ def before_after(directory: Path) -> Figure:
     return figure
 
 
-def save_small(figure: Figure, file: Path) -> None:
-    """Save a figure in few colours: a third of the size, and no colour that an eye would miss."""
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format='png')
-    with Image.open(drawn) as image, finished_file(file) as part:
-        image.convert('RGB').quantize(COLOURS).save(part, format='png', optimize=True)
-
-
 def main() -> None:
     """Draw the picture into a file."""
     parser = argparse.ArgumentParser(
@@ -184,7 +174,8 @@ def main() -> None:
     parser.add_argument('--directory', type=Path, required=True)
     parser.add_argument('--output', type=Path, required=True)
     args = parser.parse_args()
-    save_small(before_after(args.directory), args.output)
+    with finished_file(args.output) as part:
+        part.write_bytes(small_png(before_after(args.directory)))
 
 
 if __name__ == '__main__':

@@ -13,12 +13,12 @@ class Budget:
 
     Attributes:
         preset: settings of pretraining, as a user gets them.
-        pose_steps: of the optimiser, for any number of labelled frames.
+        pose_steps: steps of the optimiser, for any number of labelled frames.
         pretraining_steps: steps of pretraining; None for those of the preset.
         image_size: px, of the pose model.
         pose_batch: labelled frames of a step; fewer where there are fewer.
-        segmentation_epochs: of the head on stored patch tokens; None for the default.
-        encoding_bins: of the recording, from its beginning; None for all.
+        segmentation_epochs: epochs of the head on stored patch tokens; None for the default.
+        encoding_bins: bins from the beginning of the recording; None for all.
     """
 
     preset: str

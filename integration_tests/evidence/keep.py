@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pandas as pd
 from backbones import BACKBONES
-from before_after import save_small
-from figures import task_figure
+from figures import small_png, task_figure
 from intervals import summarise
 from tasks import TASKS
 
@@ -89,7 +88,8 @@ def draw(file: Path, directory: Path) -> list[Path]:
         own, means = (pd.DataFrame(table[table['task'] == name]) for table in (results, summary))
         figure = task_figure(own, means, used, task.title, task.unit, task.reference)
         drawn.append(directory / f'{file.stem}_{name}.png')
-        save_small(figure, drawn[-1])
+        with finished_file(drawn[-1]) as part:
+            part.write_bytes(small_png(figure))
     print(f'{file.name}\n{summary.round(3).to_string(index=False)}')
     return drawn
 

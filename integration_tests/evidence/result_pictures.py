@@ -6,13 +6,12 @@ Each picture holds the numbers that it shows as text, by which a test knows a pi
 than its table.
 """
 
-import io
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-from PIL import Image, PngImagePlugin
+from figures import small_png
 
 from beast_lp.reports.style import GREY, PALETTE, VERMILION, add_legend, label_axes, new_figure
 
@@ -80,15 +79,7 @@ def draw_features(curves: Curves) -> bytes:
         axes.set_ylim(bottom=0)
     names = [*next(iter(curves.values()))]
     add_legend(figure, handles, names, loc='outside right center')
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format='png')
-    # few colours, a third of the size
-    small = Image.open(drawn).convert('RGB').quantize(64)
-    info = PngImagePlugin.PngInfo()
-    info.add_text(KEY, json.dumps(curves))
-    saved = io.BytesIO()
-    small.save(saved, 'PNG', optimize=True, pnginfo=info)
-    return saved.getvalue()
+    return small_png(figure, {KEY: json.dumps(curves)})
 
 
 if __name__ == '__main__':

@@ -31,7 +31,7 @@ def segmentation_scores(
         stores: folder of the stores of patch tokens.
         video: the one that is scored.
         labels: folder of its label file.
-        seed: of the heads.
+        seed: seed of the heads.
         budget: epochs, where they are not the default.
         directory: output directory of the training, which is resumed.
     """

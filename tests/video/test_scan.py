@@ -10,7 +10,6 @@ import pytest
 
 from beast_lp.config import AnchorConfig
 from beast_lp.errors import BeastError
-from beast_lp.video import scan
 from beast_lp.video.containers import VideoError
 from beast_lp.video.read import FrameReader
 from beast_lp.video.scan import scan_video
@@ -97,7 +96,7 @@ def test_a_full_disk_is_one_sentence(
 ) -> None:
     # every write to this device fails as on a full disk
     monkeypatch.setattr(
-        scan.tempfile,
+        tempfile,
         'TemporaryFile',
         lambda dir=None: Path('/dev/full').open('wb'),  # noqa: SIM115
     )

@@ -1,5 +1,7 @@
 """Motion and differences of thumbnails, against slow loops."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -7,10 +9,12 @@ from beast_lp.video import thumbnails
 from beast_lp.video.thumbnails import (
     CHUNK,
     STILL_LEVELS,
+    chunks,
     first_of_identical,
     first_of_still,
     motion_energy,
     moving_frames,
+    rows_of,
 )
 
 
@@ -81,3 +85,20 @@ def test_identical_thumbnails_count_once() -> None:
             expected.append(position)
         seen.add(frames[ordinal].tobytes())
     assert first_of_identical(frames, candidates).tolist() == expected
+
+
+@pytest.mark.skipif(not Path('/proc/self/status').exists(), reason='only Linux tells it')
+def test_rows_of_a_view_of_a_memory_map_are_released(tmp_path: Path) -> None:
+    def resident() -> int:
+        lines = Path('/proc/self/status').read_text().splitlines()
+        (line,) = (line for line in lines if line.startswith('RssFile'))
+        return int(line.split()[1]) * 1024
+
+    shape = (64, 1024, 1024)
+    (tmp_path / 'frames').write_bytes(bytes(64 * 1024 * 1024))
+    frames = np.memmap(tmp_path / 'frames', np.uint8, 'r', shape=shape)
+    before = resident()
+    for view in (frames, frames.reshape(64, -1)):
+        for start, stop in chunks(len(view), 8):
+            rows_of(view, slice(start, stop))
+        assert resident() - before < 16 * 1024 * 1024
