@@ -63,6 +63,7 @@ from beast_lp.pretraining.plan import announce_training
 from beast_lp.pretraining.probing import Probe
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.split import split_windows
+from beast_lp.pretraining.threads import suitable_threads
 from beast_lp.pretraining.training_frames import check_same_windows, keep_identity
 from beast_lp.pretraining.tune import (
     TUNE_TABLE,
@@ -155,6 +156,7 @@ def _fit(
     with (
         _separate_from_later_trainers(),
         matmul_precision(config.training.precision),
+        suitable_threads(config),
         warnings.catch_warnings(),
         signals,
         full_disk_sentence(files.directory),
