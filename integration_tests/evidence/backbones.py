@@ -11,6 +11,7 @@ from recordings import RECORDINGS
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.features.extract import ExtractionSettings, extract_features
+from beast_lp.features.pca import frame_pca
 from beast_lp.host.jobs.sources import open_source
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.stage import run_pretraining
@@ -33,6 +34,8 @@ BACKBONES = {
 }
 # patch tokens along each side that are stored
 GRID = 4
+# of the frames, the floor of what is read from stores: as many as `litpose embed pca` stores
+COMPONENTS = 100
 
 
 def settings(backbone: str, seed: int, budget: Budget) -> BeastConfig:
@@ -105,3 +108,22 @@ def embedded(
             ExtractionSettings(patches=True, patch_grid=grid),
             progress=False,
         )
+
+
+def frame_components(directory: Path, recording: str, videos: list[Path]) -> list[Path]:
+    """Return the feature stores of the frames' principal components, made once for all backbones.
+
+    Args:
+        directory: folder of everything.
+        recording: name of the recording.
+        videos: its video files that are read.
+
+    Raises:
+        BusyError: if another process makes them.
+    """
+    output = (
+        directory / 'features' / recording / '_'.join(['components', *(v.stem for v in videos)])
+    )
+    with claimed(output):
+        source = frame_pca(output / 'pca.npz', videos, COMPONENTS, progress=False)
+        return extract_features(source, videos, output, ExtractionSettings(), progress=False)

@@ -38,18 +38,20 @@ class Neurons:
 def encoding_scores(
     neurons: Neurons,
     stores: list[Path],
+    components: list[Path],
     seed: int,
     budget: Budget,
     directory: Path,
 ) -> dict[str, float]:
-    """Fit an encoder and return bits per spike on held-out blocks.
+    """Fit an encoder and return bits per spike on held-out blocks, and those of the floor.
 
     The score is the mean over neurons of what is gained over the rates of the training part, as in
     the recordings' SOURCE.txt; the standard definition stands beside it.
 
     Args:
         neurons: to be predicted.
-        stores: of the views.
+        stores: feature stores of the backbone, one per view.
+        components: those of the frames' principal components, the floor.
         seed: of the encoder.
         budget: bins.
         directory: folder of the run; an interrupted one is resumed.
@@ -78,20 +80,21 @@ def encoding_scores(
             },
         }
     )
-    features = Path(','.join(map(str, stores)))
+    sources = {'video': stores, 'components': components}
     results = run_encoding(
         config,
         [('session', session)],
-        [('video', features)],
+        [(name, Path(','.join(map(str, files)))) for name, files in sources.items()],
         directory / 'run',
         every_fifth_block,
     )
-    row = comparison_table(results).set_index('source').loc['video']
+    table = comparison_table(results).set_index('source')
     shutil.rmtree(directory)
     return {
-        'score': float(row['bps_train_null_mean']),
+        'score': float(table.loc['video', 'bps_train_null_mean']),
         'reference': neurons.reachable,
-        'standard_definition': float(row['bps_mean']),
+        'standard_definition': float(table.loc['video', 'bps_mean']),
+        'floor_components': float(table.loc['components', 'bps_train_null_mean']),
     }
 
 

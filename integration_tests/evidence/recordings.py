@@ -5,9 +5,10 @@ from pathlib import Path
 
 DATA = Path(os.environ.get('BEAST_LP_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
 MOUSE, FLY, REACH = DATA / 'mirror_mouse', DATA / 'fly_courtship', DATA / 'm1_reach'
+MALE = FLY / 'crops' / 'male.mp4'
 RECORDINGS = {
     'mouse': [MOUSE / 'videos' / 'test_vid.mp4'],
-    'fly': [FLY / 'videos' / 'fly_pair.mp4', FLY / 'crops' / 'male.mp4'],
-    'crops': [FLY / 'crops' / 'male.mp4', FLY / 'crops' / 'female.mp4'],
+    'fly': [FLY / 'videos' / 'fly_pair.mp4', MALE],
+    'crops': [MALE, FLY / 'crops' / 'female.mp4'],
     'reach': [REACH / 'hand.mp4'],
 }

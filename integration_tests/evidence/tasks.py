@@ -4,13 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from backbones import embedded, pretrained
+from backbones import embedded, frame_components, pretrained
 from budget import Budget
-from cells import Cell
+from cells import Cell, claimed
 from encoding import Neurons, encoding_scores
 from pose import pose_scores
 from readout import readout_scores
-from recordings import FLY, MOUSE, REACH, RECORDINGS
+from recordings import FLY, MALE, MOUSE, REACH, RECORDINGS
 from segmentation import segmentation_scores
 
 from beast_lp.config import SegmentationConfig
@@ -63,11 +63,18 @@ def _segmentation(
     directory: Path,
     budget: Budget,
 ) -> dict[str, float]:
-    male = RECORDINGS['fly'][-1]
-    store, *_ = embedded(directory, backbone, [male], SegmentationConfig().patch_grid)
-    return segmentation_scores(
-        store.parent, male, FLY / 'labels', cell.seed, budget, own / 'segmentation'
-    )
+    def scores(store: Path, output: Path) -> dict[str, float]:
+        return segmentation_scores(store.parent, MALE, FLY / 'labels', cell.seed, budget, output)
+
+    (features,) = embedded(directory, backbone, [MALE], SegmentationConfig().patch_grid)
+    (components,) = frame_components(directory, TASKS[cell.task].recording, [MALE])
+    floor = own.parent / f'{cell.task}_components_{cell.seed}'
+    with claimed(floor):
+        floor_scores = scores(components, floor)
+    return {
+        **scores(features, own / 'segmentation'),
+        'floor_components': floor_scores['score'],
+    }
 
 
 def _encoding(neurons: Neurons, recording: str) -> Scores:
@@ -78,8 +85,10 @@ def _encoding(neurons: Neurons, recording: str) -> Scores:
         directory: Path,
         budget: Budget,
     ) -> dict[str, float]:
-        stores = embedded(directory, backbone, RECORDINGS[recording])
-        return encoding_scores(neurons, stores, cell.seed, budget, own)
+        videos = RECORDINGS[recording]
+        stores = embedded(directory, backbone, videos)
+        components = frame_components(directory, recording, videos)
+        return encoding_scores(neurons, stores, components, cell.seed, budget, own)
 
     return scores
 
@@ -144,21 +153,21 @@ TASKS = {
         _readout(FLY),
         LABELS,
     ),
-    'segmentation_fly': Task(
+    'segmentation_crops': Task(
         'Behaviour of a courting fly, 3 classes',
         'macro-F1 on held-out blocks',
         'higher',
         'logistic regression',
-        'fly',
+        'crops',
         _segmentation,
     ),
-    'encoding_fly': Task(
+    'encoding_crops': Task(
         'Simulated neurons of a courting fly',
         BITS,
         'higher',
         'true movement',
-        'fly',
-        _encoding(Neurons(FLY / 'spikes_simulated.npz', 0.04, 150, 'poisson_rrr', 0.48), 'fly'),
+        'crops',
+        _encoding(Neurons(FLY / 'spikes_simulated.npz', 0.04, 150, 'rrr', 0.40), 'crops'),
     ),
     'encoding_m1': Task(
         'Motor cortex of a reaching monkey, drawn arm',
