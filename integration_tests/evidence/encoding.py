@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from budget import Budget
 from jaxtyping import Int
 
@@ -60,17 +61,42 @@ def encoding_scores(
         counts = data['spike_counts'][: budget.encoding_bins]
     times = (np.arange(len(counts)) + 0.5) * neurons.bin_width
     directory.mkdir(parents=True, exist_ok=True)
-    session = directory / 'session.npz'
-    np.savez(session, spike_counts=counts, bin_width=neurons.bin_width, bin_times=times)
+    np.savez(
+        directory / 'session.npz',
+        spike_counts=counts,
+        bin_width=neurons.bin_width,
+        bin_times=times,
+    )
     # one frame per bin, also where the budget leaves bins out
     frames = len(np.load(stores[0] / 'frame.npy', mmap_mode='r'))
     np.save(directory / 'camera.npy', (np.arange(frames) + 0.5) * neurons.bin_width)
+    rows = {
+        tokens: _row(neurons, files, tokens, seed, directory)
+        for tokens, files in {'patches': stores, 'cls': components}.items()
+    }
+    shutil.rmtree(directory)
+    return {
+        'score': float(rows['patches']['bps_train_null_mean']),
+        'reference': neurons.reachable,
+        'standard_definition': float(rows['patches']['bps_mean']),
+        'floor_components': float(rows['cls']['bps_train_null_mean']),
+    }
+
+
+def _row(
+    neurons: Neurons,
+    stores: list[Path],
+    tokens: str,
+    seed: int,
+    directory: Path,
+) -> pd.Series:
+    """Fit an encoder to one source and return its row of the comparison."""
     config = parse_config(
         {
             'seed': seed,
             'encoding': {
                 'encoders': [neurons.encoder],
-                'tokens': 'patches',
+                'tokens': tokens,
                 'min_rate_hz': 0.5,
                 'lags': 8,
                 'camera_times': str(directory / 'camera.npy'),
@@ -80,22 +106,14 @@ def encoding_scores(
             },
         }
     )
-    sources = {'video': stores, 'components': components}
     results = run_encoding(
         config,
-        [('session', session)],
-        [(name, Path(','.join(map(str, files)))) for name, files in sources.items()],
-        directory / 'run',
+        [('session', directory / 'session.npz')],
+        [('video', Path(','.join(map(str, stores))))],
+        directory / tokens,
         every_fifth_block,
     )
-    table = comparison_table(results).set_index('source')
-    shutil.rmtree(directory)
-    return {
-        'score': float(table.loc['video', 'bps_train_null_mean']),
-        'reference': neurons.reachable,
-        'standard_definition': float(table.loc['video', 'bps_mean']),
-        'floor_components': float(table.loc['components', 'bps_train_null_mean']),
-    }
+    return comparison_table(results).set_index('source').loc['video']
 
 
 def every_fifth_block(bins: Bins, config: EncodingConfig, seed: int) -> Int[np.ndarray, ' bins']:

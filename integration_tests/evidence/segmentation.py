@@ -16,6 +16,7 @@ from beast_lp.segmentation.training import run_training
 
 def segmentation_scores(
     stores: Path,
+    features: str,
     video: Path,
     labels: Path,
     seed: int,
@@ -28,7 +29,8 @@ def segmentation_scores(
     predicted from frames that were not trained on.
 
     Args:
-        stores: folder of the stores of patch tokens.
+        stores: folder of the stores.
+        features: `patches` or `cls`, of a store.
         video: the one that is scored.
         labels: folder of its label file.
         seed: seed of the heads.
@@ -41,6 +43,7 @@ def segmentation_scores(
                 'seed': seed,
                 'segmentation': {
                     'features_dir': str(stores),
+                    'features': features,
                     'split': {'by': 'block'},
                     'fitting': {'epochs': budget.segmentation_epochs},
                 },

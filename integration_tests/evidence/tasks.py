@@ -63,16 +63,18 @@ def _segmentation(
     directory: Path,
     budget: Budget,
 ) -> dict[str, float]:
-    def scores(store: Path, output: Path) -> dict[str, float]:
-        return segmentation_scores(store.parent, MALE, FLY / 'labels', cell.seed, budget, output)
+    def scores(store: Path, features: str, output: Path) -> dict[str, float]:
+        return segmentation_scores(
+            store.parent, features, MALE, FLY / 'labels', cell.seed, budget, output
+        )
 
     (features,) = embedded(directory, backbone, [MALE], SegmentationConfig().patch_grid)
     (components,) = frame_components(directory, TASKS[cell.task].recording, [MALE])
     floor = own.parent / f'{cell.task}_components_{cell.seed}'
     with claimed(floor):
-        floor_scores = scores(components, floor)
+        floor_scores = scores(components, 'cls', floor)
     return {
-        **scores(features, own / 'segmentation'),
+        **scores(features, 'patches', own / 'segmentation'),
         'floor_components': floor_scores['score'],
     }
 
