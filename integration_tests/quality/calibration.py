@@ -111,7 +111,7 @@ def result_of(session: Session, shifts: int, seed: int) -> Result:
 
 def verdicts(
     make: Callable[[np.random.Generator], np.ndarray],
-    sessions: int,
+    sessions: range,
     gain: float = 0.0,
     shifts: int = 19,
     neurons: int = NEURONS,
@@ -120,13 +120,13 @@ def verdicts(
 
     Args:
         make: function that draws features.
-        sessions: number of sessions.
+        sessions: numbers of the sessions, which seed their draws.
         gain: weight of the features in the neurons' log rates.
         shifts: circular shifts of each.
         neurons: neurons of each.
     """
     rows = []
-    for seed in range(sessions):
+    for seed in sessions:
         rng = np.random.default_rng(seed)
         features = make(rng)
         result = result_of(session_of(features, gain, rng, neurons), shifts, seed)
@@ -161,11 +161,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--sessions', type=int, default=1000)
     parser.add_argument('--shifts', type=int, default=19)
+    parser.add_argument(
+        '--first',
+        type=int,
+        default=1000,
+        help='number of the first session; the method was chosen on those below 1000',
+    )
     arguments = parser.parse_args()
+    sessions = range(arguments.first, arguments.first + arguments.sessions)
     for name, make in UNRELATED.items():
-        table = verdicts(make, arguments.sessions, shifts=arguments.shifts)
+        table = verdicts(make, sessions, shifts=arguments.shifts)
         print(f'{name}: {shares(table)}', flush=True)
-    table = verdicts(movement, arguments.sessions, weak_gain(), arguments.shifts, MANY_NEURONS)
+    table = verdicts(movement, sessions, weak_gain(), arguments.shifts, MANY_NEURONS)
     print(f'movement that adds {WEAK} bits: {shares(table)}')
 
 
