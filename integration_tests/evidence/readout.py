@@ -49,8 +49,7 @@ def readout_scores(
     features = frozen_features(model.eval(), pictures)
     floors = floor_features(pictures)
     floors['random'] = frozen_features(random_encoder(shape, seed), pictures)
-    draws = np.random.default_rng(seed)
-    orders = [draws.permutation(len(features)) for _ in range(DRAWS)]
+    orders = draw_orders(len(features), seed)
     return {
         'score': mean_error(features, frames, orders, labels),
         'score_z': mean_error(features, frames, orders, labels, z_scores),
@@ -60,6 +59,12 @@ def readout_scores(
             for name, values in floors.items()
         },
     }
+
+
+def draw_orders(frames: int, seed: int) -> list[np.ndarray]:
+    """Return the permutations of the labelled frames, of which the first ones are read."""
+    draws = np.random.default_rng(seed)
+    return [draws.permutation(frames) for _ in range(DRAWS)]
 
 
 def mean_error(
