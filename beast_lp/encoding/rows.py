@@ -9,7 +9,8 @@ from jaxtyping import Float
 
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.activity import Activity, Binned
-from beast_lp.encoding.align import Bins, Near, camera_clock, frames_near
+from beast_lp.encoding.align import Near, frames_near
+from beast_lp.encoding.bins import Bins, camera_clock
 from beast_lp.encoding.number_files import read_times
 from beast_lp.encoding.sources import file_of
 from beast_lp.errors import BeastError

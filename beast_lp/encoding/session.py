@@ -9,18 +9,8 @@ from jaxtyping import Bool, Float, Int, Shaped
 
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding.activity import Activity
-from beast_lp.encoding.align import (
-    Aligned,
-    Bins,
-    Near,
-    continuous_bins,
-    features_digest,
-    features_in,
-    responses_in,
-    row_width,
-    trial_bins,
-    usable_bins,
-)
+from beast_lp.encoding.align import Aligned, Near, features_digest, features_in, row_width
+from beast_lp.encoding.bins import Bins, continuous_bins, responses_in, trial_bins, usable_bins
 from beast_lp.encoding.reduce import (
     check_size,
     leading_components,

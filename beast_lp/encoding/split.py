@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Int
 
-from beast_lp.encoding.align import Bins
+from beast_lp.encoding.bins import Bins
 from beast_lp.errors import BeastError
 
 UNUSED = -1

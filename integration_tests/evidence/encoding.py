@@ -11,7 +11,7 @@ from jaxtyping import Int
 
 from beast_lp.config import parse_config
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.encoding.align import Bins
+from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.split import number_blocks
 from beast_lp.encoding.stage import run_encoding
 from beast_lp.encoding.tables import comparison_table

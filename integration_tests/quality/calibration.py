@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from beast_lp.config.encoding import EncodingConfig
-from beast_lp.encoding.align import Bins
+from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.covariates import covariates, drift
 from beast_lp.encoding.encoder import Options
 from beast_lp.encoding.evaluate import evaluate

@@ -9,15 +9,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
 from beast_lp.encoding.activity import Binned, SpikeTimes
-from beast_lp.encoding.align import (
-    Bins,
-    continuous_bins,
-    features_in,
-    frames_near,
-    responses_in,
-    trial_bins,
-    usable_bins,
-)
+from beast_lp.encoding.align import features_in, frames_near
+from beast_lp.encoding.bins import Bins, continuous_bins, responses_in, trial_bins, usable_bins
 from beast_lp.encoding.split import fold_blocks, fold_trials, keep_apart
 from beast_lp.errors import BeastError
 

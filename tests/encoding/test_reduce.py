@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from beast_lp.encoding import align, reduce
-from beast_lp.encoding.align import Aligned, Bins, features_in, frames_near
+from beast_lp.encoding.align import Aligned, features_in, frames_near
+from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.reduce import (
     check_size,
     leading_components,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beast_lp.encoding.align import Bins
+from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.split import (
     UNUSED,
     fold_blocks,

@@ -13,7 +13,8 @@ import pytest
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.config.encoding import EncodingConfig
 from beast_lp.encoding import align, reduce, stage
-from beast_lp.encoding.align import Bins, row_width
+from beast_lp.encoding.align import row_width
+from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.number_files import read_numbers

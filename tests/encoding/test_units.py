@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from beast_lp.config import parse_config
-from beast_lp.encoding.align import Bins, responses_in
+from beast_lp.encoding.bins import Bins, responses_in
 from beast_lp.encoding.spikes import read_activity
 from beast_lp.encoding.units import read_unit_table
 from beast_lp.errors import BeastError

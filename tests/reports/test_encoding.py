@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from beast_lp.encoding.align import Bins
+from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.evaluate import Evaluation, main_score, score
 from beast_lp.encoding.evaluation_file import save_evaluation
 from beast_lp.encoding.nested import constant
