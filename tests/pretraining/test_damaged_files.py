@@ -18,7 +18,7 @@ from beast_lp.pretraining.run_files import RunFiles, read_run_config
 from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.pretraining.training_frames import check_same_windows
 from beast_lp.pretraining.tune import chosen_weight, tune
-from beast_lp.reports.pretraining import read_table
+from beast_lp.reports.pretraining_content import read_table
 from beast_lp.reports.pretraining_run import _METRICS, write_report
 from beast_lp.video.window_store import WindowStore
 
