@@ -19,21 +19,31 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from matplotlib.figure import Figure
 from PIL import Image
 
+from beast_lp.reports.hover import Strip, hover_strips
 from beast_lp.reports.style import DPI, disable_formulas, three_digits
 from beast_lp.runs.files import finished_file
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 MAX_TABLE_ROWS = 200
-# of WebP, 0 to 100: letters have no visible fringes yet
+# of WebP and JPEG, 0 to 100: letters have no visible fringes yet
 _QUALITY = 75
+
+
+class _Picture(NamedTuple):
+    """A figure inside of a page; sizes in px."""
+
+    address: str
+    width: int
+    height: int
+    strips: Sequence[Strip]
 
 
 @dataclass(frozen=True)
@@ -106,7 +116,8 @@ def write_page(
             png = draw_png(figure)
             if figures is not None:
                 _write(figures / f'{name}.png', png)
-            pictures.append(_embedded(figure, png))
+            width, height = (round(side) for side in figure.bbox.size)
+            pictures.append(_Picture(_embedded(figure, png), width, height, hover_strips(figure)))
         table = None if section.table is None else _table(section.table, section.marked_rows)
         parts.append((section, pictures, table))
     page = _template().render(title=title, parts=parts)
@@ -119,6 +130,14 @@ def draw_png(figure: Figure, dpi: int = DPI) -> bytes:
     disable_formulas(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format='png', dpi=dpi, facecolor='white')
+    return buffer.getvalue()
+
+
+def draw_jpeg(figure: Figure) -> bytes:
+    """Return a figure of photographs as the content of a JPEG file."""
+    buffer = io.BytesIO()
+    with Image.open(io.BytesIO(draw_png(figure))) as picture:
+        picture.convert('RGB').save(buffer, 'jpeg', quality=_QUALITY)
     return buffer.getvalue()
 
 
