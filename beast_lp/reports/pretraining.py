@@ -54,10 +54,11 @@ def write_pretraining_report(
         pictures,
     )
     sections = [section for build in _SECTIONS for section in build(run)]
+    # before the page, whose links lead to them
+    videos.write_sheets(run, output_dir / 'figures')
     page = write_report(output_dir, 'BEAST pretraining', sections)
     names = [name for section in sections for name in section.figures]
     _add_to_tensorboard(output_dir / 'figures', names, output_dir / 'tb_logs')
-    _remove_old_sheets(output_dir / 'figures', keep=names)
     return page
 
 
@@ -71,13 +72,6 @@ def _add_to_tensorboard(folder: Path, names: Sequence[str], logs: Path) -> None:
         for name in names:
             with Image.open(folder / f'{name}.png') as picture:
                 writer.add_image(name, np.asarray(picture.convert('RGB')), dataformats='HWC')
-
-
-def _remove_old_sheets(folder: Path, keep: Sequence[str]) -> None:
-    """Remove the sheets of an earlier run in the same folder, which this page does not show."""
-    for path in folder.glob('anchors_[0-9][0-9]_*.png'):
-        if path.stem not in keep:
-            path.unlink()
 
 
 # in the order of the page

@@ -26,6 +26,7 @@ from beast_lp.pretraining.pictures import (
 from beast_lp.pretraining.run_files import RunFiles, read_run_config
 from beast_lp.reports.pretraining import write_pretraining_report
 from beast_lp.reports.pretraining_content import PretrainingPictures, read_table
+from beast_lp.reports.pretraining_pictures import SHEET_SIDE
 from beast_lp.runs.seeds import numpy_generator
 from beast_lp.runs.words import duration
 from beast_lp.video.window_store import WindowStore
@@ -33,8 +34,8 @@ from beast_lp.vit.pixels import denormalise, network_input
 from beast_lp.vit.safe_load import read_checkpoint
 
 RETRIEVALS = 12
-# limits that keep the page light enough to mail and to scroll
-MAX_SHEETS = 12
+# videos whose anchors are drawn, most of them in files beside the page
+MAX_SHEETS = 100
 MAX_SHEET_IMAGES = 32
 # points of the map: more would only hide each other
 MAP_FRAMES = 1000
@@ -217,11 +218,13 @@ def _embed(
 
 
 def _sheets(store: WindowStore) -> dict[str, tuple[np.ndarray, list[str]]]:
-    """Return evenly spread anchors of the first videos, at the videos' own aspect."""
+    """Return evenly spread anchors of the first videos, no larger than they are drawn."""
     sheets: dict[str, tuple[np.ndarray, list[str]]] = {}
     for video, group in list(store.table.groupby('video', sort=True))[:MAX_SHEETS]:
         rows = spread(group.index.tolist(), MAX_SHEET_IMAGES)
-        size = store.clip_size(rows[0])
+        height, width = store.clip_size(rows[0])
+        scale = min(1.0, SHEET_SIDE / max(height, width))
+        size = (max(1, round(scale * height)), max(1, round(scale * width)))
         images = np.concatenate([store.read(row, (0,), size) for row in rows])
         sheets[str(video)] = images, [f'frame {store.table.frame[row]}' for row in rows]
     return sheets

@@ -2,15 +2,18 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from jaxtyping import UInt8
 
-from beast_lp.reports.page import Section
+from beast_lp.reports.page import Section, draw_jpeg
 from beast_lp.reports.pretraining_content import PretrainingRun
-from beast_lp.reports.pretraining_pictures import contact_sheet
+from beast_lp.reports.pretraining_pictures import contact_sheet, thumbnail_sheet
 from beast_lp.reports.style import short_paths
+from beast_lp.runs.files import finished_file
 
 # `status` of a video that was read to its end
 _WHOLE = 'ok'
@@ -52,40 +55,87 @@ def videos_section(run: PretrainingRun) -> Iterator[Section]:
 
 
 def sheets_section(run: PretrainingRun) -> Iterator[Section]:
-    """Show the anchors of each video that has a sheet, one section for each."""
-    sheets = {name: sheet for name, sheet in run.pictures.anchor_sheets.items() if len(sheet[0])}
+    """Show the anchors: the sheet of a single video, or else a few pictures of each video."""
+    sheets = _filled_sheets(run)
+    if not sheets:
+        return
+    text = (
+        'The anchors should cover what the animal does: many different postures and places, few '
+        'near-duplicates. Empty, black or blurred pictures point to parts of the video that are '
+        'better cut out.'
+    )
     videos = list(dict.fromkeys([*sheets, *run.anchors['video']]))
     titles = dict(zip(videos, short_paths(videos), strict=True))
-    for index, (video, (images, captions)) in enumerate(sheets.items()):
-        text = [_sheet_sentence(run.anchors, video, len(images))]
-        if index == 0:
-            text.append(
-                'The anchors should cover what the animal does: many different postures and '
-                'places, few near-duplicates. Empty, black or blurred pictures point to parts of '
-                'the video that are better cut out.'
-            )
-            if len(sheets) < len(videos):
-                text.append(
-                    f'Only {len(sheets)} of the {len(videos)} videos with anchors are shown here.'
-                )
+    if not _has_files(run):
+        ((video, (images, captions)),) = sheets.items()
         yield Section(
             f'Anchors: {titles[video]}',
-            '\n\n'.join(text),
-            {_sheet_name(index, video): contact_sheet(images, captions)},
+            f'{_counted(run.anchors, video, len(images))}.\n\n{text}',
+            {sheet_name(0, video): contact_sheet(images, captions)},
         )
-
-
-def _sheet_sentence(anchors: pd.DataFrame, video: str, shown: int) -> str:
-    frames = anchors.loc[anchors['video'] == video, 'frame']
-    if frames.empty:
-        return f'{shown} anchors; anchors.csv has no row for this video.'
-    return (
-        f'{shown} of the {len(frames)} anchors of this video, which lie between frames '
-        f'{frames.min()} and {frames.max()}.'
+        return
+    if len(sheets) < len(videos):
+        text += f' Only {len(sheets)} of the {len(videos)} videos with anchors are shown here.'
+    names = [titles[video] for video in sheets]
+    links = {
+        f'{titles[video]}: {_counted(run.anchors, video, len(images))}': (
+            f'figures/{sheet_name(index, video)}.jpg'
+        )
+        for index, (video, (images, _)) in enumerate(sheets.items())
+    }
+    yield Section(
+        'Anchors',
+        f'{text}\n\nBelow are a few of each video. The full sheets, with the numbers of the '
+        'frames, are files beside this page:',
+        {'anchors': thumbnail_sheet([images for images, _ in sheets.values()], names)},
+        links=links,
     )
 
 
-def _sheet_name(index: int, video: str) -> str:
+def write_sheets(run: PretrainingRun, folder: Path) -> list[str]:
+    """Write the sheets that `sheets_section` links to, and remove those of an earlier run.
+
+    Args:
+        run: content of the report.
+        folder: folder of the report's figures.
+
+    Returns:
+        The names of the files, without suffix.
+    """
+    sheets = _filled_sheets(run)
+    names = [sheet_name(index, video) for index, video in enumerate(sheets)]
+    for old in folder.glob('anchors_*'):
+        if re.match(r'anchors_\d+_.*\.(png|jpg)$', old.name):
+            old.unlink()
+    if not _has_files(run):
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, (images, captions) in zip(names, sheets.values(), strict=True):
+        with finished_file(folder / f'{name}.jpg') as part:
+            part.write_bytes(draw_jpeg(contact_sheet(images, captions)))
+    return names
+
+
+def sheet_name(index: int, video: str) -> str:
     """Return a file name without suffix; the number keeps videos of equal names apart."""
     stem = re.sub(r'[^\w.-]+', '_', Path(video).stem, flags=re.ASCII)
     return f'anchors_{index + 1:02d}_{stem[:60]}'
+
+
+def _has_files(run: PretrainingRun) -> bool:
+    """Return whether the sheets are files beside the page, not in it."""
+    sheets = _filled_sheets(run)
+    return bool(sheets) and len({*sheets, *run.anchors['video']}) > 1
+
+
+def _filled_sheets(
+    run: PretrainingRun,
+) -> dict[str, tuple[UInt8[np.ndarray, 'n height width 3'], Sequence[str]]]:
+    return {video: sheet for video, sheet in run.pictures.anchor_sheets.items() if len(sheet[0])}
+
+
+def _counted(anchors: pd.DataFrame, video: str, shown: int) -> str:
+    frames = anchors.loc[anchors['video'] == video, 'frame']
+    if frames.empty:
+        return f'{shown} anchors; anchors.csv has no row for this video'
+    return f'{shown} of the {len(frames)} anchors, frames {frames.min()} to {frames.max()}'

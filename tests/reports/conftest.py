@@ -17,7 +17,7 @@ from beast_lp.reports.pretraining_content import PretrainingPictures
 
 
 class Texts(HTMLParser):
-    """Collects the text of the page and its headings."""
+    """Collects the text of the page and its headings; what shows only under the pointer is not."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Texts(HTMLParser):
             self.headings.append('')
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        self.text += '' if self._tag == 'title' else data
         if self._tag == 'h2':
             self.headings[-1] += data.strip()
 

@@ -15,6 +15,7 @@ from beast_lp.reports.pretraining_pictures import (
     reconstructions,
     reconstructions_over_epochs,
     retrieval_examples,
+    thumbnail_sheet,
 )
 
 Check = Callable[[Figure], None]
@@ -52,6 +53,25 @@ def test_contact_sheet_shows_every_image_with_its_aspect(assert_well_drawn: Chec
         assert axes.get_title() == caption
         box = axes.get_window_extent()
         assert box.width / box.height == pytest.approx(32 / 24)
+
+
+def test_thumbnails_show_spread_pictures_of_each_video_in_its_row(
+    assert_well_drawn: Check,
+) -> None:
+    wide = np.stack([np.full((60, 120, 3), 10 * number, np.uint8) for number in range(15)])
+    tall = np.full((2, 120, 60, 3), 200, np.uint8)
+    figure = thumbnail_sheet([wide, tall], ['day1/left.mp4', 'a_very_long_name_' * 5])
+    assert_well_drawn(figure)
+    first, second = (shown(axes) for axes in figure.axes)
+    assert first.shape == second.shape
+    # 8 pictures of 45 x 90 px, 4 px apart
+    assert [int(first[10, 94 * number + 5, 0]) for number in range(8)] == [
+        0, 20, 40, 60, 80, 100, 120, 140,
+    ]  # fmt: skip
+    assert (first[45:] == 255).all() and (first[:, 90:94] == 255).all()
+    assert (second[:90, :45] == 200).all() and (second[:, 94:] == 255).all()
+    names = [axes.texts[0].get_text() for axes in figure.axes]
+    assert names[0] == 'day1/left.mp4' and '…' in names[1]
 
 
 @pytest.mark.parametrize('size', [(200, 20), (20, 200)])
