@@ -24,9 +24,9 @@ from beast_lp.pretraining.pictures import (
     spread,
 )
 from beast_lp.pretraining.run_files import RunFiles, read_run_config
+from beast_lp.reports.anchor_sheets import SHEET_SIDE
 from beast_lp.reports.pretraining import write_pretraining_report
 from beast_lp.reports.pretraining_content import PretrainingPictures, read_table
-from beast_lp.reports.pretraining_pictures import SHEET_SIDE
 from beast_lp.runs.seeds import numpy_generator
 from beast_lp.runs.words import duration
 from beast_lp.video.window_store import WindowStore

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from jaxtyping import UInt8
 
+from beast_lp.reports.anchor_sheets import contact_sheet, thumbnail_sheet
 from beast_lp.reports.page import Section, draw_jpeg
 from beast_lp.reports.pretraining_content import PretrainingRun
-from beast_lp.reports.pretraining_pictures import contact_sheet, thumbnail_sheet
 from beast_lp.reports.style import short_paths
 from beast_lp.runs.files import finished_file
 

@@ -16,6 +16,21 @@ from beast_lp.reports.page import draw_png
 from beast_lp.reports.pretraining_content import PretrainingPictures
 
 
+@pytest.fixture
+def assert_titles_apart() -> Callable[[Figure], None]:
+    """Return a check that the titles of neighbouring pictures do not overlap."""
+
+    def check(figure: Figure) -> None:
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        boxes = [axes.title.get_window_extent(canvas.get_renderer()) for axes in figure.axes]
+        boxes = [box for box in boxes if box.width > 1]
+        for index, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[index + 1 :])
+
+    return check
+
+
 class Texts(HTMLParser):
     """Collects the text of the page and its headings; what shows only under the pointer is not."""
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from beast_lp.reports.anchor_sheets import contact_sheet
 from beast_lp.reports.page import draw_png
 from beast_lp.reports.pretraining import write_pretraining_report
 from beast_lp.reports.pretraining_content import PretrainingPictures
-from beast_lp.reports.pretraining_pictures import contact_sheet
 
 SUMMARY = {'initial weights': 'facebook/vit-mae-base', 'time': '3 h & 12 min'}
 ReadTexts = Callable[[Path], Any]
