@@ -231,6 +231,28 @@ def test_two_projects_a_probe_and_a_choice_of_the_weight(
     assert 'the decoder starts from' in result.stdout
 
 
+def test_two_runs_stand_on_one_page_and_stay_as_they_are(
+    litpose: Litpose, tiny_project: Path, tiny_pretraining: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / 'more contrast'
+    changed = 'beast.loss.contrastive_weight=0.5'
+    litpose('pretrain', tiny_project, '--output_dir', other, '--overrides', changed)
+    runs = [tiny_pretraining, other]
+    before = [{path: path.stat().st_mtime_ns for path in run.rglob('*')} for run in runs]
+    litpose('pretrain', '--report', *runs, '--output_dir', tmp_path / 'page')
+    page = (tmp_path / 'page' / 'report.html').read_text()
+    assert '<h2>Reconstruction of hidden patches</h2>' in page and 'Nothing to show' not in page
+    assert re.search(r'contrastive_<wbr>weight</td><td>0.03</td><td>0.5</td>', page)
+    assert 'positives found by CLS of this model (%)' in page
+    linked = [tmp_path / 'page' / unquote(link) for link in re.findall('href="([^"#]+)"', page)]
+    assert [path.resolve() for path in linked] == [run / 'report.html' for run in runs]
+    assert before == [{path: path.stat().st_mtime_ns for path in run.rglob('*')} for run in runs]
+    again = litpose('pretrain', '--report', *runs, '--output_dir', other, fails=True)
+    assert 'would overwrite' in again.stderr
+    mixed = litpose('pretrain', tiny_project, '--report', *runs, fails=True)
+    assert 'no config file' in mixed.stderr
+
+
 def test_a_launcher_that_does_not_fit_the_settings_is_refused(
     litpose: Litpose,
     tiny_project: Path,

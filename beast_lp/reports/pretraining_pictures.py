@@ -73,6 +73,23 @@ def reconstructions_over_epochs(
     return _side_by_side(columns, longest=1.1, size=SMALL)
 
 
+def reconstructions_of_runs(
+    originals: Float[np.ndarray, 'n 3 height width'],
+    reconstructed: Mapping[str, Float[np.ndarray, 'n 3 height width']],
+) -> Figure:
+    """Show what several models make of the same frames, one frame in each row.
+
+    Args:
+        originals: RGB pictures in [0, 1], at least one.
+        reconstructed: name of the model → its reconstructions, at the size of the originals.
+
+    Returns:
+        A figure with the original and one column for each model.
+    """
+    longest = min(2.0, 8.0 / (1 + len(reconstructed)))
+    return _side_by_side({'original': originals, **reconstructed}, longest=longest, size=SMALL)
+
+
 def retrieval_examples(
     anchors: Float[np.ndarray, 'n 3 height width'],
     nearest: Float[np.ndarray, 'n 3 height width'],

@@ -134,7 +134,6 @@ def _collect(
     images = read_pairs(config, store, pairs)
     originals, masked, reconstructed = reconstruct(module, images[:EXAMPLES, 0])
     nearest, captions = _retrieve(module, images, pairs, store)
-    shares = _shares(module, images, nearest)
     every = images.transpose(0, 1).flatten(0, 1)
     cls, rows = _embed(module, store, size)
     table = store.table.iloc[rows]
@@ -148,7 +147,7 @@ def _collect(
         retrieval_nearest=denormalise(every[nearest[:RETRIEVALS]]).numpy(),
         retrieval_correct=(nearest == torch.arange(len(pairs)) + len(pairs))[:RETRIEVALS].numpy(),
         retrieval_captions=captions[:RETRIEVALS],
-        retrieval_shares=shares,
+        retrieval_shares=retrieval_shares(module, images),
         retrieval_pairs=len(pairs),
         embeddings=cls.numpy(),
         embedding_video=table['video_id'].tolist(),
@@ -165,34 +164,44 @@ def _retrieve(
     store: WindowStore,
 ) -> tuple[Tensor, list[str]]:
     """Return the index of each anchor's nearest frame, and captions that name both."""
-    vectors = module.model.encode(images.flatten(0, 1))[:, 0]
+    vectors = module.model.encode(images.transpose(0, 1).flatten(0, 1))[:, 0]
     if module.projection is not None:
         vectors = module.projection(vectors)
-    anchors, positives = vectors.unflatten(0, (-1, 2)).unbind(1)
-    nearest = nearest_frame(anchors, positives)
+    nearest = nearest_frame(*vectors.chunk(2))
     names = [_name(store, pair.anchor, 0) for pair in pairs]
     names += [_name(store, pair.window, pair.offset) for pair in pairs]
     return nearest, [f'{names[i]}\n→ {names[int(j)]}' for i, j in enumerate(nearest)]
 
 
-def _shares(
-    module: BeastModule, images: Float[Tensor, 'pairs 2 3 h w'], nearest: Tensor
+def retrieval_shares(
+    module: BeastModule, images: Float[Tensor, 'pairs 2 3 height width']
 ) -> dict[str, float]:
-    """Return the share of positives found on whole frames, by what frames are compared by."""
+    """Return the share of positives found on whole frames, by what frames are compared by.
+
+    Args:
+        module: module of a run, for inference.
+        images: anchors and their positives, as network input.
+
+    Returns:
+        The shares, 0 to 1, of the model and of what has learned nothing, by their words.
+    """
     frames = images.transpose(0, 1).flatten(0, 1)
     pixels = torch.from_numpy(
         grey_pixels((denormalise(frames) * 255).round().byte().movedim(1, 3))
     )
+    cls = module.model.encode(frames)[:, 0]
     untrained = random_encoder(module.config.model, module.config.seed)
     vectors = {
-        'CLS of this model': module.model.encode(frames)[:, 0],
+        'CLS of this model': cls,
         'CLS of random weights': untrained.encode(frames)[:, 0],
         FLOORS['pixels']: pixels - pixels.mean(dim=0),
     }
-    found = {name: nearest_frame(*values.chunk(2)) for name, values in vectors.items()}
     if module.projection is not None:
-        found = {'projection of this model': nearest, **found}
-    return {name: float(retrieval_accuracy(frame)) for name, frame in found.items()}
+        vectors = {'projection of this model': module.projection(cls), **vectors}
+    return {
+        name: float(retrieval_accuracy(nearest_frame(*values.chunk(2))))
+        for name, values in vectors.items()
+    }
 
 
 def _name(store: WindowStore, window: int, offset: int) -> str:

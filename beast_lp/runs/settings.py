@@ -1,6 +1,6 @@
 """Which setting changed: the one comparison by which a run, a store or a file is known again."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -71,6 +71,29 @@ def run_difference(old: Settings, new: Settings, may_differ: Collection[str] = (
     if changed.split(' ', 1)[0] in in_use:
         return changed.replace(' and is now ', ' and is now always ')
     return changed
+
+
+def differing(runs: Sequence[Settings], may_differ: Collection[str] = ()) -> dict[str, list[Any]]:
+    """Return the settings in which runs differ, by their names in full, with a value for each run.
+
+    Args:
+        runs: settings of each run, in groups as in a config.
+        may_differ: settings, or groups of them, that are left out.
+
+    Returns:
+        Names in alphabetical order; the value of a run that lacks a setting is None.
+
+    Examples:
+        >>> differing([{'lags': 4, 'split': {'seed': 0}}, {'lags': 4, 'split': {'seed': 1}}])
+        {'split.seed': [0, 1]}
+    """
+    flat = [_flat(settings) for settings in runs]
+    values = {
+        name: [settings.get(name) for settings in flat]
+        for name in sorted(set().union(*flat))
+        if not any(f'{name}.'.startswith(f'{group}.') for group in may_differ)
+    }
+    return {name: found for name, found in values.items() if found[1:] != found[:-1]}
 
 
 def changed_names(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:

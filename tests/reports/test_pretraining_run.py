@@ -56,9 +56,9 @@ def test_near_copies_are_found_on_whole_frames_by_what_has_learned_nothing() -> 
     anchors = torch.randint(0, 256, (6, 32, 32, 3), dtype=torch.uint8, generator=draw)
     images = network_input(torch.stack([anchors, anchors], dim=1))
     with torch.inference_mode():
-        shares = pretraining_run._shares(module, images, torch.tensor([6, 7, 8, 0, 1, 2]))
+        shares = pretraining_run.retrieval_shares(module, images)
     assert shares == {
-        'projection of this model': 0.5,
+        'projection of this model': 1.0,
         'CLS of this model': 1.0,
         'CLS of random weights': 1.0,
         '16 x 16 grey pixels': 1.0,

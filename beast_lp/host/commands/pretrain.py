@@ -29,7 +29,8 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         '                      [--output_dir OUTPUT_DIR] \\\n'
         '                      [--overrides KEY=VALUE...]\n'
         '       litpose pretrain [<config_file>] --setup_gui [PROJECT] \\\n'
-        '                      [--overrides KEY=VALUE...]',
+        '                      [--overrides KEY=VALUE...]\n'
+        '       litpose pretrain --report RUN RUN... [--output_dir OUTPUT_DIR]',
     )
     parser.add_argument(
         'config_file',
@@ -50,6 +51,14 @@ def register_parser(subparsers: Any) -> argparse.ArgumentParser:
         'backbone beast: write the `beast:` section into configs/default.yaml of this project '
         'folder (default: data.data_dir of the config)',
     )
+    parser.add_argument(
+        '--report',
+        type=Path,
+        nargs='+',
+        metavar='RUN',
+        help='do not pretrain, but lay two or more runs, finished or not, side by side on one '
+        'page in --output_dir; the runs stay as they are',
+    )
     add_overrides(parser, 'beast.training.epochs=100')
     name_guides(parser, 'existing_project.md')
     return parser
@@ -62,7 +71,12 @@ def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     wait_passively()
     if args.setup_gui is not None:
+        if args.report is not None:
+            raise BeastError('--setup_gui and --report do different things; give one of them')
         _setup_gui(args)
+        return
+    if args.report is not None:
+        _report(args)
         return
     if not args.config_file:
         raise BeastError('litpose pretrain needs a config file: litpose pretrain my_config.yaml')
@@ -75,6 +89,16 @@ def handle(args: argparse.Namespace) -> None:
         if launched_processes() > 1:
             raise BeastError(NO_SHARED_DIRECTORY)
     run(cfg, choose_output_dir(args.output_dir), args.config_file[0])
+
+
+def _report(args: argparse.Namespace) -> None:
+    from beast_lp.reports.several_runs_read import report_runs
+
+    if args.config_file or args.overrides:
+        raise BeastError(
+            '--report takes the output directories of runs, and no config file or --overrides'
+        )
+    report_runs(args.report, choose_output_dir(args.output_dir))
 
 
 def _setup_gui(args: argparse.Namespace) -> None:
