@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from beast_lp.reports.page import Section, write_report
-from beast_lp.reports.style import PALETTE, add_legend, label_axes, new_figure
+from beast_lp.reports.style import PALETTE, add_legend, label_axes, new_figure, three_digits
 from beast_lp.runs.files import write_table
 
 THRESHOLDS = 101
@@ -165,6 +165,46 @@ def summary_table(
     return pd.DataFrame(rows)
 
 
+def compare_backbones(summary: pd.DataFrame) -> tuple[bool | None, str]:
+    """Say which backbone has the least error, and whether that is more than chance does.
+
+    Args:
+        summary: result of `summary_table`.
+
+    Returns:
+        Whether it is good news (None: neither), and the sentence.
+
+    Examples:
+        >>> summary = pd.DataFrame(
+        ...     {'backbone': ['beast', 'random'], 'models': [3, 3], 'error_px': [2.0, 3.0],
+        ...      'seed_deviation_px': [0.1, 0.2]}
+        ... )
+        >>> compare_backbones(summary)[0]
+        True
+    """
+    rows = summary.sort_values('error_px', ignore_index=True)
+    named = [
+        f'{row["backbone"]} ({three_digits(row["error_px"])} px)' for _, row in rows.iterrows()
+    ]
+    if len(rows) < 2:
+        return None, f'{named[0]} stands alone: there is nothing to compare it with.'
+    text = f'The least error has {named[0]}, followed by {", ".join(named[1:])}'
+    if rows['models'].iloc[:2].min() < 2:
+        return None, (
+            f'{text}. From one model of a backbone it cannot be told whether that is more than '
+            'chance does: train each with several seeds (training.rng_seed_data_pt and '
+            'training.rng_seed_model_pt).'
+        )
+    gap = float(rows['error_px'].diff().iloc[1])
+    spread = float(rows['seed_deviation_px'].iloc[:2].max())
+    more = gap > 2 * spread
+    return more or None, (
+        f'{text}. The first two are {three_digits(gap)} px apart; models that differ in nothing '
+        f'but their seed vary by {three_digits(spread)} px (standard deviation), so the '
+        f'difference is {"more than" if more else "within what"} chance does.'
+    )
+
+
 def curves_figure(table: pd.DataFrame) -> Figure:
     """Draw error against threshold, one line per backbone, above the share of keypoints left.
 
@@ -211,6 +251,7 @@ def write_comparison(
     for name, table in (('curves.csv', curves), ('summary.csv', summary)):
         write_table(table, output_dir / name)
     sections = [
+        Section('What came out', findings=[compare_backbones(summary)]),
         Section('What was compared', '\n\n'.join(compared)),
         Section(
             'All keypoints, and the hardest',

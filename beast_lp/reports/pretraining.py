@@ -18,6 +18,7 @@ from beast_lp.reports import pretraining_numbers as numbers
 from beast_lp.reports import pretraining_videos as videos
 from beast_lp.reports.page import Section, write_report
 from beast_lp.reports.pretraining_content import PretrainingPictures, PretrainingRun, read_table
+from beast_lp.reports.run_warnings import warnings_section
 from beast_lp.runs.log_file import NAME as LOG_NAME
 from beast_lp.runs.log_file import logged_warnings
 
@@ -84,7 +85,7 @@ _SECTIONS: tuple[Callable[[PretrainingRun], Iterator[Section]], ...] = (
     examples.map_section,
     numbers.curves_section,
     numbers.tuning_section,
-    numbers.warnings_section,
+    lambda run: warnings_section(run.warnings),
     videos.videos_section,
     numbers.summary_section,
     videos.sheets_section,

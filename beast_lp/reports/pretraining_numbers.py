@@ -16,7 +16,6 @@ from beast_lp.reports.pretraining_content import PretrainingRun
 from beast_lp.reports.pretraining_curves import probe_curve, training_curves, tuning_panels
 from beast_lp.reports.pretraining_verdict import findings, last_values
 from beast_lp.reports.style import three_digits
-from beast_lp.runs.log_file import NAME as LOG_NAME
 
 
 def verdict_section(run: PretrainingRun) -> Iterator[Section]:
@@ -29,13 +28,6 @@ def summary_section(run: PretrainingRun) -> Iterator[Section]:
     """List the settings, versions and times."""
     table = pd.Series(run.summary, dtype=object).rename_axis('what').reset_index(name='value')
     yield Section('What was run', table=table)
-
-
-def warnings_section(run: PretrainingRun) -> Iterator[Section]:
-    """Repeat what the run warned of, which its log may hide."""
-    if run.warnings:
-        text = f'These are in {LOG_NAME}, too, with the time.'
-        yield Section('Warnings', text, findings=[(False, words) for words in run.warnings])
 
 
 def curves_section(run: PretrainingRun) -> Iterator[Section]:

@@ -14,10 +14,12 @@ from matplotlib.figure import Figure
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.reports import segmentation_figures as figures
 from beast_lp.reports.page import Section, write_report
+from beast_lp.reports.run_warnings import warnings_of
 from beast_lp.reports.segmentation_frames import example_frames
 from beast_lp.reports.style import three_digits
 from beast_lp.segmentation.decode import decode
-from beast_lp.segmentation.evaluate import DEVIATION, MEAN, below_floor
+from beast_lp.segmentation.evaluate import DEVIATION, ENSEMBLE, MEAN, below_floor
+from beast_lp.segmentation.floors import COMMONEST, LOGISTIC
 from beast_lp.segmentation.metrics import expected_calibration_error
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import Prediction
@@ -41,7 +43,11 @@ def write_segmentation_report(
     Returns:
         The path of the page.
     """
-    sections = (section for build in _SECTIONS for section in build(outcome, decoding))
+    sections = [
+        _what_came_out(outcome),
+        *warnings_of(output_dir),
+        *(section for build in _SECTIONS for section in build(outcome, decoding)),
+    ]
     return write_report(output_dir, 'Action segmentation', sections)
 
 
@@ -55,7 +61,8 @@ def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction])
     Returns:
         The path of the page.
     """
-    return write_report(output_dir, 'Predicted behaviour', map(_prediction, predictions))
+    sections = [*warnings_of(output_dir), *map(_prediction, predictions)]
+    return write_report(output_dir, 'Predicted behaviour', sections)
 
 
 def _prediction(prediction: Prediction) -> Section:
@@ -93,15 +100,31 @@ def _examples(name: str, figure: Figure | None) -> dict[str, Figure]:
     return {} if figure is None else {f'frames_{name}': figure}
 
 
-def _below_floor(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    note = below_floor(outcome.scores.summary) if outcome.scores else ''
-    if note:
-        yield Section(
-            'Not above the floor',
-            f'On the held-out frames {note}. These models have learned nothing that a simpler one '
-            'does not know: score more bouts of the rare behaviours, choose other features '
-            '(beast.segmentation.source), or use the simpler one.',
+def _what_came_out(outcome: Outcome) -> Section:
+    """Say whether the models know more than the floors."""
+    title = 'What came out'
+    if outcome.scores is None:
+        text = (
+            'Nothing was held out (beast.segmentation.split.by=none), so this run cannot say how '
+            'good its models are.'
         )
+        return Section(title, findings=[(None, text)])
+    summary = outcome.scores.summary
+    note = below_floor(summary)
+    if note:
+        text = (
+            f'Not above the floor: on the held-out frames {note}. These models have learned '
+            'nothing that a simpler one does not know: score more bouts of the rare behaviours, '
+            'choose other features (beast.segmentation.source), or use the simpler one.'
+        )
+        return Section(title, findings=[(False, text)])
+    f1 = {str(m): float(x) for m, x in zip(summary['model'], summary['macro_f1'], strict=True)}
+    words = {LOGISTIC: LOGISTIC, COMMONEST: f'always the {COMMONEST}'}
+    floors = [f'{three_digits(f1[name])} of {words[name]}' for name in words if name in f1]
+    text = f'The macro-F1 on held-out frames is {three_digits(f1[ENSEMBLE])}'
+    if not np.isfinite(f1[ENSEMBLE]) or not floors:
+        return Section(title, findings=[(None, f'{text}, with nothing to compare it with.')])
+    return Section(title, findings=[(True, f'{text}, above {" and ".join(floors)}.')])
 
 
 def _summary(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
@@ -112,11 +135,6 @@ def _summary(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
 def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
     scores = outcome.scores
     if scores is None:
-        yield Section(
-            'Scores',
-            'Nothing was held out (beast.segmentation.split.by=none), so this run '
-            'cannot say how good its models are.',
-        )
         return
     summary, best = scores.summary, scores.summary.iloc[-1]
     yield Section(
@@ -199,7 +217,6 @@ def _training(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
 
 # in the order of the page
 _SECTIONS: tuple[Callable[[Outcome, DecodingConfig], Iterator[Section]], ...] = (
-    _below_floor,
     _summary,
     _scores,
     _ethograms,

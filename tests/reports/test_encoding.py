@@ -1,5 +1,6 @@
 """The report of the encoding stage."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,8 @@ from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import Folds
 from beast_lp.encoding.tables import DRIFT, Result, comparison_table
 from beast_lp.reports import encoding_figures as figures
-from beast_lp.reports.encoding import table_for_people, verdicts, write_encoding_report
+from beast_lp.reports.encoding import write_encoding_report
+from beast_lp.reports.encoding_verdict import findings, table_for_people, verdicts
 
 
 def _session(trials: bool, regions: bool = True, bins: int = 20) -> tuple[Session, np.ndarray]:
@@ -190,3 +192,31 @@ def test_the_longest_stretch() -> None:
     run = np.array([0, 0, 1, 1, 1, 1, 2])
     assert figures.longest_stretch(run, 10) == slice(2, 6)
     assert figures.longest_stretch(run, 3) == slice(2, 5)
+
+
+def test_what_came_out_stands_first_with_the_warnings(tmp_path: Path) -> None:
+    (tmp_path / 'train.log').write_text('2026-11-29 10:00:01 WARNING beast: a <clock> drifts\n')
+    page = write_encoding_report(tmp_path, _results(tmp_path)).read_text()
+    headings = re.findall('<h2>([^<]*)</h2>', page)
+    assert headings[:3] == ['What came out', 'Warnings', 'Sources of features compared']
+    found = re.findall('class="finding ([a-z]+)">([^<]*)<', page)
+    assert [kind for kind, _ in found] == ['good', 'bad', 'bad']
+    assert 'BEAST &lt;1&gt; with rrr' in found[0][1] and 'is evidence of encoding' in found[0][1]
+    assert 'useless with rrr' in found[1][1] and 'a &lt;clock&gt; drifts' in found[2][1]
+
+
+def test_no_source_above_a_constant_rate_is_said_first(tmp_path: Path) -> None:
+    table = comparison_table(_results(tmp_path)[1:]).sort_values('score', ascending=False)
+    (good, text), (other, _) = findings(table, 'bits per spike')
+    assert good is False and other is False
+    assert text.startswith('No source predicts these neurons better than a constant rate')
+    assert 'useless with rrr, has -' in text
+
+
+def test_of_each_source_the_better_encoder_speaks(tmp_path: Path) -> None:
+    rows = comparison_table(_results(tmp_path))
+    worse = rows.assign(encoder='ridge', score=rows['score'] - 1)
+    table = pd.concat([rows, worse]).sort_values('score', ascending=False, ignore_index=True)
+    assert findings(table, 'bits per spike') == findings(
+        rows.sort_values('score', ascending=False, ignore_index=True), 'bits per spike'
+    )

@@ -91,3 +91,24 @@ def test_tables_and_page_hold_every_backbone(tmp_path: Path) -> None:
     assert '_resnet $50$' in page.read_text()
     assert pd.read_csv(tmp_path / 'curves.csv').shape == curves.shape
     assert (tmp_path / 'figures' / 'error_curves.png').stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ('errors', 'models', 'spread', 'good', 'words'),
+    [
+        ([3.0, 2.0], [3, 3], 0.2, True, 'so the difference is more than chance does.'),
+        ([3.0, 2.0], [3, 3], 0.6, None, 'so the difference is within what chance does.'),
+        ([3.0, 2.0], [3, 1], 0.0, None, 'From one model of a backbone it cannot be told'),
+        ([2.0], [3], 0.1, None, 'stands alone'),
+    ],
+)
+def test_the_verdict_of_a_comparison_minds_the_seeds(
+    errors: list[float], models: list[int], spread: float, good: bool | None, words: str
+) -> None:
+    names = ['resnet', 'beast'][-len(errors) :]
+    summary = pd.DataFrame(
+        {'backbone': names, 'models': models, 'error_px': errors, 'seed_deviation_px': spread}
+    )
+    found, text = ensemble.compare_backbones(summary)
+    assert found is good and words in text
+    assert 'beast (2 px)' in text

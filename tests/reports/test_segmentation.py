@@ -1,15 +1,18 @@
 """The pages of the segmentation stage."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.reports.segmentation import write_prediction_report, write_segmentation_report
 from beast_lp.reports.segmentation_figures import class_colours, fitting_curves
-from beast_lp.segmentation.evaluate import HeldOut, evaluate
+from beast_lp.segmentation.evaluate import ENSEMBLE, HeldOut, evaluate
+from beast_lp.segmentation.floors import COMMONEST, LOGISTIC
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import Prediction
 
@@ -51,6 +54,33 @@ def test_nothing_held_out_is_said(tmp_path: Path) -> None:
     page = write_segmentation_report(tmp_path, outcome, DecodingConfig()).read_text()
     assert 'Nothing was held out' in page
     assert '<img ' not in page and 'Confusion' not in page
+
+
+@pytest.mark.parametrize(
+    ('own', 'kind', 'words'),
+    [
+        (0.8, 'good', 'is 0.8, above 0.5 of logistic regression and 0.2 of always the commonest'),
+        (0.4, 'bad', 'Not above the floor: on the held-out frames the macro-F1 of the models is'),
+        (np.nan, 'plain', 'with nothing to compare it with'),
+    ],
+)
+def test_what_came_out_is_said_first(tmp_path: Path, own: float, kind: str, words: str) -> None:
+    target = np.repeat([0, 1], 20)
+    part = HeldOut('v', np.arange(40), target, np.eye(2)[target][None])
+    scores = evaluate([part], ('rest', 'walk'), DecodingConfig())
+    summary = pd.DataFrame(
+        {'model': [COMMONEST, LOGISTIC, ENSEMBLE], 'macro_f1': [0.2, 0.5, own], 'frames': 40}
+    )
+    if np.isnan(own):
+        summary = summary[summary['model'] == ENSEMBLE]
+    outcome = Outcome(
+        ('rest', 'walk'), replace(scores, summary=summary), [part], _history(), {'features': 'cls'}
+    )
+    (tmp_path / 'train.log').write_text('2026-11-29 10:00:01 WARNING beast: few <bouts>\n')
+    page = write_segmentation_report(tmp_path, outcome, DecodingConfig()).read_text()
+    assert re.findall('<h2>([^<]*)</h2>', page)[:2] == ['What came out', 'Warnings']
+    (found, text), (_, warning) = re.findall('class="finding ([a-z]+)">([^<]*)<', page)
+    assert found == kind and words in text and warning == 'few &lt;bouts&gt;'
 
 
 def test_classes_have_colours_of_their_own() -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from beast_lp.encoding.stage import EncodingFiles
 from beast_lp.pretraining.run_files import RunFiles
-from beast_lp.reports.encoding import table_for_people
+from beast_lp.reports.encoding_verdict import table_for_people
 from beast_lp.reports.page import Section, write_page
 from beast_lp.runs.files import write_table
 from beast_lp.segmentation.evaluate import ENSEMBLE

@@ -83,7 +83,8 @@ def encode(
     # imported here because torch takes seconds, and mistakes in the config are reported first
     from beast_lp.encoding.stage import EncodingFiles, run_encoding
     from beast_lp.encoding.tables import comparison_table
-    from beast_lp.reports.encoding import table_for_people, verdicts, write_encoding_report
+    from beast_lp.reports.encoding import write_encoding_report
+    from beast_lp.reports.encoding_verdict import table_for_people, verdicts
 
     results = run_encoding(config, spikes, features, output_dir)
     write_encoding_report(output_dir, results)
