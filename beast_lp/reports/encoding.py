@@ -27,7 +27,7 @@ from beast_lp.encoding.tables import (
     difference_table,
 )
 from beast_lp.reports import encoding_figures as figures
-from beast_lp.reports.encoding_verdict import HOW_TO_READ, findings, table_for_people
+from beast_lp.reports.encoding_verdict import HOW_TO_READ, findings, page_tables
 from beast_lp.reports.page import Section, write_report
 from beast_lp.reports.run_warnings import warnings_of
 from beast_lp.reports.style import three_digits
@@ -143,13 +143,15 @@ def write_encoding_report(output_dir: Path, results: Sequence[Result]) -> Path:
 
 
 def _comparison(run: _Run) -> Iterator[Section]:
+    table, further = page_tables(run.comparison)
     yield Section(
         'Sources of features compared',
         HOW_TO_READ,
         {'comparison': figures.comparison_bars(run.comparison, run.unit)},
-        table_for_people(run.comparison),
+        table,
         frozenset(np.flatnonzero(run.comparison['verdict'] == NO_EVIDENCE).tolist()),
     )
+    yield Section('Further measures of the same', table=further)
 
 
 def _differences(run: _Run) -> Iterator[Section]:

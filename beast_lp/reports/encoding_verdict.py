@@ -22,6 +22,17 @@ _LEFT_OUT = (
     'shift_draws',
     'permutation_draws',
 )
+# columns of the comparison on which no verdict rests
+_FURTHER = (
+    'sem_neurons',
+    'sem_sessions',
+    'bps_train_null_mean',
+    'variance_explained',
+    'r_squared',
+    'permutation 95 %',
+    'drift alone',
+    'behind_best',
+)
 HOW_TO_READ = (
     'One row per source of features and encoder. Each trial or block of time is predicted once, '
     'by a model that has seen neither it nor its choice of hyper-parameters. Bits per spike '
@@ -120,3 +131,23 @@ def table_for_people(comparison: pd.DataFrame) -> pd.DataFrame:
         shown.insert(verdict, 'p', pd.Series(table['shift_p']).round(4))
     shown['drift alone'] = table['drift']
     return shown.round(4)
+
+
+def page_tables(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return `table_for_people` in two parts that are each no wider than a page.
+
+    Args:
+        comparison: result of `encoding.tables.comparison_table`.
+
+    Returns:
+        What the verdict rests on, and further measures of the same rows.
+    """
+    table = table_for_people(comparison)
+    keys = ['source', 'encoder']
+    # traces have no bits per spike, and are scored by what they explain
+    further = [
+        name
+        for name in _FURTHER
+        if name in table and not (name == 'variance_explained' and 'bps_pooled' not in table)
+    ]
+    return table.drop(columns=further), table[[*keys, *further]]

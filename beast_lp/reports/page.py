@@ -48,7 +48,7 @@ class _Picture(NamedTuple):
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page, shown in the order title, findings, text, code, links, figures, table.
+    """One part of a page, in the order title, findings, text, code, links, pictures, table.
 
     Attributes:
         title: heading, plain text.
@@ -59,6 +59,7 @@ class Section:
         links: files by the words that lead to them, relative to the page's folder.
         findings: sentences that stand out, each with whether it is good news (None: neither).
         code: commands to copy.
+        pictures: files of pictures that other reports drew, shown after the figures.
     """
 
     title: str
@@ -69,6 +70,7 @@ class Section:
     links: Mapping[str, str] = field(default_factory=dict)
     findings: Sequence[tuple[bool | None, str]] = ()
     code: str = ''
+    pictures: Sequence[Path] = ()
 
 
 def write_report(output_dir: Path, title: str, sections: Iterable[Section]) -> Path:
@@ -118,6 +120,7 @@ def write_page(
                 _write(figures / f'{name}.png', png)
             width, height = (round(side) for side in figure.bbox.size)
             pictures.append(_Picture(_embedded(figure, png), width, height, hover_strips(figure)))
+        pictures += [_picture_of(file) for file in section.pictures]
         table = None if section.table is None else _table(section.table, section.marked_rows)
         parts.append((section, pictures, table))
     page = _template().render(title=title, parts=parts)
@@ -141,6 +144,12 @@ def draw_jpeg(figure: Figure) -> bytes:
     return buffer.getvalue()
 
 
+def _picture_of(file: Path) -> _Picture:
+    """Return a picture of another report, which has no values of curves."""
+    with Image.open(file) as picture:
+        return _Picture(_address('webp', _as_webp(picture)), picture.width, picture.height, ())
+
+
 def _embedded(figure: Figure, png: bytes) -> str:
     """Return the address of a figure inside the page.
 
@@ -152,10 +161,18 @@ def _embedded(figure: Figure, png: bytes) -> str:
     # a heat map, which has no colours of its own, is drawn with sharp edges
     images = [image.get_array() for axes in figure.axes for image in axes.images]
     if any(image is not None and image.ndim == 3 for image in images):
-        buffer = io.BytesIO()
         with Image.open(io.BytesIO(png)) as picture:
-            picture.convert('RGB').save(buffer, 'webp', quality=_QUALITY)
-        kind, content = 'webp', buffer.getvalue()
+            kind, content = 'webp', _as_webp(picture)
+    return _address(kind, content)
+
+
+def _as_webp(picture: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    picture.convert('RGB').save(buffer, 'webp', quality=_QUALITY)
+    return buffer.getvalue()
+
+
+def _address(kind: str, content: bytes) -> str:
     return f'data:image/{kind};base64,{b64encode(content).decode()}'
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from textwrap import shorten
 
 from beast_lp.reports.page import Section
 from beast_lp.runs.log_file import NAME, logged_warnings
+
+# characters of a warning: those of libraries can be pages
+_LONGEST = 300
 
 
 def warnings_of(output_dir: Path) -> Iterator[Section]:
@@ -23,5 +27,6 @@ def warnings_section(warnings: Sequence[str]) -> Iterator[Section]:
         warnings: sentences.
     """
     if warnings:
-        text = f'These are in {NAME}, too, with the time.'
-        yield Section('Warnings', text, findings=[(False, words) for words in warnings])
+        text = f'These are in {NAME}, too, with the time and in full.'
+        found = [(False, shorten(words, _LONGEST, placeholder=' …')) for words in warnings]
+        yield Section('Warnings', text, findings=found)

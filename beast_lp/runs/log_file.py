@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ NAME = 'train.log'
 _LOGGERS = ('lightning_pose', 'lightning.pytorch', 'lightning.fabric')
 _FORMAT = '%(asctime)s %(levelname)s %(message)s'
 _TIME = '%Y-%m-%d %H:%M:%S'
+# colours and bold letters of a terminal
+_ESCAPES = re.compile(r'\x1b\[[0-9;]*m')
 _RECORD = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]+) ')
 
 
@@ -122,7 +125,7 @@ def logged_warnings(path: Path) -> list[str]:
     except OSError:
         return []
     records: list[tuple[str, str]] = []
-    for line in lines:
+    for line in map(partial(_ESCAPES.sub, ''), lines):
         found = _RECORD.match(line)
         if found:
             records.append((found[1], line[found.end() :]))

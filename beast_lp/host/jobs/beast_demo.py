@@ -18,7 +18,7 @@ from beast_lp.features.extract import extract_features
 from beast_lp.features.pca import FRAME_PCA_NAME, frame_pca
 from beast_lp.host.compose import compose_config
 from beast_lp.host.jobs import segment
-from beast_lp.host.jobs.demo_results import DemoFiles, write_results
+from beast_lp.host.jobs.demo_results import DemoFiles, read_times, write_results, write_times
 from beast_lp.host.jobs.encode import encode
 from beast_lp.host.jobs.pretrain import pretrain
 from beast_lp.host.jobs.sources import open_source
@@ -42,21 +42,20 @@ def run_demo(directory: Path, size: DemoSize) -> None:
     """
     files = DemoFiles(directory)
     config_file = files.project / CONFIG_NAME
-    seconds: dict[str, float] = {}
-    with _stage('1/5', 'the project', seconds):
+    with _stage('1/5', 'the project', files.times):
         if not config_file.exists():
             write_project(files.project, size)
     cfg = compose_config(config_file, [f'beast.segmentation.source="{files.pretraining}"'])
-    with _stage('2/5', 'pretraining', seconds):
+    with _stage('2/5', 'pretraining', files.times):
         _pretrain(cfg, files)
-    with _stage('3/5', 'pose', seconds):
+    with _stage('3/5', 'pose', files.times):
         _train_pose(cfg, files)
-    with _stage('4/5', 'neural encoding', seconds):
+    with _stage('4/5', 'neural encoding', files.times):
         _encode(cfg, files)
-    with _stage('5/5', 'behaviour', seconds):
+    with _stage('5/5', 'behaviour', files.times):
         if not SegmentationFiles(files.segmentation).is_finished:
             segment.train(cfg, files.segmentation)
-    page = write_results(files, seconds)
+    page = write_results(files)
     logger.info(
         f'beast: Where to look:\n'
         f'  {page}   the results, with links to the report of every stage\n'
@@ -110,9 +109,12 @@ def _predict_keypoints(files: DemoFiles, videos: Sequence[Path], folder: Path) -
 
 
 @contextmanager
-def _stage(number: str, name: str, seconds: dict[str, float]) -> Iterator[None]:
-    """Log the start of a stage, and record its duration in s."""
+def _stage(number: str, name: str, times: Path) -> Iterator[None]:
+    """Log the start of a stage, and record its duration."""
     logger.info(f'beast: === {number} {name} ===')
     start = time.perf_counter()
     yield
-    seconds[name] = time.perf_counter() - start
+    seconds = read_times(times)
+    # a stage that was done before takes none
+    seconds[name] = max(seconds.get(name, 0.0), time.perf_counter() - start)
+    write_times(times, seconds)

@@ -5,14 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
 
 from beast_lp.encoding.stage import EncodingFiles
 from beast_lp.pretraining.run_files import RunFiles
-from beast_lp.reports.encoding_verdict import table_for_people
-from beast_lp.reports.page import Section, write_page
+from beast_lp.reports.demo_page import DemoContent, demo_sections
+from beast_lp.reports.labelled_frames import frames_to_show, labelled_frames
+from beast_lp.reports.page import write_page
 from beast_lp.runs.files import write_table
-from beast_lp.segmentation.evaluate import ENSEMBLE
+from beast_lp.runs.log_file import NAME as LOG_NAME
+from beast_lp.runs.log_file import logged_warnings
 from beast_lp.video.read import find_videos
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -55,6 +60,11 @@ class DemoFiles:
         return self.directory / 'segmentation'
 
     @property
+    def times(self) -> Path:
+        """Seconds that each stage took, by its name."""
+        return self.directory / 'time.csv'
+
+    @property
     def videos(self) -> list[Path]:
         """All videos of the project, with the held-out one."""
         return find_videos([self.project / 'videos', self.project / 'videos_test'])
@@ -65,12 +75,11 @@ class DemoFiles:
         return sorted((self.project / 'spikes').glob('*.npz'))
 
 
-def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
+def write_results(files: DemoFiles) -> Path:
     """Log the results of a demo, and write `index.html` and `pose_error.csv`.
 
     Args:
         files: paths of a demo whose stages are all done.
-        seconds: duration of each stage by its name.
 
     Returns:
         the path of the page.
@@ -79,59 +88,89 @@ def write_results(files: DemoFiles, seconds: Mapping[str, float]) -> Path:
     page = directory / 'index.html'
     errors = pose_errors(files.project, files.pose)
     write_table(errors, directory / 'pose_error.csv')
-    metrics = pd.read_csv(RunFiles(files.pretraining).metrics)
-    retrieval = metrics.iloc[[-1]].filter(['epoch', 'val_retrieval', 'val_retrieval_chance'])
-    encoding = table_for_people(pd.read_csv(EncodingFiles(files.encoding).comparison))
-    scores = pd.read_csv(files.segmentation / 'scores.csv')
-    behavior = scores.loc[scores['model'] == ENSEMBLE, ['macro_f1', 'accuracy', 'bout_f1']]
-    times = pd.DataFrame({'stage': list(seconds), 'seconds': [round(s) for s in seconds.values()]})
+    seconds = read_times(files.times)
     videos = {
         f'labelled video of {path.stem.removesuffix("_labeled")}': path.relative_to(
             directory
         ).as_posix()
         for path in sorted((files.pose / 'video_preds').rglob('*.mp4'))
     }
-    write_page(
-        page,
-        'BEAST demo: a drawn animal',
+    shown = {
+        'reconstructions': (files.pretraining, 'reconstructions.png'),
+        'rasters': (files.encoding, 'rasters.png'),
+        'ethogram': (files.segmentation, 'ethogram_*.png'),
+    }
+    content = DemoContent(
+        pd.read_csv(RunFiles(files.pretraining).metrics),
+        errors,
+        pd.read_csv(EncodingFiles(files.encoding).comparison),
+        pd.read_csv(files.segmentation / 'scores.csv'),
+        seconds,
+        _labelled(files),
+        {
+            name: sorted((folder / 'figures').glob(pattern))
+            for name, (folder, pattern) in shown.items()
+        },
+        videos,
         [
-            Section(
-                'Pretraining',
-                'How often the frame nearest to an anchor is its positive, among '
-                'all held-out frames.',
-                table=retrieval,
-                links={'report of the pretraining': 'pretraining/report.html'},
-            ),
-            Section(
-                'Pose',
-                'Mean pixel error, beside that of a constant prediction.',
-                table=errors,
-                links=videos,
-            ),
-            Section(
-                'Neural encoding',
-                'How well features of the video predict simulated neurons, with controls.',
-                table=encoding,
-                links={'report of the encoding': 'encoding/report.html'},
-            ),
-            Section(
-                'Behaviour',
-                'Scores on the held-out video.',
-                table=behavior,
-                links={'report of the segmentation': 'segmentation/report.html'},
-            ),
-            Section('Time', 'A stage that was done before takes none.', table=times),
+            f'{folder.name}: {words}'
+            for folder in (files.pretraining, files.encoding, files.segmentation)
+            for words in logged_warnings(folder / LOG_NAME)
         ],
     )
-    tables = '\n\n'.join(
-        table.round(3).to_string(index=False) for table in (retrieval, errors, encoding, behavior)
-    )
+    sections = list(demo_sections(content))
+    write_page(page, 'BEAST demo: a drawn animal', sections)
     logger.info(
         f'beast: the demo is done ({sum(seconds.values()) / 60:.1f} min: '
         + ', '.join(f'{name} {value:.0f} s' for name, value in seconds.items())
-        + f').\n\n{tables}'
+        + ').\n\n'
+        + '\n'.join(f'  {sentence}' for _, sentence in sections[0].findings)
     )
     return page
+
+
+def read_times(file: Path) -> dict[str, float]:
+    """Return the seconds that each stage of a demo took, by its name.
+
+    Args:
+        file: table that `write_times` wrote; it need not exist.
+    """
+    if not file.is_file():
+        return {}
+    table = pd.read_csv(file)
+    return dict(zip(table['stage'].astype(str), table['seconds'].astype(float), strict=True))
+
+
+def write_times(file: Path, seconds: Mapping[str, float]) -> None:
+    """Write the seconds that each stage of a demo took.
+
+    Args:
+        file: table to write.
+        seconds: duration of each stage by its name.
+    """
+    table = pd.DataFrame({'stage': list(seconds), 'seconds': list(seconds.values())})
+    write_table(table, file)
+
+
+def _labelled(files: DemoFiles) -> Figure | None:
+    """Draw held-out frames with their labels and predictions; None where a picture is missing."""
+    truth = pd.read_csv(files.project / 'CollectedData_new.csv', header=[0, 1, 2], index_col=0)
+    table = pd.read_csv(files.pose / 'predictions_new.csv', header=[0, 1, 2], index_col=0)
+    table = table.loc[truth.index]
+    coordinates = table.columns.get_level_values(2)
+    predicted = table.loc[:, coordinates.isin(['x', 'y'])].to_numpy(np.float64)
+    predicted, true = (
+        values.reshape(len(truth), -1, 2) for values in (predicted, truth.to_numpy(np.float64))
+    )
+    rows = frames_to_show(np.nanmean(np.linalg.norm(true - predicted, axis=-1), axis=1))
+    pictures = []
+    for row in rows:
+        file = files.project / str(truth.index[row])
+        if not file.is_file():
+            return None
+        with Image.open(file) as picture:
+            pictures.append(np.asarray(picture.convert('RGB')))
+    return labelled_frames(pictures, true[rows], predicted[rows]) if pictures else None
 
 
 def pose_errors(project: Path, pose: Path) -> pd.DataFrame:

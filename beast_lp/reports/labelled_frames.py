@@ -1,0 +1,65 @@
+"""Labelled frames of a pose model with its predictions on them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from jaxtyping import Float, Int, UInt8
+from matplotlib.figure import Figure
+
+from beast_lp.reports.style import SMALL, add_legend, new_figure
+
+# seen on fur and on dark arenas alike
+_TRUTH, _PREDICTED = '#FFFFFF', '#FF6A00'
+# of the frames in order of their error
+_SHOWN = ((0.0, 'best'), (0.5, 'median'), (1.0, 'worst'))
+
+
+def frames_to_show(errors: Float[np.ndarray, ' frames']) -> Int[np.ndarray, ' shown']:
+    """Return the frames with the least, the median and the largest error.
+
+    Args:
+        errors: px, NaN where nothing is labelled; such frames are not shown.
+
+    Examples:
+        >>> frames_to_show(np.array([4.0, 1.0, np.nan, 3.0])).tolist()
+        [1, 3, 0]
+        >>> frames_to_show(np.array([2.0])).tolist()
+        [0]
+    """
+    order = np.argsort(errors, kind='stable')[: np.isfinite(errors).sum()]
+    picks = [order[round(share * (len(order) - 1))] for share, _ in _SHOWN if len(order)]
+    return np.array(list(dict.fromkeys(picks)), dtype=np.int64)
+
+
+def labelled_frames(
+    pictures: Sequence[UInt8[np.ndarray, 'height width 3']],
+    truth: Float[np.ndarray, 'frames keypoints 2'],
+    predicted: Float[np.ndarray, 'frames keypoints 2'],
+) -> Figure:
+    """Draw frames with their labels and the predictions, and a line between the two.
+
+    Args:
+        pictures: RGB, one or more.
+        truth: x and y of the labels, px of the pictures; NaN where there is none.
+        predicted: x and y of the predictions.
+    """
+    figure = new_figure(3.4 * len(pictures), 3.9)
+    handles = []
+    panels = figure.subplots(1, len(pictures), squeeze=False)[0]
+    for axes, picture, true, guess in zip(panels, pictures, truth, predicted, strict=True):
+        axes.imshow(picture)
+        axes.set_axis_off()
+        for start, end in zip(true, guess, strict=True):
+            axes.plot(*zip(start, end, strict=True), color=_PREDICTED, linewidth=1.2)
+        dots = {'ls': '', 'marker': 'o', 'markersize': 5, 'markeredgecolor': 'black'}
+        cross = {'ls': '', 'marker': 'X', 'markersize': 6, 'markeredgecolor': 'black'}
+        handles = [
+            *axes.plot(*true.T, color=_TRUTH, **dots),
+            *axes.plot(*guess.T, color=_PREDICTED, **cross),
+        ]
+        height, width = picture.shape[:2]
+        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+        error = float(np.nanmean(np.linalg.norm(true - guess, axis=-1)))
+        axes.set_title(f'mean error {error:.3g} px', fontsize=SMALL)
+    add_legend(figure, handles, ['label', 'prediction'], loc='outside lower center', ncols=2)
+    return figure
