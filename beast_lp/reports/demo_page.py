@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from beast_lp.pretraining.floors import FLOORS
 from beast_lp.reports.encoding_verdict import page_tables
 from beast_lp.reports.page import Section
-from beast_lp.reports.pretraining_verdict import last_values
+from beast_lp.reports.pretraining_verdict import is_better, last_values
 from beast_lp.reports.run_warnings import warnings_section
 from beast_lp.reports.style import three_digits
 from beast_lp.segmentation.evaluate import ENSEMBLE
@@ -56,7 +56,7 @@ class DemoContent:
 class _Score(NamedTuple):
     """A score beside what is had without learning.
 
-    `is_error` tells that lower is better.
+    `is_error` tells that lower is better, and `is_probe` that it is an error of the probe.
     """
 
     head: str
@@ -66,16 +66,20 @@ class _Score(NamedTuple):
     floor: float
     floor_name: str
     is_error: bool = False
+    is_probe: bool = False
 
     @property
-    def is_above(self) -> bool:
-        """Whether the score is better than the floor."""
+    def is_above(self) -> bool | None:
+        """Whether the score is better than the floor; None where it is so by chance."""
+        if self.is_probe:
+            return is_better(self.value, self.floor)
         return self.value < self.floor if self.is_error else self.value > self.floor
 
     @property
     def sentence(self) -> str:
         """The verdict in words."""
-        verdict = 'better than' if self.is_above else 'no better than'
+        words = {True: 'better than', None: 'hardly better than', False: 'no better than'}
+        verdict = words[self.is_above]
         value, floor = (self.with_unit(each) for each in (self.value, self.floor))
         return f'{self.head}: {self.measure} {value}, {verdict} {self.floor_name} ({floor}).'
 
@@ -151,11 +155,11 @@ def _scores(content: DemoContent) -> Iterator[_Score]:
         probe = last_values(content.metrics, 'probe_px', f'probe_{name}_px')
         if probe is not None:
             measure = 'error of keypoints read from frozen features'
-            yield _Score(head, measure, 'px', *probe, FLOORS[name], True)
+            yield _Score(head, measure, 'px', *probe, FLOORS[name], is_probe=True)
     held_out = content.errors.iloc[-1]
     values = float(held_out['model_px']), float(held_out['constant_px'])
     measure = 'error of keypoints in the held-out video'
-    yield _Score('Pose', measure, 'px', *values, FLOORS['constant'], True)
+    yield _Score('Pose', measure, 'px', *values, FLOORS['constant'], is_error=True)
     best = content.comparison.groupby('source')['score'].max()
     if _BEAST in best:
         for name, floor in ((_CONSTANT, 0.0), ('the frame PCA', best.get(_FRAME_PCA))):

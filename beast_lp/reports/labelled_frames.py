@@ -50,9 +50,15 @@ def labelled_frames(
         axes.imshow(picture)
         axes.set_axis_off()
         for start, end in zip(true, guess, strict=True):
-            axes.plot(*zip(start, end, strict=True), color=_PREDICTED, linewidth=1.2)
-        dots = {'ls': '', 'marker': 'o', 'markersize': 5, 'markeredgecolor': 'black'}
-        cross = {'ls': '', 'marker': 'X', 'markersize': 6, 'markeredgecolor': 'black'}
+            axes.plot(*zip(start, end, strict=True), color=_PREDICTED, linewidth=1.0)
+        dots = {'ls': '', 'marker': 'o', 'markersize': 3.5, 'markeredgecolor': 'black', 'mew': 0.6}
+        cross = {
+            'ls': '',
+            'marker': 'X',
+            'markersize': 4.5,
+            'markeredgecolor': 'black',
+            'mew': 0.6,
+        }
         handles = [
             *axes.plot(*true.T, color=_TRUTH, **dots),
             *axes.plot(*guess.T, color=_PREDICTED, **cross),

@@ -272,7 +272,7 @@ def _draw_retrieval(axes: Axes, metrics: pd.DataFrame, x: _Abscissa, names: Sequ
     for number, name in enumerate(names):
         part, _, measure = name.removesuffix('_retrieval').partition('_')
         label = {'train': 'training', 'val': 'validation'}.get(part, part)
-        by = {'cls': 'CLS', 'pixel': 'grey pixels of whole frames'}.get(measure, measure.upper())
+        by = {'cls': 'CLS', 'pixel': 'grey pixels'}.get(measure, measure.upper())
         label = f'{label}, by {by}' if measure else label
         colour = (VERMILION, *PALETTE)[number % len(PALETTE)]
         _draw(axes, metrics, x, name, label, colour, 's--')

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from beast_lp.pretraining.floors import FLOORS
+from beast_lp.pretraining.floors import FLOORS, MARGIN
 from beast_lp.reports.style import three_digits
 
 # optimiser steps from random weights after which frozen features were far better than those of
@@ -80,13 +80,35 @@ def _probe(metrics: pd.DataFrame) -> Finding | None:
     text = f'Your labelled keypoints are read from its frozen features to {_px(error)}'
     if not floors:
         return Finding(None, f'{text}; there is nothing to compare it with.')
-    beaten = [name for name in floors if error < floors[name]]
+    news = {name: is_better(error, floor) for name, floor in floors.items()}
+    words = {True: 'better', None: 'hardly better', False: 'no better'}
     parts = [
-        f'{"better" if name in beaten else "no better"} than from {FLOORS[name]} '
-        f'({_px(floors[name])}{_less(error, floors[name])})'
-        for name in floors
+        f'{words[news[name]]} than from {FLOORS[name]} ({_px(floor)}{_less(error, floor)})'
+        for name, floor in floors.items()
     ]
-    return Finding(len(beaten) == len(floors), f'{text}: {" and ".join(parts)}.')
+    text = f'{text}: {" and ".join(parts)}.'
+    good = None if None in news.values() else True
+    if None in news.values():
+        text += (
+            f' Below {100 * MARGIN:.0f} % a difference is within what the probe moves by itself.'
+        )
+    return Finding(False if False in news.values() else good, text)
+
+
+def is_better(error: float, floor: float) -> bool | None:
+    """Return whether an error of the probe is below a floor; None where it is so by chance.
+
+    Args:
+        error: px.
+        floor: px.
+
+    Examples:
+        >>> [is_better(error, 100.0) for error in (90.0, 97.0, 100.0)]
+        [True, None, False]
+    """
+    if error < (1 - MARGIN) * floor:
+        return True
+    return None if error < floor else False
 
 
 def _px(error: float) -> str:

@@ -70,7 +70,7 @@ def sheets_section(run: PretrainingRun) -> Iterator[Section]:
         ((video, (images, captions)),) = sheets.items()
         yield Section(
             f'Anchors: {titles[video]}',
-            f'{_counted(run.anchors, video, len(images))}.\n\n{text}',
+            f'Anchors shown: {_shown(run.anchors, video, len(images))}.\n\n{text}',
             {sheet_name(0, video): contact_sheet(images, captions)},
         )
         return
@@ -78,7 +78,7 @@ def sheets_section(run: PretrainingRun) -> Iterator[Section]:
         text += f' Only {len(sheets)} of the {len(videos)} videos with anchors are shown here.'
     names = [titles[video] for video in sheets]
     links = {
-        f'{titles[video]}: {_counted(run.anchors, video, len(images))}': (
+        f'{titles[video]} ({_shown(run.anchors, video, len(images))})': (
             f'figures/{sheet_name(index, video)}.jpg'
         )
         for index, (video, (images, _)) in enumerate(sheets.items())
@@ -134,8 +134,6 @@ def _filled_sheets(
     return {video: sheet for video, sheet in run.pictures.anchor_sheets.items() if len(sheet[0])}
 
 
-def _counted(anchors: pd.DataFrame, video: str, shown: int) -> str:
-    frames = anchors.loc[anchors['video'] == video, 'frame']
-    if frames.empty:
-        return f'{shown} anchors; anchors.csv has no row for this video'
-    return f'{shown} of the {len(frames)} anchors, frames {frames.min()} to {frames.max()}'
+def _shown(anchors: pd.DataFrame, video: str, shown: int) -> str:
+    total = int((anchors['video'] == video).sum())
+    return f'{shown} of {total}' if total else f'{shown}, none of them in anchors.csv'

@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from beast_lp.pretraining.floors import FLOORS
-from beast_lp.reports.pretraining_verdict import Finding, last_values
+from beast_lp.reports.pretraining_verdict import Finding, is_better, last_values
 from beast_lp.reports.several_runs_content import SEED, ComparedRun
 from beast_lp.reports.style import three_digits
 from beast_lp.runs.settings import differing
@@ -69,10 +69,11 @@ def _best(runs: Sequence[ComparedRun], errors: Mapping[str, float]) -> Finding:
     unbeaten = [
         f'{FLOORS[name]} ({three_digits(values[0])} px)'
         for name in _BEATABLE
-        if (values := last_values(best.metrics, f'probe_{name}_px')) and values[0] <= error
+        if (values := last_values(best.metrics, f'probe_{name}_px'))
+        and not is_better(error, values[0])
     ]
     if unbeaten:
-        return Finding(False, f'{text}. No run is better than {" and ".join(unbeaten)}.')
+        return Finding(False, f'{text}. No run is clearly better than {" and ".join(unbeaten)}.')
     return Finding(True, f'{text}.')
 
 

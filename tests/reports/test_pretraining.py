@@ -49,8 +49,8 @@ def test_report_shows_all_parts_in_order(
     assert '<td>16 x 16 grey pixels</td><td class="number">100</td>' in html
     numbers = '<td class="number">14.3</td><td class="number">4</td>'
     assert f'<td>guessing (chance)</td>{numbers}' in html
-    assert 'a <1>.mp4: 3 of the 3 anchors, frames 5 to 280' in page.text
-    assert '007: 2 of the 40 anchors, frames 10 to 400' in page.text
+    assert 'a <1>.mp4 (3 of 3)' in page.text
+    assert '007 (2 of 40)' in page.text
 
 
 def test_every_figure_is_a_file_of_its_own(run_dir: Path, pictures: PretrainingPictures) -> None:

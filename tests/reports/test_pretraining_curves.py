@@ -227,7 +227,7 @@ def test_explained_shares_and_chance_have_their_places(assert_well_drawn: Check)
     assert axes.get_ylim() == (-1.0, 1.03)
     assert line(panel(figure, 'Contrastive'), 'chance')[1].tolist() == [2.5] * 4
     retrieval = panel(figure, 'Retrieval by the visible patches')
-    assert line(retrieval, 'validation, by grey pixels of whole frames')[1].tolist() == [0.9] * 4
+    assert line(retrieval, 'validation, by grey pixels')[1].tolist() == [0.9] * 4
     assert len(figure.axes) == 8
 
 

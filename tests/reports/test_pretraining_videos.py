@@ -58,8 +58,8 @@ def test_videos_without_a_sheet_are_counted(
     page = read_texts(write_pretraining_report(run_dir, SUMMARY, many))
     assert 'Only 2 of the 3 videos with anchors are shown here.' in page.text
     assert page.headings[-1] == 'Anchors'
-    assert '007: 9 of the 40 anchors, frames 10 to 400' in page.text
-    assert 'x/1.mp4: 2 anchors; anchors.csv has no row for this video' in page.text
+    assert '007 (9 of 40)' in page.text
+    assert 'x/1.mp4 (2, none of them in anchors.csv)' in page.text
 
 
 def test_the_full_sheets_are_files_that_the_page_links_to(
@@ -82,7 +82,7 @@ def test_the_sheet_of_a_single_video_is_in_the_page(
     one = dataclasses.replace(pictures, anchor_sheets={'007': sheet(2)})
     page = read_texts(write_pretraining_report(run_dir, SUMMARY, one))
     assert page.headings[-1] == 'Anchors: 007'
-    assert '2 of the 40 anchors, frames 10 to 400.' in page.text
+    assert 'Anchors shown: 2 of 40.' in page.text
     assert (run_dir / 'figures' / 'anchors_01_007.png').is_file()
     assert not list((run_dir / 'figures').glob('*.jpg'))
 

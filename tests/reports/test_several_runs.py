@@ -55,10 +55,10 @@ def test_one_run_of_each_names_the_better_and_does_not_believe_it() -> None:
     assert belief[0] is None and belief[1].startswith('From one run of each it cannot be told')
 
 
-def test_a_better_run_that_is_no_better_than_its_floors_is_bad_news() -> None:
-    (good, text), _ = sentences(make_run('a', 12.0), make_run('b', 9.25, weight=0.03))
+def test_a_run_that_is_hardly_better_than_a_floor_is_bad_news() -> None:
+    (good, text), _ = sentences(make_run('a', 12.0), make_run('b', 8.75, weight=0.03))
     assert not good and good is not None
-    assert text.endswith('No run is better than 16 x 16 grey pixels (9 px).')
+    assert text.endswith('No run is clearly better than 16 x 16 grey pixels (9 px).')
 
 
 @pytest.mark.parametrize(('second', 'more'), [(6.0, True), (7.75, False)])
