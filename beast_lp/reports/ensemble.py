@@ -183,12 +183,12 @@ def compare_backbones(summary: pd.DataFrame) -> tuple[bool | None, str]:
         True
     """
     rows = summary.sort_values('error_px', ignore_index=True)
-    named = [
+    first, *named = [
         f'{row["backbone"]} ({three_digits(row["error_px"])} px)' for _, row in rows.iterrows()
     ]
-    if len(rows) < 2:
-        return None, f'{named[0]} stands alone: there is nothing to compare it with.'
-    text = f'The least error has {named[0]}, followed by {", ".join(named[1:])}'
+    if not named:
+        return None, f'{first} stands alone: there is nothing to compare it with.'
+    text = f'The error is least with {first}, followed by {", ".join(named)}'
     if rows['models'].iloc[:2].min() < 2:
         return None, (
             f'{text}. From one model of a backbone it cannot be told whether that is more than '

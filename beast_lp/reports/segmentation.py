@@ -18,7 +18,7 @@ from beast_lp.reports.run_warnings import warnings_of
 from beast_lp.reports.segmentation_frames import example_frames
 from beast_lp.reports.style import three_digits
 from beast_lp.segmentation.decode import decode
-from beast_lp.segmentation.evaluate import DEVIATION, ENSEMBLE, MEAN, below_floor
+from beast_lp.segmentation.evaluate import DEVIATION, ENSEMBLE, MEAN, HeldOut, below_floor
 from beast_lp.segmentation.floors import COMMONEST, LOGISTIC
 from beast_lp.segmentation.metrics import expected_calibration_error
 from beast_lp.segmentation.outcome import Outcome
@@ -186,8 +186,19 @@ def _spread(summary: pd.DataFrame) -> str:
     )
 
 
-def _ethograms(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
-    for part in outcome.held_out[:MAX_ETHOGRAMS]:
+def _first_ethogram(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    """Show one held-out video before any table."""
+    yield from _ethograms(outcome.held_out[:1], outcome, decoding)
+
+
+def _other_ethograms(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
+    yield from _ethograms(outcome.held_out[1:MAX_ETHOGRAMS], outcome, decoding)
+
+
+def _ethograms(
+    parts: Sequence[HeldOut], outcome: Outcome, decoding: DecodingConfig
+) -> Iterator[Section]:
+    for part in parts:
         probabilities = part.probabilities.mean(axis=0)
         labels = decode(probabilities, decoding)
         first, last = int(part.frame[0]), int(part.frame[-1])
@@ -217,8 +228,9 @@ def _training(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
 
 # in the order of the page
 _SECTIONS: tuple[Callable[[Outcome, DecodingConfig], Iterator[Section]], ...] = (
-    _summary,
+    _first_ethogram,
     _scores,
-    _ethograms,
+    _other_ethograms,
     _training,
+    _summary,
 )

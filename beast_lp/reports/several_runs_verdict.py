@@ -59,7 +59,7 @@ def _best(runs: Sequence[ComparedRun], errors: Mapping[str, float]) -> Finding:
     text = f'Your labelled keypoints are read best from {best.name}, to {three_digits(error)} px'
     parts = [
         f'{three_digits(errors[run.name])} px from {run.name} '
-        f'({100 * (1 - error / errors[run.name]):.0f} % less error)'
+        f'({three_digits(round(100 * (1 - error / errors[run.name]), 1))} % less error)'
         for run in others
     ]
     text = f'{text}, against {" and ".join(parts)}'
