@@ -183,7 +183,8 @@ def _abscissa(metrics: pd.DataFrame) -> _Abscissa:
         if column in metrics:
             values = _numbers(metrics, column)
             if np.isfinite(values).all() and len(np.unique(values)) == len(values):
-                return _Abscissa(values, column)
+                # counted from 1, as the sentences of the report and its snapshots do
+                return _Abscissa(values + (column == 'epoch'), column)
     return _Abscissa(np.arange(len(metrics), dtype=np.float64), 'row of the table')
 
 

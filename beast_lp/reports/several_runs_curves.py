@@ -112,7 +112,8 @@ def _draw_panel(
             # a line of one point would not show
             'marker': 'o' if len(values) == 1 else '',
         }
-        places = values.get(x, values.index.to_series())
+        # epochs are counted from 1
+        places = values[x] + (x == 'epoch')
         lines += axes.plot(places, values[column], label=name, **options)
     for number, (level, words) in enumerate(panel.levels.items()):
         found = [last_values(table, level) for table in metrics.values()]

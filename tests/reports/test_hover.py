@@ -33,15 +33,15 @@ def drawn(figure: Figure) -> Figure:
 def test_every_panel_has_its_values_with_chance_and_the_second_ordinate() -> None:
     texts = [strip.text for strip in hover_strips(drawn(training_curves(METRICS)))]
     assert texts == [
-        'Total loss, epoch 0\ntraining: 0.912\nvalidation: 0.8',
-        'Total loss, epoch 1\ntraining: 0.5',
-        'Total loss, epoch 2\ntraining: 0.25\nvalidation: 0.3',
-        'Retrieval by the visible patches, epoch 0\nvalidation: 25 %\nchance: 12.5 %',
-        'Retrieval by the visible patches, epoch 1\nvalidation: 50 %\nchance: 12.5 %',
-        'Retrieval by the visible patches, epoch 2\nvalidation: 62.5 %\nchance: 12.5 %',
-        'Throughput, epoch 0\nthroughput: 100\nwaiting for data: 50 %',
-        'Throughput, epoch 1\nthroughput: 110\nwaiting for data: 25 %',
-        'Throughput, epoch 2\nthroughput: 120\nwaiting for data: 0 %',
+        'Total loss, epoch 1\ntraining: 0.912\nvalidation: 0.8',
+        'Total loss, epoch 2\ntraining: 0.5',
+        'Total loss, epoch 3\ntraining: 0.25\nvalidation: 0.3',
+        'Retrieval by the visible patches, epoch 1\nvalidation: 25 %\nchance: 12.5 %',
+        'Retrieval by the visible patches, epoch 2\nvalidation: 50 %\nchance: 12.5 %',
+        'Retrieval by the visible patches, epoch 3\nvalidation: 62.5 %\nchance: 12.5 %',
+        'Throughput, epoch 1\nthroughput: 100\nwaiting for data: 50 %',
+        'Throughput, epoch 2\nthroughput: 110\nwaiting for data: 25 %',
+        'Throughput, epoch 3\nthroughput: 120\nwaiting for data: 0 %',
     ]
 
 
@@ -92,6 +92,6 @@ def test_a_page_holds_the_values_and_stays_small(tmp_path: Path) -> None:
         write_page(tmp_path / f'{name}.html', 'T', [Section('Curves', figures=figures)])
         sizes[name] = (tmp_path / f'{name}.html').stat().st_size
     page = (tmp_path / 'with.html').read_text()
-    assert '<title>Total loss, epoch 0\ntraining: 1\nvalidation: 1</title>' in page
+    assert '<title>Total loss, epoch 1\ntraining: 1\nvalidation: 1</title>' in page
     strips = page[page.index('<svg') : page.index('</svg>')]
     assert strips.count('<rect') == 3 * MAX_STRIPS and len(strips) < 40_000

@@ -52,10 +52,10 @@ def test_training_curves_plot_the_table(assert_well_drawn: Check) -> None:
     titles = ('Total loss', 'Reconstruction', 'Contrastive')
     for title, name in zip(titles, ('loss', 'reconstruction', 'contrastive'), strict=True):
         x, y = line(panel(figure, title), 'training')
-        np.testing.assert_array_equal(x, range(6))
+        np.testing.assert_array_equal(x, range(1, 7))
         np.testing.assert_array_equal(y, table[f'train_{name}'])
         x, y = line(panel(figure, title), 'validation')
-        np.testing.assert_array_equal(x, [1, 3, 5])
+        np.testing.assert_array_equal(x, [2, 4, 6])
         np.testing.assert_array_equal(y, table[f'val_{name}'].dropna())
     for title, label, name in (
         ('Retrieval by the visible patches', 'validation', 'val_retrieval'),
@@ -87,7 +87,7 @@ def test_chance_that_changes_is_drawn_point_by_point() -> None:
     table['val_retrieval_chance'] = [0.1, np.nan, 0.2, 0.2]
     axes = panel(training_curves(table), 'Retrieval by the visible patches')
     x, y = line(axes, 'chance')
-    np.testing.assert_array_equal(x, [0, 2, 3])
+    np.testing.assert_array_equal(x, [1, 3, 4])
     np.testing.assert_array_equal(y, [0.1, 0.2, 0.2])
 
 
@@ -159,7 +159,7 @@ def test_infinite_losses_are_counted(assert_well_drawn: Check) -> None:
     assert_well_drawn(figure)
     axes = panel(figure, 'Total loss')
     x, y = line(axes, 'training (2 infinite, not drawn)')
-    np.testing.assert_array_equal(x, [0, 2])
+    np.testing.assert_array_equal(x, [1, 3])
     np.testing.assert_array_equal(y, [0.5, 0.4])
     assert axes.get_legend() is not None
 
@@ -188,7 +188,7 @@ def test_the_probe_stands_beside_what_it_must_beat(assert_well_drawn: Check) -> 
     figure = probe_curve(metrics)
     (axes,) = figure.axes
     x, y = line(axes, 'frozen features, ridge regression')
-    assert x.tolist() == [1, 2] and y.tolist() == [12, 9]
+    assert x.tolist() == [2, 3] and y.tolist() == [12, 9]
     assert line(axes, 'with the initial weights')[1].tolist() == [15, 15]
     assert line(axes, 'a constant prediction')[1].tolist() == [40, 40]
     assert_well_drawn(figure)

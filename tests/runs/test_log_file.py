@@ -57,3 +57,11 @@ def test_a_script_without_logging_still_sees_warnings(
 
 def test_without_a_log_there_are_no_warnings(tmp_path: Path) -> None:
     assert logged_warnings(tmp_path / 'train.log') == []
+
+
+def test_a_warning_loses_the_colours_of_a_terminal(tmp_path: Path) -> None:
+    path = tmp_path / 'train.log'
+    path.write_text(
+        '2026-11-29 12:05:29 WARNING two ways, \x1b[1mdo\x1b[0m \x1b[31;4mone\x1b[0m\n'
+    )
+    assert logged_warnings(path) == ['two ways, do one']
