@@ -125,13 +125,13 @@ def demo_sections(content: DemoContent) -> Iterator[Section]:
         table=page_tables(content.comparison)[0],
         links={'report of the encoding': 'encoding/report.html'},
     )
-    own = content.scores[content.scores['model'].isin([COMMONEST, LOGISTIC, ENSEMBLE])]
+    own = content.scores.loc[content.scores['model'].isin([COMMONEST, LOGISTIC, ENSEMBLE])]
     yield Section(
         'Behaviour',
         'What was predicted on the held-out video, and what was scored in it. The first rows of '
         'the table are floors.',
         pictures=content.pictures.get('ethogram', ()),
-        table=own.reindex(columns=['model', 'macro_f1', 'accuracy', 'bout_f1']),
+        table=pd.DataFrame(own).reindex(columns=['model', 'macro_f1', 'accuracy', 'bout_f1']),
         links={'report of the segmentation': 'segmentation/report.html'},
     )
     total = sum(content.seconds.values())
@@ -155,19 +155,29 @@ def _scores(content: DemoContent) -> Iterator[_Score]:
         probe = last_values(content.metrics, 'probe_px', f'probe_{name}_px')
         if probe is not None:
             measure = 'error of keypoints read from frozen features'
-            yield _Score(head, measure, 'px', *probe, FLOORS[name], is_probe=True)
+            error, floor = probe
+            yield _Score(head, measure, 'px', error, floor, FLOORS[name], is_probe=True)
     held_out = content.errors.iloc[-1]
     values = float(held_out['model_px']), float(held_out['constant_px'])
     measure = 'error of keypoints in the held-out video'
     yield _Score('Pose', measure, 'px', *values, FLOORS['constant'], is_error=True)
-    best = content.comparison.groupby('source')['score'].max()
+    best = _highest(content.comparison, 'source', 'score')
     if _BEAST in best:
         for name, floor in ((_CONSTANT, 0.0), ('the frame PCA', best.get(_FRAME_PCA))):
             if floor is not None:
                 measure, unit = 'prediction from the features', 'bits per spike'
-                yield _Score('Neurons', measure, unit, float(best[_BEAST]), float(floor), name)
-    f1 = content.scores.set_index('model')['macro_f1']
+                yield _Score('Neurons', measure, unit, best[_BEAST], floor, name)
+    f1 = _highest(content.scores, 'model', 'macro_f1')
     floors = [name for name in (LOGISTIC, COMMONEST) if name in f1]
     if ENSEMBLE in f1 and floors:
-        values = float(f1[ENSEMBLE]), float(f1[floors[0]])
+        values = f1[ENSEMBLE], f1[floors[0]]
         yield _Score('Behaviour', 'macro-F1 in the held-out video', '', *values, floors[0])
+
+
+def _highest(table: pd.DataFrame, names: str, values: str) -> dict[str, float]:
+    """Return the highest value of each name."""
+    highest: dict[str, float] = {}
+    for name, value in zip(table[names].astype(str), table[values].astype(float), strict=True):
+        if name not in highest or value > highest[name]:
+            highest[name] = float(value)
+    return highest

@@ -61,9 +61,12 @@ def findings(comparison: pd.DataFrame, unit: str) -> list[tuple[bool | None, str
         Sentences, each with whether it is good news (None: neither).
     """
     # of each source its best encoder; the others are in the table
-    rows = comparison[comparison['source'] != DRIFT].drop_duplicates('source')
+    best_of: dict[str, dict[Hashable, Any]] = {}
+    for row in comparison.loc[comparison['source'] != DRIFT].to_dict('records'):
+        best_of.setdefault(str(row['source']), row)
+    rows = list(best_of.values())
     found: list[tuple[bool | None, str]] = []
-    best = rows.iloc[0]
+    best = rows[0]
     if best['score'] <= 0:
         found.append(
             (
@@ -76,7 +79,7 @@ def findings(comparison: pd.DataFrame, unit: str) -> list[tuple[bool | None, str
     news = {EVIDENCE: True, NO_EVIDENCE: False}
     return [
         *found,
-        *((news.get(str(row['verdict'])), _verdict(row)) for row in rows.to_dict('records')),
+        *((news.get(str(row['verdict'])), _verdict(row)) for row in rows),
     ]
 
 
@@ -150,4 +153,4 @@ def page_tables(comparison: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
         for name in _FURTHER
         if name in table and not (name == 'variance_explained' and 'bps_pooled' not in table)
     ]
-    return table.drop(columns=further), table[[*keys, *further]]
+    return table.drop(columns=further), table.filter([*keys, *further])

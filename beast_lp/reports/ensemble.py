@@ -184,7 +184,8 @@ def compare_backbones(summary: pd.DataFrame) -> tuple[bool | None, str]:
     """
     rows = summary.sort_values('error_px', ignore_index=True)
     first, *named = [
-        f'{row["backbone"]} ({three_digits(row["error_px"])} px)' for _, row in rows.iterrows()
+        f'{row["backbone"]} ({three_digits(row["error_px"])} px)'
+        for row in rows.to_dict('records')
     ]
     if not named:
         return None, f'{first} stands alone: there is nothing to compare it with.'

@@ -103,7 +103,7 @@ def _numbers(content: SeveralRuns) -> Iterator[Section]:
             [words, *('–' if np.isnan(value) else three_digits(value) for value in values)]
             for words, values in rows.items()
         ],
-        columns=['at the end of what was trained', *(run.name for run in content.runs)],
+        columns=pd.Index(['at the end of what was trained', *(run.name for run in content.runs)]),
     )
     text = (
         'Errors and losses: lower is better. Explained shares: higher is better, and 0 % is what '
@@ -134,7 +134,7 @@ def _settings(content: SeveralRuns) -> Iterator[Section]:
     videos = [set(run.settings.get('videos') or []) for run in runs]
     table = pd.DataFrame(
         [[name, *map(_setting, values)] for name, values in found.items()],
-        columns=['setting', *(run.name for run in runs)],
+        columns=pd.Index(['setting', *(run.name for run in runs)]),
     )
     text = 'No setting differs.' if table.empty else 'Settings that are not named are equal.'
     shared = len(set.intersection(*videos))

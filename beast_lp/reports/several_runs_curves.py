@@ -101,8 +101,9 @@ def _draw_panel(
     panel = _PANELS[column]
     lines: list[Line2D] = []
     for number, (name, table) in enumerate(metrics.items()):
-        finite = np.isfinite(table.get(column, pd.Series(dtype=float)).astype('float64'))
-        values = table[finite.reindex(table.index, fill_value=False)]
+        if column not in table:
+            continue
+        values = table.loc[np.isfinite(table[column].astype('float64'))]
         if values.empty:
             continue
         options = {
