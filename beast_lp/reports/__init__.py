@@ -1,8 +1,9 @@
 """Reports: one HTML page per run, its figures, and the tables that it shows.
 
-`page` writes pages, `style` holds what all figures share, and each stage has a module that lists
-the sections of its page (`pretraining`, `encoding`, `segmentation`, `ensemble`) and modules of
-pure figure functions beside it.
+`page` writes pages, `hover` lays the values of curves over them, `style` holds what all figures
+share, and each stage has a module that lists the sections of its page (`pretraining`, `encoding`,
+`segmentation`, `ensemble`, `several_runs`, `demo_page`) and modules of pure figure functions
+beside it. A page begins with what came out (`…_verdict`) and the warnings of the run.
 
 Adding a new figure: write a function that takes arrays or a table and returns a matplotlib
 `Figure` (in `…_figures`, `pretraining_curves` or `pretraining_pictures`), write a function that
