@@ -119,8 +119,9 @@ def demo_sections(content: DemoContent) -> Iterator[Section]:
     )
     yield Section(
         'Neural encoding',
-        'Recorded activity above, predicted activity below. The table has how well each source '
-        'of features predicts the simulated neurons; a constant rate has 0 bits per spike.',
+        'Recorded activity above; below, what the best source predicts. The table has how well '
+        'each source of features predicts the simulated neurons; a constant rate has 0 bits per '
+        'spike.',
         pictures=content.pictures.get('rasters', ()),
         table=page_tables(content.comparison)[0],
         links={'report of the encoding': 'encoding/report.html'},
