@@ -20,6 +20,11 @@ _FORMAT = '%(asctime)s %(levelname)s %(message)s'
 _TIME = '%Y-%m-%d %H:%M:%S'
 # colours and bold letters of a terminal
 _ESCAPES = re.compile(r'\x1b\[[0-9;]*m')
+# what the host says of every pose model that it opens, whatever the model
+_ALWAYS = (
+    'failed to load checkpoint with default settings',
+    'attempting to load with weights_only=False',
+)
 _RECORD = re.compile(r'^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d ([A-Z]+) ')
 
 
@@ -117,6 +122,8 @@ def _warnings_to(handler: logging.Handler) -> Iterator[None]:
 def logged_warnings(path: Path) -> list[str]:
     """Return the warnings in the log of a run, each once, in order; none where there is no log.
 
+    What the host says of every checkpoint is left out; the log keeps it.
+
     Args:
         path: file of the log.
     """
@@ -133,4 +140,4 @@ def logged_warnings(path: Path) -> list[str]:
             level, text = records[-1]
             records[-1] = level, f'{text}\n{line}'
     found = (text.removeprefix('beast: ') for level, text in records if level == 'WARNING')
-    return list(dict.fromkeys(found))
+    return [text for text in dict.fromkeys(found) if not text.startswith(_ALWAYS)]

@@ -65,3 +65,13 @@ def test_a_warning_loses_the_colours_of_a_terminal(tmp_path: Path) -> None:
         '2026-11-29 12:05:29 WARNING two ways, \x1b[1mdo\x1b[0m \x1b[31;4mone\x1b[0m\n'
     )
     assert logged_warnings(path) == ['two ways, do one']
+
+
+def test_what_the_host_says_of_every_checkpoint_is_no_warning_of_a_run(tmp_path: Path) -> None:
+    path = tmp_path / 'train.log'
+    with logged_to(path):
+        logger.warning('failed to load checkpoint with default settings: Weights only …')
+        logger.warning('attempting to load with weights_only=False...')
+        logger.warning('failed to load checkpoint: no such file')
+    assert logged_warnings(path) == ['failed to load checkpoint: no such file']
+    assert 'weights_only=False' in path.read_text(encoding='utf-8')
