@@ -138,11 +138,17 @@ class DecodingConfig(Section):
         'none',
         'how a class is chosen for each frame',
         choices={
-            'none': 'the most probable class of each frame',
-            'viterbi': 'the most probable path, on which changes are rare: smoother',
+            'none': 'the most probable class of each frame (multi_label: all above 0.5)',
+            'viterbi': 'the most probable path, on which changes are rare: smoother '
+            '(multi_label: of each behaviour)',
         },
     )
-    min_bout_frames: int = setting(1, 'frames; shorter bouts become part of a neighbour', low=1)
+    min_bout_frames: int = setting(
+        1,
+        'frames; shorter bouts become part of a neighbour (multi_label: shorter bouts and gaps of '
+        'each behaviour go)',
+        low=1,
+    )
 
 
 @dataclass
@@ -168,6 +174,12 @@ class SegmentationConfig(Section):
             'unscored': 'nobody looked',
             'class': 'none of the behaviours; it is learned, and macro-F1 leaves it out',
         },
+    )
+    multi_label: bool = setting(
+        False,
+        'whether a frame may show several behaviours at once (groom while walking), or none; each '
+        'is then told from its absence, and frames labelled background show none, whatever '
+        '`background` says',
     )
     subject: Optional[str] = setting(
         None, 'the animal of a BORIS table whose events count; null: all'

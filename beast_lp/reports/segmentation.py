@@ -26,6 +26,23 @@ from beast_lp.segmentation.outputs import Prediction
 
 # limit that keeps the page light enough to mail and to scroll
 MAX_ETHOGRAMS = 20
+# by whether a frame may show several behaviours: the floors, and what the matrix of classes is
+_FLOORS = {
+    False: 'always the commonest class, and logistic regression on seven frames of the same '
+    'features.',
+    True: 'the commoner of shown and absent for each behaviour, and logistic regression on seven '
+    'frames of the same features. Accuracy is the share of frames whose whole set of behaviours '
+    'is right.',
+}
+_MATRIX = {
+    False: ('Confusion', 'Rows are the scored behaviours; the shares of a row sum to 1.'),
+    True: (
+        'Behaviours together',
+        'The share of the frames with the scored behaviour of the row in which that of the column '
+        'was predicted: on the diagonal those that were found, elsewhere behaviours shown at '
+        'once, and confusions.',
+    ),
+}
 
 
 def write_segmentation_report(
@@ -66,14 +83,15 @@ def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction])
 
 
 def _prediction(prediction: Prediction) -> Section:
-    labels, classes = prediction.labels, len(prediction.classes)
-    counts = np.bincount(labels, minlength=classes)
-    seconds = np.bincount(labels, np.diff(prediction.edges), minlength=classes)
+    labels, classes, flags = prediction.labels, prediction.classes, prediction.flags
+    counts = flags.sum(axis=0)
+    page = {'see and correct': f'review/{prediction.name}.html'}
+    links = {} if prediction.labelling.allows_several else page
     table = pd.DataFrame(
         {
-            'class': list(prediction.classes),
+            'class': list(classes),
             'frames': counts,
-            'seconds': seconds,
+            'seconds': np.diff(prediction.edges) @ flags,
             'share': counts / max(1, len(labels)),
         }
     )
@@ -83,16 +101,18 @@ def _prediction(prediction: Prediction) -> Section:
         f'{prediction.times[-1]:.3f} s; if that is wrong, set beast.segmentation.fps or '
         'camera_times.',
         {
-            f'ethogram_{prediction.name}': figures.ethogram(labels, None, prediction.classes),
+            f'ethogram_{prediction.name}': figures.ethogram(
+                labels, None, classes, labelling=prediction.labelling
+            ),
             **_examples(
                 prediction.name,
                 example_frames(
-                    prediction.video, labels, prediction.probabilities, prediction.classes
+                    prediction.video, prediction.bouts, prediction.probabilities, classes
                 ),
             ),
         },
         table,
-        links={'see and correct': f'review/{prediction.name}.html'},
+        links=links,
     )
 
 
@@ -137,14 +157,15 @@ def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
     if scores is None:
         return
     summary, best = scores.summary, scores.summary.iloc[-1]
+    several = scores.labelling.allows_several
     yield Section(
         'Scores',
         f'Macro-F1 of the ensemble: {three_digits(best["macro_f1"])} over {best["frames"]} scored '
-        f'frames{_spread(summary)}. The first rows are floors: always the commonest class, and '
-        'logistic regression on seven frames of the same features. Macro-F1 is the mean F1 of the '
-        'behaviours, common and rare alike; bout_f1 is that of their bouts. In both, background '
-        'and classes without scored frames do not count. Switches are changes per 1000 frames: '
-        'many more predicted than scored ones call for smoothing (beast.segmentation.decoding).',
+        f'frames{_spread(summary)}. The first rows are floors: {_FLOORS[several]} Macro-F1 is the '
+        'mean F1 of the behaviours, common and rare alike; bout_f1 is that of their bouts. In '
+        'both, background and classes without scored frames do not count. Switches are changes '
+        'per 1000 frames: many more predicted than scored ones call for smoothing '
+        '(beast.segmentation.decoding).',
         table=summary,
         marked_rows=frozenset({len(summary) - 1}),
     )
@@ -159,12 +180,15 @@ def _scores(outcome: Outcome, decoding: DecodingConfig) -> Iterator[Section]:
         'For f1@50, a predicted bout has to share half of its union with a scored bout.',
         table=scores.classes,
     )
+    if several:
+        yield Section(
+            'Frames right and wrong',
+            'Scored frames with and without each behaviour, by what was predicted.',
+            table=scores.hits,
+        )
     drawing = figures.confusion_matrices(scores.confusion, scores.confusion_normalised)
-    yield Section(
-        'Confusion',
-        'Rows are the scored behaviours; the shares of a row sum to 1.',
-        {'confusion': drawing},
-    )
+    title, text = _MATRIX[several]
+    yield Section(title, text, {'confusion': drawing})
     error = expected_calibration_error(scores.calibration)
     yield Section(
         'Calibration of the probabilities',
@@ -200,11 +224,13 @@ def _ethograms(
 ) -> Iterator[Section]:
     for part in parts:
         probabilities = part.probabilities.mean(axis=0)
-        labels = decode(probabilities, decoding)
+        labelling, classes = outcome.labelling, outcome.classes
+        labels = decode(probabilities, decoding, labelling)
         first, last = int(part.frame[0]), int(part.frame[-1])
-        drawing = figures.ethogram(labels, part.target, outcome.classes, first)
+        drawing = figures.ethogram(labels, part.target, classes, first, labelling)
         video = outcome.videos.get(part.video)
-        frames = video and example_frames(video, labels, probabilities, outcome.classes, first)
+        bouts = labelling.bouts(labels, len(classes))
+        frames = video and example_frames(video, bouts, probabilities, classes, first)
         yield Section(
             f'{part.video}, frames {first} to {last}',
             figures={

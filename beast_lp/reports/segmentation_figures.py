@@ -21,9 +21,10 @@ from beast_lp.reports.style import (
     new_figure,
     three_digits,
 )
+from beast_lp.segmentation.labelling import ABSENT, EXCLUSIVE, Labelling
 
-_UNSCORED = '#E8E8E8'
-# frames in a line; a longer video takes several lines, at most _MOST_LINES
+_UNSCORED, _ABSENT = '#E8E8E8', '#FFFFFF'
+# frames in a line; a longer video takes several lines, at most _MOST_LINES, of two bands or fewer
 _LINE_FRAMES = 1500
 _MOST_LINES = 8
 # columns of the history that are no measures; all others are curves
@@ -49,39 +50,44 @@ def ethogram(
     target: Int[np.ndarray, ' frames'] | None,
     classes: Sequence[str],
     first_frame: int = 0,
+    labelling: Labelling = EXCLUSIVE,
 ) -> Figure:
     """Draw the behaviour of every frame as a coloured band, predicted over scored.
 
+    Where a frame may show several behaviours, each has such bands.
+
     Args:
-        predicted: class numbers.
-        target: scored class numbers, -1 where nothing was scored; None draws the prediction alone.
+        predicted: codes.
+        target: scored codes, -1 where nothing was scored; None draws the prediction alone.
         classes: names.
         first_frame: number of the first frame in its video.
+        labelling: whether a frame has one class or any number of them.
 
     Returns:
         A figure; long videos take several lines, and the longest ones several frames a pixel.
     """
     frames = len(predicted)
-    lines = min(_MOST_LINES, -(-frames // _LINE_FRAMES))
+    names, rows = _bands(predicted, target, classes, labelling)
+    bands = len(rows)
+    most = min(_MOST_LINES, max(1, 2 * _MOST_LINES // bands))
+    lines = min(most, -(-frames // _LINE_FRAMES))
     length = -(-frames // lines)
-    bands = 1 if target is None else 2
     figure = new_figure(10.5, 0.75 + lines * (0.3 * bands + 0.35))
-    colours = ListedColormap([_UNSCORED, *class_colours(len(classes))])
+    colours = ListedColormap([_UNSCORED, _ABSENT, *class_colours(len(classes))])
     panels = figure.subplots(lines, 1, squeeze=False)[:, 0]
     for line, axes in enumerate(panels):
         piece = slice(line * length, min(frames, (line + 1) * length))
-        rows = [predicted[piece]] if target is None else [predicted[piece], target[piece]]
         start = first_frame + piece.start
         axes.imshow(
-            np.stack(rows) + 1,
+            rows[:, piece],
             cmap=colours,
-            vmin=-0.5,
-            vmax=len(classes) + 0.5,
+            vmin=-2.5,
+            vmax=len(classes) - 0.5,
             aspect='auto',
             interpolation='nearest',
-            extent=(start, start + len(rows[0]), bands, 0),
+            extent=(start, start + piece.stop - piece.start, bands, 0),
         )
-        axes.set_yticks([0.5, 1.5][:bands], ['predicted', 'scored'][:bands])
+        axes.set_yticks(np.arange(bands) + 0.5, names)
         axes.tick_params(labelsize=SMALL)
         axes.set_xlim(start, first_frame + min(frames, line * length + length))
         axes.spines[:].set_visible(False)
@@ -97,6 +103,30 @@ def ethogram(
         ncols=min(8, len(looks)),
     )
     return figure
+
+
+def _bands(
+    predicted: Int[np.ndarray, ' frames'],
+    target: Int[np.ndarray, ' frames'] | None,
+    classes: Sequence[str],
+    labelling: Labelling,
+) -> tuple[list[str], Int[np.ndarray, 'bands frames']]:
+    """Return the names of bands, and the class number that each has in each frame.
+
+    Frames of behaviours that are absent have -1, those that nobody scored -2.
+    """
+    kinds = (
+        {'predicted': predicted} if target is None else {'predicted': predicted, 'scored': target}
+    )
+    answers = {kind: labelling.answers(codes, len(classes)) for kind, codes in kinds.items()}
+    names, rows = [], []
+    for question, numbers in enumerate(labelling.questions(len(classes))):
+        for kind, own in answers.items():
+            # the last entry is that of UNSCORED
+            rows.append(np.array([*numbers, -2])[own[question]])
+            first = kind == 'predicted' and ABSENT in numbers
+            names.append(classes[numbers[-1]] if first else kind)
+    return names, np.stack(rows)
 
 
 def confusion_matrices(counts: pd.DataFrame, shares: pd.DataFrame) -> Figure:

@@ -31,6 +31,7 @@ from beast_lp.segmentation.boris_table import (
     read_table,
 )
 from beast_lp.segmentation.classes import Labels
+from beast_lp.segmentation.labelling import BACKGROUND, EXCLUSIVE, Labelling
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -186,8 +187,9 @@ def events_to_labels(
     times: Float[np.ndarray, ' frames'],
     source: Path,
     ignored: Collection[str] = (),
+    labelling: Labelling = EXCLUSIVE,
 ) -> Labels:
-    """Label every frame with the behaviour at its time, or else as `background`.
+    """Label every frame with what is shown at its time, or else as `background`.
 
     A point event labels the one frame that is shown at that moment. Where an event has the numbers
     of its frames, these take precedence over its times, which are rounded.
@@ -198,10 +200,11 @@ def events_to_labels(
         times: times of all frames, s.
         source: file of the events, for the messages.
         ignored: behaviours over which others take precedence.
+        labelling: whether a frame has one behaviour or all that are shown.
 
     Raises:
-        BeastError: if two events overlap, one is not in the video, or its frame and its time
-            contradict each other.
+        BeastError: if two events overlap where a frame has one behaviour, one is not in the video,
+            or its frame and its time contradict each other.
 
     Examples:
         >>> events = [Event('walk', 0.2, 0.4)]
@@ -210,21 +213,30 @@ def events_to_labels(
         [0, 0, 1, 1, 0]
     """
     kept = [event for event in events if event.behavior not in ignored]
-    check_overlaps(kept, source)
-    target = np.zeros(len(times), dtype=np.int64)
+    if not labelling.allows_several:
+        check_overlaps(kept, source)
+    shown = np.zeros((len(times), len(classes)), dtype=bool)
     points: dict[int, str] = {}
     for event in [*(event for event in events if event.behavior in ignored), *kept]:
         first, last = _frames(event, times, source)
-        if event.start == event.stop and event.behavior not in ignored:
-            other = points.setdefault(first, event.behavior)
-            if other != event.behavior:
-                raise BeastError(
-                    f'{source}: {other} and {event.behavior} (at {event.start:g} s) are both in '
-                    f'frame {first}; a frame has one behaviour, so keep one of them, or set '
-                    'beast.segmentation.ignore'
-                )
-        target[first:last] = list(classes).index(event.behavior)
-    return Labels(tuple(classes), target)
+        if not labelling.allows_several:
+            if event.start == event.stop and event.behavior not in ignored:
+                _check_point(points, first, event, source)
+            shown[first:last] = False
+        shown[first:last, list(classes).index(event.behavior)] = True
+    shown[:, list(classes).index(BACKGROUND)] |= ~shown.any(axis=1)
+    return Labels(tuple(classes), labelling.from_flags(shown), labelling)
+
+
+def _check_point(points: dict[int, str], frame: int, event: Event, source: Path) -> None:
+    """Note a point event, and refuse it where another behaviour's is in the same frame."""
+    other = points.setdefault(frame, event.behavior)
+    if other != event.behavior:
+        raise BeastError(
+            f'{source}: {other} and {event.behavior} (at {event.start:g} s) are both in frame '
+            f'{frame}; a frame has one behaviour, so keep one of them, or set '
+            'beast.segmentation.ignore, or beast.segmentation.multi_label=true'
+        )
 
 
 def check_overlaps(events: Sequence[Event], source: Path) -> None:
@@ -246,8 +258,9 @@ def check_overlaps(events: Sequence[Event], source: Path) -> None:
                     f'{source}: {before.behavior} ({before.start:g} to {before.stop:g} s) and '
                     f'{after.behavior} (from {after.start:g} s) overlap; a frame has one '
                     'behaviour, so correct the events, leave one behaviour out with '
-                    'beast.segmentation.ignore, or choose one animal with '
-                    'beast.segmentation.subject'
+                    'beast.segmentation.ignore, choose one animal with '
+                    'beast.segmentation.subject, or set beast.segmentation.multi_label=true if '
+                    'they can be shown at once'
                 )
         own = lasting.get(after.behavior)
         if own is None or after.stop >= own.stop:

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from beast_lp.runs.files import finished_file
-from beast_lp.segmentation.bouts import find_bouts
-from beast_lp.segmentation.classes import BACKGROUND
+from beast_lp.segmentation.labelling import BACKGROUND
 from beast_lp.segmentation.outputs import Prediction
 
 # keys of the first behaviours; further ones have none
@@ -39,7 +38,7 @@ def boris_project(prediction: Prediction) -> dict[str, Any]:
     names = [name for name in prediction.classes if name != BACKGROUND]
     edges = prediction.media_edges
     events = []
-    for bout in find_bouts(prediction.labels):
+    for bout in prediction.bouts:
         name = prediction.classes[bout.label]
         if name != BACKGROUND:
             for frame in (bout.start, bout.stop):

@@ -1,6 +1,6 @@
 """The classes of a project, and the labels of a video in terms of them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +9,8 @@ from jaxtyping import Int
 
 from beast_lp.config.checks import nearest
 from beast_lp.errors import BeastError
+from beast_lp.segmentation.labelling import BACKGROUND, EXCLUSIVE, UNSCORED, Labelling
 
-BACKGROUND = 'background'
-# class number of frames that nobody scored
-UNSCORED = -1
 # names of columns and cells in the tables that a run writes beside those of the classes
 _TAKEN = ('frame', 'scored', 'predicted', 'unscored')
 
@@ -23,11 +21,13 @@ class Labels:
 
     Attributes:
         classes: names, in the order of the class numbers.
-        target: class number of every frame, `UNSCORED` where there is none.
+        target: code of every frame in the labelling, `UNSCORED` where nobody scored it.
+        labelling: whether a frame has one class or any number of them.
     """
 
     classes: tuple[str, ...]
     target: Int[np.ndarray, ' frames']
+    labelling: Labelling = EXCLUSIVE
 
     def __len__(self) -> int:
         """Return the number of frames."""
@@ -39,6 +39,7 @@ def class_list(
     wanted: Sequence[str] | None,
     ignored: Sequence[str],
     background_is_class: bool,
+    labelling: Labelling = EXCLUSIVE,
 ) -> tuple[str, ...]:
     """Return the classes of a project, `background` first where it is one.
 
@@ -46,7 +47,9 @@ def class_list(
         found: classes of each label file.
         wanted: classes that the config names; None for all that were found.
         ignored: classes to leave out.
-        background_is_class: whether `background` is learned as a class of its own.
+        background_is_class: whether `background` is learned as a class of its own, where a frame
+            has to have one.
+        labelling: whether a frame has one class or any number of them.
 
     Raises:
         BeastError: if fewer than two classes are left, no label file has a name, or a class
@@ -65,14 +68,15 @@ def class_list(
                 f'{nearest(unknown, names)}'
             )
     chosen = [name for name in (wanted or names) if name not in ignored and name != BACKGROUND]
-    if background_is_class:
+    if background_is_class and not labelling.allows_none:
         chosen = [BACKGROUND, *chosen]
     check_class_names(chosen)
     if len(chosen) < 2:
+        alone = ' and multi_label=false' if labelling.allows_none else ''
         raise BeastError(
             f'the project has {len(chosen)} class to learn ({", ".join(chosen) or "none"}), and '
             'telling behaviours apart needs two; score another behaviour, or set '
-            'beast.segmentation.background=class to tell it from background'
+            f'beast.segmentation.background=class{alone} to tell it from background'
         )
     return tuple(chosen)
 
@@ -118,6 +122,9 @@ def project_labels(
 ) -> Labels:
     """Return labels in terms of the project's classes; frames of other classes become unscored.
 
+    Where a frame may have several classes, one that has others beside ignored ones keeps those,
+    and background means that it has none.
+
     Args:
         labels: labels of one video.
         classes: classes of the project, from `class_list`.
@@ -133,17 +140,22 @@ def project_labels(
         >>> project_labels(labels, ('groom', 'walk'), [], False, Path('a.csv')).target.tolist()
         [-1, 1, 0]
     """
-    numbers: Mapping[str, int] = {name: number for number, name in enumerate(classes)}
-    dropped = {*ignored, *(() if background_is_class else (BACKGROUND,))}
-    lookup = np.full(len(labels.classes) + 1, UNSCORED, dtype=np.int64)
+    labelling, own = labels.labelling, labels.labelling.flags(labels.target, len(labels.classes))
+    shown = np.zeros((len(labels), len(classes)), dtype=bool)
+    dropped = np.zeros(len(labels), dtype=bool)
     for number, name in enumerate(labels.classes):
-        if name in numbers:
-            lookup[number] = numbers[name]
-        elif name not in dropped and np.any(labels.target == number):
+        if name in classes:
+            shown[:, list(classes).index(name)] = own[:, number]
+        elif name in ignored:
+            dropped |= own[:, number]
+        elif name == BACKGROUND:
+            dropped |= own[:, number] & (not (background_is_class or labelling.allows_none))
+        elif own[:, number].any():
             raise BeastError(
                 f"{source} has the class {name!r}, which is not one of the project's classes "
                 f'{", ".join(classes)}{nearest(name, list(classes))} (add it to '
                 'beast.segmentation.classes, or to beast.segmentation.ignore)'
             )
-    # UNSCORED is -1, the last entry
-    return Labels(tuple(classes), lookup[labels.target])
+    unscored = (labels.target == UNSCORED) | (dropped & ~shown.any(axis=1))
+    target = np.where(unscored, UNSCORED, labelling.from_flags(shown))
+    return Labels(tuple(classes), target, labelling)

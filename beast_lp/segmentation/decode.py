@@ -16,6 +16,7 @@ from jaxtyping import Float, Int
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.segmentation.bouts import find_bouts
+from beast_lp.segmentation.labelling import EXCLUSIVE, Codes, Labelling
 
 Probabilities = Float[np.ndarray, 'frames classes']
 ClassNumbers = Int[np.ndarray, ' frames']
@@ -24,12 +25,17 @@ ClassNumbers = Int[np.ndarray, ' frames']
 STAY = 0.95
 
 
-def decode(probabilities: Probabilities, config: DecodingConfig) -> ClassNumbers:
-    """Choose a class for every frame.
+def decode(
+    probabilities: Probabilities,
+    config: DecodingConfig,
+    labelling: Labelling = EXCLUSIVE,
+) -> Codes:
+    """Choose the label of every frame: an answer to each question of the labelling by itself.
 
     Args:
-        probabilities: one row per frame, which sums to 1.
+        probabilities: probabilities of the classes, one row per frame.
         config: which decoder, and the shortest bout to keep.
+        labelling: which probabilities sum to 1, and the codes to return.
 
     Examples:
         >>> probabilities = np.array([[0.9, 0.1], [0.4, 0.6], [0.9, 0.1]])
@@ -37,11 +43,20 @@ def decode(probabilities: Probabilities, config: DecodingConfig) -> ClassNumbers
         [0, 1, 0]
         >>> decode(probabilities, DecodingConfig(method='viterbi')).tolist()
         [0, 0, 0]
+        >>> from beast_lp.segmentation.labelling import INDEPENDENT
+        >>> several = np.array([[0.9, 0.2], [0.8, 0.7], [0.1, 0.1]])
+        >>> decode(several, DecodingConfig(), INDEPENDENT).tolist()
+        [1, 3, 0]
     """
     if len(probabilities) == 0:
         return np.zeros(0, dtype=np.int64)
-    labels = DECODERS[config.method](probabilities)
-    return drop_short_bouts(labels, probabilities, config.min_bout_frames)
+    decoder = DECODERS[config.method]
+    return labelling.codes(
+        [
+            drop_short_bouts(decoder(part), part, config.min_bout_frames)
+            for part in labelling.split(probabilities)
+        ]
+    )
 
 
 def most_probable(probabilities: Probabilities) -> ClassNumbers:

@@ -8,18 +8,25 @@ import pandas as pd
 from jaxtyping import Bool, Float, Int
 
 from beast_lp.config.segmentation import DecodingConfig
-from beast_lp.segmentation.classes import BACKGROUND, UNSCORED
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.floors import COMMONEST, LOGISTIC
+from beast_lp.segmentation.labelling import (
+    ABSENT,
+    BACKGROUND,
+    EXCLUSIVE,
+    UNSCORED,
+    Labelling,
+)
 from beast_lp.segmentation.metrics import (
     bout_scores,
     calibration,
-    confusion,
+    co_occurrence,
     expected_calibration_error,
     macro_f1,
     per_class,
     switches,
 )
+from beast_lp.segmentation.scores import Scores
 from beast_lp.segmentation.sequences import stretches
 
 # names of rows in the table of scores
@@ -33,7 +40,7 @@ class HeldOut:
     Attributes:
         video: name of the video.
         frame: consecutive numbers of the frames in the video.
-        target: scored class numbers, `UNSCORED` where there is none.
+        target: scored codes, `UNSCORED` where there is none.
         probabilities: probabilities by each model.
         floors: probabilities by each floor, by its name.
     """
@@ -45,49 +52,11 @@ class HeldOut:
     floors: Mapping[str, Float[np.ndarray, 'frames classes']] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Scores:
-    """The tables of an evaluation.
-
-    Attributes:
-        summary: one row per floor, one per model, their mean and standard deviation, and one row
-            for the ensemble: `macro_f1`, `accuracy`, `bout_f1` (at 50 % overlap),
-            `calibration_error`, switches and bout lengths, `frames`. Both averages are over the
-            behaviours that have scored frames.
-        videos: one row per video: `frames` (scored), macro-F1 of each floor, of the models on
-            average with its standard deviation, and of the ensemble, whose `bout_f1` follows.
-        classes: scores of the ensemble by frames and by bouts, one row per class.
-        confusion: counts of frames; rows are scored classes, columns predicted ones.
-        calibration: accuracy of the ensemble by confidence, one row per bin.
-    """
-
-    summary: pd.DataFrame
-    videos: pd.DataFrame
-    classes: pd.DataFrame
-    confusion: pd.DataFrame
-    calibration: pd.DataFrame
-
-    @property
-    def confusion_normalised(self) -> pd.DataFrame:
-        """Return the confusion as shares of the scored frames of each class."""
-        return self.confusion.div(self.confusion.sum(axis=1).clip(lower=1), axis=0)
-
-    def tables(self) -> Mapping[str, pd.DataFrame]:
-        """Return all tables by the stems of their files."""
-        return {
-            'scores': self.summary,
-            'videos': self.videos,
-            'classes': self.classes,
-            'confusion': self.confusion.rename_axis('scored').reset_index(),
-            'confusion_normalised': self.confusion_normalised.rename_axis('scored').reset_index(),
-            'calibration': self.calibration,
-        }
-
-
 def evaluate(
     parts: Sequence[HeldOut],
     classes: Sequence[str],
     decoding: DecodingConfig,
+    labelling: Labelling = EXCLUSIVE,
 ) -> Scores:
     """Score each model and their ensemble on held-out stretches.
 
@@ -95,11 +64,13 @@ def evaluate(
         parts: at least one stretch, all with the same number of models.
         classes: names, in the order of the class numbers; `background` counts in no average.
         decoding: settings of the decoder, which is applied stretch by stretch.
+        labelling: whether a frame has one class or any number of them.
     """
-    summary, scores = _summarise(parts, classes, decoding)
+    summary, scores = _summarise(parts, classes, decoding, labelling)
     rows = []
     for video in dict.fromkeys(part.video for part in parts):
-        own, _ = _summarise([part for part in parts if part.video == video], classes, decoding)
+        some = [part for part in parts if part.video == video]
+        own, _ = _summarise(some, classes, decoding, labelling)
         own = own.set_index('model')
         names = [name for name in own.index if not str(name).startswith('model ')]
         rows.append(
@@ -117,11 +88,12 @@ def _summarise(
     parts: Sequence[HeldOut],
     classes: Sequence[str],
     decoding: DecodingConfig,
+    labelling: Labelling,
 ) -> tuple[pd.DataFrame, Scores]:
     """Return the summary of some stretches, and all scores of the ensemble."""
     models = [f'model {number}' for number in range(len(parts[0].probabilities))]
     scores = {
-        name: _score(*_joined(parts, name, decoding), classes, name)
+        name: _score(*_joined(parts, name, decoding, labelling), classes, labelling, name)
         for name in [*parts[0].floors, *models, ENSEMBLE]
     }
     table = pd.concat([one.summary for one in scores.values()], ignore_index=True)
@@ -166,14 +138,16 @@ def _score(
     predicted: Int[np.ndarray, ' frames'],
     probabilities: Float[np.ndarray, 'frames classes'],
     classes: Sequence[str],
+    labelling: Labelling,
     name: str,
 ) -> Scores:
     """Score one model, floor or the ensemble, by its name."""
     names, counted = pd.Index(classes), np.array([name != BACKGROUND for name in classes])
-    table = per_class(target, predicted, probabilities, classes).merge(
-        bout_scores(target, predicted, classes), on='class'
+    table = _per_class(target, predicted, probabilities, classes, labelling)
+    reliability = calibration(
+        np.concatenate(labelling.answers(target, len(classes))),
+        np.concatenate(labelling.split(probabilities)),
     )
-    reliability = calibration(target, probabilities)
     chosen = target != UNSCORED
     summary = {
         'model': name,
@@ -184,20 +158,48 @@ def _score(
         **switches(target, predicted),
         'frames': int(chosen.sum()),
     }
-    counts = confusion(target, predicted, len(classes))
+    counts = co_occurrence(
+        *(labelling.flags(codes[chosen], len(classes)) for codes in (target, predicted))
+    )
     return Scores(
         pd.DataFrame([summary]),
         pd.DataFrame(),
         table,
         pd.DataFrame(counts, index=names, columns=names),
         reliability,
+        labelling,
     )
+
+
+def _per_class(
+    target: Int[np.ndarray, ' frames'],
+    predicted: Int[np.ndarray, ' frames'],
+    probabilities: Float[np.ndarray, 'frames classes'],
+    classes: Sequence[str],
+    labelling: Labelling,
+) -> pd.DataFrame:
+    """Score each class by frames and by bouts, question by question."""
+    absent, tables = '', []
+    for numbers, *question in zip(
+        labelling.questions(len(classes)),
+        labelling.answers(target, len(classes)),
+        labelling.answers(predicted, len(classes)),
+        labelling.split(probabilities),
+        strict=True,
+    ):
+        names = [absent if number == ABSENT else classes[number] for number in numbers]
+        scored, guess, shares = question
+        table = per_class(scored, guess, shares, names)
+        tables.append(table.merge(bout_scores(scored, guess, names), on='class'))
+    table = pd.concat(tables, ignore_index=True)
+    return table.loc[table['class'] != absent].reset_index(drop=True)
 
 
 def _joined(
     parts: Sequence[HeldOut],
     name: str,
     decoding: DecodingConfig,
+    labelling: Labelling,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Decode the stretches and concatenate them, with an unscored frame between two.
 
@@ -205,15 +207,16 @@ def _joined(
         parts: stretches.
         name: name of a floor or a model, or of the ensemble.
         decoding: settings of the decoder.
+        labelling: whether a frame has one class or any number of them.
 
     Returns:
-        scored class numbers, predicted class numbers, probabilities.
+        scored codes, predicted codes, probabilities.
     """
     targets, labels, rows = [], [], []
     for part in parts:
         values = _probabilities(part, name)
         targets += [part.target, [UNSCORED]]
-        labels += [decode(values, decoding), [0]]
+        labels += [decode(values, decoding, labelling), [0]]
         rows += [values, np.full((1, values.shape[1]), 1 / values.shape[1])]
     return np.concatenate(targets), np.concatenate(labels), np.concatenate(rows)
 
@@ -238,7 +241,7 @@ def held_out_parts(
     Args:
         video: name of the video.
         test: true for held-out frames.
-        target: scored class numbers of all frames.
+        target: scored codes of all frames.
         probabilities: probabilities of all frames by each model.
         floors: probabilities of all frames by each floor.
     """

@@ -10,6 +10,7 @@ from jaxtyping import Int
 from PIL import Image, ImageDraw, ImageFont
 
 from beast_lp.runs.files import finished_file
+from beast_lp.segmentation.labelling import BACKGROUND
 from beast_lp.segmentation.outputs import Prediction
 from beast_lp.video.read import FrameReader
 
@@ -21,7 +22,7 @@ def busiest_stretch(labels: Int[np.ndarray, ' frames'], length: int) -> int:
     """Return the start of the stretch in which labels change most often.
 
     Args:
-        labels: class numbers of a video.
+        labels: codes of a video.
         length: frames of the stretch.
 
     Examples:
@@ -69,10 +70,13 @@ def write_excerpt(prediction: Prediction, path: Path, seconds: float) -> None:
 def _with_text(frame: np.ndarray, prediction: Prediction, ordinal: int) -> np.ndarray:
     canvas = Image.new('RGB', (frame.shape[1], frame.shape[0] + _BAND))
     canvas.paste(Image.fromarray(frame), (0, _BAND))
-    label = prediction.labels[ordinal]
-    text = (
-        f'{prediction.classes[label]}  '
-        f'{prediction.probabilities[ordinal, label]:.2f}   frame {ordinal}'
-    )
+    code, chances = prediction.labels[ordinal : ordinal + 1], prediction.probabilities[ordinal]
+    shown = prediction.labelling.flags(code, len(prediction.classes))[0]
+    named = [
+        f'{name}  {chance:.2f}   '
+        for name, chance, flag in zip(prediction.classes, chances, shown, strict=True)
+        if flag
+    ]
+    text = ''.join(named or [f'{BACKGROUND}   ']) + f'frame {ordinal}'
     ImageDraw.Draw(canvas).text((6, 5), text, 'white', ImageFont.load_default(15))
     return np.asarray(canvas)

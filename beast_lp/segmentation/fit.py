@@ -14,9 +14,9 @@ from beast_lp.config.segmentation import FittingConfig
 from beast_lp.errors import BeastError
 from beast_lp.runs.progress import progress_bar
 from beast_lp.runs.seeds import derive_seed, numpy_generator
-from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.fit_checkpoint import fit_identity, resume, save
 from beast_lp.segmentation.held_out_curve import curve_point, is_past_its_best
+from beast_lp.segmentation.labelling import UNSCORED, Labelling
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.sequences import FrameSequence, read_batch, training_sequences
 from beast_lp.segmentation.standardisation import fit_statistics
@@ -31,17 +31,65 @@ WEIGHT_DECAY = 0.01
 LABEL_SMOOTHING = 0.1
 
 
-def class_weights(counts: Int[np.ndarray, ' classes']) -> Float[Tensor, ' classes']:
+def class_weights(counts: Int[np.ndarray, ' answers']) -> Float[Tensor, ' answers']:
     """Return max(count) / count: the rarer a class, the more each of its frames counts.
 
     Args:
-        counts: number of scored frames of each class, none of them 0.
+        counts: number of scored frames of each class, or with and without a behaviour; none of
+            them 0.
 
     Examples:
         >>> class_weights(np.array([100, 50, 10])).tolist()
         [1.0, 2.0, 10.0]
     """
     return torch.from_numpy(counts.max() / counts).float()
+
+
+def segmentation_loss(
+    logits: Float[Tensor, 'frames classes'],
+    target: Int[Tensor, ' frames'],
+    weights: Sequence[Float[Tensor, ' answers']],
+    labelling: Labelling,
+) -> Float[Tensor, '']:
+    """Return the weighted cross-entropy of the answers, averaged over the questions.
+
+    With one question, that is the cross-entropy of the classes; with one for each behaviour, the
+    binary cross-entropy of their sigmoids.
+
+    Args:
+        logits: output of the network.
+        target: codes; `UNSCORED` frames do not count.
+        weights: weights of the answers to each question.
+        labelling: which questions there are.
+    """
+    answers = labelling.answers(target.cpu().numpy(), logits.shape[-1])
+    losses = [
+        functional.cross_entropy(
+            own,
+            torch.from_numpy(answer).to(logits.device),
+            weight,
+            ignore_index=UNSCORED,
+            label_smoothing=LABEL_SMOOTHING,
+        )
+        for own, answer, weight in zip(
+            labelling.split_logits(logits), answers, weights, strict=True
+        )
+    ]
+    return torch.stack(losses).mean()
+
+
+def _share_right(
+    logits: Float[Tensor, 'frames classes'],
+    target: Int[Tensor, ' frames'],
+    labelling: Labelling,
+) -> float:
+    """Return the share of answers in scored frames that are the likeliest ones."""
+    chosen = target != UNSCORED
+    answers = labelling.answers(target[chosen].cpu().numpy(), logits.shape[-1])
+    guesses = [
+        part.argmax(dim=-1).cpu().numpy() for part in labelling.split_logits(logits[chosen])
+    ]
+    return float(np.mean([a == b for a, b in zip(answers, guesses, strict=True)]))
 
 
 def fit_segmenter(
@@ -56,9 +104,9 @@ def fit_segmenter(
 ) -> list[dict[str, float]]:
     """Train a model in place, or resume from its checkpoint.
 
-    The loss is the cross-entropy over the scored frames, weighted by class. Every random draw is
-    keyed by the seed and the epoch, so that a run that was killed ends with the weights that it
-    would have had.
+    The loss is `segmentation_loss`, in which rare answers weigh as much as common ones. Every
+    random draw is keyed by the seed and the epoch, so that a run that was killed ends with the
+    weights that it would have had.
 
     Args:
         model: untrained, built with the same seed.
@@ -72,20 +120,20 @@ def fit_segmenter(
             their loss has had no new minimum for a while.
 
     Returns:
-        one row per epoch: `epoch`, `loss`, `accuracy` (share of scored frames), `seconds`, and
-        with `held_out` what `curve_point` returns.
+        one row per epoch: `epoch`, `loss`, `accuracy` (share of answers that are right in scored
+        frames), `seconds`, and with `held_out` what `curve_point` returns.
 
     Raises:
         BeastError: if the loss is no longer a number, a class is missing, or the checkpoint is
             damaged or belongs to another run, for instance one on other labels.
     """
     check_training_labels(data, classes)
-    settings = with_length(settings, int(data.counts(len(classes)).sum()), data.runs())
+    settings = with_length(settings, len(data.codes()), data.runs())
     assert settings.epochs is not None
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
     model.to(device)
     fit_statistics(model, data)
-    weights = class_weights(data.counts(len(classes))).to(device)
+    weights = [class_weights(own).to(device) for own in data.answers(len(classes))]
     optimizer = torch.optim.AdamW(parameter_groups(model, WEIGHT_DECAY))
     identity = fit_identity(settings, seed, data, classes)
     history, first = resume(checkpoint, model, optimizer, identity, settings.epochs)
@@ -135,37 +183,32 @@ def _epoch(
     seed: int,
     epoch: int,
     optimizer: torch.optim.Optimizer,
-    weights: Float[Tensor, ' classes'],
+    weights: Sequence[Float[Tensor, ' answers']],
 ) -> tuple[float, float]:
-    """Train for one epoch; return the mean loss and the share of scored frames that were right."""
+    """Train for one epoch; return the mean loss and the share of answers that were right."""
     rng = numpy_generator(seed, 'segmentation', epoch)
     assert settings.sequence_frames is not None
     cut = training_sequences(data.train, settings.sequence_frames, model.context, rng)
     sequences = [sequence for sequence in cut if _has_labels(sequence, data)]
     device = next(model.parameters()).device
     model.train()
-    losses, right, frames = [], 0, 0
+    losses, right, frames = [], 0.0, 0
     for step, start in enumerate(range(0, len(sequences), settings.batch_size)):
         chosen = sequences[start : start + settings.batch_size]
         batch = read_batch(chosen, data.features, data.target).to(device)
-        scored = batch.target != UNSCORED
         with torch.random.fork_rng(devices=[device] if device.type == 'cuda' else []):
             torch.manual_seed(derive_seed(seed, 'dropout', epoch, step))
             logits = model(batch.features, batch.valid)
-        loss = functional.cross_entropy(
-            logits.flatten(0, 1),
-            batch.target.flatten(),
-            weights,
-            ignore_index=UNSCORED,
-            label_smoothing=LABEL_SMOOTHING,
-        )
+        logits, target = logits.flatten(0, 1), batch.target.flatten()
+        loss = segmentation_loss(logits, target, weights, data.labelling)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         losses.append(loss.item())
-        right += int((logits.argmax(dim=-1) == batch.target)[scored].sum())
-        frames += int(scored.sum())
+        scored = int((target != UNSCORED).sum())
+        right += scored * _share_right(logits.detach(), target, data.labelling)
+        frames += scored
     return float(np.mean(losses)), right / max(frames, 1)
 
 

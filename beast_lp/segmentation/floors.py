@@ -1,7 +1,8 @@
 """Floors: what the scores of a head have to beat on the same frames.
 
-Two models that take a second: always the commonest class, and logistic regression on a window of
-frames of the same features. A head below either has learned nothing that they do not know.
+Two models that take a second: always the commonest class (where there are several at once, the
+commoner of shown and absent for each behaviour), and logistic regression on a window of frames of
+the same features. A head below either has learned nothing that they do not know.
 
 Adding a new floor: give `Floor.predict` another entry, by the name that tables show, and the
 fields of `Floor` and `fit_floor` what it needs; scores, report and evaluation take every entry.
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import safetensors.numpy
+import torch
 from jaxtyping import Bool, Float, Int
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
@@ -22,7 +24,7 @@ from sklearn.linear_model import LogisticRegression
 from beast_lp.errors import BeastError
 from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
-from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.labelling import EXCLUSIVE, UNSCORED, Labelling
 from beast_lp.segmentation.sequences import Features, stretches
 from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.vit.safe_load import read_tensors
@@ -52,6 +54,7 @@ class Floor:
         weights: weights of logistic regression for the components of all frames of the window.
         bias: biases of logistic regression.
         share: weight of logistic regression in the predictions of its fold; 0 for none.
+        labelling: what the logits of logistic regression mean.
     """
 
     shares: Float[np.ndarray, ' classes']
@@ -60,6 +63,7 @@ class Floor:
     weights: Float[np.ndarray, 'window classes']
     bias: Float[np.ndarray, ' classes']
     share: Float[np.ndarray, '']
+    labelling: Labelling = EXCLUSIVE
 
     def predict(
         self,
@@ -81,13 +85,31 @@ class Floor:
         logits[visible] = self.bias + sum(
             values[tap] @ part for tap, part in zip(taps, parts, strict=True)
         )
-        logits -= logits.max(axis=1, keepdims=True)
-        odds = np.exp(logits)
-        return {COMMONEST: constant, LOGISTIC: odds / odds.sum(axis=1, keepdims=True)}
+        fitted = self.labelling.probabilities(torch.from_numpy(logits))
+        return {COMMONEST: constant, LOGISTIC: fitted}
+
+    def mixed(
+        self,
+        probabilities: Float[np.ndarray, '*models rows classes'],
+        predicted: Mapping[str, Float[np.ndarray, 'rows classes']],
+    ) -> Float[np.ndarray, '*models rows classes']:
+        """Return the probabilities of networks, averaged with logistic regression by its share.
+
+        Args:
+            probabilities: probabilities by each network.
+            predicted: what `predict` returns for the same rows.
+        """
+        if self.share == 0:
+            return probabilities
+        return averaged(probabilities, predicted[LOGISTIC], float(self.share), self.labelling)
 
     def tensors(self) -> dict[str, np.ndarray]:
         """Return all numbers by the names of their fields."""
-        return {name: np.array(value, order='C') for name, value in vars(self).items()}
+        return {
+            name: np.array(value, order='C')
+            for name, value in vars(self).items()
+            if name != 'labelling'
+        }
 
     def save(self, path: Path) -> None:
         """Write the numbers as one safetensors file."""
@@ -95,13 +117,19 @@ class Floor:
             safetensors.numpy.save_file(self.tensors(), part)
 
     @staticmethod
-    def load(path: Path, values: int, classes: int) -> 'Floor':
+    def load(
+        path: Path,
+        values: int,
+        classes: int,
+        labelling: Labelling = EXCLUSIVE,
+    ) -> 'Floor':
         """Read what `save` wrote.
 
         Args:
             path: the file.
             values: number of values of a frame's features.
             classes: number of classes.
+            labelling: that of the run.
 
         Raises:
             BeastError: if it holds anything else, or the floor of other features or classes.
@@ -121,19 +149,20 @@ class Floor:
             raise BeastError(
                 f'{path} does not hold the floor of this run; restore the file, or train again'
             )
-        return Floor(**{name: value.numpy() for name, value in tensors.items()})
+        numbers = {name: value.numpy() for name, value in tensors.items()}
+        return Floor(**numbers, labelling=labelling)
 
 
 def fit_floor(data: TrainingData, classes: int) -> Floor:
     """Fit both floors to the scored training frames.
 
     Args:
-        data: at least one scored frame of every class.
+        data: at least one scored frame of every answer.
         classes: number of classes.
     """
-    counts = data.counts(classes)
+    labelling, counts, scored = data.labelling, data.answers(classes), len(data.codes())
     mean, basis = _fit_basis(data)
-    step = max(1, int(counts.sum()) // _MOST_FRAMES)
+    step = max(1, scored // _MOST_FRAMES)
     rows, labels = [], []
     for features, target, mask in zip(data.features, data.target, data.train, strict=True):
         chosen = np.flatnonzero(mask & (target != UNSCORED))[::step]
@@ -141,17 +170,36 @@ def fit_floor(data: TrainingData, classes: int) -> Floor:
             values = _project(features, mask, mean, basis)
             rows.append(np.concatenate([values[tap] for tap in _taps(mask, chosen)], axis=1))
             labels.append(target[chosen])
+    window = np.concatenate(rows)
+    answers = labelling.answers(np.concatenate(labels), classes)
+    weights, biases = zip(*(_fit_logistic(window, own) for own in answers), strict=True)
+    return Floor(
+        labelling.join([own / own.sum() for own in counts]),
+        mean,
+        basis,
+        labelling.join(weights),
+        labelling.join(biases),
+        np.zeros(()),
+        labelling,
+    )
+
+
+def _fit_logistic(
+    window: Float[np.ndarray, 'frames values'],
+    answers: Int[np.ndarray, ' frames'],
+) -> tuple[Float[np.ndarray, 'values answers'], Float[np.ndarray, ' answers']]:
+    """Return the weights and biases for the answers to one question, balanced between them."""
     with warnings.catch_warnings():
         # a floor need not be at its optimum to the last digit
         warnings.simplefilter('ignore', ConvergenceWarning)
         fitted = LogisticRegression(C=_PENALTY, class_weight='balanced', max_iter=300).fit(
-            np.concatenate(rows), np.concatenate(labels)
+            window, answers
         )
     weights, bias = fitted.coef_, fitted.intercept_
-    if classes == 2:
-        # the odds of the second class
+    if len(weights) == 1:
+        # the odds of the second of two answers
         weights, bias = np.stack([0 * weights[0], weights[0]]), np.array([0.0, bias[0]])
-    return Floor(counts / counts.sum(), mean, basis, weights.T, bias, np.zeros(()))
+    return weights.T, bias
 
 
 def _fit_basis(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
@@ -214,6 +262,7 @@ def averaged(
     probabilities: Float[np.ndarray, '*models rows classes'],
     floor: Float[np.ndarray, 'rows classes'],
     share: float,
+    labelling: Labelling = EXCLUSIVE,
 ) -> Float[np.ndarray, '*models rows classes']:
     """Return the weighted geometric mean of the probabilities of models and of a floor.
 
@@ -221,14 +270,17 @@ def averaged(
         probabilities: probabilities by each network; NaN in rows that are not visible.
         floor: probabilities by logistic regression.
         share: weight of the floor, 0 to 1.
+        labelling: which probabilities sum to 1.
 
     Examples:
         >>> averaged(np.array([[0.9, 0.1]]), np.array([[0.5, 0.5]]), 0.5).round(2).tolist()
         [[0.75, 0.25]]
     """
-    own, other = np.maximum(probabilities, 1e-12), np.maximum(floor, 1e-12)
-    mean = own ** (1 - share) * other**share
-    return (mean / mean.sum(axis=-1, keepdims=True)).astype(probabilities.dtype)
+    parts = []
+    for own, other in zip(labelling.split(probabilities), labelling.split(floor), strict=True):
+        mean = np.maximum(own, 1e-12) ** (1 - share) * np.maximum(other, 1e-12) ** share
+        parts.append(mean / mean.sum(axis=-1, keepdims=True))
+    return labelling.join(parts).astype(probabilities.dtype)
 
 
 def mean_floor(

@@ -13,8 +13,8 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 from sklearn.metrics import f1_score
 
-from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.floors import LOGISTIC, averaged, fit_floor
+from beast_lp.segmentation.labelling import ABSENT, UNSCORED, Labelling
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.probabilities import predict
 from beast_lp.segmentation.sequences import Features
@@ -43,7 +43,8 @@ def hold_out_part(data: TrainingData, classes: int) -> tuple[TrainingData, Train
         classes: number of classes.
 
     Returns:
-        the two parts; None if no part has scored frames of every class and leaves some.
+        the two parts; None if no part has scored frames of every class, and without it where
+        it may be absent, and leaves some.
     """
     best, share = None, 0.0
     counts = data.counts(classes)
@@ -85,14 +86,20 @@ def curve_point(model: Segmenter, held_out: TrainingData) -> dict[str, float]:
         held_out: scored frames of every class in its `train`.
 
     Returns:
-        `held_out_loss`, the cross-entropy averaged over the classes, and `held_out_f1` (macro).
+        `held_out_loss`, the cross-entropy averaged over the classes (or over shown and absent of
+        each behaviour), and `held_out_f1` (macro).
     """
     probabilities = _scored(held_out, lambda features, mask: predict([model], features, mask)[0])
     target = _targets(held_out)
-    own = probabilities[np.arange(len(target)), target]
-    losses = -np.log(np.maximum(own.astype(np.float64), 1e-9))
-    by_class = [losses[target == number].mean() for number in np.unique(target)]
-    return {LOSS: float(np.mean(by_class)), 'held_out_f1': _f1(target, probabilities)}
+    labelling, by_answer = held_out.labelling, []
+    for answers, part in zip(
+        labelling.answers(target, model.classes), labelling.split(probabilities), strict=True
+    ):
+        own = part[np.arange(len(answers)), answers]
+        losses = -np.log(np.maximum(own.astype(np.float64), 1e-9))
+        by_answer += [losses[answers == number].mean() for number in np.unique(answers)]
+    f1 = _f1(target, probabilities, labelling)
+    return {LOSS: float(np.mean(by_answer)), 'held_out_f1': f1}
 
 
 def share_of_floor(
@@ -112,8 +119,9 @@ def share_of_floor(
     floor = fit_floor(learned, classes)
     own = _scored(held_out, lambda features, mask: predict([model], features, mask)[0])
     other = _scored(held_out, lambda features, mask: floor.predict(features, mask)[LOGISTIC])
-    target = _targets(held_out)
-    return SHARE if _f1(target, averaged(own, other, SHARE)) > _f1(target, own) else 0.0
+    target, labelling = _targets(held_out), held_out.labelling
+    both = averaged(own, other, SHARE, labelling)
+    return SHARE if _f1(target, both, labelling) > _f1(target, own, labelling) else 0.0
 
 
 def _scored(
@@ -143,9 +151,21 @@ def _targets(data: TrainingData) -> Int[np.ndarray, ' frames']:
 def _f1(
     target: Int[np.ndarray, ' frames'],
     probabilities: Float[np.ndarray, 'frames classes'],
+    labelling: Labelling,
 ) -> float:
-    guess = probabilities.argmax(axis=1)
-    return float(f1_score(target, guess, labels=np.unique(target), average='macro'))
+    """Return the mean F1 of the classes that occur."""
+    classes = probabilities.shape[1]
+    scores = []
+    for numbers, answers, part in zip(
+        labelling.questions(classes),
+        labelling.answers(target, classes),
+        labelling.split(probabilities),
+        strict=True,
+    ):
+        labels = [a for a in np.unique(answers) if numbers[a] != ABSENT]
+        guess = part.argmax(axis=1)
+        scores += f1_score(answers, guess, labels=labels, average=None).tolist()  # type: ignore[union-attr]
+    return float(np.mean(scores))
 
 
 def best_length(history: Sequence[Mapping[str, float]]) -> int:

@@ -8,13 +8,8 @@ from beast_lp.config import SegmentationConfig
 from beast_lp.config.checks import nearest
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.boris import Event, coded_videos, events_to_labels, read_boris
-from beast_lp.segmentation.classes import (
-    BACKGROUND,
-    Labels,
-    check_class_names,
-    class_list,
-    project_labels,
-)
+from beast_lp.segmentation.classes import Labels, check_class_names, class_list, project_labels
+from beast_lp.segmentation.labelling import BACKGROUND, labelling_of
 from beast_lp.segmentation.one_hot import check_length, read_one_hot
 from beast_lp.segmentation.text_tables import read_text
 from beast_lp.segmentation.videos import OpenVideo, check_stems
@@ -118,6 +113,7 @@ def load_labels(
     Raises:
         BeastError: if labels cannot be used.
     """
+    labelling = labelling_of(config)
     events: dict[str, list[Event]] = {}
     tables: dict[str, Labels] = {}
     for video in videos:
@@ -125,14 +121,14 @@ def load_labels(
         if _looks_like_events(path):
             events[video.name] = read_boris(path, video.path.stem, config.subject)
         else:
-            tables[video.name] = read_one_hot(path)
+            tables[video.name] = read_one_hot(path, labelling)
             check_length(len(tables[video.name]), video.frames, path, video.path)
     named = {event.behavior for own in events.values() for event in own}
     behaviors = (BACKGROUND, *sorted(named - {BACKGROUND}))
     background = config.background == 'class'
     if classes is None:
         found = [*(labels.classes for labels in tables.values()), *([behaviors] if events else [])]
-        classes = class_list(found, config.classes, config.ignore, background)
+        classes = class_list(found, config.classes, config.ignore, background, labelling)
     check_class_names(classes)
     result = []
     for video in videos:
@@ -141,7 +137,7 @@ def load_labels(
             raw = tables[video.name]
         else:
             own = events[video.name]
-            raw = events_to_labels(own, behaviors, video.times, path, config.ignore)
+            raw = events_to_labels(own, behaviors, video.times, path, config.ignore, labelling)
         result.append(project_labels(raw, classes, config.ignore, background, path))
     return tuple(classes), result
 

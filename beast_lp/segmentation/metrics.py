@@ -1,6 +1,7 @@
 """Scores of a segmentation: per frame, per bout, and of how well its probabilities are calibrated.
 
-Pure functions on arrays, which only count scored frames.
+Pure functions on arrays, which only count scored frames. Class numbers are the answers to one
+question; where a frame may show several behaviours, each is scored by itself.
 """
 
 from bisect import bisect_left, bisect_right
@@ -16,7 +17,7 @@ from sklearn.metrics import (
 )
 
 from beast_lp.segmentation.bouts import Bout, find_bouts
-from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.labelling import UNSCORED
 from beast_lp.segmentation.sequences import stretches
 
 # least shares of their union by which a predicted and a scored bout match (Lea et al., CVPR 2017)
@@ -41,6 +42,26 @@ def confusion(
     """
     chosen = target != UNSCORED
     return confusion_matrix(target[chosen], predicted[chosen], labels=range(classes))
+
+
+def co_occurrence(
+    scored: Bool[np.ndarray, 'frames classes'],
+    predicted: Bool[np.ndarray, 'frames classes'],
+) -> Int[np.ndarray, 'classes classes']:
+    """Count frames in which a class was scored (rows) and a class was predicted (columns).
+
+    Where every frame has one class, this is its confusion matrix.
+
+    Args:
+        scored: classes of scored frames.
+        predicted: classes that are predicted in them.
+
+    Examples:
+        >>> both, walk = [True, True], [True, False]
+        >>> co_occurrence(np.array([both, walk, walk]), np.array([both, both, walk])).tolist()
+        [[3, 2], [1, 1]]
+    """
+    return scored.astype(np.int64).T @ predicted.astype(np.int64)
 
 
 def per_class(
@@ -252,8 +273,8 @@ def switches(
     """Count changes of the label within scored stretches, and measure bouts.
 
     Args:
-        target: scored class numbers, stretch after stretch; `UNSCORED` frames separate them.
-        predicted: class numbers of the same frames.
+        target: scored codes, stretch after stretch; `UNSCORED` frames separate them.
+        predicted: codes of the same frames; where they are sets of behaviours, so are bouts.
 
     Returns:
         `scored_switches` and `predicted_switches` per 1000 frames, `scored_bout_median` and

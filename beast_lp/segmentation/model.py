@@ -22,6 +22,7 @@ from torch.nn.utils import parametrizations
 
 from beast_lp.config.segmentation import HeadConfig
 from beast_lp.runs.seeds import derive_seed
+from beast_lp.segmentation.labelling import EXCLUSIVE, Labelling
 from beast_lp.segmentation.pooling import AttentionPooling, Standardise
 
 # size of a pooled vector, and attention heads of the pooling (BEAST, Wang, Yu et al., ICLR 2026)
@@ -37,6 +38,7 @@ def build_segmenter(
     classes: int,
     head: HeadConfig,
     seed: int,
+    labelling: Labelling = EXCLUSIVE,
 ) -> 'Segmenter':
     """Build an untrained model, with weights drawn by the seed.
 
@@ -45,10 +47,11 @@ def build_segmenter(
         classes: number of classes.
         head: sizes of the temporal network.
         seed: decides the weights.
+        labelling: what the logits mean.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, 'segmenter'))
-        return Segmenter(frame_shape[-1], classes, head, has_tokens=len(frame_shape) == 2)
+        return Segmenter(frame_shape[-1], classes, head, len(frame_shape) == 2, labelling)
 
 
 def build_temporal_network(channels: int, classes: int, head: HeadConfig) -> 'DilatedTCN':
@@ -72,6 +75,7 @@ class Segmenter(nn.Module):
 
     Attributes:
         classes: number of classes.
+        labelling: what the logits mean: a softmax over the classes, or a sigmoid of each.
         difference_gain: factor of the frame differences.
         difference_lag: frames between the two of a difference.
     """
@@ -79,7 +83,14 @@ class Segmenter(nn.Module):
     difference_gain: Tensor
     difference_lag: Tensor
 
-    def __init__(self, channels: int, classes: int, head: HeadConfig, has_tokens: bool) -> None:
+    def __init__(
+        self,
+        channels: int,
+        classes: int,
+        head: HeadConfig,
+        has_tokens: bool,
+        labelling: Labelling = EXCLUSIVE,
+    ) -> None:
         """Build an untrained model.
 
         Args:
@@ -87,9 +98,10 @@ class Segmenter(nn.Module):
             classes: number of classes.
             head: sizes of the temporal network.
             has_tokens: whether a frame has patch tokens, which are pooled; else it is one vector.
+            labelling: what the logits mean.
         """
         super().__init__()
-        self.classes = classes
+        self.classes, self.labelling = classes, labelling
         self.standardise = Standardise(channels)
         self.pool = AttentionPooling(channels, POOLED_SIZE, POOLING_HEADS) if has_tokens else None
         # an action changes the vector of a frame by a few percent of the spread between frames:

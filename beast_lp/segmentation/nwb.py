@@ -6,7 +6,6 @@ from pathlib import Path
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
-from beast_lp.segmentation.bouts import find_bouts
 from beast_lp.segmentation.outputs import Prediction
 
 # stands where nobody gave the start of a session: no video is as old
@@ -55,14 +54,16 @@ def write_nwb(prediction: Prediction, path: Path, began: datetime | None = None)
         identifier=str(uuid.uuid4()),
         session_start_time=began.astimezone() if began else UNKNOWN_START,
     )
+    several = prediction.labelling.allows_several
+    how_many = 'any number of behaviours' if several else 'one behaviour'
     bouts = EthogramBouts(
         name='EthogramBouts',
         labeling_method='automated',
         source_software='beast-lp',
-        description='one behaviour per frame, as bouts; seconds on the clock of the recording',
+        description=f'{how_many} per frame, as bouts; seconds on the clock of the recording',
     )
     edges = prediction.edges
-    for bout in find_bouts(prediction.labels):
+    for bout in prediction.bouts:
         bouts.add_row(
             start_time=edges[bout.start],
             stop_time=edges[bout.stop],

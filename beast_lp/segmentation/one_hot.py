@@ -1,13 +1,15 @@
-"""One-hot tables: a row per frame and a column per class."""
+"""One-hot and multi-hot tables: a row per frame and a column per class."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.foreign import column_separator
-from beast_lp.segmentation.classes import BACKGROUND, UNSCORED, Labels
+from beast_lp.segmentation.classes import Labels
+from beast_lp.segmentation.labelling import BACKGROUND, EXCLUSIVE, UNSCORED, Labelling
 from beast_lp.segmentation.text_tables import (
     check_decimals,
     fitted_row,
@@ -22,15 +24,17 @@ _MISSING = ('', 'nan', 'na')
 _TRUTH = {'true': 1.0, 'false': 0.0}
 
 
-def read_one_hot(path: Path) -> Labels:
+def read_one_hot(path: Path, labelling: Labelling = EXCLUSIVE) -> Labels:
     """Read a table with one row per frame and one column per class.
 
     This is the layout of DeepEthogram, daart and lightning-action: an index column, then the
-    classes, `background` first where there is one. A row without any 1, or with -1 in all columns,
-    is unscored.
+    classes, `background` first where there is one. A row of empty cells, or with -1 in all
+    columns, is unscored. So is a row of 0, unless a frame may show no class and the table has no
+    `background` to say so.
 
     Args:
         path: table, separated by commas, semicolons or tabs.
+        labelling: whether a row may have one 1 or several.
 
     Raises:
         BeastError: if it is not such a table, or a frame has two labels.
@@ -72,6 +76,8 @@ def read_one_hot(path: Path) -> Labels:
             f'(it starts with {found}); write one row per frame, in order'
         )
     unscored = (np.isnan(values) | (values == 0)).all(axis=1) | (values == -1).all(axis=1)
+    if labelling.allows_none and classes[0] != BACKGROUND:
+        unscored &= (values != 0).any(axis=1)
     wrong = ~np.isin(values, (0, 1)).all(axis=1) & ~unscored
     if wrong.any():
         frame = int(np.flatnonzero(wrong)[0])
@@ -79,15 +85,33 @@ def read_one_hot(path: Path) -> Labels:
             f'{path}, frame {frame}: expected 0 or 1 in every column, found '
             f'{values[frame].tolist()}'
         )
-    twice = np.flatnonzero((values == 1).sum(axis=1) > 1)
-    if len(twice):
-        names = [classes[i] for i in np.flatnonzero(values[twice[0]] == 1)]
+    _check_several(path, classes, values == 1, labelling)
+    target = np.where(unscored, UNSCORED, labelling.from_flags(values == 1))
+    return Labels(classes, target, labelling)
+
+
+def _check_several(
+    path: Path,
+    classes: Sequence[str],
+    ones: Bool[np.ndarray, 'frames classes'],
+    labelling: Labelling,
+) -> None:
+    """Refuse frames with two labels that cannot both be right."""
+    twice = ones.sum(axis=1) > 1
+    remedy = (
+        'a frame has one behaviour, so keep one of them, or set '
+        'beast.segmentation.multi_label=true if they can be shown at once'
+    )
+    if labelling.allows_several:
+        twice &= ones[:, 0] & (classes[0] == BACKGROUND)
+        remedy = f'{BACKGROUND} means that no behaviour is shown, so keep one of them'
+    if twice.any():
+        frame = int(np.flatnonzero(twice)[0])
+        names = [classes[int(i)] for i in np.flatnonzero(ones[frame])]
         raise BeastError(
-            f'{path}, frame {twice[0]}: two labels on one frame ({" and ".join(names[:2])}; '
-            f'{len(twice)} such frames in all); a frame has one behaviour, so keep one of them'
+            f'{path}, frame {frame}: two labels on one frame ({" and ".join(names[:2])}; '
+            f'{int(twice.sum())} such frames in all); {remedy}'
         )
-    target = np.where(unscored, UNSCORED, np.argmax(values == 1, axis=1))
-    return Labels(classes, target.astype(np.int64))
 
 
 def _class_names(

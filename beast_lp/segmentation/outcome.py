@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.segmentation.decode import decode
-from beast_lp.segmentation.evaluate import HeldOut, Scores
+from beast_lp.segmentation.evaluate import HeldOut
+from beast_lp.segmentation.labelling import EXCLUSIVE, Labelling
 from beast_lp.segmentation.outputs import write_table
+from beast_lp.segmentation.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class Outcome:
         history: one row per model and epoch; empty for an evaluation.
         summary: description of the run, a sentence by its heading.
         videos: path of each video by its name, of which the report shows frames.
+        labelling: whether a frame has one class or any number of them.
     """
 
     classes: tuple[str, ...]
@@ -32,13 +34,14 @@ class Outcome:
     history: pd.DataFrame
     summary: Mapping[str, str]
     videos: Mapping[str, Path] = field(default_factory=dict)
+    labelling: Labelling = EXCLUSIVE
 
 
 def write_outcome(outcome: Outcome, decoding: DecodingConfig, directory: Path) -> None:
     """Write a table for each kind of score, and one for every held-out stretch.
 
-    The latter has a row per frame: `frame`, `scored`, `predicted` (the decoded label) and the
-    probabilities of the ensemble.
+    The latter has a row per frame: `frame`, `scored`, `predicted` (the decoded label or labels)
+    and the probabilities of the ensemble.
 
     Args:
         outcome: scores of the run.
@@ -51,8 +54,8 @@ def write_outcome(outcome: Outcome, decoding: DecodingConfig, directory: Path) -
         name = f'{part.video}_{part.frame[0]}-{part.frame[-1]}.csv'
         probabilities = part.probabilities.mean(axis=0)
         table = pd.DataFrame(probabilities, columns=pd.Index(outcome.classes))
-        names = np.array([*outcome.classes, 'unscored'])
-        table.insert(0, 'predicted', names[decode(probabilities, decoding)])
-        table.insert(0, 'scored', names[part.target])
+        predicted = decode(probabilities, decoding, outcome.labelling)
+        table.insert(0, 'predicted', outcome.labelling.describe(predicted, outcome.classes))
+        table.insert(0, 'scored', outcome.labelling.describe(part.target, outcome.classes))
         table.insert(0, 'frame', part.frame)
         write_table(table, directory / 'held_out' / name)

@@ -6,17 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from beast_lp.features.store import read_rows
 from beast_lp.runs import files
 from beast_lp.runs.files import finished_file
-from beast_lp.segmentation.bouts import find_bouts
-from beast_lp.segmentation.classes import BACKGROUND
+from beast_lp.segmentation.bouts import Bout
+from beast_lp.segmentation.labelling import BACKGROUND, EXCLUSIVE, Labelling
 from beast_lp.segmentation.sequences import Features
 
 # format of floating-point numbers
 _DIGITS = '%.6g'
+_BOUT_COLUMNS = (
+    'video',
+    'class',
+    'start_frame',
+    'stop_frame',
+    'start_s',
+    'stop_s',
+    'probability',
+)
 # frames whose vectors are written at once
 _PIECE_FRAMES = 256
 
@@ -30,11 +39,12 @@ class Prediction:
         video: path of the video.
         classes: names, in the order of the class numbers.
         probabilities: probabilities of all frames.
-        labels: class numbers after decoding.
+        labels: codes after decoding.
         fps: frames per second in the video file, on average.
         times: seconds of all frames on the clock of the recording.
         media_times: seconds of all frames in the video file, from the first one; None where
             they are the same.
+        labelling: whether a frame has one class or any number of them.
     """
 
     name: str
@@ -45,6 +55,17 @@ class Prediction:
     fps: float
     times: Float[np.ndarray, ' frames']
     media_times: Float[np.ndarray, ' frames'] | None = None
+    labelling: Labelling = EXCLUSIVE
+
+    @property
+    def flags(self) -> Bool[np.ndarray, 'frames classes']:
+        """Which classes each frame shows."""
+        return self.labelling.flags(self.labels, len(self.classes))
+
+    @property
+    def bouts(self) -> list[Bout]:
+        """Bouts of each class in the order of their starts."""
+        return self.labelling.bouts(self.labels, len(self.classes))
 
     @property
     def edges(self) -> Float[np.ndarray, ' edges']:
@@ -77,13 +98,14 @@ def _write_pieces(pieces: Iterable[pd.DataFrame], path: Path, index: bool) -> No
 
 
 def one_hot(prediction: Prediction) -> pd.DataFrame:
-    """Return the labels in the layout of label files: one-hot, `background` first."""
-    classes = list(prediction.classes)
-    table = pd.DataFrame(
-        np.eye(len(classes), dtype=np.uint8)[prediction.labels], columns=pd.Index(classes)
-    )
+    """Return the labels in the layout of label files: a column per class, `background` first.
+
+    Background is 1 where a frame shows no class.
+    """
+    classes, flags = list(prediction.classes), prediction.flags
+    table = pd.DataFrame(flags.astype(np.uint8), columns=pd.Index(classes))
     if BACKGROUND not in classes:
-        table.insert(0, BACKGROUND, 0)
+        table.insert(0, BACKGROUND, np.array(~flags.any(axis=1), dtype=np.uint8))
     return table
 
 
@@ -108,9 +130,9 @@ def bout_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
             'probability': float(p.probabilities[bout.start : bout.stop, bout.label].mean()),
         }
         for p, edges in ((p, p.edges) for p in predictions)
-        for bout in find_bouts(p.labels)
+        for bout in p.bouts
     ]
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=pd.Index(_BOUT_COLUMNS))
 
 
 def write_bouts(table: pd.DataFrame, path: Path) -> None:

@@ -13,10 +13,11 @@ from jaxtyping import Float
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.source import FeatureSource, hash_files
-from beast_lp.segmentation.classes import UNSCORED, Labels
+from beast_lp.segmentation.classes import Labels
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import evaluate, held_out_parts
-from beast_lp.segmentation.floors import LOGISTIC, Floor, averaged, mean_floor
+from beast_lp.segmentation.floors import Floor, mean_floor
+from beast_lp.segmentation.labelling import UNSCORED, Labelling, labelling_of
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
@@ -60,6 +61,11 @@ class Trained:
     shape: tuple[int, ...]
     floors: tuple[Floor, ...] = ()
     folds: tuple[int, ...] = ()
+
+    @property
+    def labelling(self) -> Labelling:
+        """Whether a frame has one class or any number of them."""
+        return labelling_of(self.config)
 
     def has_seen(self, video: Path) -> bool:
         """Return whether a model has learned any frame of a video, under whatever name.
@@ -119,7 +125,7 @@ def load_trained(
     # those of an older version have none
     kept = [files.floor(fold) for fold in folds if files.floor(fold).is_file()]
     values, classes = math.prod(description.shape), len(description.classes)
-    floors = tuple(Floor.load(path, values, classes) for path in kept)
+    floors = tuple(Floor.load(path, values, classes, labelling_of(config)) for path in kept)
     if len(floors) < len(folds):
         floors = ()
     return Trained(
@@ -196,7 +202,9 @@ def _load_member(path: Path, description: Description, config: SegmentationConfi
             f'{path} holds weights that are no numbers ({broken}); restore the file, or train '
             'again'
         )
-    model = build_segmenter(description.shape, classes, config.head, seed=0)
+    model = build_segmenter(
+        description.shape, classes, config.head, seed=0, labelling=labelling_of(config)
+    )
     model.load_state_dict(weights)
     return model
 
@@ -218,10 +226,11 @@ def predict_video(trained: Trained, video: OpenVideo) -> Prediction:
         video.path,
         trained.classes,
         probabilities,
-        decode(probabilities, trained.config.decoding),
+        decode(probabilities, trained.config.decoding, trained.labelling),
         video.fps,
         video.times if video.clock is None else video.clock,
         video.times,
+        trained.labelling,
     )
 
 
@@ -252,7 +261,7 @@ def _predict_members(
         # each model beside the floor of its own fold, as it was scored in training
         rows = np.stack(
             [
-                averaged(row, floors[fold][LOGISTIC], float(trained.floors[fold].share))
+                trained.floors[fold].mixed(row, floors[fold])
                 for row, fold in zip(rows, trained.folds, strict=True)
             ]
         )
@@ -300,8 +309,10 @@ def run_evaluation(
         )
     summary['members'] = str(len(trained.models))
     summary['decoding'] = trained.config.decoding.method
-    scores = evaluate(parts, trained.classes, trained.config.decoding)
+    scores = evaluate(parts, trained.classes, trained.config.decoding, trained.labelling)
     paths = {video.name: video.path for video in videos}
-    outcome = Outcome(trained.classes, scores, parts, pd.DataFrame(), summary, paths)
+    outcome = Outcome(
+        trained.classes, scores, parts, pd.DataFrame(), summary, paths, trained.labelling
+    )
     write_outcome(outcome, trained.config.decoding, output_dir)
     return outcome

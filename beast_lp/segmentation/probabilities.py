@@ -33,7 +33,7 @@ def predict(
         length: frames that are predicted at once.
 
     Returns:
-        softmax probabilities; NaN for rows that are not visible.
+        probabilities of the classes; NaN for rows that are not visible.
     """
     rows = len(features)
     mask = np.ones(rows, dtype=bool) if visible is None else visible
@@ -47,7 +47,7 @@ def predict(
                 own = batch.to(next(model.parameters()).device)
                 model.eval()
                 logits = model(own.features, own.valid)[0, inside]
-                result[number, part.start : part.stop] = logits.softmax(dim=-1).cpu().numpy()
+                result[number, part.start : part.stop] = model.labelling.probabilities(logits)
     return result
 
 

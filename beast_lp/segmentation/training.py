@@ -15,12 +15,13 @@ from beast_lp.config.segmentation import FittingConfig
 from beast_lp.features.source import FeatureSource, hash_files
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.keys import file_key
-from beast_lp.segmentation.classes import UNSCORED, Labels
+from beast_lp.segmentation.classes import Labels
 from beast_lp.segmentation.evaluate import HeldOut, evaluate, held_out_parts
 from beast_lp.segmentation.fit import fit_segmenter
-from beast_lp.segmentation.floors import LOGISTIC, Floor, averaged, fit_floor
+from beast_lp.segmentation.floors import Floor, fit_floor
 from beast_lp.segmentation.held_out_curve import best_length, hold_out_part, share_of_floor
 from beast_lp.segmentation.label_files import find_label_files, load_labels
+from beast_lp.segmentation.labelling import UNSCORED, labelling_of
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import write_table
@@ -31,6 +32,7 @@ from beast_lp.segmentation.run_files import (
     run_settings,
 )
 from beast_lp.segmentation.split import Fold, make_folds
+from beast_lp.segmentation.summary import run_summary
 from beast_lp.segmentation.training_data import TrainingData, check_training_labels
 from beast_lp.segmentation.training_length import with_length
 from beast_lp.segmentation.videos import (
@@ -70,6 +72,7 @@ def run_training(
             labels or features cannot be used.
     """
     files, settings = SegmentationFiles(output_dir), config.segmentation
+    labelling = labelling_of(settings)
     identity = run_settings(config, inputs)
     files.check(identity)
     label_files = find_label_files(inputs.videos, inputs.labels)
@@ -95,11 +98,12 @@ def run_training(
             parts += _predict_held_out(fold, videos, labels, models, floor)
         outcome = Outcome(
             classes,
-            evaluate(parts, classes, settings.decoding) if parts else None,
+            evaluate(parts, classes, settings.decoding, labelling) if parts else None,
             parts,
             pd.DataFrame(history),
-            _summary(config, videos, labels, classes, folds),
+            run_summary(settings, videos, labels, classes, folds),
             {video.name: video.path for video in videos},
+            labelling,
         )
         write_outcome(outcome, settings.decoding, output_dir)
         write_table(outcome.history, output_dir / 'metrics.csv')
@@ -119,6 +123,7 @@ def _training_data(
         [own.target[video.frame] for video, own in zip(videos, labels, strict=True)],
         [fold.train[video.name][video.frame] for video in videos],
         [f'{v.name} {v.content}: {v.made_by}' for v in videos],
+        labels[0].labelling,
     )
 
 
@@ -140,7 +145,7 @@ def _train_fold(
     for number in range(settings.fitting.ensemble):
         folder, seed = files.member(fold.name, number), config.seed + number
         folder.mkdir(parents=True, exist_ok=True)
-        model = build_segmenter(shape, len(classes), settings.head, seed)
+        model = build_segmenter(shape, len(classes), settings.head, seed, data.labelling)
         rows = fit_segmenter(
             model,
             data,
@@ -175,8 +180,8 @@ def _length(
     Returns:
         the settings with their length, the curve, and the weight.
     """
-    fitting, scored = config.segmentation.fitting, int(data.counts(len(classes)).sum())
-    length = with_length(fitting, scored, data.runs())
+    fitting = config.segmentation.fitting
+    length = with_length(fitting, len(data.codes()), data.runs())
     parts = hold_out_part(data, len(classes)) if fitting.epochs is None else None
     if parts is None:
         return length, [], 0.0
@@ -184,7 +189,8 @@ def _length(
     folder = files.curve(fold.name)
     folder.mkdir(parents=True, exist_ok=True)
     shape = data.features[0].shape[1:]
-    model = build_segmenter(shape, len(classes), config.segmentation.head, config.seed)
+    head = config.segmentation.head
+    model = build_segmenter(shape, len(classes), head, config.seed, data.labelling)
     rows = fit_segmenter(
         model,
         learned,
@@ -201,7 +207,7 @@ def _length(
         f'{length.epochs}; {fold.name} is trained so long'
     )
     share = 0.0
-    if config.segmentation.head.linear:
+    if head.linear:
         share = share_of_floor(model, learned, held_out, len(classes))
     return replace(length, epochs=epochs), rows, share
 
@@ -222,8 +228,7 @@ def _predict_held_out(
         visible = ~fold.train[video.name][video.frame]
         rows = predict(models, video.features, visible)
         floors = floor.predict(video.features, visible)
-        if floor.share > 0:
-            rows = averaged(rows, floors[LOGISTIC], float(floor.share))
+        rows = floor.mixed(rows, floors)
         probabilities = to_all_frames(rows, video.frame, video.frames)
         target = np.where(np.isnan(probabilities[0]).any(axis=1), UNSCORED, own.target)
         spread = {
@@ -266,34 +271,3 @@ def _describe(
         {path.relative_to(files.directory).as_posix(): file_key(path) for path in read},
         opened,
     )
-
-
-def _summary(
-    config: BeastConfig,
-    videos: Sequence[OpenVideo],
-    labels: Sequence[Labels],
-    classes: Sequence[str],
-    folds: Sequence[Fold],
-) -> dict[str, str]:
-    settings = config.segmentation
-    counts = {
-        name: sum(int((own.target == number).sum()) for own in labels)
-        for number, name in enumerate(classes)
-    }
-    shape = videos[0].features.shape[1:]
-    per_hour = videos[0].frame_bytes * 3600 * videos[0].fps / 1e9
-    return {
-        'features': f'{settings.features} of {videos[0].source}',
-        'size of a frame': ' x '.join(map(str, shape)),
-        'disk per hour of video': f'{per_hour:.2f} GB',
-        'videos': ', '.join(f'{v.name} ({v.frames} frames)' for v in videos),
-        'scored frames': ', '.join(f'{name} {count}' for name, count in counts.items()),
-        'held out': f'by {settings.split.by}: '
-        + '; '.join(
-            f'{fold.name}: {sum(int(mask.sum()) for mask in fold.test.values())} of '
-            f'{sum(len(mask) for mask in fold.test.values())} frames'
-            for fold in folds
-        ),
-        'models': f'{settings.fitting.ensemble} in each of {len(folds)} fold(s)',
-        'decoding': settings.decoding.method,
-    }

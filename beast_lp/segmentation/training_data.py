@@ -9,7 +9,7 @@ from jaxtyping import Bool, Int
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.keys import digest
-from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.labelling import ABSENT, EXCLUSIVE, UNSCORED, Labelling
 from beast_lp.segmentation.sequences import Features, stretches
 
 
@@ -19,23 +19,40 @@ class TrainingData:
 
     Attributes:
         features: rows of stored frames, memory-mapped.
-        target: class of each row, `UNSCORED` where there is none.
+        target: code of each row in the labelling, `UNSCORED` where nobody scored it.
         train: rows that the model may see at all; held-out rows and gaps are false.
         origin: name and content of the video and the maker of its features, by which an
             interrupted run recognises them; empty where no run will be resumed.
+        labelling: whether a frame has one class or any number of them.
     """
 
     features: Sequence[Features]
     target: Sequence[Int[np.ndarray, ' frames']]
     train: Sequence[Bool[np.ndarray, ' frames']]
     origin: Sequence[str] = ()
+    labelling: Labelling = EXCLUSIVE
 
-    def counts(self, classes: int) -> Int[np.ndarray, ' classes']:
-        """Return the number of scored training frames of each class."""
-        labels = np.concatenate(
+    def codes(self) -> Int[np.ndarray, ' frames']:
+        """Return the codes of all scored training frames, video after video."""
+        codes = np.concatenate(
             [target[mask] for target, mask in zip(self.target, self.train, strict=True)]
         )
-        return np.bincount(labels[labels != UNSCORED], minlength=classes)
+        return codes[codes != UNSCORED]
+
+    def answers(self, classes: int) -> list[Int[np.ndarray, ' answers']]:
+        """Return, for each question, the number of scored training frames of each answer."""
+        return [
+            np.bincount(answers, minlength=len(numbers))
+            for numbers, answers in zip(
+                self.labelling.questions(classes),
+                self.labelling.answers(self.codes(), classes),
+                strict=True,
+            )
+        ]
+
+    def counts(self, classes: int) -> Int[np.ndarray, ' answers']:
+        """Return the numbers of `answers` one after another; if exclusive, those of classes."""
+        return np.concatenate(self.answers(classes))
 
     def runs(self) -> list[int]:
         """Return the length of each run of training frames."""
@@ -59,20 +76,29 @@ def check_training_labels(data: TrainingData, classes: Sequence[str]) -> None:
         classes: names, in the order of the class numbers.
 
     Raises:
-        BeastError: if all frames are unscored, or a class never occurs.
+        BeastError: if all frames are unscored, or a class never occurs or is never absent where
+            it may be.
     """
-    counts = data.counts(len(classes))
-    if not counts.any():
+    if not len(data.codes()):
         frames = sum(int(mask.sum()) for mask in data.train)
         raise BeastError(
             f'all {frames} training frames are unscored, so there is nothing to learn from; score '
             'some, or set beast.segmentation.background=class if background is a behaviour'
         )
+    counts = data.labelling.join(data.answers(len(classes)))
+    listed = ', '.join(f'{name} {count}' for name, count in zip(classes, counts, strict=True))
     missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if missing:
         raise BeastError(
-            f'the class {missing[0]} never occurs in the training frames ('
-            + ', '.join(f'{name} {count}' for name, count in zip(classes, counts, strict=True))
-            + '); score more of it, change beast.segmentation.split, or add it to '
-            'beast.segmentation.ignore'
+            f'the class {missing[0]} never occurs in the training frames ({listed}); score more '
+            'of it, change beast.segmentation.split, or add it to beast.segmentation.ignore'
         )
+    for numbers, own in zip(
+        data.labelling.questions(len(classes)), data.answers(len(classes)), strict=True
+    ):
+        if numbers[0] == ABSENT and own[0] == 0:
+            raise BeastError(
+                f'{classes[numbers[1]]} is shown in all {own.sum()} scored training frames, so '
+                'that nothing tells it from its absence; score frames without it (rows of 0; an '
+                f'empty row is not scored), or add it to beast.segmentation.ignore ({listed})'
+            )

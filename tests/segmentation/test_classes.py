@@ -7,6 +7,7 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED, Labels, class_list, project_labels
+from beast_lp.segmentation.labelling import INDEPENDENT
 
 
 def test_background_is_unscored_or_a_class() -> None:
@@ -61,3 +62,21 @@ def test_a_name_that_no_class_can_have_is_refused_before_the_work(name: str) -> 
 def test_signs_in_a_class_name_do_no_harm() -> None:
     odd = ('walk/run', r'$\frac$', '../up', '<b>', 'nan', '_a', 'gähnen')
     assert class_list([('background', *odd)], None, [], False) == odd
+
+
+def test_frames_of_several_classes_lose_ignored_ones_only() -> None:
+    names = ('background', 'walk', 'groom', 'odd')
+    # background, walk, walk and groom, odd, odd and groom, nothing, unscored
+    labels = Labels(names, np.array([1, 2, 6, 8, 12, 0, UNSCORED]), INDEPENDENT)
+    found = project_labels(labels, ('groom', 'walk'), ['odd'], False, Path('a.csv'))
+    assert found.target.tolist() == [0, 2, 3, UNSCORED, 1, 0, UNSCORED]
+    assert found.labelling is INDEPENDENT
+    with pytest.raises(BeastError, match="the class 'odd'"):
+        project_labels(labels, ('groom', 'walk'), [], False, Path('a.csv'))
+
+
+def test_background_is_no_behaviour_among_several_at_once() -> None:
+    found = [('background', 'walk', 'groom')]
+    assert class_list(found, None, [], True, INDEPENDENT) == ('walk', 'groom')
+    with pytest.raises(BeastError, match='background=class and multi_label=false'):
+        class_list([('background', 'walk')], None, [], True, INDEPENDENT)

@@ -7,6 +7,7 @@ from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.metrics import (
     bout_scores,
     calibration,
+    co_occurrence,
     confusion,
     expected_calibration_error,
     macro_f1,
@@ -174,3 +175,21 @@ def test_switches_are_counted_within_scored_stretches() -> None:
         'predicted_switches': 200,
         'predicted_bout_median': 2.0,
     }
+
+
+def test_co_occurrence_counts_pairs_of_classes() -> None:
+    rng = np.random.default_rng(0)
+    scored, predicted = rng.random((2, 40, 3)) > 0.5
+    counts = [
+        [
+            sum(bool(a[row] and b[column]) for a, b in zip(scored, predicted, strict=True))
+            for column in range(3)
+        ]
+        for row in range(3)
+    ]
+    assert co_occurrence(scored, predicted).tolist() == counts
+    target, guess = rng.integers(3, size=(2, 40))
+    np.testing.assert_array_equal(
+        co_occurrence(np.eye(3, dtype=bool)[target], np.eye(3, dtype=bool)[guess]),
+        confusion(target, guess, 3),
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.one_hot import check_length, read_one_hot
 
 
@@ -83,3 +84,27 @@ def test_labels_of_another_length_get_a_sentence(rows: int, word: str) -> None:
     with pytest.raises(BeastError, match=f'{word} than its video: {rows} rows, but'):
         check_length(rows, 10, Path('a.csv'), Path('a.mp4'))
     check_length(10, 10, Path('a.csv'), Path('a.mp4'))
+
+
+@pytest.mark.parametrize(
+    ('header', 'rows', 'wanted'),
+    [
+        # a row of 0 is a frame without a behaviour; empty and -1 rows are not scored
+        (',walk,groom', ['0,1,1', '1,0,1', '2,0,0', '3,,', '4,-1,-1'], [3, 2, 0, -1, -1]),
+        # where background says so, a row of 0 is one that nobody looked at
+        (',background,walk,groom', ['0,0,1,1', '1,1,0,0', '2,0,0,0'], [6, 1, -1]),
+    ],
+)
+def test_several_labels_on_one_frame(
+    tmp_path: Path, header: str, rows: list[str], wanted: list[int]
+) -> None:
+    path = tmp_path / 'a.csv'
+    path.write_text('\n'.join([header, *rows]))
+    assert read_one_hot(path, INDEPENDENT).target.tolist() == wanted
+
+
+def test_background_beside_a_behaviour_gets_a_sentence(tmp_path: Path) -> None:
+    path = tmp_path / 'a.csv'
+    path.write_text(',background,walk\n0,0,1\n1,1,1\n')
+    with pytest.raises(BeastError, match=r'frame 1: .*background and walk.*no behaviour is shown'):
+        read_one_hot(path, INDEPENDENT)
