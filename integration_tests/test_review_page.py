@@ -12,6 +12,7 @@ import pytest
 from warm_litpose import Litpose
 
 from beast_lp.reports.review_page import write_review_page
+from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.segmentation.outputs import Prediction
 
@@ -74,6 +75,50 @@ def test_bouts_are_sorted_accepted_and_moved(
     assert saved.classes == ('background', *names)
     wanted = np.full(60, -1)
     wanted[20:28], wanted[42:] = 2, 3
+    np.testing.assert_array_equal(saved.target, wanted)
+
+
+def test_behaviours_at_once_have_rows_of_their_own(tmp_path: Path, page: Any) -> None:
+    shown = np.zeros((60, 2), dtype=bool)
+    shown[10:40, 0] = shown[30:50, 1] = True
+    shares = np.where(shown, 0.9, 0.05)
+    # the grooming from frame 30 on is the least certain bout
+    shares[30:50, 1] = 0.6
+    codes, times = INDEPENDENT.from_flags(shown), np.arange(60) / 25
+    names, video = ('walk', 'groom'), tmp_path / 'a.mp4'
+    prediction = Prediction('a', video, names, shares, codes, 25.0, times, labelling=INDEPENDENT)
+    write_review_page(prediction, tmp_path / 'review' / 'a.html')
+    problems: list[str] = []
+    page.on('pageerror', lambda error: problems.append(str(error)))
+    page.goto((tmp_path / 'review' / 'a.html').as_uri())
+    rows = page.locator('#bouts tr').all_inner_texts()
+    assert len(rows) == 6 and rows[0].split() == ['groom', '1.200', '20', '0.40']
+    assert sum(row.startswith('no ') for row in rows) == 4
+    # it ends with frame 44, and walking goes on as long: the row of groom is chosen still
+    page.evaluate('seek(44)')
+    page.keyboard.press(']')
+    page.keyboard.press('1')
+    assert page.evaluate('[bouts[now].t, bouts[now].a, bouts[now].b]') == [1, 30, 45]
+    page.keyboard.press('Enter')
+    # nothing is left of a change that is undone
+    page.keyboard.press('2')
+    page.keyboard.press('u')
+    # the frames in which neither is shown, up to frame 9
+    page.evaluate('choose(boutAt(0, 0))')
+    page.keyboard.press('Enter')
+    box = page.locator('#timeline').bounding_box()
+    page.mouse.click(box['x'] + box['width'] * 0.5, box['y'] + 30)
+    assert page.evaluate('bouts[now].t') == 1
+    page.screenshot(path=tmp_path / 'page.png', full_page=True)
+    with page.expect_download() as waiting:
+        page.keyboard.press('s')
+    waiting.value.save_as(tmp_path / 'saved.csv')
+    assert not problems
+    saved = read_one_hot(tmp_path / 'saved.csv', INDEPENDENT)
+    assert saved.classes == ('background', *names)
+    wanted = np.full(60, -1)
+    # background alone, or both behaviours
+    wanted[:10], wanted[30:45] = 1, 6
     np.testing.assert_array_equal(saved.target, wanted)
 
 

@@ -2,7 +2,9 @@
 
 It needs no server: the prediction is in the page, the video beside it, and the button that saves
 writes a table of labels as `litpose segment train` reads them, from the browser. Only bouts that
-the person accepted or changed are scored in that table; all other frames are not.
+the person accepted or changed are scored in that table; all other frames are not. Where a frame
+may show several behaviours, each has a row of bouts, and to accept one is to accept what all rows
+show in its frames.
 """
 
 import json
@@ -42,6 +44,7 @@ def write_review_page(prediction: Prediction, path: Path) -> None:
         title=prediction.name,
         video=_address(prediction.video, path.parent),
         data=Markup(data),
+        several=prediction.labelling.allows_several,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     with finished_file(path) as part:
@@ -55,6 +58,8 @@ def review_data(prediction: Prediction) -> dict[str, Any]:
         prediction: prediction of a video.
     """
     frames, classes = prediction.probabilities.shape
+    labelling = prediction.labelling
+    answers = labelling.answers(prediction.labels, classes)
     stride = max(1, -(-frames // _MOST_ROWS))
     edges = np.arange(0, frames, stride)
     sums = np.add.reduceat(prediction.probabilities.astype(np.float64), edges, axis=0)
@@ -66,7 +71,9 @@ def review_data(prediction: Prediction) -> dict[str, Any]:
         'frames': frames,
         'classes': list(prediction.classes),
         'colours': class_colours(classes),
-        'bouts': [[b.start, b.stop, b.label] for b in find_bouts(prediction.labels)],
+        # class number, or -1 for none, of each answer to a question; and the bouts of answers
+        'questions': labelling.questions(classes),
+        'bouts': [[[b.start, b.stop, b.label] for b in find_bouts(own)] for own in answers],
         'stride': stride,
         'probabilities': b64encode(shares.tobytes()).decode(),
         'media': _clock(media, 1 / prediction.fps),

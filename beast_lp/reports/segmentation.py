@@ -85,8 +85,6 @@ def write_prediction_report(output_dir: Path, predictions: Sequence[Prediction])
 def _prediction(prediction: Prediction) -> Section:
     labels, classes, flags = prediction.labels, prediction.classes, prediction.flags
     counts = flags.sum(axis=0)
-    page = {'see and correct': f'review/{prediction.name}.html'}
-    links = {} if prediction.labelling.allows_several else page
     table = pd.DataFrame(
         {
             'class': list(classes),
@@ -112,7 +110,7 @@ def _prediction(prediction: Prediction) -> Section:
             ),
         },
         table,
-        links=links,
+        links={'see and correct': f'review/{prediction.name}.html'},
     )
 
 

@@ -52,7 +52,8 @@ def test_long_videos_have_the_mean_of_several_frames(
     for number, row in enumerate(rows):
         own = prediction.probabilities[number * stride : (number + 1) * stride]
         np.testing.assert_allclose(row / 255, own.mean(axis=0), atol=0.003)
-    assert data['bouts'] == [[start, start + 10, start // 10 % 2] for start in range(0, 50, 10)]
+    assert data['questions'] == [(0, 1)]
+    assert data['bouts'] == [[[start, start + 10, start // 10 % 2] for start in range(0, 50, 10)]]
 
 
 def test_each_clock_is_its_own(tmp_path: Path) -> None:

@@ -115,13 +115,7 @@ def predict(
         for video in _open_videos(trained, inputs, found, output_dir):
             prediction = predict_video(trained, video)
             write_prediction(prediction, output_dir)
-            if trained.labelling.allows_several:
-                logger.info(
-                    f'beast: no review page of {video.name} is written, since it shows one '
-                    'behaviour at a time; correct the bouts in BORIS (boris/)'
-                )
-            else:
-                write_review_page(prediction, output_dir / 'review' / f'{video.name}.html')
+            write_review_page(prediction, output_dir / 'review' / f'{video.name}.html')
             write_boris(prediction, output_dir / 'boris' / f'{video.name}.boris')
             if clip_seconds > 0:
                 clip = output_dir / 'clips' / f'{video.name}.mp4'
