@@ -12,8 +12,9 @@ import beast_lp.segmentation.fit as under_test
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.fit import fit_segmenter
+from beast_lp.segmentation.fit import fit_segmenter, segmentation_loss
 from beast_lp.segmentation.held_out_curve import best_length, hold_out_part
+from beast_lp.segmentation.labelling import EXCLUSIVE, INDEPENDENT
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.probabilities import predict
 from beast_lp.segmentation.standardisation import fit_statistics
@@ -310,3 +311,37 @@ def test_a_damaged_checkpoint_gets_a_sentence(tmp_path: Path, kind: str) -> None
         _train(data, tmp_path, settings)
     path.unlink()
     _train(data, tmp_path, settings)
+
+
+def test_the_loss_of_behaviours_at_once_is_binary_cross_entropy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(50, 3, generator=generator)
+    target = torch.randint(8, (50,), generator=generator)
+    target[::7] = UNSCORED
+    weights = [torch.tensor([1.0, 4.0]), torch.tensor([2.0, 1.0]), torch.tensor([1.0, 1.0])]
+    expected = []
+    for number, (absent, shown) in enumerate(weights):
+        loss = weight = 0.0
+        for logit, code in zip(logits[:, number].tolist(), target.tolist(), strict=True):
+            if code == UNSCORED:
+                continue
+            chance = 1 / (1 + np.exp(-logit))
+            costs = [-np.log(1 - chance) * float(absent), -np.log(chance) * float(shown)]
+            is_shown = code >> number & 1
+            # a tenth of the probability is spread over both answers
+            loss += 0.9 * costs[is_shown] + 0.05 * sum(costs)
+            weight += float((absent, shown)[is_shown])
+        expected.append(loss / weight)
+    found = segmentation_loss(logits, target, weights, INDEPENDENT)
+    assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
+
+
+def test_the_loss_of_classes_is_their_cross_entropy() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits, target = torch.randn(50, 3, generator=generator), torch.arange(50) % 3
+    target[::7] = UNSCORED
+    weights = torch.tensor([1.0, 2.0, 3.0])
+    expected = torch.nn.functional.cross_entropy(
+        logits, target, weights, ignore_index=UNSCORED, label_smoothing=0.1
+    )
+    assert torch.equal(segmentation_loss(logits, target, [weights], EXCLUSIVE), expected)

@@ -1,5 +1,6 @@
 """Floors: what they are fitted to, and what they may look at."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from beast_lp.segmentation.floors import (
     fit_floor,
     mean_floor,
 )
+from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.training_data import TrainingData
 
 
@@ -102,3 +104,32 @@ def test_two_models_that_exclude_each_other_leave_numbers() -> None:
     np.testing.assert_allclose(found[0], [[0.5, 0.5], [0, 1]], atol=1e-9)
     np.testing.assert_allclose(averaged(sure, np.array([[0.5, 0.5]] * 2), 0.0), sure, atol=1e-9)
     assert np.isnan(averaged(np.full((1, 1, 2), np.nan), np.full((1, 2), np.nan), 0.5)).all()
+
+
+def test_each_behaviour_has_a_floor_of_its_own() -> None:
+    data = _data(3)
+    (target,), (train,) = data.target, data.train
+    # a set of two behaviours from each class number, so that they overlap
+    sets = np.where(target == UNSCORED, UNSCORED, np.array([0, 3, 2])[target])
+    floor = fit_floor(replace(data, target=[sets], labelling=INDEPENDENT), 2)
+    found = floor.predict(data.features[0], np.ones(600, bool))
+    scored = train & (target != UNSCORED)
+    for number in (0, 1):
+        shown = np.where(target == UNSCORED, UNSCORED, (sets >> number) & 1)
+        alone = fit_floor(replace(data, target=[shown]), 2)
+        expected = alone.predict(data.features[0], np.ones(600, bool))
+        for name in (COMMONEST, LOGISTIC):
+            np.testing.assert_allclose(found[name][:, number], expected[name][:, 1], atol=1e-6)
+        assert found[COMMONEST][0, number] == pytest.approx(shown[scored].mean())
+
+
+def test_behaviours_at_once_are_averaged_by_themselves(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    own, other = rng.random((2, 5, 2))
+    found = averaged(own, other, 0.35, INDEPENDENT)
+    for number in (0, 1):
+        pairs = [np.stack([1 - x[:, number], x[:, number]], axis=1) for x in (own, other)]
+        np.testing.assert_allclose(found[:, number], averaged(*pairs, 0.35)[:, 1])
+    assert np.isnan(
+        averaged(np.full((1, 2), np.nan), np.full((1, 2), np.nan), 0.5, INDEPENDENT)
+    ).all()

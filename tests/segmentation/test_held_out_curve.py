@@ -8,7 +8,13 @@ import pytest
 import beast_lp.segmentation.held_out_curve as under_test
 from beast_lp.config.segmentation import HeadConfig
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.held_out_curve import SHARE, hold_out_part, share_of_floor
+from beast_lp.segmentation.held_out_curve import (
+    SHARE,
+    curve_point,
+    hold_out_part,
+    share_of_floor,
+)
+from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.model import build_segmenter
 from beast_lp.segmentation.training_data import TrainingData
 
@@ -61,3 +67,36 @@ def test_logistic_regression_takes_part_where_it_helps(monkeypatch: pytest.Monke
     # one that is always right has no need of it
     monkeypatch.setattr(under_test, 'predict', lambda *_: np.eye(3)[target][None])
     assert share_of_floor(model, *parts, 3) == 0.0
+
+
+def test_each_behaviour_is_shown_and_absent_on_both_sides() -> None:
+    data = _data(2, 3000, classes=4)
+    several = replace(data, labelling=INDEPENDENT)
+    parts = hold_out_part(several, 2)
+    assert parts is not None
+    for part in parts:
+        codes = part.codes()
+        for number in (0, 1):
+            assert {*(codes >> number & 1)} == {0, 1}
+    # a behaviour that is never absent leaves no curve
+    always = replace(several, target=[target | 1 for target in data.target])
+    assert hold_out_part(always, 2) is None
+
+
+def test_the_curve_of_behaviours_at_once_is_theirs_on_average(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = replace(_data(1, 600, classes=4), labelling=INDEPENDENT)
+    shares = np.random.default_rng(0).random((600, 2)) * 0.98 + 0.01
+    monkeypatch.setattr(under_test, 'predict', lambda models, features, mask: shares[None])
+    model = build_segmenter((1,), 2, HeadConfig(hidden_size=2, blocks=1, lags=1), 0, INDEPENDENT)
+    target, mask = data.target[0], data.train[0]
+    losses, scores = [], []
+    for number in (0, 1):
+        shown, chance = (target >> number & 1)[mask], shares[mask, number]
+        losses += [-np.log(chance[shown == 1]).mean(), -np.log(1 - chance[shown == 0]).mean()]
+        right = int((shown & (chance > 0.5)).sum())
+        scores.append(2 * right / int(shown.sum() + (chance > 0.5).sum()))
+    found = curve_point(model, data)
+    assert found['held_out_loss'] == pytest.approx(np.mean(losses))
+    assert found['held_out_f1'] == pytest.approx(np.mean(scores))

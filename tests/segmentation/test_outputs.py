@@ -7,11 +7,13 @@ from pathlib import Path
 
 import av
 import av.video.stream
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 
 from beast_lp.segmentation.excerpt import busiest_stretch, write_excerpt
+from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.nwb import UNKNOWN_START, write_nwb
 from beast_lp.segmentation.one_hot import read_one_hot
 from beast_lp.segmentation.outputs import (
@@ -132,3 +134,22 @@ def test_lightning_action_gets_its_two_tables(prediction: Prediction, tmp_path: 
     )
     assert list(labels.columns) == ['background', *CLASSES]
     np.testing.assert_array_equal(labels.to_numpy().argmax(axis=1) - 1, prediction.labels[::2])
+
+
+def test_behaviours_at_once_are_written_into_clips_and_nwb(
+    prediction: Prediction, tmp_path: Path
+) -> None:
+    shown = np.zeros((50, 3), dtype=bool)
+    shown[10:40, 1] = shown[30:45, 2] = True
+    codes = INDEPENDENT.from_flags(shown)
+    several = replace(prediction, labels=codes, labelling=INDEPENDENT)
+    write_excerpt(several, tmp_path / 'excerpt.mp4', seconds=2)
+    assert count_frames(tmp_path / 'excerpt.mp4') == 50
+    pytest.importorskip('ndx_ethogram')
+    write_nwb(several, tmp_path / 'a.nwb')
+    with h5py.File(tmp_path / 'a.nwb') as file:
+        bouts = file['processing/behavior/EthogramBouts']
+        rows = zip(*(bouts[name][:] for name in ('start_time', 'stop_time', 'label')), strict=True)  # type: ignore[index]
+        found = [(float(start), float(stop), label.decode()) for start, stop, label in rows]
+        assert bouts.attrs['description'].startswith('any number of behaviours per frame')
+    assert found == [(0.4, 1.6, 'walk'), (1.2, 1.8, 'groom')]
