@@ -63,19 +63,44 @@ def segmentation_loss(
         labelling: which questions there are.
     """
     answers = labelling.answers(target.cpu().numpy(), logits.shape[-1])
+    loss = _evenly_smoothed if labelling.allows_several else _smoothed
     losses = [
-        functional.cross_entropy(
-            own,
-            torch.from_numpy(answer).to(logits.device),
-            weight,
-            ignore_index=UNSCORED,
-            label_smoothing=LABEL_SMOOTHING,
-        )
+        loss(own, torch.from_numpy(answer).to(logits.device), weight)
         for own, answer, weight in zip(
             labelling.split_logits(logits), answers, weights, strict=True
         )
     ]
     return torch.stack(losses).mean()
+
+
+def _smoothed(
+    logits: Float[Tensor, 'frames answers'],
+    answers: Int[Tensor, ' frames'],
+    weights: Float[Tensor, ' answers'],
+) -> Float[Tensor, '']:
+    """Return the smoothed cross-entropy, each logarithm weighted by its own answer."""
+    return functional.cross_entropy(
+        logits, answers, weights, ignore_index=UNSCORED, label_smoothing=LABEL_SMOOTHING
+    )
+
+
+def _evenly_smoothed(
+    logits: Float[Tensor, 'frames answers'],
+    answers: Int[Tensor, ' frames'],
+    weights: Float[Tensor, ' answers'],
+) -> Float[Tensor, '']:
+    """Return the smoothed cross-entropy, each frame weighted by its answer.
+
+    Weighted otherwise, the part of the probability that smoothing gives to a behaviour in frames
+    without it counts as much as the behaviour itself: of one in less than 5 % of the frames, every
+    frame would show it.
+    """
+    scored = answers != UNSCORED
+    losses = functional.cross_entropy(
+        logits[scored], answers[scored], reduction='none', label_smoothing=LABEL_SMOOTHING
+    )
+    own = weights[answers[scored]]
+    return (own * losses).sum() / own.sum()
 
 
 def _share_right(

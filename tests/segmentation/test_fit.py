@@ -12,7 +12,7 @@ import beast_lp.segmentation.fit as under_test
 from beast_lp.config.segmentation import FittingConfig, HeadConfig
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
-from beast_lp.segmentation.fit import fit_segmenter, segmentation_loss
+from beast_lp.segmentation.fit import class_weights, fit_segmenter, segmentation_loss
 from beast_lp.segmentation.held_out_curve import best_length, hold_out_part
 from beast_lp.segmentation.labelling import EXCLUSIVE, INDEPENDENT
 from beast_lp.segmentation.model import Segmenter, build_segmenter
@@ -326,11 +326,12 @@ def test_the_loss_of_behaviours_at_once_is_binary_cross_entropy() -> None:
             if code == UNSCORED:
                 continue
             chance = 1 / (1 + np.exp(-logit))
-            costs = [-np.log(1 - chance) * float(absent), -np.log(chance) * float(shown)]
+            costs = [-np.log(1 - chance), -np.log(chance)]
             is_shown = code >> number & 1
+            own = float((absent, shown)[is_shown])
             # a tenth of the probability is spread over both answers
-            loss += 0.9 * costs[is_shown] + 0.05 * sum(costs)
-            weight += float((absent, shown)[is_shown])
+            loss += own * (0.9 * costs[is_shown] + 0.05 * sum(costs))
+            weight += own
         expected.append(loss / weight)
     found = segmentation_loss(logits, target, weights, INDEPENDENT)
     assert float(found) == pytest.approx(np.mean(expected), rel=1e-5)
@@ -345,3 +346,18 @@ def test_the_loss_of_classes_is_their_cross_entropy() -> None:
         logits, target, weights, ignore_index=UNSCORED, label_smoothing=0.1
     )
     assert torch.equal(segmentation_loss(logits, target, [weights], EXCLUSIVE), expected)
+
+
+def test_a_rare_behaviour_is_not_seen_in_every_frame() -> None:
+    """The least loss of a behaviour in one frame of 50, in frames without it, is below 0.5."""
+    target = (torch.arange(500) % 50 == 0).long()
+    weights = [class_weights(np.bincount(target.numpy()))]
+    logits = torch.linspace(-6, 6, 241)
+    losses = [
+        segmentation_loss(
+            torch.where(target == 1, 3.0, logit)[:, None], target, weights, INDEPENDENT
+        )
+        for logit in logits
+    ]
+    best = logits[int(np.argmin(losses))].sigmoid()
+    assert float(best) == pytest.approx(0.05, abs=0.01)
