@@ -354,6 +354,8 @@ def test_spikes_and_behaviour(folder: Path, tiny_project: Path) -> None:
     for name in ('my_segmenter', 'my_behaviour', 'my_scores'):
         assert (folder / name / 'report.html').is_file()
     assert (folder / 'my_behaviour' / 'lightning_action' / 'labels' / 'new_video.csv').is_file()
+    hits = pd.read_csv(folder / 'my_several_segmenter' / 'hits.csv').set_index('class')
+    assert (hits.sum(axis=1) == hits.sum(axis=1).iloc[0]).all() and len(hits) == 4
 
 
 def test_in_other_tools(folder: Path) -> None:

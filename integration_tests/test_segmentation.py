@@ -138,6 +138,48 @@ def test_evaluation_repeats_the_scores_of_training(
     pd.testing.assert_frame_equal(found, expected)
 
 
+def test_behaviours_at_once_go_the_whole_way(
+    litpose: Litpose,
+    tiny_project: Path,
+    settings: list[str],
+    tmp_path: Path,
+) -> None:
+    labels = tmp_path / 'several'
+    labels.mkdir()
+    for path in (tiny_project.parent / 'behavior').glob('*.csv'):
+        table = pd.read_csv(path, index_col=0)
+        # whoever walks or turns looks around, too
+        table.assign(look=table['walk'] | table['turn']).to_csv(labels / path.name)
+    wanted = [*settings, f'{SECTION}.labels="{labels}"', f'{SECTION}.fitting.ensemble=1']
+    command = ['segment', 'train', tiny_project, '--output_dir']
+    told = litpose(*command, tmp_path / 'one', '--overrides', *wanted, fails=True).stderr
+    assert 'two labels on one frame' in told and f'{SECTION}.multi_label=true' in told
+    wanted.append(f'{SECTION}.multi_label=true')
+    litpose(*command, tmp_path / 'run', '--overrides', *wanted)
+    hits = pd.read_csv(tmp_path / 'run' / 'hits.csv')
+    assert hits['class'].tolist() == ['still', 'walk', 'turn', 'groom', 'look']
+
+    # the config says nothing of it: the models do
+    used = [tiny_project, '--model_dir', tmp_path / 'run']
+    videos = ['--videos', tiny_project.parent / 'videos_test']
+    exports = ['--clip_seconds', 1, '--nwb', '--lightning_action']
+    litpose('segment', 'predict', *used, '--output_dir', tmp_path / 'p', *videos, *exports)
+    table = pd.read_csv(tmp_path / 'p' / 'session_02_labels.csv', index_col=0)
+    shares = pd.read_csv(tmp_path / 'p' / 'session_02_probabilities.csv', index_col=0)
+    np.testing.assert_array_equal(table.drop(columns='background'), shares > 0.5)
+    counted = np.zeros_like(shares, dtype=int)
+    for row in pd.read_csv(tmp_path / 'p' / 'bouts.csv').itertuples():
+        counted[row.start_frame : row.stop_frame, list(shares).index(row[2])] += 1
+    np.testing.assert_array_equal(counted, shares > 0.5)
+    for file in ('report.html', 'clips/session_02.mp4', 'nwb/session_02.nwb'):
+        assert (tmp_path / 'p' / file).stat().st_size > 0, file
+
+    new_labels = ['--overrides', f'{SECTION}.labels="{labels}"']
+    litpose('segment', 'evaluate', *used, '--output_dir', tmp_path / 'e', *videos, *new_labels)
+    found, expected = (pd.read_csv(tmp_path / folder / 'scores.csv') for folder in ('e', 'run'))
+    pd.testing.assert_frame_equal(found, expected)
+
+
 def test_keypoints_go_through_the_same_network(
     tiny_project: Path,
     settings: list[str],
