@@ -10,9 +10,10 @@ import pytest
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.reports.segmentation import write_prediction_report, write_segmentation_report
-from beast_lp.reports.segmentation_figures import class_colours, fitting_curves
+from beast_lp.reports.segmentation_figures import class_colours, ethogram, fitting_curves
 from beast_lp.segmentation.evaluate import ENSEMBLE, HeldOut, evaluate
 from beast_lp.segmentation.floors import COMMONEST, LOGISTIC
+from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.outcome import Outcome
 from beast_lp.segmentation.outputs import Prediction
 
@@ -111,3 +112,48 @@ def test_seconds_are_those_of_the_frames(tmp_path: Path) -> None:
     found = {row[0]: (float(row[1]), float(row[2])) for row in rows if row}
     # the last frame lasts as long as those before it do in the median
     assert found == {'rest': (2, 11), 'walk': (1, 5.5)}
+
+
+def test_behaviours_at_once_are_reported_side_by_side(tmp_path: Path) -> None:
+    rng, names = np.random.default_rng(0), ('walk', 'groom')
+    shown = np.repeat(rng.random((20, 2)) > 0.5, 5, axis=0)
+    codes = INDEPENDENT.from_flags(shown)
+    codes[:10] = -1
+    shares = np.clip(shown + rng.normal(0, 0.3, (2, 100, 2)), 0.01, 0.99)
+    part = HeldOut('v', np.arange(100), codes, shares)
+    decoding = DecodingConfig()
+    scores = evaluate([part], names, decoding, INDEPENDENT)
+    outcome = Outcome(names, scores, [part], _history(), {}, labelling=INDEPENDENT)
+    page = write_segmentation_report(tmp_path, outcome, decoding).read_text(encoding='utf-8')
+    assert 'Behaviours together' in page and 'Frames right and wrong' in page
+    assert 'Confusion' not in page and 'whole set of behaviours' in page
+    prediction = Prediction(
+        'a',
+        tmp_path / 'a.mp4',
+        names,
+        shares[0],
+        INDEPENDENT.from_flags(shown),
+        25.0,
+        np.arange(100) / 25,
+        labelling=INDEPENDENT,
+    )
+    page = write_prediction_report(tmp_path / 'p', [prediction]).read_text(encoding='utf-8')
+    rows = [re.findall('<td[^>]*>([^<]*)', row) for row in re.findall('<tr.*?</tr>', page)]
+    found = {row[0]: (float(row[1]), float(row[2])) for row in rows if row}
+    counts = {name: int(shown[:, number].sum()) for number, name in enumerate(names)}
+    # a frame of both counts in both
+    assert found == {name: (count, pytest.approx(count / 25)) for name, count in counts.items()}
+
+
+def test_an_ethogram_has_a_band_for_each_behaviour() -> None:
+    shown = np.array([[True, True], [False, True], [False, False]])
+    codes = INDEPENDENT.from_flags(shown)
+    target = np.array([3, -1, 1])
+    axes = ethogram(codes, target, ('walk', 'groom'), labelling=INDEPENDENT).axes[0]
+    names = [label.get_text() for label in axes.get_yticklabels()]
+    assert names == ['walk', 'scored', 'groom', 'scored']
+    # class numbers; -1 where a behaviour is absent, -2 where nobody scored it
+    wanted = [[0, -1, -1], [0, -2, 0], [1, 1, -1], [1, -2, -1]]
+    assert np.asarray(axes.images[0].get_array()).tolist() == wanted
+    axes = ethogram(np.array([0, 1, 1]), np.array([-1, 1, 0]), ('walk', 'groom')).axes[0]
+    assert np.asarray(axes.images[0].get_array()).tolist() == [[0, 1, 1], [-2, 1, 0]]

@@ -6,8 +6,10 @@ from sklearn.metrics import f1_score
 
 from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.segmentation.classes import UNSCORED
+from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import below_floor, evaluate, held_out_parts
 from beast_lp.segmentation.floors import LOGISTIC
+from beast_lp.segmentation.labelling import INDEPENDENT
 
 
 def _probabilities(target: np.ndarray, seed: int) -> np.ndarray:
@@ -123,3 +125,38 @@ def test_a_floor_above_the_models_is_said() -> None:
         parts = held_out_parts('a', np.ones(100, bool), target, members, {LOGISTIC: floor})
         summary = evaluate(parts, ('rest', 'walk', 'groom'), DecodingConfig()).summary
         assert ('logistic regression on the same frames 1.000' in below_floor(summary)) is said
+
+
+def test_behaviours_at_once_are_scored_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    shown = np.repeat(rng.random((40, 2)) > 0.5, 5, axis=0)
+    codes = np.where(np.arange(200) % 50 < 5, UNSCORED, INDEPENDENT.from_flags(shown))
+    shares = np.clip(shown * 0.4 + 0.3 + rng.normal(0, 0.3, (2, 200, 2)), 0.01, 0.99)
+    everything = np.ones(200, dtype=bool)
+    for decoding in (DecodingConfig(), DecodingConfig('viterbi', min_bout_frames=3)):
+        parts = held_out_parts('a', everything, codes, shares)
+        found = evaluate(parts, ('walk', 'groom'), decoding, INDEPENDENT)
+        rows = []
+        for number in (0, 1):
+            target = np.where(codes == UNSCORED, UNSCORED, shown[:, number])
+            pairs = np.stack([1 - shares[..., number], shares[..., number]], axis=-1)
+            alone = evaluate(
+                held_out_parts('a', everything, target, pairs), ('background', 'walk'), decoding
+            )
+            rows.append(alone.summary)
+            own, expected = found.classes.iloc[number], alone.classes.iloc[1]
+            np.testing.assert_array_equal(own[1:].astype(float), expected[1:].astype(float))
+            counts = alone.confusion.to_numpy()
+            hits = [counts[1, 1], counts[0, 1], counts[1, 0], counts[0, 0]]
+            assert found.hits.iloc[number, 1:].tolist() == hits
+        # the deviation of a mean is not the mean of deviations
+        counted = found.summary['model'] != 'SD of models'
+        for name in ('macro_f1', 'bout_f1'):
+            mean = (rows[0][name] + rows[1][name]) / 2
+            np.testing.assert_allclose(found.summary.loc[counted, name], mean[counted])
+        right = (INDEPENDENT.flags(decode(shares[0], decoding, INDEPENDENT), 2) == shown).all(
+            axis=1
+        )
+        wanted = right[codes != UNSCORED].mean()
+        assert found.summary.loc[0, 'accuracy'] == pytest.approx(wanted)
+        assert {'hits', 'confusion'} <= set(found.tables())
