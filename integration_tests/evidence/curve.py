@@ -78,7 +78,9 @@ class Readings(Callback):
         """Read before the first step."""
         self._read(pl_module, 0)
 
-    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: object) -> None:
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any
+    ) -> None:
         """Read where the next of the points is reached."""
         total = int(pl_module.total_steps)  # type: ignore[arg-type]
         if trainer.global_step >= self.next * total / POINTS:
@@ -112,7 +114,11 @@ def draw(table: pd.DataFrame, path: Path) -> None:
         )
     names = list(table['run'].unique())
     for name, style in LINES.items():
-        lines.append(axes.axhline(table[f'floor_{name}'].mean(), color=GREY, ls=style, lw=1))
+        lines.append(
+            axes.axhline(
+                float(table[f'floor_{name}'].to_numpy().mean()), color=GREY, ls=style, lw=1
+            )
+        )
         names.append(FLOORS[name])
     label_axes(
         axes,

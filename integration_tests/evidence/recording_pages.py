@@ -75,7 +75,7 @@ def read_predictions(directory: Path, task: str, labels: int, seeds: list[int]) 
             if not suffix:
                 # the host names the part of each frame in the last column
                 table = table[table.iloc[:, -1].to_numpy() == 'test']
-            tables.setdefault(backbone, []).append(table)
+            tables.setdefault(backbone, []).append(pd.DataFrame(table))
     every = [table for own in tables.values() for table in own]
     unseen = [name for name in truth.index if all(name in table.index for table in every)]
     return Predictions(
@@ -124,17 +124,18 @@ def frames_figure(predictions: Predictions) -> Figure:
 def findings(summary: pd.DataFrame, results: pd.DataFrame) -> list[tuple[bool | None, str]]:
     """Return a sentence per number of labels: how much better, in how many seeds."""
     sentences: list[tuple[bool | None, str]] = []
-    for row in summary[summary['backbone'] == 'beast'].itertuples():
-        own = results[results['labels'] == row.labels].pivot(
+    for row in summary[summary['backbone'] == 'beast'].to_dict(orient='records'):
+        own = results[results['labels'] == row['labels']].pivot(
             index='seed', columns='backbone', values='score'
         )
         gains = (own[RANDOM] - own['beast']).dropna()
+        better = (gains > 0).sum()
         sentences.append(
             (
-                bool(row.gain_low > 0) or (None if row.gain > 0 else False),
-                f'{row.labels} labelled frames: {row.gain:.1f} px better than random weights '
-                f'(95 % interval {row.gain_low:.1f} to {row.gain_high:.1f}), in '
-                f'{(gains > 0).sum()} of {len(gains)} seeds',
+                bool(row['gain_low'] > 0) or (None if row['gain'] > 0 else False),
+                f'{row["labels"]} labelled frames: {row["gain"]:.1f} px better than random '
+                f'weights (95 % interval {row["gain_low"]:.1f} to {row["gain_high"]:.1f}), in '
+                f'{better} of {len(gains)} seeds',
             )
         )
     return sentences
@@ -148,8 +149,9 @@ def write_recording(directory: Path, task: str, output: Path) -> Path:
         task: a pose task of which both backbones were run.
         output: folder of the page.
     """
-    results = pd.read_csv(directory / 'results.csv')
-    results = results[(results['task'] == task) & results['backbone'].isin(COMPARED)]
+    every = pd.read_csv(directory / 'results.csv')
+    chosen = (every['task'] == task) & every['backbone'].isin(COMPARED)
+    results = pd.DataFrame(every[chosen])
     summary = summarise(results)
     names = {name: BACKBONES[name] for name in COMPARED}
     described = TASKS[task]
@@ -166,9 +168,10 @@ def write_recording(directory: Path, task: str, output: Path) -> Path:
             findings=findings(summary, results),
         )
     ]
-    for labels, own in results.groupby('labels'):
+    for labels in sorted(set(results['labels'])):
+        own = results[results['labels'] == labels]
         seeds = sorted(set.intersection(*(set(g['seed']) for _, g in own.groupby('backbone'))))
-        found = read_predictions(directory, task, int(labels), seeds)
+        found = read_predictions(directory, task, labels, seeds)
         errors = {BACKBONES[name]: found.errors(name) for name in COMPARED}
         spread = ensemble_spread(np.concatenate(list(found.by_backbone.values())))
         spreads = dict.fromkeys(errors, spread)

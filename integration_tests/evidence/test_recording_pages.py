@@ -26,7 +26,7 @@ def _table(
     names = [f'labeled-data/img{frame:02}.png' for frame in range(FRAMES)]
     if likelihood:
         positions = np.concatenate([positions, np.ones((*positions.shape[:2], 1))], axis=2)
-    table = pd.DataFrame(positions.reshape(FRAMES, -1), names, columns)
+    table = pd.DataFrame(positions.reshape(FRAMES, -1), pd.Index(names), columns)
     if used is not None:
         table['set', '', ''] = ['train' if frame in used else 'test' for frame in range(FRAMES)]
     return table
@@ -51,7 +51,7 @@ def ablation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             _table(project, found, used, likelihood=True).to_csv(own / 'predictions.csv')
             rows.append(('pose_mouse', 10, backbone, seed, 'lower', error + seed, 20.0))
     columns = ['task', 'labels', 'backbone', 'seed', 'better', 'score', 'reference']
-    pd.DataFrame(rows, columns=columns).to_csv(directory / 'results.csv', index=False)
+    pd.DataFrame(rows, columns=pd.Index(columns)).to_csv(directory / 'results.csv', index=False)
     monkeypatch.setitem(recording_pages.PROJECTS, 'pose_mouse', project)
     return directory
 
