@@ -124,7 +124,7 @@ def frames_figure(predictions: Predictions) -> Figure:
 def findings(summary: pd.DataFrame, results: pd.DataFrame) -> list[tuple[bool | None, str]]:
     """Return a sentence per number of labels: how much better, in how many seeds."""
     sentences: list[tuple[bool | None, str]] = []
-    for row in summary[summary['backbone'] == 'beast'].to_dict(orient='records'):
+    for row in pd.DataFrame(summary[summary['backbone'] == 'beast']).to_dict(orient='records'):
         own = results[results['labels'] == row['labels']].pivot(
             index='seed', columns='backbone', values='score'
         )

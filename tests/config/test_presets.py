@@ -57,7 +57,7 @@ def test_cameras_stand_still_but_in_the_recipe_of_the_paper(preset: str) -> None
         assert config.augmentation.flip_horizontal == 0.5
 
 
-def test_continuing_is_a_tenth_of_the_rate_in_a_sixth_of_the_steps() -> None:
+def test_continuing_is_the_same_rate_in_a_sixth_of_the_steps() -> None:
     first, second = (parse_config({'preset': name}).training for name in ('laptop', 'continue'))
-    assert second.peak_learning_rate == pytest.approx(first.peak_learning_rate / 10)
+    assert second.peak_learning_rate == first.peak_learning_rate
     assert first.steps is not None and second.steps == first.steps / 6
