@@ -4,7 +4,6 @@
 `configs/launch` show how to use this module.
 """
 
-import argparse
 import logging
 import os
 from collections.abc import Iterator
@@ -68,19 +67,16 @@ def run(cfg: DictConfig) -> None:
     if not config_file.is_file():
         raise BeastError(f'no config file at {config_file}')
     output_dir = Path(to_absolute_path(cfg.output_dir))
-    job = argparse.Namespace(
-        config_file=config_file,
-        output_dir=output_dir,
-        overrides=as_overrides(cfg.get('set')) + as_overrides(cfg.get('variant')),
-    )
-    if command == 'train':
-        if _is_trained(output_dir):
-            return
-        job.detector_model = None
-    else:
-        job.config_file, job.setup_gui = [config_file], None
+    overrides = as_overrides(cfg.get('set')) + as_overrides(cfg.get('variant'))
+    if command == 'train' and _is_trained(output_dir):
+        return
+    chosen = train if command == 'train' else pretrain
+    # by the parser, which knows every option's default
+    words = [str(config_file), '--output_dir', str(output_dir)]
+    words += ['--overrides', *overrides] if overrides else []
+    job = chosen.get_parser().parse_args(words)
     with _as_if_alone():
-        (train if command == 'train' else pretrain).handle(job)
+        chosen.handle(job)
 
 
 @contextmanager

@@ -220,3 +220,24 @@ def test_a_finished_model_of_a_sweep_is_kept(
             }
         )
     )
+
+
+@pytest.mark.parametrize('command', ['pretrain', 'train'])
+def test_a_job_has_every_option_that_the_command_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    from lightning_pose.cli.commands import train
+
+    from beast_lp.host.commands import pretrain
+
+    module = {'pretrain': pretrain, 'train': train}[command]
+    config = tmp_path / 'config.yaml'
+    config.write_text('{}')
+    jobs = []
+    monkeypatch.setattr(module, 'handle', jobs.append)
+    settings = {'training': {'rng_seed_data_pt': 3}}
+    job = {'command': command, 'config_file': str(config), 'output_dir': str(tmp_path / 'out')}
+    run(OmegaConf.create({**job, 'set': settings}))
+    words = [str(config), '--output_dir', str(tmp_path / 'out'), '--overrides']
+    typed = module.get_parser().parse_args([*words, '++training.rng_seed_data_pt=3'])
+    assert vars(jobs[0]) == vars(typed)
