@@ -4,7 +4,7 @@
 
 A page shows the errors of both backbones over the number of labelled frames, the same frames as
 predicted by both, and the error over the disagreement of all models (as `litpose compare`). The
-frames are those that no model was trained or validated on.
+frames are those that no model was trained or validated on. `small_frames_*.png` are for a guide.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from backbones import BACKBONES, RANDOM
 from cells import Cell
-from figures import task_figure
+from figures import small_png, task_figure
 from intervals import summarise
 from jaxtyping import Float
 from matplotlib.figure import Figure
@@ -27,6 +27,7 @@ from tasks import TASKS
 from beast_lp.reports.ensemble import curve_table, curves_figure, ensemble_spread, summary_table
 from beast_lp.reports.page import Section, write_report
 from beast_lp.reports.style import DPI, PALETTE, SMALL, VERMILION
+from beast_lp.runs.files import finished_file
 
 PROJECTS = {'pose_mouse': MOUSE, 'pose_fly': FLY, 'pose_crops': FLY}
 COMPARED = (RANDOM, 'beast')
@@ -175,15 +176,19 @@ def write_recording(directory: Path, task: str, output: Path) -> Path:
         errors = {BACKBONES[name]: found.errors(name) for name in COMPARED}
         spread = ensemble_spread(np.concatenate(list(found.by_backbone.values())))
         spreads = dict.fromkeys(errors, spread)
+        frames = frames_figure(found)
+        output.mkdir(parents=True, exist_ok=True)
+        with finished_file(output / f'small_frames_{labels}.png') as part:
+            part.write_bytes(small_png(frames))
         sections.append(
             Section(
                 f'{labels} labelled frames',
-                f'{len(found.pictures)} frames that none of the {2 * len(seeds)} models has seen. '
+                f'{len(found.pictures)} frames that none of the {2 * len(seeds)} models was trained on. '
                 'Frames from left to right: the error from random weights is at its '
                 f'{", ".join(f"{100 * share:.0f}" for share in SHOWN)} % quantile. Below, the '
                 'error of keypoints on which the models disagree at least so much.',
                 {
-                    f'frames_{labels}': frames_figure(found),
+                    f'frames_{labels}': frames,
                     f'error_curves_{labels}': curves_figure(curve_table(errors, spreads)),
                 },
                 summary_table(errors, spreads),
