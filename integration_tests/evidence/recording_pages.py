@@ -183,8 +183,8 @@ def write_recording(directory: Path, task: str, output: Path) -> Path:
         sections.append(
             Section(
                 f'{labels} labelled frames',
-                f'{len(found.pictures)} frames that none of the {2 * len(seeds)} models was trained on. '
-                'Frames from left to right: the error from random weights is at its '
+                f'{len(found.pictures)} frames that none of the {2 * len(seeds)} models trained '
+                'on. Frames from left to right: the error from random weights is at its '
                 f'{", ".join(f"{100 * share:.0f}" for share in SHOWN)} % quantile. Below, the '
                 'error of keypoints on which the models disagree at least so much.',
                 {
