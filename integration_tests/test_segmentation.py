@@ -168,8 +168,11 @@ def test_behaviours_at_once_go_the_whole_way(
     shares = pd.read_csv(tmp_path / 'p' / 'session_02_probabilities.csv', index_col=0)
     np.testing.assert_array_equal(table.drop(columns='background'), shares > 0.5)
     counted = np.zeros_like(shares, dtype=int)
-    for row in pd.read_csv(tmp_path / 'p' / 'bouts.csv').itertuples():
-        counted[row.start_frame : row.stop_frame, list(shares).index(row[2])] += 1
+    bouts = pd.read_csv(tmp_path / 'p' / 'bouts.csv')
+    for name, start, stop in zip(
+        bouts['class'], bouts['start_frame'], bouts['stop_frame'], strict=True
+    ):
+        counted[start:stop, list(shares).index(name)] += 1
     np.testing.assert_array_equal(counted, shares > 0.5)
     for file in ('report.html', 'clips/session_02.mp4', 'nwb/session_02.nwb'):
         assert (tmp_path / 'p' / file).stat().st_size > 0, file

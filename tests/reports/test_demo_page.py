@@ -104,7 +104,7 @@ def test_the_page_shows_the_animal(tmp_path: Path) -> None:
         pictures[name] = [file]
     draw = np.random.default_rng(0)
     drawing = labelled_frames(
-        draw.integers(0, 256, (2, 30, 40, 3), np.uint8),
+        list(draw.integers(0, 256, (2, 30, 40, 3), np.uint8)),
         draw.uniform(0, 30, (2, 3, 2)),
         draw.uniform(0, 30, (2, 3, 2)),
     )
@@ -125,7 +125,7 @@ def test_labels_and_predictions_are_where_they_are(assert_well_drawn: Any) -> No
     pictures = np.full((2, 30, 40, 3), 99, np.uint8)
     truth = np.array([[[10.0, 20.0], [np.nan, np.nan]], [[5.0, 6.0], [7.0, 8.0]]])
     predicted = np.array([[[13.0, 24.0], [1.0, 2.0]], [[5.0, 6.0], [7.0, 10.0]]])
-    figure = labelled_frames(pictures, truth, predicted)
+    figure = labelled_frames(list(pictures), truth, predicted)
     assert_well_drawn(figure)
     titles = [axes.get_title() for axes in figure.axes]
     assert titles == ['mean error 5 px', 'mean error 1 px']

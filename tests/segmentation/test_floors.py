@@ -128,8 +128,8 @@ def test_behaviours_at_once_are_averaged_by_themselves(tmp_path: Path) -> None:
     own, other = rng.random((2, 5, 2))
     found = averaged(own, other, 0.35, INDEPENDENT)
     for number in (0, 1):
-        pairs = [np.stack([1 - x[:, number], x[:, number]], axis=1) for x in (own, other)]
-        np.testing.assert_allclose(found[:, number], averaged(*pairs, 0.35)[:, 1])
+        one, two = (np.stack([1 - x[:, number], x[:, number]], axis=1) for x in (own, other))
+        np.testing.assert_allclose(found[:, number], averaged(one, two, 0.35)[:, 1])
     assert np.isnan(
         averaged(np.full((1, 2), np.nan), np.full((1, 2), np.nan), 0.5, INDEPENDENT)
     ).all()

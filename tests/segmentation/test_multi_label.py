@@ -107,7 +107,7 @@ def test_overlapping_behaviours_are_told_apart(run: tuple[Path, Outcome]) -> Non
     found = float(rows.loc['ensemble', 'macro_f1'])
     assert found == pytest.approx(_f1(shown, predicted), abs=1e-9)
     # the best that one label in each frame can do: all that it names is right, one of two missing
-    alone = shown & ~(shown.all(axis=1, keepdims=True) & [[False, True]])
+    alone = shown & ~(shown.all(axis=1, keepdims=True) & np.array([[False, True]]))
     turns = shown & ~(
         shown.all(axis=1, keepdims=True) & (np.arange(len(shown)) % 2 == [[0], [1]]).T
     )
@@ -169,8 +169,10 @@ def test_bouts_overlap_and_boris_reads_them(tmp_path: Path) -> None:
     )
     table = bout_table([prediction])
     again = np.zeros_like(shown)
-    for row in table.itertuples():
-        again[row.start_frame : row.stop_frame, NAMES.index(row[2])] += 1
+    for name, start, stop in zip(
+        table['class'], table['start_frame'], table['stop_frame'], strict=True
+    ):
+        again[start:stop, NAMES.index(name)] += 1
     np.testing.assert_array_equal(again, shown)
     np.testing.assert_allclose(table['probability'], 0.9)
     project = boris_project(prediction)
@@ -209,7 +211,7 @@ def test_a_video_without_any_behaviour_has_no_bouts(tmp_path: Path) -> None:
     assert (tmp_path / 'bouts.csv').read_text().splitlines() == [
         'video,class,start_frame,stop_frame,start_s,stop_s,probability'
     ]
-    assert one_hot(prediction)['background'].all()
+    assert one_hot(prediction)['background'].to_numpy().all()
 
 
 def test_each_behaviour_is_smoothed_by_itself() -> None:

@@ -151,5 +151,5 @@ def test_behaviours_at_once_are_written_into_clips_and_nwb(
         bouts = file['processing/behavior/EthogramBouts']
         rows = zip(*(bouts[name][:] for name in ('start_time', 'stop_time', 'label')), strict=True)  # type: ignore[index]
         found = [(float(start), float(stop), label.decode()) for start, stop, label in rows]
-        assert bouts.attrs['description'].startswith('any number of behaviours per frame')
+        assert str(bouts.attrs['description']).startswith('any number of behaviours per frame')
     assert found == [(0.4, 1.6, 'walk'), (1.2, 1.8, 'groom')]
