@@ -1,7 +1,8 @@
 """Other versions of the host, where they are asked for.
 
 `BEAST_LP_HOSTS="2.3.0 2.4.2" pytest -s integration_tests/test_hosts.py` installs each, without its
-dependencies, into a folder that goes before the installed host, so this needs the package index.
+dependencies, into a folder that takes precedence over the installed host, so this needs the
+package index.
 """
 
 import os

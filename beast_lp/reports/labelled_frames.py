@@ -4,12 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float, Int, UInt8
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from beast_lp.reports.style import SMALL, add_legend, new_figure
 
 # seen on fur and on dark arenas alike
 _TRUTH, _PREDICTED = '#FFFFFF', '#FF6A00'
+LEGEND = ('label', 'prediction')
 # of the frames in order of their error
 _SHOWN = ((0.0, 'best'), (0.5, 'median'), (1.0, 'worst'))
 
@@ -47,25 +50,39 @@ def labelled_frames(
     handles = []
     panels = figure.subplots(1, len(pictures), squeeze=False)[0]
     for axes, picture, true, guess in zip(panels, pictures, truth, predicted, strict=True):
-        axes.imshow(picture)
-        axes.set_axis_off()
-        for start, end in zip(true, guess, strict=True):
-            axes.plot(*zip(start, end, strict=True), color=_PREDICTED, linewidth=1.0)
-        dots = {'ls': '', 'marker': 'o', 'markersize': 3.5, 'markeredgecolor': 'black', 'mew': 0.6}
-        cross = {
-            'ls': '',
-            'marker': 'X',
-            'markersize': 4.5,
-            'markeredgecolor': 'black',
-            'mew': 0.6,
-        }
-        handles = [
-            *axes.plot(*true.T, color=_TRUTH, **dots),
-            *axes.plot(*guess.T, color=_PREDICTED, **cross),
-        ]
-        height, width = picture.shape[:2]
-        axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
-        error = float(np.nanmean(np.linalg.norm(true - guess, axis=-1)))
-        axes.set_title(f'mean error {error:.3g} px', fontsize=SMALL)
-    add_legend(figure, handles, ['label', 'prediction'], loc='outside lower center', ncols=2)
+        handles = draw_labelled(axes, picture, true, guess)
+    add_legend(figure, handles, LEGEND, loc='outside lower center', ncols=2)
     return figure
+
+
+def draw_labelled(
+    axes: Axes,
+    picture: UInt8[np.ndarray, 'height width 3'],
+    truth: Float[np.ndarray, 'keypoints 2'],
+    predicted: Float[np.ndarray, 'keypoints 2'],
+) -> list[Line2D]:
+    """Draw one frame with its labels and the predictions.
+
+    Args:
+        axes: panel of the frame.
+        picture: RGB.
+        truth: x and y of the labels, px of the picture; NaN where there is none.
+        predicted: x and y of the predictions.
+
+    Returns:
+        what `LEGEND` names.
+    """
+    axes.imshow(picture)
+    axes.set_axis_off()
+    for start, end in zip(truth, predicted, strict=True):
+        axes.plot(*zip(start, end, strict=True), color=_PREDICTED, linewidth=1.0)
+    edge = {'ls': '', 'markeredgecolor': 'black', 'mew': 0.6}
+    handles = [
+        *axes.plot(*truth.T, color=_TRUTH, marker='o', markersize=3.5, **edge),
+        *axes.plot(*predicted.T, color=_PREDICTED, marker='X', markersize=4.5, **edge),
+    ]
+    height, width = picture.shape[:2]
+    axes.set(xlim=(-0.5, width - 0.5), ylim=(height - 0.5, -0.5))
+    error = float(np.nanmean(np.linalg.norm(truth - predicted, axis=-1)))
+    axes.set_title(f'mean error {error:.3g} px', fontsize=SMALL)
+    return handles

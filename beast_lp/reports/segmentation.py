@@ -119,7 +119,7 @@ def _examples(name: str, figure: Figure | None) -> dict[str, Figure]:
 
 
 def _what_came_out(outcome: Outcome) -> Section:
-    """Say whether the models know more than the floors."""
+    """Return the scores of the models beside their floors, as findings."""
     title = 'What came out'
     if outcome.scores is None:
         text = (

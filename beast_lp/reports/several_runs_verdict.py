@@ -80,7 +80,7 @@ def _best(runs: Sequence[ComparedRun], errors: Mapping[str, float]) -> Finding:
 def _belief(
     runs: Sequence[ComparedRun], errors: Mapping[str, float], may_differ: Collection[str]
 ) -> Finding:
-    """Say whether the difference is more than what another seed does."""
+    """Return a sentence on how the difference compares with that between seeds."""
     kinds = _kinds(runs, may_differ)
     values = [[errors[run.name] for run in kind] for kind in kinds]
     if len(kinds) == 1:

@@ -85,7 +85,8 @@ def check_training_labels(data: TrainingData, classes: Sequence[str]) -> None:
             f'all {frames} training frames are unscored, so there is nothing to learn from; score '
             'some, or set beast.segmentation.background=class if background is a behaviour'
         )
-    counts = data.labelling.join(data.answers(len(classes)))
+    answers = data.answers(len(classes))
+    counts = data.labelling.join(answers)
     listed = ', '.join(f'{name} {count}' for name, count in zip(classes, counts, strict=True))
     missing = [name for name, count in zip(classes, counts, strict=True) if count == 0]
     if missing:
@@ -93,9 +94,7 @@ def check_training_labels(data: TrainingData, classes: Sequence[str]) -> None:
             f'the class {missing[0]} never occurs in the training frames ({listed}); score more '
             'of it, change beast.segmentation.split, or add it to beast.segmentation.ignore'
         )
-    for numbers, own in zip(
-        data.labelling.questions(len(classes)), data.answers(len(classes)), strict=True
-    ):
+    for numbers, own in zip(data.labelling.questions(len(classes)), answers, strict=True):
         if numbers[0] == ABSENT and own[0] == 0:
             raise BeastError(
                 f'{classes[numbers[1]]} is shown in all {own.sum()} scored training frames, so '

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pandas as pd
 from budget import BUDGETS
-from curve import PROJECTS
 from omegaconf import OmegaConf
 from readout import readout_scores
-from recordings import RECORDINGS
+from recordings import PROJECTS, RECORDINGS
 from tasks import LABELS
 
 from beast_lp.config import parse_config

@@ -18,10 +18,10 @@ from typing import Any
 
 import pandas as pd
 import torch
-from figures import small_png
+from figures import FLOOR_LINES, small_png
 from lightning.pytorch import Callback, LightningModule, Trainer
 from readout import draw_orders, mean_error
-from recordings import FLY, MOUSE, RECORDINGS
+from recordings import PROJECTS, RECORDINGS
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.pretraining.floors import FLOORS, floor_features
@@ -32,8 +32,7 @@ from beast_lp.runs.files import finished_file, write_table
 from beast_lp.video.labelled import read_images, read_labels
 
 LABELS, SEED, POINTS = 25, 0, 20
-PROJECTS = {'crops': FLY, 'mouse': MOUSE}
-LINES = {'pixels': ':', 'components': '-.'}
+FLOORS_SHOWN = ('pixels', 'components')
 BEFORE: dict[str, Any] = {
     'preset': 'laptop',
     'anchors': {'per_video': 200},
@@ -113,12 +112,9 @@ def draw(table: pd.DataFrame, path: Path) -> None:
             rows['cpu_minutes'], rows['error_px'], 'o-', ms=3, color=PALETTE[number]
         )
     names = list(table['run'].unique())
-    for name, style in LINES.items():
-        lines.append(
-            axes.axhline(
-                float(table[f'floor_{name}'].to_numpy().mean()), color=GREY, ls=style, lw=1
-            )
-        )
+    for name in FLOORS_SHOWN:
+        level, style = table[f'floor_{name}'].to_numpy().mean(), FLOOR_LINES[f'floor_{name}']
+        lines.append(axes.axhline(float(level), color=GREY, ls=style, lw=1))
         names.append(FLOORS[name])
     label_axes(
         axes,

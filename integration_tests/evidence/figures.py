@@ -17,7 +17,7 @@ COLOURS = 96
 # the first is what the others are compared with
 _COLOURS = (GREY, *LONG_PALETTE)
 # line of a floor, by the column of the results that holds it
-_LINES = {
+FLOOR_LINES = {
     'floor_pixels': ':',
     'floor_components': '-.',
     'floor_random': (0, (1, 3)),
@@ -123,8 +123,8 @@ def task_figure(
 
 def _levels(results: pd.DataFrame, reference: str) -> list[tuple[str, str, Any]]:
     """Return column, words and line of the reference and of the floors that were measured."""
-    floors = [name for name in _LINES if name in results and results[name].count() > 0]
+    floors = [name for name in FLOOR_LINES if name in results and results[name].count() > 0]
     return [
         ('reference', reference, '--'),
-        *((name, FLOORS[name.removeprefix('floor_')], _LINES[name]) for name in floors),
+        *((name, FLOORS[name.removeprefix('floor_')], FLOOR_LINES[name]) for name in floors),
     ]

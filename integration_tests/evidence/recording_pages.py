@@ -21,15 +21,17 @@ from jaxtyping import Float
 from matplotlib.figure import Figure
 from PIL import Image
 from pose import read_points
-from recordings import FLY, MOUSE
+from recordings import PROJECTS
 from tasks import TASKS
 
+from beast_lp.host.jobs.compared_models import predicted_positions
 from beast_lp.reports.ensemble import curve_table, curves_figure, ensemble_spread, summary_table
+from beast_lp.reports.labelled_frames import LEGEND, draw_labelled
 from beast_lp.reports.page import Section, write_report
-from beast_lp.reports.style import DPI, PALETTE, SMALL, VERMILION
+from beast_lp.reports.style import DPI, SMALL, add_legend
 from beast_lp.runs.files import finished_file
 
-PROJECTS = {'pose_mouse': MOUSE, 'pose_fly': FLY, 'pose_crops': FLY}
+POSE_TASKS = ('pose_mouse', 'pose_fly', 'pose_crops')
 COMPARED = (RANDOM, 'beast')
 # quantiles of the error from random weights, of which one frame each is shown
 SHOWN = (0.1, 0.5, 0.75, 0.95)
@@ -65,7 +67,7 @@ def read_predictions(directory: Path, task: str, labels: int, seeds: list[int]) 
         labels: labelled frames that the models were trained on.
         seeds: seeds of the models.
     """
-    project = PROJECTS[task]
+    project = PROJECTS[TASKS[task].recording]
     suffix = '_new' if (project / 'CollectedData_new.csv').exists() else ''
     truth = read_points(project / f'CollectedData{suffix}.csv')
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -78,21 +80,16 @@ def read_predictions(directory: Path, task: str, labels: int, seeds: list[int]) 
                 table = table[table.iloc[:, -1].to_numpy() == 'test']
             tables.setdefault(backbone, []).append(pd.DataFrame(table))
     every = [table for own in tables.values() for table in own]
+    keypoints = truth.columns.get_level_values(1).unique().tolist()
     unseen = [name for name in truth.index if all(name in table.index for table in every)]
     return Predictions(
         [project / name for name in unseen],
         truth.loc[unseen].to_numpy(float).reshape(len(unseen), -1, 2),
         {
-            backbone: np.stack([_positions(table.loc[unseen]) for table in own])
+            backbone: np.stack([predicted_positions(table, unseen, keypoints) for table in own])
             for backbone, own in tables.items()
         },
     )
-
-
-def _positions(table: pd.DataFrame) -> Float[np.ndarray, 'frames keypoints 2']:
-    coordinate = table.columns.get_level_values(2)
-    wanted = table.loc[:, coordinate.isin(['x', 'y'])]
-    return wanted.to_numpy(float).reshape(len(table), -1, 2)
 
 
 def frames_figure(predictions: Predictions) -> Figure:
@@ -105,20 +102,15 @@ def frames_figure(predictions: Predictions) -> Figure:
     frames = [ranked[int(share * (len(ranked) - 1))] for share in SHOWN]
     figure = Figure(figsize=(2.2 * len(frames), 4.9), dpi=DPI, layout='constrained')
     axes = figure.subplots(len(COMPARED), len(frames), squeeze=False)
+    handles = []
     for row, name in zip(axes, COMPARED, strict=True):
         for cell, frame in zip(row, frames, strict=True):
             with Image.open(predictions.pictures[frame]) as picture:
-                cell.imshow(picture.convert('RGB'))
-            label, found = predictions.truth[frame], predictions.by_backbone[name][0, frame]
-            for start, end in zip(label, found, strict=True):
-                cell.plot(*zip(start, end, strict=True), color='white', lw=0.8)
-            cell.scatter(*label.T, s=9, color=PALETTE[0], label='label')
-            cell.scatter(*found.T, s=9, color=VERMILION, marker='x', lw=1, label='predicted')
-            cell.set_title(f'{errors[name][frame]:.1f} px', fontsize=SMALL)
-            cell.set(xticks=[], yticks=[])
-        row[0].set_ylabel(BACKBONES[name], fontsize=SMALL)
-    handles, names = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, names, loc='outside lower center', ncols=2, fontsize=SMALL)
+                pixels = np.asarray(picture.convert('RGB'))
+            found = predictions.by_backbone[name][0, frame]
+            handles = draw_labelled(cell, pixels, predictions.truth[frame], found)
+        row[0].set_title(BACKBONES[name], loc='left', fontsize=SMALL)
+    add_legend(figure, handles, LEGEND, loc='outside lower center', ncols=2)
     return figure
 
 
@@ -206,7 +198,7 @@ def main() -> None:
     parser.add_argument('--output', type=Path, required=True)
     args = parser.parse_args()
     done = pd.read_csv(args.directory / 'results.csv').groupby('task')['backbone'].unique()
-    for task in PROJECTS:
+    for task in POSE_TASKS:
         if task in done and set(COMPARED) <= set(done[task]):
             print(write_recording(args.directory, task, args.output / task))
 

@@ -12,3 +12,5 @@ RECORDINGS = {
     'crops': [MALE, FLY / 'crops' / 'female.mp4'],
     'reach': [REACH / 'hand.mp4'],
 }
+# folders with the labelled frames that belong to the videos
+PROJECTS = {'mouse': MOUSE, 'fly': FLY, 'crops': FLY}

@@ -52,7 +52,7 @@ def ablation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             rows.append(('pose_mouse', 10, backbone, seed, 'lower', error + seed, 20.0))
     columns = ['task', 'labels', 'backbone', 'seed', 'better', 'score', 'reference']
     pd.DataFrame(rows, columns=pd.Index(columns)).to_csv(directory / 'results.csv', index=False)
-    monkeypatch.setitem(recording_pages.PROJECTS, 'pose_mouse', project)
+    monkeypatch.setitem(recording_pages.PROJECTS, 'mouse', project)
     return directory
 
 

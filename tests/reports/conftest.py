@@ -66,6 +66,12 @@ def _sheet(count: int, height: int = 12, width: int = 16) -> tuple[np.ndarray, l
 
 
 @pytest.fixture
+def sheet() -> Callable[[int], tuple[np.ndarray, list[str]]]:
+    """Return what draws a sheet of so many anchors."""
+    return _sheet
+
+
+@pytest.fixture
 def pictures() -> PretrainingPictures:
     rng = np.random.default_rng(0)
     return PretrainingPictures(

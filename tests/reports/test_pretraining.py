@@ -14,11 +14,7 @@ from beast_lp.reports.pretraining_content import PretrainingPictures
 
 SUMMARY = {'initial weights': 'facebook/vit-mae-base', 'time': '3 h & 12 min'}
 ReadTexts = Callable[[Path], Any]
-
-
-def sheet(count: int, height: int = 12, width: int = 16) -> tuple[np.ndarray, list[str]]:
-    images = np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
-    return images, [f'frame {index}' for index in range(count)]
+DrawSheet = Callable[[int], tuple[np.ndarray, list[str]]]
 
 
 def test_report_shows_all_parts_in_order(
@@ -66,7 +62,7 @@ def test_every_figure_is_a_file_of_its_own(run_dir: Path, pictures: PretrainingP
 
 
 def test_parts_without_data_say_so(
-    run_dir: Path, pictures: PretrainingPictures, read_texts: ReadTexts
+    run_dir: Path, pictures: PretrainingPictures, read_texts: ReadTexts, sheet: DrawSheet
 ) -> None:
     empty = dataclasses.replace(
         pictures,

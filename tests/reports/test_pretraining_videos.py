@@ -19,11 +19,7 @@ from beast_lp.reports.pretraining_content import PretrainingPictures
 
 SUMMARY = {'initial weights': 'facebook/vit-mae-base', 'time': '3 h & 12 min'}
 ReadTexts = Callable[[Path], Any]
-
-
-def sheet(count: int, height: int = 12, width: int = 16) -> tuple[np.ndarray, list[str]]:
-    images = np.random.default_rng(count).integers(0, 256, (count, height, width, 3), np.uint8)
-    return images, [f'frame {index}' for index in range(count)]
+DrawSheet = Callable[[int], tuple[np.ndarray, list[str]]]
 
 
 def test_broken_videos_come_first_and_are_marked(
@@ -51,7 +47,7 @@ def test_whole_videos_raise_no_alarm(run_dir: Path, pictures: PretrainingPicture
 
 
 def test_videos_without_a_sheet_are_counted(
-    run_dir: Path, pictures: PretrainingPictures, read_texts: ReadTexts
+    run_dir: Path, pictures: PretrainingPictures, read_texts: ReadTexts, sheet: DrawSheet
 ) -> None:
     sheets = {'007': sheet(9), 'x/1.mp4': sheet(2), 'y/1.mp4': sheet(0)}
     many = dataclasses.replace(pictures, anchor_sheets=sheets)
@@ -75,7 +71,7 @@ def test_the_full_sheets_are_files_that_the_page_links_to(
 
 
 def test_the_sheet_of_a_single_video_is_in_the_page(
-    run_dir: Path, pictures: PretrainingPictures, read_texts: ReadTexts
+    run_dir: Path, pictures: PretrainingPictures, read_texts: ReadTexts, sheet: DrawSheet
 ) -> None:
     anchors = pd.read_csv(run_dir / 'anchors.csv', dtype=str)
     anchors[anchors['video'] == '007'].to_csv(run_dir / 'anchors.csv', index=False)

@@ -11,7 +11,13 @@ from lightning_pose.api import Model
 from lightning_pose.api.model_config import ModelConfig
 
 from beast_lp.errors import BeastError
-from beast_lp.host.jobs.compared_models import View, check_model, joined_positions, read_views
+from beast_lp.host.jobs.compared_models import (
+    View,
+    check_model,
+    joined_positions,
+    predicted_positions,
+    read_views,
+)
 from beast_lp.reports.ensemble import (
     curve_table,
     ensemble_spread,
@@ -127,24 +133,11 @@ def _predict(
         tables = [by_view[view.name] for view in views]
     return np.concatenate(
         [
-            _positions(table, view.images, view.labels.keypoints)
+            predicted_positions(table, view.images, view.labels.keypoints)
             for table, view in zip(tables, views, strict=True)
         ],
         axis=1,
     )
-
-
-def _positions(
-    table: pd.DataFrame,
-    images: Sequence[str],
-    keypoints: Sequence[str],
-) -> Float[np.ndarray, 'frames keypoints 2']:
-    """Return the keypoints of a table of predictions, in the order of the labelled frames."""
-    table = table.copy()
-    table.columns = pd.MultiIndex.from_tuples([column[1:] for column in table.columns])
-    columns = pd.MultiIndex.from_product([keypoints, ['x', 'y']])
-    values = table.loc[list(images), columns].to_numpy(np.float64)
-    return values.reshape(len(images), len(keypoints), 2)
 
 
 def _spread(

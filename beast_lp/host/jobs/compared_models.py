@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Float
 from lightning_pose.api.model_config import ModelConfig
 from omegaconf import OmegaConf
@@ -44,6 +45,25 @@ class View:
 def joined_positions(views: Sequence[View]) -> Float[np.ndarray, 'frames keypoints 2']:
     """Return the labels of all views, their keypoints side by side."""
     return np.concatenate([view.labels.positions for view in views], axis=1)
+
+
+def predicted_positions(
+    table: pd.DataFrame,
+    images: Sequence[str],
+    keypoints: Sequence[str],
+) -> Float[np.ndarray, 'frames keypoints 2']:
+    """Return the keypoints of a table of predictions, in the order of the labelled frames.
+
+    Args:
+        table: table that the host wrote, with its three rows of headings.
+        images: names of the labelled frames.
+        keypoints: names, in the order of the labels.
+    """
+    table = table.copy()
+    table.columns = pd.MultiIndex.from_tuples([column[1:] for column in table.columns])
+    columns = pd.MultiIndex.from_product([keypoints, ['x', 'y']])
+    values = table.loc[list(images), columns].to_numpy(np.float64)
+    return values.reshape(len(images), len(keypoints), 2)
 
 
 def check_model(folder: Path, labels_files: Sequence[Path]) -> ModelConfig:

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from beast_lp.encoding.stage import EncodingFiles
+from beast_lp.host.jobs.compared_models import predicted_positions
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.reports.demo_page import DemoContent, demo_sections
 from beast_lp.reports.labelled_frames import frames_to_show, labelled_frames
@@ -156,12 +157,9 @@ def _labelled(files: DemoFiles) -> Figure | None:
     """Draw held-out frames with their labels and predictions; None where a picture is missing."""
     truth = pd.read_csv(files.project / 'CollectedData_new.csv', header=[0, 1, 2], index_col=0)
     table = pd.read_csv(files.pose / 'predictions_new.csv', header=[0, 1, 2], index_col=0)
-    table = table.loc[truth.index]
-    coordinates = table.columns.get_level_values(2)
-    predicted = table.loc[:, coordinates.isin(['x', 'y'])].to_numpy(np.float64)
-    predicted, true = (
-        values.reshape(len(truth), -1, 2) for values in (predicted, truth.to_numpy(np.float64))
-    )
+    names = truth.columns.get_level_values(1).unique().tolist()
+    predicted = predicted_positions(table, truth.index.tolist(), names)
+    true = truth.to_numpy(np.float64).reshape(predicted.shape)
     rows = frames_to_show(np.nanmean(np.linalg.norm(true - predicted, axis=-1), axis=1))
     pictures = []
     for row in rows:

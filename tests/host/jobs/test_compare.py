@@ -12,8 +12,13 @@ from omegaconf import OmegaConf
 from PIL import Image
 
 from beast_lp.errors import BeastError
-from beast_lp.host.jobs.compare import _keypoint_table, _positions, _spread, compare
-from beast_lp.host.jobs.compared_models import View, joined_positions, read_views
+from beast_lp.host.jobs.compare import _keypoint_table, _spread, compare
+from beast_lp.host.jobs.compared_models import (
+    View,
+    joined_positions,
+    predicted_positions,
+    read_views,
+)
 from beast_lp.host.jobs.model_folders import check_labels, find_models
 from beast_lp.video.labelled import LabelledFrames
 
@@ -223,7 +228,7 @@ def test_predictions_follow_the_order_of_the_labels() -> None:
     columns = pd.MultiIndex.from_product([['s'], ['nose', 'tail'], ['x', 'y', 'likelihood']])
     table = pd.DataFrame(np.arange(12).reshape(2, 6), index=pd.Index(['b', 'a']), columns=columns)
     table['set'] = 'train'
-    positions = _positions(table, ['a', 'b'], ['tail', 'nose'])
+    positions = predicted_positions(table, ['a', 'b'], ['tail', 'nose'])
     assert positions.tolist() == [[[9, 10], [6, 7]], [[3, 4], [0, 1]]]
 
 
