@@ -109,7 +109,8 @@ def frames_figure(predictions: Predictions) -> Figure:
                 pixels = np.asarray(picture.convert('RGB'))
             found = predictions.by_backbone[name][0, frame]
             handles = draw_labelled(cell, pixels, predictions.truth[frame], found)
-        row[0].set_title(BACKBONES[name], loc='left', fontsize=SMALL)
+        place = {'transform': row[0].transAxes, 'rotation': 90, 'ha': 'right', 'va': 'center'}
+        row[0].text(-0.04, 0.5, BACKBONES[name], fontsize=SMALL, **place)
     add_legend(figure, handles, LEGEND, loc='outside lower center', ncols=2)
     return figure
 
