@@ -7,7 +7,7 @@ pure; frames may be a memory map of any length, which is read in chunks.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Bool, Float, Int32, UInt8
 from scipy.ndimage import gaussian_filter1d, label, maximum_filter, median_filter
 
 from beast_lp.errors import BeastError
@@ -32,8 +32,9 @@ _MOST_OF_FRAME = 0.4
 _LEAST_SEEN = 0.05
 # share of the frame's shorter side above which a crop gains nothing
 _LARGEST_BOX = 0.75
-# px of small frames between parts of one animal; share of the difference in its largest part
-_GAP, _ONE_ANIMAL = 5, 0.75
+# px of small frames between parts of one animal; share of the difference in its heaviest part;
+# share of the heaviest part below which another is a speck, such as an edge that flickers
+_GAP, _ONE_ANIMAL, _SPECK = 5, 0.75, 0.1
 # frames measured at a time
 _CHUNK = 512
 
@@ -152,7 +153,7 @@ def _measure(
     Returns:
         left and right, then upper and lower edge as (frames, first or last, x or y) in shares of
         the frame, NaN where nothing is seen; the share of pixels that differ; the share of the
-        difference that lies in its largest connected part.
+        difference that lies in its heaviest part. Specks count for the edges of no frame.
     """
     height, width = found.shape[1:]
     edges = np.full((len(found), 2, 2), np.nan)
@@ -160,9 +161,11 @@ def _measure(
     for index, picture in enumerate(found):
         if not picture.any():
             continue
+        parts, masses = _parts(picture)
+        united[index] = masses.max() / masses.sum()
+        animal = np.where((masses >= _SPECK * masses.max())[parts], picture, 0)
         for axis, length in ((0, width), (1, height)):
-            edges[index, :, axis] = _quantiles(picture.sum(axis=axis), length)
-        united[index] = _largest_share(picture > 0, picture)
+            edges[index, :, axis] = _quantiles(animal.sum(axis=axis), length)
     return edges, (found > 0).mean(axis=(1, 2)), united
 
 
@@ -172,15 +175,13 @@ def _quantiles(mass: Float[np.ndarray, ' length'], length: int) -> Float[np.ndar
     return np.interp(_EDGES, total / total[-1], np.arange(length + 1)) / length
 
 
-def _largest_share(
-    mask: Bool[np.ndarray, 'h w'],
+def _parts(
     picture: Float[np.ndarray, 'h w'],
-) -> float:
-    """Return the share of a picture that lies in the heaviest part, small gaps closed."""
-    parts = np.empty(mask.shape, np.int32)
-    label(maximum_filter(mask, _GAP), output=parts)
-    masses = np.bincount(parts.ravel(), weights=picture.ravel())
-    return float(masses[1:].max() / masses[1:].sum())
+) -> tuple[Int32[np.ndarray, 'h w'], Float[np.ndarray, ' parts']]:
+    """Return the connected part of every pixel, small gaps closed, and the mass of each part."""
+    parts = np.empty(picture.shape, np.int32)
+    label(maximum_filter(picture > 0, _GAP), output=parts)
+    return parts, np.bincount(parts.ravel(), weights=picture.ravel())
 
 
 def _smooth(

@@ -84,6 +84,21 @@ def test_one_flash_elsewhere_does_not_move_the_box() -> None:
     assert np.abs(track_animal(frames, FPS).centre - calm).max() < 0.05
 
 
+def test_an_edge_that_flickers_is_not_the_animal() -> None:
+    # beside the edge, since what touches the animal is a part of it
+    path = (_path(400) * 0.8).astype(int)
+    frames = _footage(path)
+    # the lower edge of an arena that vibrates: bright dashes in half of the frames
+    dashes = np.random.default_rng(2).random((400, SHAPE[1])) < 0.3
+    dashes[::2] = False
+    frames[:, -1] = np.where(dashes, 255, frames[:, -1])
+    whole = np.array([SHAPE[1], SHAPE[0]])
+    track = track_animal(frames, FPS)
+    steady = track_animal(_footage(path), FPS)
+    assert (track.size * whole <= 2.2 * SPOT).all(), track.size * whole
+    assert np.abs(track.centre - steady.centre).max() * SHAPE[1] < 3
+
+
 def _pan() -> np.ndarray:
     """Return what a camera sees that moves over a textured floor."""
     floor = np.random.default_rng(2).uniform(40, 220, (SHAPE[0], SHAPE[1] + 200))
