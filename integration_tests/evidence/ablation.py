@@ -25,6 +25,7 @@ from budget import BUDGETS, keep_budget
 from cells import BusyError, Cell, claimed, read_results, result_file, run_all
 from figures import task_figure
 from intervals import summarise
+from recordings import missing
 from tasks import LABELS, TASKS, compute
 
 from beast_lp.runs.files import finished_file
@@ -54,6 +55,28 @@ def plan(
     ]
 
 
+def present(asked: Sequence[str] | None) -> list[str]:
+    """Return the tasks that were asked for, or else all whose recordings are on this machine.
+
+    Args:
+        asked: names; None for all.
+
+    Raises:
+        SystemExit: if a recording of a task that was asked for is missing.
+    """
+    tasks = []
+    for name in asked or TASKS:
+        lacking = missing(TASKS[name].recording)
+        if not lacking:
+            tasks.append(name)
+            continue
+        said = f'{name} needs {lacking[0]}, which is not there (see recordings.py)'
+        if asked:
+            raise SystemExit(said)
+        print(f'{said}; it is left out')
+    return tasks
+
+
 def write_summary(directory: Path) -> pd.DataFrame:
     """Write tables and figures of all cells that are done; return the summary."""
     better = {name: task.better for name, task in TASKS.items()}
@@ -81,7 +104,12 @@ def main() -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--output_dir', type=Path, required=True)
-    parser.add_argument('--tasks', nargs='+', choices=TASKS, default=list(TASKS))
+    parser.add_argument(
+        '--tasks',
+        nargs='+',
+        choices=TASKS,
+        help='all whose recordings are there, unless given',
+    )
     parser.add_argument('--backbones', nargs='+', choices=BACKBONES, default=list(BACKBONES))
     parser.add_argument(
         '--labels',
@@ -98,7 +126,8 @@ def main() -> None:
     keep_budget(directory, budget)
     # the host changes the directory, and keeps its own logs there
     os.chdir(directory)
-    cells = plan(options.tasks, options.backbones, options.seeds, options.labels)
+    tasks = present(options.tasks)
+    cells = plan(tasks, options.backbones, options.seeds, options.labels)
 
     def report(cell: Cell, scores: dict[str, float] | None) -> None:
         done = sum(result_file(directory, cell).exists() for cell in cells)

@@ -10,7 +10,7 @@ from cells import Cell, claimed
 from encoding import Neurons, encoding_scores
 from pose import pose_scores
 from readout import readout_scores
-from recordings import FLY, MALE, MOUSE, REACH, RECORDINGS
+from recordings import FLY, MALE, MOUSE, OPEN_FIELD, REACH, RECORDINGS
 from segmentation import segmentation_scores
 
 from beast_lp.config import SegmentationConfig
@@ -128,6 +128,15 @@ TASKS = {
         _pose(FLY),
         LABELS,
     ),
+    'pose_openfield': Task(
+        'Pose of a mouse in an open field, 4 keypoints',
+        POSE,
+        'lower',
+        'constant prediction',
+        'openfield',
+        _pose(OPEN_FIELD),
+        LABELS,
+    ),
     'readout_mouse': Task(
         'Keypoints of a running mouse, read from frozen features',
         READ,
@@ -153,6 +162,15 @@ TASKS = {
         'constant prediction',
         'crops',
         _readout(FLY),
+        LABELS,
+    ),
+    'readout_openfield': Task(
+        'Keypoints of a mouse in an open field, read from frozen features',
+        READ,
+        'lower',
+        'constant prediction',
+        'openfield',
+        _readout(OPEN_FIELD),
         LABELS,
     ),
     'segmentation_crops': Task(

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from ablation import plan, write_summary
+import recordings
+from ablation import plan, present, write_summary
 from backbones import BACKBONES, settings
 from budget import BUDGETS, keep_budget
 from cells import BusyError, Cell, claimed, read_results, result_file, run_all
@@ -205,3 +206,22 @@ def test_a_reading_is_scored_on_the_frames_that_it_did_not_see() -> None:
     ]
     assert mean_error(np.zeros((12, 1)), frames, orders, 4) == pytest.approx(np.mean(expected))
     assert mean_error(positions[:, 0], frames, orders, 8) < 0.01
+
+
+def test_tasks_without_their_recording_are_left_out_or_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    there, lacking = tmp_path / 'there.mp4', tmp_path / 'lacking.mp4'
+    there.touch()
+    for name in recordings.RECORDINGS:
+        video = lacking if name == 'openfield' else there
+        monkeypatch.setitem(recordings.RECORDINGS, name, [video])
+    without = ['pose_openfield', 'readout_openfield']
+    assert present(None) == [name for name in TASKS if name not in without]
+    said = capsys.readouterr().out
+    assert all(f'{name} needs {lacking}' in said for name in without)
+    assert present(['pose_mouse']) == ['pose_mouse']
+    with pytest.raises(SystemExit, match=f'readout_openfield needs {lacking}'):
+        present(['pose_mouse', 'readout_openfield'])
