@@ -1,10 +1,12 @@
 """Where the animal is in a video of a fixed camera: boxes around what the background lacks.
 
-Grey frames are compared with their median, which holds whatever stands still. All functions are
+Grey frames are compared with their median, which holds whatever stands still, and with how much
+each pixel flickers. All functions are
 pure; frames may be a memory map of any length, which is read in chunks.
 """
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float, Int32, UInt8
@@ -26,7 +28,7 @@ _EDGES = 0.02, 0.98
 _FRAMES_HELD, _MARGIN = 0.95, 1.25
 # s over which the centre of the box is smoothed, first by a median against outliers
 _MEDIAN_SECONDS, _SMOOTH_SECONDS = 0.4, 0.2
-# share of the pixels that differ where the camera moves or the light changes
+# share of the pixels with more than noise where the camera moves or the light changes
 _MOST_OF_FRAME = 0.4
 # share of frames in which something must be seen, and below which the animal sits still
 _LEAST_SEEN = 0.05
@@ -58,34 +60,58 @@ class Track:
     seen: float
 
 
-def median_background(frames: UInt8[np.ndarray, 'n h w']) -> UInt8[np.ndarray, 'h w']:
-    """Return the median of frames that are spread evenly over a video.
+class Background(NamedTuple):
+    """What a video shows where the animal is not, in grey levels.
+
+    Attributes:
+        median: (H, W) median of its frames.
+        noise: (H, W) spread of each pixel about it, large at edges that flicker or vibrate. An
+            animal that is over a pixel in less than half of the frames leaves it small.
+    """
+
+    median: UInt8[np.ndarray, 'h w']
+    noise: Float[np.ndarray, 'h w']
+
+
+def background_of(frames: UInt8[np.ndarray, 'n h w']) -> Background:
+    """Return the background, from frames that are spread evenly over a video.
 
     Args:
         frames: (frames, H, W) grey frames.
     """
-    picks = np.linspace(0, len(frames) - 1, min(_BACKGROUND_FRAMES, len(frames))).round()
-    return np.median(rows_of(frames, picks.astype(int)), axis=0).astype(np.uint8)
+    places = np.linspace(0, len(frames) - 1, min(_BACKGROUND_FRAMES, len(frames))).round()
+    picks = rows_of(frames, places.astype(int))
+    median = np.median(picks, axis=0).astype(np.uint8)
+    noise = _MAD * np.median(np.abs(_same_light(picks, median)), axis=0)
+    return Background(median, noise.astype(np.float32))
 
 
 def difference(
     frames: UInt8[np.ndarray, 'n h w'],
-    background: UInt8[np.ndarray, 'h w'],
+    background: Background,
 ) -> Float[np.ndarray, 'n h w']:
     """Return by how much each pixel differs from the background beyond the noise, in grey levels.
 
-    Light that changes everywhere alike is taken away first.
+    Noise is that of the frame or of the pixel, whichever is larger. Light that changes everywhere
+    alike is taken away first.
 
     Args:
         frames: (frames, H, W) grey frames.
-        background: their median.
+        background: background of their video.
     """
-    signed = frames.astype(np.float32) - background
-    signed -= np.median(signed, axis=(1, 2), keepdims=True)
-    size = np.abs(signed)
+    size = np.abs(_same_light(frames, background.median))
     noise = np.minimum(_MAD * np.median(size, axis=(1, 2), keepdims=True), _MOST_NOISE)
-    found = np.where(size > np.maximum(_LEAST_LEVELS, _NOISE_SPREADS * noise), size, 0)
-    return found.astype(np.float32)
+    least = _NOISE_SPREADS * np.maximum(noise, background.noise)
+    return np.where(size > np.maximum(_LEAST_LEVELS, least), size, 0).astype(np.float32)
+
+
+def _same_light(
+    frames: UInt8[np.ndarray, 'n h w'],
+    median: UInt8[np.ndarray, 'h w'],
+) -> Float[np.ndarray, 'n h w']:
+    """Return the signed differences, without what changes everywhere alike."""
+    signed = frames.astype(np.float32) - median
+    return signed - np.median(signed, axis=(1, 2), keepdims=True)
 
 
 def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
@@ -110,18 +136,19 @@ def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
         >>> track.centre[25].round(1).tolist(), track.size.round(1).tolist()
         ([0.5, 0.3], [0.2, 0.2])
     """
-    background = median_background(frames)
+    background = background_of(frames)
+    restless = np.mean(background.noise > _MOST_NOISE)
+    if restless > _MOST_OF_FRAME:
+        raise NoAnimalError(
+            f'{restless:.0%} of the pixels change from frame to frame, as where the camera moves '
+            'or the light changes'
+        )
     parts = [
         _measure(difference(rows_of(frames, slice(start, stop)), background))
         for start, stop in chunks(len(frames), _CHUNK)
     ]
-    edges, covered, united = (np.concatenate(part) for part in zip(*parts, strict=True))
+    edges, united = (np.concatenate(part) for part in zip(*parts, strict=True))
     seen = np.asarray(np.isfinite(edges).all(axis=(1, 2)))
-    if np.median(covered) > _MOST_OF_FRAME:
-        raise NoAnimalError(
-            f'{np.median(covered):.0%} of the pixels change from frame to frame, as where the '
-            'camera moves or the light changes'
-        )
     if seen.mean() < _LEAST_SEEN:
         raise NoAnimalError(
             f'nothing stands out from the background in {1 - seen.mean():.0%} of the frames, as '
@@ -143,17 +170,13 @@ def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
 
 def _measure(
     found: Float[np.ndarray, 'n h w'],
-) -> tuple[
-    Float[np.ndarray, 'n 2 2'],
-    Float[np.ndarray, ' n'],
-    Float[np.ndarray, ' n'],
-]:
+) -> tuple[Float[np.ndarray, 'n 2 2'], Float[np.ndarray, ' n']]:
     """Measure the differences of some frames.
 
     Returns:
         left and right, then upper and lower edge as (frames, first or last, x or y) in shares of
-        the frame, NaN where nothing is seen; the share of pixels that differ; the share of the
-        difference that lies in its heaviest part. Specks count for the edges of no frame.
+        the frame, NaN where nothing is seen; the share of the difference that lies in its heaviest
+        part. Specks count for the edges of no frame.
     """
     height, width = found.shape[1:]
     edges = np.full((len(found), 2, 2), np.nan)
@@ -166,7 +189,7 @@ def _measure(
         animal = np.where((masses >= _SPECK * masses.max())[parts], picture, 0)
         for axis, length in ((0, width), (1, height)):
             edges[index, :, axis] = _quantiles(animal.sum(axis=axis), length)
-    return edges, (found > 0).mean(axis=(1, 2)), united
+    return edges, united
 
 
 def _quantiles(mass: Float[np.ndarray, ' length'], length: int) -> Float[np.ndarray, ' 2']:
