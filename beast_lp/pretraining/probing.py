@@ -57,10 +57,7 @@ class Probe(Callback):
                 f'the probe needs {LEAST_FRAMES} labelled frames, but data.csv_file has '
                 f'{len(frames.images)}; label more, or set beast.probe.every_epochs=0'
             )
-        rows = spread(range(len(frames.images)), MOST_FRAMES)
-        self.frames = LabelledFrames(
-            [frames.images[row] for row in rows], frames.keypoints, frames.positions[rows]
-        )
+        self.frames = frames.some(spread(range(len(frames.images)), MOST_FRAMES))
         self.config = config
         # errors in px with the initial weights, and of the floors by their names
         self.start = float('nan')
@@ -85,7 +82,7 @@ class Probe(Callback):
             return
         size = self.config.model.image_size
         try:
-            self._images = read_images(self.frames.images, (size[0], size[1]))
+            self._images = read_images(self.frames.images, (size[0], size[1]), self.frames.boxes)
         except BeastError as error:
             if self.config.probe.every_epochs is not None:
                 raise
@@ -146,15 +143,15 @@ class Probe(Callback):
         features = frozen_features(model.eval(), self._images)
         model.train(training)
         return {
-            'probe_px': probe_error(features, self.frames.positions, self._folds),
-            'probe_z_px': probe_error(features, self.frames.positions, self._folds, z_scores),
+            'probe_px': probe_error(features, self.frames.within, self._folds),
+            'probe_z_px': probe_error(features, self.frames.within, self._folds, z_scores),
         }
 
     def _measure_floors(self) -> dict[str, float]:
         assert self._images is not None
         features = floor_features(self._images, self._read_anchors())
         errors = {
-            name: probe_error(values, self.frames.positions, self._folds)
+            name: probe_error(values, self.frames.within, self._folds)
             for name, values in features.items()
         }
         if self.config.init == 'random' and math.isfinite(self.start):

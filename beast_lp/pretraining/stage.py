@@ -97,6 +97,7 @@ def run_pretraining(
                 warn_of_small_animals(config, store)
             else:
                 store = WindowStore.open(files.windows)
+            labels = _cropped(labels, config, output_dir, first)
 
         from beast_lp.pretraining.fit import fit_backbone
 
@@ -126,6 +127,28 @@ def _prepare(
         offset_frames=config.pairs.offset_frames,
         offset_ms=config.pairs.offset_ms,
     )
+
+
+def _cropped(
+    labels: 'LabelledFrames | None',
+    config: BeastConfig,
+    output_dir: Path,
+    first: bool,
+) -> 'LabelledFrames | None':
+    """Return labelled frames with boxes where the videos have some, so that the probe sees both.
+
+    The first process finds the boxes of `auto`, and the others read them.
+    """
+    boxes = config.windows.bbox_dir
+    if labels is None or boxes is None:
+        return labels
+    # imported here because pandas and scipy take seconds, and few runs have boxes
+    from beast_lp.video.labelled_boxes import NAME, boxed_labels
+
+    directory = output_dir / BOXES_DIR if boxes == AUTO else Path(boxes)
+    if not first and not (directory / NAME).exists():
+        return labels
+    return boxed_labels(labels, directory, search=first and boxes == AUTO)
 
 
 def _doubtful_start(config: BeastConfig, files: RunFiles) -> 'BeastModule | None':

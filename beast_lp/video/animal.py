@@ -114,11 +114,33 @@ def _same_light(
     return signed - np.median(signed, axis=(1, 2), keepdims=True)
 
 
-def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
+def find_animal(
+    frames: UInt8[np.ndarray, 'n h w'],
+    background: Background,
+) -> Float[np.ndarray, 'n 2']:
+    """Return the place of the animal in single frames, NaN where nothing is seen.
+
+    Args:
+        frames: (frames, H, W) grey frames.
+        background: background of their camera.
+
+    Returns:
+        x and y of the middle of what is seen, as shares of the frame's width and height.
+    """
+    edges, _ = _measure(difference(frames, background))
+    return edges.mean(axis=1)
+
+
+def track_animal(
+    frames: UInt8[np.ndarray, 'n h w'],
+    background: Background,
+    fps: float,
+) -> Track:
     """Find the box around what moves in every frame of a video of a fixed camera.
 
     Args:
         frames: (frames, H, W) grey frames of the whole video, small ones (100 px) are enough.
+        background: their background.
         fps: frames per second.
 
     Returns:
@@ -132,11 +154,10 @@ def track_animal(frames: UInt8[np.ndarray, 'n h w'], fps: float) -> Track:
         >>> frames = np.full((50, 40, 60), 200, np.uint8)
         >>> for t in range(50):
         ...     frames[t, 10:16, t : t + 8] = 20
-        >>> track = track_animal(frames, fps=25)
+        >>> track = track_animal(frames, background_of(frames), fps=25)
         >>> track.centre[25].round(1).tolist(), track.size.round(1).tolist()
         ([0.5, 0.3], [0.2, 0.2])
     """
-    background = background_of(frames)
     restless = np.mean(background.noise > _MOST_NOISE)
     if restless > _MOST_OF_FRAME:
         raise NoAnimalError(

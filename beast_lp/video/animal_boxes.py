@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from beast_lp.errors import BeastError
-from beast_lp.runs.files import write_table
-from beast_lp.video.animal import NoAnimalError, Track, track_animal
+from beast_lp.runs.files import finished_file, write_table
+from beast_lp.video.animal import Background, NoAnimalError, Track, background_of, track_animal
 from beast_lp.video.boxes import AUTO, COLUMNS, boxes_file
 from beast_lp.video.read import FrameReader
 from beast_lp.video.spool import spooled_frames
@@ -56,6 +57,8 @@ def animal_boxes(videos: Sequence[Path], directory: Path, progress: bool = True)
 def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
     """Write a square box of one size around the animal of every frame of a video.
 
+    The background goes to a file beside it, for the labelled frames of that video.
+
     Args:
         video: video file.
         file: CSV file in the host's format.
@@ -67,14 +70,14 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
     """
     reader = FrameReader(video, 'gray')
     width, height = reader.info.width, reader.info.height
-    scale = _SIDE / max(width, height)
-    size = max(1, round(height * scale)), max(1, round(width * scale))
+    size = searched_size(width, height)
     desc = f'animal of {video.name}'
     with spooled_frames(reader, size, file.parent, desc, progress) as frames:
         if not len(frames):
             raise BeastError(f'{video} has no frame that can be decoded')
+        background = background_of(frames)
         try:
-            track = track_animal(frames, reader.info.fps or _USUAL_RATE)
+            track = track_animal(frames, background, reader.info.fps or _USUAL_RATE)
         except NoAnimalError as error:
             raise BeastError(
                 f'no boxes can be found for {video}: {error}; set beast.windows.bbox_dir to boxes '
@@ -82,6 +85,11 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
             ) from error
         finally:
             del frames
+    with (
+        finished_file(background_file(file.parent, video.stem)) as part,
+        part.open('wb') as binary,
+    ):
+        np.savez_compressed(binary, median=background.median, noise=background.noise)
     table = box_table(track, width, height)
     side = int(table['w'].iloc[0])
     logger.info(
@@ -103,9 +111,63 @@ def box_table(track: Track, width: int, height: int) -> pd.DataFrame:
         x, y, h, w in px, in the host's order.
     """
     whole = np.array([width, height])
-    side = int(np.clip((track.size * whole).max(), _LEAST_SIDE, whole.min()))
-    # even, as codecs like it
-    side -= side % 2
-    corner = np.clip((track.centre * whole - side / 2).round(), 0, whole - side).astype(int)
-    columns = dict(zip(COLUMNS, (corner[:, 0], corner[:, 1], side, side), strict=True))
+    return squares(track.centre, (track.size * whole).max(), width, height)
+
+
+def squares(
+    centre: Float[np.ndarray, 'frames 2'],
+    side: float,
+    width: int,
+    height: int,
+) -> pd.DataFrame:
+    """Return squares of one size around places, moved into the frame where they reach out of it.
+
+    Args:
+        centre: x and y as shares of the frame's width and height.
+        side: side in px, made even and no larger than the frame.
+        width: width of the frame in px.
+        height: height of the frame in px.
+
+    Returns:
+        x, y, h, w in px, in the host's order.
+    """
+    whole = np.array([width, height])
+    even = int(np.clip(side, _LEAST_SIDE, whole.min())) // 2 * 2  # as codecs like it
+    corner = np.clip((centre * whole - even / 2).round(), 0, whole - even).astype(int)
+    columns = dict(zip(COLUMNS, (corner[:, 0], corner[:, 1], even, even), strict=True))
     return pd.DataFrame(columns)
+
+
+def searched_size(width: int, height: int) -> tuple[int, int]:
+    """Return (height, width) in px of the small frames in which the animal is looked for.
+
+    Args:
+        width: width of the whole frame in px.
+        height: height of the whole frame in px.
+
+    Examples:
+        >>> searched_size(640, 480)
+        (72, 96)
+    """
+    scale = _SIDE / max(width, height)
+    return max(1, round(height * scale)), max(1, round(width * scale))
+
+
+def background_file(directory: Path, name: str) -> Path:
+    """Return the path of the background of a video.
+
+    Args:
+        directory: folder of the files of boxes.
+        name: name of the video, without its suffix.
+    """
+    return directory / f'{name}_background.npz'
+
+
+def read_background(file: Path) -> Background:
+    """Read what `write_boxes` wrote.
+
+    Args:
+        file: path that `background_file` returns.
+    """
+    with np.load(file) as arrays:
+        return Background(arrays['median'], arrays['noise'])

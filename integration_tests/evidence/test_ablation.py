@@ -198,7 +198,7 @@ def test_floors_are_drawn_where_a_task_has_them() -> None:
 def test_a_reading_is_scored_on_the_frames_that_it_did_not_see() -> None:
     draw = np.random.default_rng(0)
     positions = draw.uniform(0, 9, (12, 1, 2))
-    frames = LabelledFrames([], ['nose'], positions)
+    frames = LabelledFrames([], ['nose'], positions, [])
     orders = [draw.permutation(12) for _ in range(3)]
     expected = [
         np.linalg.norm(positions[order[:4]].mean(axis=0) - positions[order[4:]], axis=-1).mean()

@@ -127,10 +127,40 @@ def test_a_damaged_image_ends_the_run_only_where_the_probe_was_asked_for(
         run_pretraining(config, videos, tmp_path / 'asked', labels=frames)
 
 
+def test_labelled_frames_are_cropped_like_the_videos(
+    tiny_config: TinyConfig,
+    write_video: Callable[..., Path],
+    frames: LabelledFrames,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # the same bright square on the same floor, as it moves
+    film = []
+    for x in range(8, 56):
+        frame = np.full((48, 64, 3), 90, np.uint8)
+        frame[16:32, x - 8 : x + 8] = 255
+        film.append(frame)
+    video = write_video('one.mp4', film)
+    floors = {}
+    for name in ('whole', 'crops'):
+        windows = {'bbox_dir': 'auto'} if name == 'crops' else {}
+        config = tiny_config(
+            windows=windows, probe={'every_epochs': 1}, training={'epochs': 1}, seed=0
+        )
+        with caplog.at_level('INFO', 'lightning_pose'):
+            run_pretraining(config, [video], tmp_path / name, labels=frames)
+        metrics = pd.read_csv(RunFiles(tmp_path / name).metrics)
+        floors[name] = metrics['probe_constant_px'].iloc[-1]
+    assert 'the boxes of 30 labelled frames' in caplog.text
+    # the square is in the middle of its box, and anywhere in the frame
+    assert floors['whole'] == pytest.approx(16, abs=4)
+    assert floors['crops'] < 5
+
+
 def test_too_few_labels_get_a_sentence(
     tiny_config: TinyConfig, videos: list[Path], frames: LabelledFrames, tmp_path: Path
 ) -> None:
-    few = type(frames)(frames.images[:9], frames.keypoints, frames.positions[:9])
+    few = frames.some(range(9))
     config = tiny_config(probe={'every_epochs': 2})
     with pytest.raises(BeastError, match='needs 10 labelled frames.*has 9.*every_epochs=0'):
         run_pretraining(config, videos, tmp_path / 'out', labels=few)

@@ -5,8 +5,10 @@ import pytest
 
 from beast_lp.video.animal import (
     NoAnimalError,
+    Track,
     background_of,
     difference,
+    find_animal,
     track_animal,
 )
 
@@ -35,6 +37,10 @@ def _footage(*paths: np.ndarray, noise: float = 2.0) -> np.ndarray:
     return np.clip(frames + random.normal(0, noise, frames.shape), 0, 255).astype(np.uint8)
 
 
+def _track(frames: np.ndarray) -> Track:
+    return track_animal(frames, background_of(frames), FPS)
+
+
 def test_the_background_is_what_stands_still() -> None:
     frames = _footage(_path(400), noise=0)
     expected = _footage(noise=0)[0]
@@ -55,7 +61,7 @@ def test_noise_and_light_are_no_difference() -> None:
 @pytest.mark.parametrize('noise', [0.0, 2.0, 5.0])
 def test_the_box_holds_the_animal_in_nearly_every_frame(noise: float) -> None:
     path = _path(600)
-    track = track_animal(_footage(path, noise=noise), FPS)
+    track = _track(_footage(path, noise=noise))
     whole = np.array([SHAPE[1], SHAPE[0]])
     centre, size = track.centre * whole, track.size * whole
     assert (size >= SPOT).all()
@@ -69,7 +75,7 @@ def test_frames_without_the_animal_keep_the_place_of_their_neighbours() -> None:
     path = _path(400)
     frames = _footage(path)
     frames[200:230] = _footage()[:30]
-    track = track_animal(frames, FPS)
+    track = _track(frames)
     whole = np.array([SHAPE[1], SHAPE[0]])
     middle = (path[199] + path[230]) / 2 + SPOT / 2
     assert np.abs(track.centre[215] * whole - middle).max() < 4
@@ -80,8 +86,8 @@ def test_one_flash_elsewhere_does_not_move_the_box() -> None:
     path = _path(400)
     frames = _footage(path)
     frames[200, :6, :6] = 255
-    calm = track_animal(_footage(path), FPS).centre
-    assert np.abs(track_animal(frames, FPS).centre - calm).max() < 0.05
+    calm = _track(_footage(path)).centre
+    assert np.abs(_track(frames).centre - calm).max() < 0.05
 
 
 def test_the_noise_of_a_pixel_is_its_own() -> None:
@@ -105,10 +111,20 @@ def test_an_edge_that_flickers_is_not_the_animal() -> None:
     glare = np.where(dashes, random.uniform(-70, 70, (400, 1)), 0)
     frames[:, -2:] = np.clip(frames[:, -2:] + glare[:, None], 0, 255)
     whole = np.array([SHAPE[1], SHAPE[0]])
-    track = track_animal(frames, FPS)
-    steady = track_animal(_footage(path), FPS)
+    track = _track(frames)
+    steady = _track(_footage(path))
     assert (track.size * whole <= 2.2 * SPOT).all(), track.size * whole
     assert np.abs((track.centre - steady.centre) * whole).max() < 3
+
+
+def test_a_single_frame_is_searched_with_the_background_of_its_camera() -> None:
+    path = _path(40)
+    frames = _footage(path)
+    frames[7] = _footage()[7]
+    places = find_animal(frames, background_of(frames))
+    assert np.isnan(places[7]).all() and np.isnan(places).sum() == 2
+    found = np.delete(places * [SHAPE[1], SHAPE[0]], 7, axis=0)
+    assert np.abs(found - np.delete(path + SPOT / 2, 7, axis=0)).max() < 1.5
 
 
 def _pan() -> np.ndarray:
@@ -130,4 +146,4 @@ def test_where_there_is_no_single_place_a_sentence_says_why(
     frames: np.ndarray, sentence: str
 ) -> None:
     with pytest.raises(NoAnimalError, match=sentence):
-        track_animal(frames, FPS)
+        _track(frames)

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from beast_lp.errors import BeastError
+from beast_lp.video.boxes import Box, crop
 from beast_lp.video.labelled import read_images, read_labels
 
 
@@ -36,6 +37,25 @@ def test_views_of_other_keypoints_and_what_is_not_visible(tmp_path: Path) -> Non
     nothing = [np.nan] * 2
     expected = [[[1, 2], nothing], [nothing, nothing], [nothing, [3, 4]]]
     np.testing.assert_array_equal(frames.positions, expected)
+
+
+def test_images_are_cropped_to_boxes_and_black_beyond_their_edge(tmp_path: Path) -> None:
+    picture = np.random.default_rng(0).integers(1, 255, (20, 30, 3), np.uint8)
+    Image.fromarray(picture).save(tmp_path / 'a.png')
+    inside, beyond = Box(x=5, y=2, h=10, w=12), Box(x=24, y=-4, h=10, w=12)
+    for box in (inside, beyond):
+        (read,) = read_images([tmp_path / 'a.png'], (box.h, box.w), [box]).numpy()
+        np.testing.assert_array_equal(read, crop(picture, box))
+
+
+def test_some_frames_keep_what_belongs_to_them(labelled_project: tuple[Path, np.ndarray]) -> None:
+    path, positions = labelled_project
+    frames = read_labels([path], path.parent)
+    assert frames.some([4, 2]).boxes is None
+    boxed = frames.with_boxes([Box(number, 0, 9, 9) for number in range(30)]).some([4, 2])
+    assert [image.name for image in boxed.images] == ['img004.png', 'img002.png']
+    assert boxed.names == ['labeled-data/one/img004.png', 'labeled-data/one/img002.png']
+    np.testing.assert_array_equal(boxed.within[:, 0], positions[[4, 2]] - [[4, 0], [2, 0]])
 
 
 def test_missing_images_and_other_tables_get_a_sentence(

@@ -1,0 +1,166 @@
+"""Boxes around the animal of labelled frames, beside those of the videos (`bbox_dir: auto`).
+
+A pose model that is trained on crops needs its labelled frames cropped like the videos. The file
+`bbox.csv` has a row for each of them, as `litpose create_bbox` writes it for a table of labels.
+"""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+from PIL import Image
+
+from beast_lp.errors import BeastError
+from beast_lp.runs.files import write_table
+from beast_lp.video.animal import Background, NoAnimalError, background_of, find_animal
+from beast_lp.video.animal_boxes import background_file, read_background, searched_size, squares
+from beast_lp.video.boxes import COLUMNS, Box, Boxes
+from beast_lp.video.labelled import LabelledFrames, opened_image
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+NAME = 'bbox.csv'
+# frames of a folder from which its background is taken, where no video of its name was searched
+_LEAST_FRAMES = 20
+# share of the labelled keypoints that boxes have to hold
+_LEAST_HELD = 0.9
+
+
+def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> LabelledFrames:
+    """Return labelled frames with their boxes, or as they are where these are not known.
+
+    Args:
+        labels: labelled frames.
+        directory: folder of the boxes of the videos; `bbox.csv` in it has those of the frames.
+        search: look for the animal in frames that `bbox.csv` lacks, and write it.
+    """
+    file = directory / NAME
+    try:
+        if search and not _has_all(file, labels):
+            table = labelled_boxes(labels, directory)
+            held = held_share(labels.with_boxes(_boxes(table)))
+            if held < _LEAST_HELD:
+                raise NoAnimalError(f'boxes around what moves hold {held:.0%} of their keypoints')
+            write_table(table, file, index=True)
+            logger.info(
+                f'beast: the boxes of {len(table)} labelled frames, in {file}, hold {held:.0%} of '
+                'their keypoints'
+            )
+        if not _has_all(file, labels):
+            raise NoAnimalError(
+                f'{file} has none; `litpose create_bbox` writes boxes for data.csv_file'
+            )
+    except NoAnimalError as error:
+        logger.warning(
+            f'beast: labelled frames are not cropped, so that the probe reads whole ones: {error}'
+        )
+        return labels
+    return labels.with_boxes(_boxes(_read(file).loc[list(labels.names)]))
+
+
+def labelled_boxes(labels: LabelledFrames, directory: Path) -> pd.DataFrame:
+    """Find the animal in labelled frames, and return a box for each.
+
+    A frame is compared with the background of its video, or else of all labelled frames of its
+    folder; its box has the size of that video's boxes, or else their median over all videos.
+
+    Args:
+        labels: labelled frames, in folders that are named after their videos.
+        directory: folder with what `write_boxes` wrote for the videos.
+
+    Returns:
+        x, y, h, w in px, one row per frame, named for its image.
+
+    Raises:
+        NoAnimalError: if the animal is not found in every frame.
+        BeastError: if an image is damaged.
+    """
+    sides = {
+        file.name.removesuffix('_bbox.csv'): Boxes(file).size[0]
+        for file in sorted(directory.glob('*_bbox.csv'))
+    }
+    usual = float(np.median(list(sides.values())))
+    folders = np.array(labels.videos)
+    tables = []
+    for folder in dict.fromkeys(labels.videos):
+        rows = np.flatnonzero(folders == folder)
+        name = Path(folder).name
+        frames, (width, height) = _small_frames([labels.images[row] for row in rows])
+        centre = find_animal(frames, _background(frames, background_file(directory, name), name))
+        unseen = np.isnan(centre).any(axis=1).sum()
+        if unseen:
+            raise NoAnimalError(
+                f'nothing stands out from the background in {unseen} of the {len(rows)} labelled '
+                f'frames of {name}'
+            )
+        tables.append(squares(centre, sides.get(name, usual), width, height).set_index(rows))
+    table = pd.concat(tables).sort_index()
+    return table.set_index(pd.Index(labels.names))
+
+
+def held_share(labels: LabelledFrames) -> float:
+    """Return the share of the labelled keypoints that lie within the boxes of their frames.
+
+    Args:
+        labels: labelled frames with boxes.
+    """
+    sizes = np.array([(box.w, box.h) for box in labels.boxes or ()])[:, None]
+    inside = ((labels.within >= 0) & (labels.within <= sizes)).all(axis=2)
+    return float(inside[np.isfinite(labels.within).all(axis=2)].mean())
+
+
+def _small_frames(
+    images: Sequence[Path],
+) -> tuple[UInt8[np.ndarray, 'frames h w'], tuple[int, int]]:
+    """Read the images of one camera in grey, small; return them with their (width, height)."""
+    frames, sizes = [], set()
+    for path in images:
+        with opened_image(path) as image:
+            sizes.add(image.size)
+            height, width = searched_size(*image.size)
+            small = image.convert('L').resize((width, height), Image.Resampling.BOX)
+            frames.append(np.asarray(small))
+    if len(sizes) > 1:
+        raise NoAnimalError(f'the labelled frames of {images[0].parent.name} differ in size')
+    return np.stack(frames), sizes.pop()
+
+
+def _background(
+    frames: UInt8[np.ndarray, 'frames h w'],
+    file: Path,
+    name: str,
+) -> Background:
+    """Return the background of the video, or else of its labelled frames where there are many."""
+    if file.exists():
+        background = read_background(file)
+        if background.median.shape == frames.shape[1:]:
+            return background
+    if len(frames) < _LEAST_FRAMES:
+        raise NoAnimalError(
+            f'of the video {name}, which is not among those that are trained on, there are '
+            f'{len(frames)} labelled frames and not {_LEAST_FRAMES}, from which its background '
+            'could be taken'
+        )
+    return background_of(frames)
+
+
+def _has_all(file: Path, labels: LabelledFrames) -> bool:
+    return file.exists() and set(labels.names) <= set(_read(file).index)
+
+
+def _read(file: Path) -> pd.DataFrame:
+    try:
+        table = pd.read_csv(file, index_col=0)
+        return table[list(COLUMNS)].astype(int)
+    except (OSError, ValueError, KeyError) as error:
+        raise BeastError(
+            f'the bounding boxes {file} cannot be read ({error}); write them with `litpose '
+            'create_bbox`, or delete that file'
+        ) from error
+
+
+def _boxes(table: pd.DataFrame) -> list[Box]:
+    return [Box(*row) for row in table[list(COLUMNS)].to_numpy().tolist()]
