@@ -136,3 +136,14 @@ def labelled_project(tmp_path: Path) -> tuple[Path, np.ndarray]:
     table.iloc[1:, :2] = positions[1:]
     table.to_csv(tmp_path / 'CollectedData.csv')
     return tmp_path / 'CollectedData.csv', positions
+
+
+@pytest.fixture
+def square_video(write_video: WriteVideo) -> Path:
+    """Write the video of the labelled pictures, in which the same square crosses the floor."""
+    frames = []
+    for x in range(8, 56):
+        frame = np.full((48, 64, 3), 90, np.uint8)
+        frame[16:32, x - 8 : x + 8] = 255
+        frames.append(frame)
+    return write_video('videos/one.mp4', frames)

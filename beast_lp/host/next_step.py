@@ -6,6 +6,7 @@ from pathlib import Path
 
 from omegaconf import DictConfig
 
+from beast_lp.host.cropped_labels import cropped_config
 from beast_lp.host.late_failures import late_failures
 from beast_lp.host.names import free_backbone_name
 from beast_lp.host.pose_optimizer import has_resnet_optimizer, suitable_learning_rate
@@ -13,7 +14,13 @@ from beast_lp.host.spelling import as_override, command_line, small_number
 from beast_lp.host.start import START_DIR
 
 
-def pose_command(cfg: DictConfig, config_file: Path, output_dir: Path, hidden_size: int) -> str:
+def pose_command(
+    cfg: DictConfig,
+    config_file: Path,
+    output_dir: Path,
+    hidden_size: int,
+    cropped: Path | None = None,
+) -> str:
     """Return the command that trains a pose model on a finished pretraining run.
 
     Args:
@@ -22,9 +29,14 @@ def pose_command(cfg: DictConfig, config_file: Path, output_dir: Path, hidden_si
         config_file: file of that config.
         output_dir: directory of the pretraining run.
         hidden_size: width of its ViT.
+        cropped: folder of labelled frames that are cropped as those that it saw; None for none.
     """
+    changes = {}
+    if cropped is not None:
+        cfg, changes = cropped_config(cfg, cropped)
     rate = suitable_learning_rate(hidden_size) if has_resnet_optimizer(cfg) else None
-    mends = [word for failure in late_failures(cfg) for word in failure.mend]
+    mends = [as_override(key, value, force=True) for key, value in changes.items()]
+    mends += [word for failure in late_failures(cfg) for word in failure.mend]
     backbone = _from_start(output_dir)
     return train_command(_from_start(config_file), backbone, f'{backbone}_pose', rate, mends)
 

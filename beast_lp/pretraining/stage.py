@@ -18,7 +18,7 @@ from beast_lp.pretraining.launch import check_launch, first_process_first, launc
 from beast_lp.pretraining.plan import announce_videos
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.pretraining.tune import check_labels
-from beast_lp.video.boxes import AUTO, BOXES_DIR
+from beast_lp.video.boxes import AUTO, BOXES_DIR, boxes_folder
 from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import INDEX_NAME, WindowStore
@@ -139,16 +139,15 @@ def _cropped(
 
     The first process finds the boxes of `auto`, and the others read them.
     """
-    boxes = config.windows.bbox_dir
-    if labels is None or boxes is None:
+    directory = boxes_folder(config.windows.bbox_dir, output_dir)
+    if labels is None or directory is None:
         return labels
     # imported here because pandas and scipy take seconds, and few runs have boxes
     from beast_lp.video.labelled_boxes import NAME, boxed_labels
 
-    directory = output_dir / BOXES_DIR if boxes == AUTO else Path(boxes)
     if not first and not (directory / NAME).exists():
         return labels
-    return boxed_labels(labels, directory, search=first and boxes == AUTO)
+    return boxed_labels(labels, directory, search=first and config.windows.bbox_dir == AUTO)
 
 
 def _doubtful_start(config: BeastConfig, files: RunFiles) -> 'BeastModule | None':

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int, UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, write_table
@@ -14,6 +15,7 @@ from beast_lp.video.animal import Background, NoAnimalError, Track, background_o
 from beast_lp.video.boxes import AUTO, COLUMNS, boxes_file
 from beast_lp.video.read import FrameReader
 from beast_lp.video.spool import spooled_frames
+from beast_lp.video.thumbnails import rows_of
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -21,6 +23,8 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 _SIDE = 96
 # px of the whole frame; smaller boxes show hardly any animal
 _LEAST_SIDE = 32
+# frames that are kept for a picture
+_SHOWN = 6
 # frames a second, for the smoothing alone, of a file that states none
 _USUAL_RATE = 25.0
 
@@ -38,7 +42,8 @@ def animal_boxes(videos: Sequence[Path], directory: Path, progress: bool = True)
         the directory.
 
     Raises:
-        BeastError: if a video has no single place where the animal is, or two are called alike.
+        BeastError: if a video has no single place where the animal is, once all others have
+            boxes, or two are called alike.
         VideoError: if a video cannot be read.
     """
     files = [boxes_file(directory, video) for video in videos]
@@ -48,16 +53,28 @@ def animal_boxes(videos: Sequence[Path], directory: Path, progress: bool = True)
             'video by its name; rename those that are called alike'
         )
     directory.mkdir(parents=True, exist_ok=True)
+    failed = []
     for video, file in zip(videos, files, strict=True):
-        if not file.exists() or file.stat().st_mtime < video.stat().st_mtime:
+        if file.exists() and file.stat().st_mtime >= video.stat().st_mtime:
+            continue
+        try:
             write_boxes(video, file, progress)
+        except NoAnimalError as error:
+            failed.append(f'{video}: {error}')
+    if failed:
+        others = f' (and {len(failed) - 1} other videos)' if len(failed) > 1 else ''
+        raise BeastError(
+            f'no boxes can be found for {failed[0]}{others}; set beast.windows.bbox_dir to boxes '
+            'of `litpose create_bbox`, or leave it out to train on whole frames'
+        )
     return directory
 
 
 def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
     """Write a square box of one size around the animal of every frame of a video.
 
-    The background goes to a file beside it, for the labelled frames of that video.
+    What was searched goes to a file beside it: the background, for the labelled frames of that
+    video, and some frames, for a picture of the boxes.
 
     Args:
         video: video file.
@@ -65,7 +82,8 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
         progress: show a bar of frames.
 
     Raises:
-        BeastError: if there is no single place where the animal is, or the disk is full.
+        NoAnimalError: if there is no single place where the animal is.
+        BeastError: if no frame can be decoded, or the disk is full.
         VideoError: if the video cannot be read.
     """
     reader = FrameReader(video, 'gray')
@@ -78,18 +96,21 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
         background = background_of(frames)
         try:
             track = track_animal(frames, background, reader.info.fps or _USUAL_RATE)
-        except NoAnimalError as error:
-            raise BeastError(
-                f'no boxes can be found for {video}: {error}; set beast.windows.bbox_dir to boxes '
-                'of `litpose create_bbox`, or leave it out to train on whole frames'
-            ) from error
+            shown = np.linspace(0, len(frames) - 1, min(_SHOWN, len(frames))).round().astype(int)
+            examples = rows_of(frames, shown)
         finally:
             del frames
     with (
-        finished_file(background_file(file.parent, video.stem)) as part,
+        finished_file(searched_file(file.parent, video.stem)) as part,
         part.open('wb') as binary,
     ):
-        np.savez_compressed(binary, median=background.median, noise=background.noise)
+        np.savez_compressed(
+            binary,
+            median=background.median,
+            noise=background.noise,
+            frames=examples,
+            ordinals=shown,
+        )
     table = box_table(track, width, height)
     side = int(table['w'].iloc[0])
     logger.info(
@@ -153,21 +174,36 @@ def searched_size(width: int, height: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def background_file(directory: Path, name: str) -> Path:
-    """Return the path of the background of a video.
+def searched_file(directory: Path, name: str) -> Path:
+    """Return the path of what was searched of a video.
 
     Args:
         directory: folder of the files of boxes.
         name: name of the video, without its suffix.
     """
-    return directory / f'{name}_background.npz'
+    return directory / f'{name}_searched.npz'
 
 
-def read_background(file: Path) -> Background:
-    """Read what `write_boxes` wrote.
+class Searched(NamedTuple):
+    """What was searched of a video.
+
+    Attributes:
+        background: background of the small frames.
+        frames: (frames, H, W) some of these, spread evenly over the video.
+        ordinals: their numbers.
+    """
+
+    background: Background
+    frames: UInt8[np.ndarray, 'frames h w']
+    ordinals: Int[np.ndarray, ' frames']
+
+
+def read_searched(file: Path) -> Searched:
+    """Read what `write_boxes` wrote beside the boxes.
 
     Args:
-        file: path that `background_file` returns.
+        file: path that `searched_file` returns.
     """
     with np.load(file) as arrays:
-        return Background(arrays['median'], arrays['noise'])
+        background = Background(arrays['median'], arrays['noise'])
+        return Searched(background, arrays['frames'], arrays['ordinals'])

@@ -115,6 +115,22 @@ def boxes_file(directory: Path, video: Path) -> Path:
     return directory / f'{video.stem}_bbox.csv'
 
 
+def boxes_folder(bbox_dir: str | None, output_dir: Path) -> Path | None:
+    """Return the folder of the boxes that frames are cropped to.
+
+    Args:
+        bbox_dir: value of the setting: a folder, `auto`, or None for whole frames.
+        output_dir: directory of the run, where boxes of `auto` lie.
+
+    Examples:
+        >>> boxes_folder('auto', Path('my_backbone')).as_posix(), boxes_folder(None, Path('a'))
+        ('my_backbone/boxes', None)
+    """
+    if bbox_dir == AUTO:
+        return output_dir / BOXES_DIR
+    return Path(bbox_dir) if bbox_dir else None
+
+
 def crop(frame: UInt8[np.ndarray, 'h w ...'], box: Box) -> UInt8[np.ndarray, 'y x ...']:
     """Cut a box out of a frame; pixels outside the frame are black, as in `litpose crop`.
 

@@ -16,7 +16,7 @@ from PIL import Image
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
 from beast_lp.video.animal import Background, NoAnimalError, background_of, find_animal
-from beast_lp.video.animal_boxes import background_file, read_background, searched_size, squares
+from beast_lp.video.animal_boxes import read_searched, searched_file, searched_size, squares
 from beast_lp.video.boxes import COLUMNS, Box, Boxes
 from beast_lp.video.labelled import LabelledFrames, opened_image
 
@@ -38,6 +38,8 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
         search: look for the animal in frames that `bbox.csv` lacks, and write it.
     """
     file = directory / NAME
+    if not labels.images:
+        return labels
     try:
         if search and not _has_all(file, labels):
             table = labelled_boxes(labels, directory)
@@ -55,7 +57,7 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
             )
     except NoAnimalError as error:
         logger.warning(
-            f'beast: labelled frames are not cropped, so that the probe reads whole ones: {error}'
+            f'beast: labelled frames are not cropped, so that whole ones are read: {error}'
         )
         return labels
     return labels.with_boxes(_boxes(_read(file).loc[list(labels.names)]))
@@ -89,7 +91,7 @@ def labelled_boxes(labels: LabelledFrames, directory: Path) -> pd.DataFrame:
         rows = np.flatnonzero(folders == folder)
         name = Path(folder).name
         frames, (width, height) = _small_frames([labels.images[row] for row in rows])
-        centre = find_animal(frames, _background(frames, background_file(directory, name), name))
+        centre = find_animal(frames, _background(frames, searched_file(directory, name), name))
         unseen = np.isnan(centre).any(axis=1).sum()
         if unseen:
             raise NoAnimalError(
@@ -135,7 +137,7 @@ def _background(
 ) -> Background:
     """Return the background of the video, or else of its labelled frames where there are many."""
     if file.exists():
-        background = read_background(file)
+        background = read_searched(file).background
         if background.median.shape == frames.shape[1:]:
             return background
     if len(frames) < _LEAST_FRAMES:

@@ -1,13 +1,14 @@
 """The backbones that are compared: random weights, and pretraining by every published variant."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from budget import Budget
 from cells import claimed
 from omegaconf import OmegaConf
-from recordings import RECORDINGS
+from recordings import BOXES, RECORDINGS
 
 from beast_lp.config import BeastConfig, parse_config
 from beast_lp.features.extract import ExtractionSettings, extract_features
@@ -68,6 +69,9 @@ def pretrained(
         return files.backbone
     with claimed(output):
         config = settings(backbone, seed, budget)
+        if recording in BOXES:
+            windows = replace(config.windows, bbox_dir=str(BOXES[recording]))
+            config = replace(config, windows=windows)
         if backbone == RANDOM:
             torch.manual_seed(derive_seed(seed, 'random backbone'))
             model = MaskedAutoencoder(config.model, decoder=False)

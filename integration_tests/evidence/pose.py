@@ -87,7 +87,8 @@ def pose_config(
         {
             'image_resize_dims': {'height': budget.image_size, 'width': budget.image_size},
             'data_dir': str(project),
-            'video_dir': 'videos',
+            # crops of labelled frames have no videos beside them
+            'video_dir': 'videos' if (project / 'videos').is_dir() else '.',
             'num_keypoints': len(names),
             'keypoint_names': names.tolist(),
         },
@@ -123,7 +124,7 @@ def pose_config(
         'eval',
         {
             'predict_vids_after_training': False,
-            'test_videos_directory': str(project / 'videos'),
+            'test_videos_directory': str(project),
         },
     )
     return config

@@ -5,7 +5,8 @@ The open field is DeepLabCut's own example, which anyone can fetch:
     git clone --depth 1 https://github.com/DeepLabCut/DeepLabCut
     litpose convert DeepLabCut/examples/openfield-Pranav-2018-10-30 --lp_dir DATA/openfield
 
-Its labelled frames are of another animal than its video.
+Its labelled frames are of another animal than its video. For its crops, `litpose motion_bbox
+CONFIG` writes `DATA/openfield/boxes`, with a config whose `data.data_dir` is `DATA/openfield`.
 """
 
 import os
@@ -21,11 +22,21 @@ RECORDINGS = {
     'crops': [MALE, FLY / 'crops' / 'female.mp4'],
     'reach': [REACH / 'hand.mp4'],
     'openfield': [OPEN_FIELD / 'videos' / 'm3v1mp4.mp4'],
+    'openfield_crops': [OPEN_FIELD / 'videos' / 'm3v1mp4.mp4'],
 }
+# folders of boxes that frames are cropped to
+BOXES = {'openfield_crops': OPEN_FIELD / 'boxes'}
 # folders with the labelled frames that belong to the videos
-PROJECTS = {'mouse': MOUSE, 'fly': FLY, 'crops': FLY, 'openfield': OPEN_FIELD}
+PROJECTS = {
+    'mouse': MOUSE,
+    'fly': FLY,
+    'crops': FLY,
+    'openfield': OPEN_FIELD,
+    'openfield_crops': BOXES['openfield_crops'] / 'cropped',
+}
 
 
 def missing(recording: str) -> list[Path]:
-    """Return the videos of a recording that are not on this machine."""
-    return [video for video in RECORDINGS[recording] if not video.exists()]
+    """Return the videos and boxes of a recording that are not on this machine."""
+    files = [*RECORDINGS[recording], *([BOXES[recording]] if recording in BOXES else [])]
+    return [file for file in files if not file.exists()]

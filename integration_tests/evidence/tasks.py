@@ -10,7 +10,7 @@ from cells import Cell, claimed
 from encoding import Neurons, encoding_scores
 from pose import pose_scores
 from readout import readout_scores
-from recordings import FLY, MALE, MOUSE, OPEN_FIELD, REACH, RECORDINGS
+from recordings import FLY, MALE, MOUSE, OPEN_FIELD, PROJECTS, REACH, RECORDINGS
 from segmentation import segmentation_scores
 
 from beast_lp.config import SegmentationConfig
@@ -137,6 +137,15 @@ TASKS = {
         _pose(OPEN_FIELD),
         LABELS,
     ),
+    'pose_openfield_crops': Task(
+        'Pose of a mouse in an open field, crops around what moves',
+        POSE,
+        'lower',
+        'constant prediction',
+        'openfield_crops',
+        _pose(PROJECTS['openfield_crops']),
+        LABELS,
+    ),
     'readout_mouse': Task(
         'Keypoints of a running mouse, read from frozen features',
         READ,
@@ -171,6 +180,15 @@ TASKS = {
         'constant prediction',
         'openfield',
         _readout(OPEN_FIELD),
+        LABELS,
+    ),
+    'readout_openfield_crops': Task(
+        'Keypoints of a mouse in an open field, frozen, crops around what moves',
+        READ,
+        'lower',
+        'constant prediction',
+        'openfield_crops',
+        _readout(PROJECTS['openfield_crops']),
         LABELS,
     ),
     'segmentation_crops': Task(

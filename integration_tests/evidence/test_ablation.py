@@ -218,6 +218,7 @@ def test_tasks_without_their_recording_are_left_out_or_refused(
     for name in recordings.RECORDINGS:
         video = lacking if name == 'openfield' else there
         monkeypatch.setitem(recordings.RECORDINGS, name, [video])
+    monkeypatch.setitem(recordings.BOXES, 'openfield_crops', there)
     without = ['pose_openfield', 'readout_openfield']
     assert present(None) == [name for name in TASKS if name not in without]
     said = capsys.readouterr().out

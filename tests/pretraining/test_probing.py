@@ -129,18 +129,11 @@ def test_a_damaged_image_ends_the_run_only_where_the_probe_was_asked_for(
 
 def test_labelled_frames_are_cropped_like_the_videos(
     tiny_config: TinyConfig,
-    write_video: Callable[..., Path],
+    square_video: Path,
     frames: LabelledFrames,
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    # the same bright square on the same floor, as it moves
-    film = []
-    for x in range(8, 56):
-        frame = np.full((48, 64, 3), 90, np.uint8)
-        frame[16:32, x - 8 : x + 8] = 255
-        film.append(frame)
-    video = write_video('one.mp4', film)
     floors = {}
     for name in ('whole', 'crops'):
         windows = {'bbox_dir': 'auto'} if name == 'crops' else {}
@@ -148,7 +141,7 @@ def test_labelled_frames_are_cropped_like_the_videos(
             windows=windows, probe={'every_epochs': 1}, training={'epochs': 1}, seed=0
         )
         with caplog.at_level('INFO', 'lightning_pose'):
-            run_pretraining(config, [video], tmp_path / name, labels=frames)
+            run_pretraining(config, [square_video], tmp_path / name, labels=frames)
         metrics = pd.read_csv(RunFiles(tmp_path / name).metrics)
         floors[name] = metrics['probe_constant_px'].iloc[-1]
     assert 'the boxes of 30 labelled frames' in caplog.text

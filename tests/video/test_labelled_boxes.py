@@ -107,7 +107,7 @@ def test_where_the_animal_is_not_found_frames_stay_whole(
     labels = _read(_write_labels(tmp_path, corners))
     with caplog.at_level('WARNING', 'lightning_pose'):
         assert boxed_labels(labels, boxes, search=True) is labels
-    assert 'the probe reads whole ones' in caplog.text
+    assert 'so that whole ones are read' in caplog.text
     assert pd.Series([caplog.text]).str.contains(sentence).all()
     assert not (boxes / 'bbox.csv').exists()
 

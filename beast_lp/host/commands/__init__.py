@@ -16,6 +16,7 @@ from beast_lp.host.commands import (
     compare,
     embed,
     encode,
+    motion_bbox,
     pretrain,
     segment,
     suggest_frames,
@@ -28,5 +29,6 @@ COMMANDS: dict[str, ModuleType] = {
     'segment': segment,
     'compare': compare,
     'suggest_frames': suggest_frames,
+    'motion_bbox': motion_bbox,
     'beast_demo': beast_demo,
 }

@@ -21,12 +21,13 @@ from beast_lp.host.compose import (
     video_sources,
     whole_number,
 )
+from beast_lp.host.cropped_labels import crop_labels, existing_crops
 from beast_lp.host.start import OUTPUT_DIR_VARIABLE, InheritedVariable
 from beast_lp.host.train_status import NAME, mark_completed, mark_training
 from beast_lp.pretraining.launch import launched_rank
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.pretraining.stage import run_pretraining
-from beast_lp.video.boxes import AUTO
+from beast_lp.video.boxes import AUTO, BOXES_DIR, boxes_folder
 from beast_lp.video.read import find_videos
 from beast_lp.video.source_video import SourceVideo
 
@@ -81,6 +82,14 @@ def run(cfg: DictConfig, output_dir: Path, config_file: Path) -> None:
         f'beast: the backbone is in {backbone}\n'
         f'Look at {output_dir / "report.html"}, then train a pose model with\n\n{command}\n'
     )
+    config = with_absolute_paths(parse_config(cfg.get('beast'), pose_image_size(cfg)), cfg)
+    boxes = boxes_folder(config.windows.bbox_dir, output_dir)
+    if boxes and existing_crops(boxes):
+        logger.info(
+            'beast: that model takes crops: predict videos with `litpose predict MODEL VIDEO '
+            f'--bbox_dir {boxes}`; `litpose motion_bbox {config_file} VIDEO --output_dir {boxes}` '
+            'writes the boxes of new ones'
+        )
 
 
 def pretrain(
@@ -127,6 +136,8 @@ def pretrain(
             claimed=partial(mark_training, status_file),
             tracker=partial(_progress_tracker, status_file),
         )
+    if launched_rank() == 0 and config.windows.bbox_dir == AUTO and not reuse:
+        crop_labels(cfg, output_dir / BOXES_DIR)
     if launched_rank() == 0 and not files.report.exists():
         # imported here because torch and the figures take seconds, and the scan comes first
         from beast_lp.reports.pretraining_run import write_report
@@ -176,8 +187,10 @@ def _next_command(cfg: DictConfig, config_file: Path, output_dir: Path) -> str:
     # imported here because the checks of the pose config take seconds, and the scan comes first
     from beast_lp.host.next_step import pose_command
 
-    config = parse_config(cfg.get('beast'), pose_image_size(cfg))
-    return pose_command(cfg, config_file, output_dir, config.model.hidden_size)
+    config = with_absolute_paths(parse_config(cfg.get('beast'), pose_image_size(cfg)), cfg)
+    boxes = boxes_folder(config.windows.bbox_dir, output_dir)
+    cropped = existing_crops(boxes) if boxes else None
+    return pose_command(cfg, config_file, output_dir, config.model.hidden_size, cropped)
 
 
 def _progress_tracker(status_file: Path) -> 'Callback':

@@ -1,0 +1,96 @@
+"""Labelled frames that are cropped to their boxes: a project that the host trains on.
+
+The host crops labelled frames by `litpose crop`, which wants the folder of a pose model. Boxes
+around what moves need none, so its function is called here.
+"""
+
+import logging
+import sys
+from contextlib import nullcontext, redirect_stderr
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from beast_lp.host.compose import data_dir, path_from, paths_from
+from beast_lp.runs.files import finished_folder, remove
+from beast_lp.video.labelled_boxes import NAME
+
+logger = logging.getLogger(f'lightning_pose.{__name__}')
+
+FOLDER = 'cropped'
+
+
+def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
+    """Crop the labelled frames of a project to their boxes.
+
+    Args:
+        cfg: pose config.
+        boxes_dir: folder of the boxes, whose `bbox.csv` has those of the labelled frames.
+
+    Returns:
+        the folder of the cropped project; None where frames have no boxes, or there are several
+        views, which the host crops view by view.
+    """
+    boxes, target = boxes_dir / NAME, boxes_dir / FOLDER
+    table = OmegaConf.select(cfg, 'data.csv_file', default=None)
+    if not boxes.exists() or not isinstance(table, str):
+        return None
+    # imported here because they take seconds, and few runs have boxes
+    import pandas as pd
+    from lightning_pose.utils.cropzoom import crop_labeled_frames
+
+    names = [str(name) for name in pd.read_csv(boxes, index_col=0).index]
+    if any(Path(name).is_absolute() or '..' in Path(name).parts for name in names):
+        logger.warning(
+            f'beast: labelled frames are not cropped, because {table} names images outside '
+            f'{data_dir(cfg)}'
+        )
+        return None
+    # what an earlier command left, of fewer labels perhaps
+    remove(target)
+    # bars are for a person who watches
+    silent = nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO())
+    with finished_folder(target) as part, silent:
+        crop_labeled_frames(
+            data_dir(cfg),
+            path_from(data_dir(cfg), table),
+            boxes,
+            part,
+            part / Path(table).name,
+        )
+    return target
+
+
+def existing_crops(boxes_dir: Path) -> Path | None:
+    """Return the folder of the cropped project beside boxes, None where there is none.
+
+    Args:
+        boxes_dir: folder of the boxes.
+    """
+    cropped = boxes_dir / FOLDER
+    return cropped if cropped.is_dir() else None
+
+
+def cropped_config(cfg: DictConfig, cropped: Path) -> tuple[DictConfig, dict[str, Any]]:
+    """Return the config of a pose model of cropped frames, and what is changed in it.
+
+    Args:
+        cfg: pose config of the project.
+        cropped: folder that `crop_labels` returned.
+    """
+    videos = OmegaConf.select(cfg, 'data.video_dir', default=None)
+    changes: dict[str, Any] = {
+        'data.data_dir': str(cropped),
+        'data.csv_file': Path(str(cfg.data.csv_file)).name,
+        # whole frames, which a model of crops is not for
+        'eval.predict_vids_after_training': False,
+    }
+    if isinstance(videos, str):
+        changes['data.video_dir'] = str(paths_from(data_dir(cfg), videos)[0])
+    changed = OmegaConf.create(OmegaConf.to_container(cfg))
+    assert isinstance(changed, DictConfig)
+    for key, value in changes.items():
+        OmegaConf.update(changed, key, value, force_add=True)
+    return changed, changes
