@@ -142,7 +142,7 @@ def test_backbones_differ_in_their_variant_alone() -> None:
 
 def test_tables_and_figures_of_an_unfinished_run(tmp_path: Path) -> None:
     cells = plan(list(TASKS), list(BACKBONES), 2)
-    assert len(set(cells)) == 2 * 8 * (6 * 3 + 3 * 1)
+    assert len(set(cells)) == 2 * 8 * (10 * 3 + 3 * 1)
     assert write_summary(tmp_path).empty
     for number, cell in enumerate(cells[:180]):
         file = result_file(tmp_path, cell)
