@@ -25,8 +25,9 @@ logger = logging.getLogger(f'lightning_pose.{__name__}')
 NAME = 'bbox.csv'
 # frames of a folder from which its background is taken, where no video of its name was searched
 _LEAST_FRAMES = 20
-# share of the labelled keypoints that boxes have to hold
-_LEAST_HELD = 0.9
+# share of the labelled keypoints below which boxes are around something else, and share of a
+# keypoint below which it is named: a thin tail is seen by eye and not by its contrast
+_LEAST_HELD, _WELL_HELD = 0.75, 0.95
 
 
 def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> LabelledFrames:
@@ -43,14 +44,10 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
     try:
         if search and not _has_all(file, labels):
             table = labelled_boxes(labels, directory)
-            held = held_share(labels.with_boxes(_boxes(table)))
-            if held < _LEAST_HELD:
-                raise NoAnimalError(f'boxes around what moves hold {held:.0%} of their keypoints')
+            shares = held_shares(labels.with_boxes(_boxes(table)))
+            _check_held(shares)
             write_table(table, file, index=True)
-            logger.info(
-                f'beast: the boxes of {len(table)} labelled frames, in {file}, hold {held:.0%} of '
-                'their keypoints'
-            )
+            _report_held(shares, len(table), file)
         if not _has_all(file, labels):
             raise NoAnimalError(
                 f'{file} has none; `litpose create_bbox` writes boxes for data.csv_file'
@@ -103,15 +100,42 @@ def labelled_boxes(labels: LabelledFrames, directory: Path) -> pd.DataFrame:
     return table.set_index(pd.Index(labels.names))
 
 
-def held_share(labels: LabelledFrames) -> float:
-    """Return the share of the labelled keypoints that lie within the boxes of their frames.
+def held_shares(labels: LabelledFrames) -> dict[str, float]:
+    """Return the share of the labels of each keypoint that lie within the boxes of their frames.
 
     Args:
         labels: labelled frames with boxes.
+
+    Returns:
+        shares by keypoint, without those that are labelled nowhere, and of all under the empty
+        name.
     """
     sizes = np.array([(box.w, box.h) for box in labels.boxes or ()])[:, None]
     inside = ((labels.within >= 0) & (labels.within <= sizes)).all(axis=2)
-    return float(inside[np.isfinite(labels.within).all(axis=2)].mean())
+    known = np.isfinite(labels.within).all(axis=2)
+    shares = {'': float(inside[known].mean()) if known.any() else float('nan')}
+    for number, name in enumerate(labels.keypoints):
+        if known[:, number].any():
+            shares[name] = float(inside[known[:, number], number].mean())
+    return shares
+
+
+def _check_held(shares: dict[str, float]) -> None:
+    if not shares[''] >= _LEAST_HELD:
+        raise NoAnimalError(f'boxes around what moves hold {shares[""]:.0%} of their keypoints')
+
+
+def _report_held(shares: dict[str, float], frames: int, file: Path) -> None:
+    """Log what the boxes of labelled frames hold, with the keypoints that often lie outside."""
+    outside = ', '.join(
+        f'{name} in {1 - share:.0%} of the frames'
+        for name, share in sorted(shares.items(), key=lambda item: item[1])
+        if name and share < _WELL_HELD
+    )
+    logger.info(
+        f'beast: the boxes of {frames} labelled frames, in {file}, hold {shares[""]:.0%} of their '
+        'keypoints' + (f'; outside are {outside}' if outside else '')
+    )
 
 
 def _small_frames(

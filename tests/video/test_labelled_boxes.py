@@ -1,6 +1,8 @@
 """Boxes around the animal of labelled frames."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from beast_lp.errors import BeastError
 from beast_lp.video.animal_boxes import animal_boxes
 from beast_lp.video.boxes import Box
 from beast_lp.video.labelled import LabelledFrames, read_images, read_labels
-from beast_lp.video.labelled_boxes import boxed_labels, held_share
+from beast_lp.video.labelled_boxes import boxed_labels, held_shares
 
 WriteVideo = Callable[..., Path]
 HEIGHT, WIDTH, SPOT = 240, 320, 40
@@ -67,7 +69,7 @@ def test_few_frames_of_a_searched_video_get_boxes_of_its_size(boxes: Path, tmp_p
         assert (box.w, box.h) == (side, side)
         assert 0 <= box.x <= x + 4 and x + SPOT - 4 <= box.x + side <= WIDTH
         assert 0 <= box.y <= y + 4 and y + SPOT - 4 <= box.y + side <= HEIGHT
-    assert held_share(found) == 1
+    assert held_shares(found) == {'': 1, 'spot': 1}
     # as the host reads it: a row per image, by the name in the table of labels
     written = pd.read_csv(boxes / 'bbox.csv', index_col=0)
     assert written.index.tolist() == list(labels.names)
@@ -86,7 +88,7 @@ def test_many_frames_of_another_video_are_their_own_background(
     corners = {'mouse': _corners(2), 'other': _corners(25, seed=1)}
     found = boxed_labels(_read(_write_labels(tmp_path, corners)), boxes, search=True)
     assert found.boxes is not None and len(found.boxes) == 27
-    assert held_share(found) == 1
+    assert held_shares(found) == {'': 1, 'spot': 1}
 
 
 @pytest.mark.parametrize(
@@ -145,18 +147,36 @@ def test_boxes_of_a_folder_are_read_and_never_searched(
         boxed_labels(labels, folder, search=False)
 
 
-def test_the_share_of_keypoints_in_boxes_is_counted_over_labelled_ones() -> None:
+def test_keypoints_that_often_lie_outside_are_named(
+    boxes: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = _write_labels(tmp_path, {'mouse': _corners(8)})
+    labels = _read(table)
+    # a second keypoint, a long tail in every other frame
+    tail = labels.positions + np.where(np.arange(8) % 2, 0, 150)[:, None, None]
+    labels = replace(
+        labels, keypoints=['spot', 'tail'], positions=np.concatenate([labels.positions, tail], 1)
+    )
+    with caplog.at_level('INFO', 'lightning_pose'):
+        assert boxed_labels(labels, boxes, search=True).boxes is not None
+    assert 'hold 75% of their keypoints; outside are tail in 50% of the frames' in caplog.text
+
+
+def test_the_shares_of_keypoints_in_boxes_are_counted_over_labelled_ones() -> None:
     draw = np.random.default_rng(3)
     positions = draw.uniform(0, 100, (30, 4, 2))
     positions[draw.random((30, 4)) < 0.3] = np.nan
+    positions[:, 3] = np.nan
     boxes = [Box(*draw.integers(0, 50, 2).tolist(), 40, 60) for _ in range(30)]
-    labels = LabelledFrames([], ['a', 'b', 'c', 'd'], positions, [], boxes)
-    inside, labelled = 0, 0
+    inside, labelled = Counter[str](), Counter[str]()
     for frame, box in zip(positions, boxes, strict=True):
-        for x, y in frame:
+        for name, (x, y) in zip('abcd', frame, strict=True):
             if np.isnan(x):
                 continue
-            labelled += 1
-            inside += 0 <= x - box.x <= box.w and 0 <= y - box.y <= box.h
-    assert held_share(labels) == pytest.approx(inside / labelled)
-    assert 0.1 < held_share(labels) < 0.9
+            held = 0 <= x - box.x <= box.w and 0 <= y - box.y <= box.h
+            for key in (name, ''):
+                labelled[key] += 1
+                inside[key] += held
+    shares = held_shares(LabelledFrames([], list('abcd'), positions, [], boxes))
+    assert shares == {key: pytest.approx(inside[key] / labelled[key]) for key in labelled}
+    assert 'd' not in shares and 0.1 < shares[''] < 0.9

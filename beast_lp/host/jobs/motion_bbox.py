@@ -53,7 +53,7 @@ def motion_bbox(
     setting = as_override('beast.windows.bbox_dir', str(directory))
     command = command_line(['litpose', 'pretrain', str(config_file)], [['--overrides', setting]])
     logger.info(
-        f'beast: boxes of {len(found)} videos are in {directory}\n'
+        f'beast: the boxes of {len(found)} video{"s" * (len(found) > 1)} are in {directory}\n'
         f'Look at {directory / SHEET}, then pretrain on crops with\n\n{command}\n'
     )
 
