@@ -321,6 +321,26 @@ def test_cluster(folder: Path) -> None:
     assert list((folder / 'my_backbone_job_jobs' / '.submitit').rglob('*_log.out'))
 
 
+def test_small_animals(folder: Path) -> None:
+    output = follow('small_animals.md', folder)
+    # what the pretraining printed is what the page has
+    printed = re.search(r'litpose train my_config\.yaml(?:.*\\\n)*.*', output)
+    assert printed
+    overrides = {*printed[0].replace('\\\n', ' ').split('--overrides')[1].split()}
+    assert f'++data.data_dir={folder}/my_boxes/cropped' in overrides
+    assert '++eval.predict_vids_after_training=false' in overrides
+    boxes = pd.read_csv(folder / 'my_boxes' / 'new_video_bbox.csv', index_col=0)
+    predicted = pd.read_csv(
+        folder / 'my_crops_model' / 'video_preds' / 'new_video.csv', header=[0, 1, 2], index_col=0
+    )
+    assert len(predicted) == len(boxes)
+    # in px of the whole frame: every keypoint lies within the box of its frame
+    for axis, size in (('x', 'w'), ('y', 'h')):
+        values = predicted.xs(axis, axis=1, level='coords').to_numpy()
+        start = boxes[axis].to_numpy()[:, None]
+        assert ((start <= values) & (values <= start + boxes[[size]].to_numpy())).all()
+
+
 def test_which_settings(folder: Path) -> None:
     output = follow('which_settings.md', folder)
     assert (folder / 'my_laptop_backbone' / 'report.html').is_file()

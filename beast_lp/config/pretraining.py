@@ -80,10 +80,10 @@ class WindowConfig(Section):
     )
     bbox_dir: Optional[str] = setting(
         None,
-        'a folder of <video_stem>_bbox.csv files, as `litpose create_bbox` writes them and '
-        '`litpose predict --bbox_dir` takes them: every frame is cropped to its box; `auto`: '
-        'boxes around what moves, for one animal before a fixed camera, written to boxes/ in the '
-        'output directory; null: whole frames. A relative path starts as that of init',
+        'a folder of <video_stem>_bbox.csv files, as `litpose motion_bbox` and `litpose '
+        'create_bbox` write them and `litpose predict --bbox_dir` takes them: every frame is '
+        'cropped to its box; `auto`: boxes as of motion_bbox, written to boxes/ in the output '
+        'directory; null: whole frames. A relative path starts as that of init',
     )
 
 

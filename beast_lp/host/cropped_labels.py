@@ -13,7 +13,7 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from beast_lp.host.compose import data_dir, path_from, paths_from
+from beast_lp.host.compose import data_dir, path_from
 from beast_lp.runs.files import finished_folder, remove
 from beast_lp.video.labelled_boxes import NAME
 
@@ -60,6 +60,10 @@ def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
             part,
             part / Path(table).name,
         )
+        # the host wants a folder of videos to exist, and whole frames do not belong there
+        videos = Path(str(OmegaConf.select(cfg, 'data.video_dir', default=None) or ''))
+        if not videos.is_absolute() and '..' not in videos.parts:
+            (part / videos).mkdir(parents=True, exist_ok=True)
     return target
 
 
@@ -80,15 +84,14 @@ def cropped_config(cfg: DictConfig, cropped: Path) -> tuple[DictConfig, dict[str
         cfg: pose config of the project.
         cropped: folder that `crop_labels` returned.
     """
-    videos = OmegaConf.select(cfg, 'data.video_dir', default=None)
     changes: dict[str, Any] = {
         'data.data_dir': str(cropped),
-        'data.csv_file': Path(str(cfg.data.csv_file)).name,
         # whole frames, which a model of crops is not for
         'eval.predict_vids_after_training': False,
     }
-    if isinstance(videos, str):
-        changes['data.video_dir'] = str(paths_from(data_dir(cfg), videos)[0])
+    table = str(cfg.data.csv_file)
+    if table != Path(table).name:
+        changes['data.csv_file'] = Path(table).name
     changed = OmegaConf.create(OmegaConf.to_container(cfg))
     assert isinstance(changed, DictConfig)
     for key, value in changes.items():

@@ -75,6 +75,6 @@ def warn_of_small_animals(config: BeastConfig, store: WindowStore) -> None:
         logger.warning(
             f'beast: what moves fills {np.mean(patches[patches > 0]):.1f} of {total} patches, so '
             f'that {unseen:.0%} of the masked images show none of it and the model learns the '
-            'background; train on crops: beast.windows.bbox_dir=auto for one animal before a '
-            'fixed camera, else a folder of boxes of `litpose create_bbox`'
+            'background; train on crops, whose boxes `litpose motion_bbox` finds for one animal '
+            'before a fixed camera, and `litpose create_bbox` for others'
         )

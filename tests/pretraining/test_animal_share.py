@@ -61,7 +61,7 @@ def test_only_a_small_animal_is_warned_of(
     store: Any = _Store(spot)
     with caplog.at_level(logging.INFO, 'lightning_pose'):
         warn_of_small_animals(parse_config({'preset': 'laptop'}), store)
-    assert ('bbox_dir=auto' in caplog.text) == warned
+    assert ('litpose motion_bbox' in caplog.text) == warned
     assert ('of 64 patches' in caplog.text) == warned
 
 
