@@ -26,8 +26,10 @@ from beast_lp.runs.settings import read_settings
 from beast_lp.segmentation.boris import read_boris
 from beast_lp.segmentation.label_files import _looks_like_events
 from beast_lp.segmentation.one_hot import read_one_hot
+from beast_lp.video.animal_boxes import read_searched
 from beast_lp.video.boxes import Boxes
 from beast_lp.video.labelled import read_images, read_labels
+from beast_lp.video.labelled_boxes import read_labelled_boxes
 from beast_lp.video.read import FrameReader, find_videos, probe
 from beast_lp.vit.safe_load import read_tensors
 from beast_lp.vit.weights import read_encoder
@@ -49,6 +51,8 @@ READERS: dict[str, Callable[[Path], object]] = {
     'video.mp4': probe,
     'frames.mp4': lambda path: next(iter(FrameReader(path))),
     'v_bbox.csv': Boxes,
+    'bbox.csv': read_labelled_boxes,
+    'v_searched.npz': read_searched,
     'CollectedData.csv': lambda path: read_labels([path], path.parent),
     'img.png': lambda path: read_images([path], (8, 8)),
     'keypoints.csv': read_keypoints,

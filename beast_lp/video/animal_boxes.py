@@ -11,6 +11,8 @@ from jaxtyping import Float, Int, UInt8
 
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, write_table
+from beast_lp.runs.foreign import foreign_file
+from beast_lp.runs.readable import read_arrays
 from beast_lp.video.animal import Background, NoAnimalError, Track, background_of, track_animal
 from beast_lp.video.boxes import AUTO, COLUMNS, boxes_file
 from beast_lp.video.read import FrameReader
@@ -203,7 +205,12 @@ def read_searched(file: Path) -> Searched:
 
     Args:
         file: path that `searched_file` returns.
+
+    Raises:
+        BeastError: if it is no such file.
     """
-    with np.load(file) as arrays:
+    advice = 'delete it and the boxes of that video, and run the command again'
+    with foreign_file(file, advice, 'what was searched of a video'):
+        arrays = read_arrays(file)
         background = Background(arrays['median'], arrays['noise'])
         return Searched(background, arrays['frames'], arrays['ordinals'])

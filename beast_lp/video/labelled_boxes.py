@@ -13,8 +13,8 @@ import pandas as pd
 from jaxtyping import UInt8
 from PIL import Image
 
-from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
+from beast_lp.runs.foreign import foreign_file
 from beast_lp.video.animal import Background, NoAnimalError, background_of, find_animal
 from beast_lp.video.animal_boxes import read_searched, searched_file, searched_size, squares
 from beast_lp.video.boxes import COLUMNS, Box, Boxes
@@ -57,7 +57,7 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
             f'beast: labelled frames are not cropped, so that whole ones are read: {error}'
         )
         return labels
-    return labels.with_boxes(_boxes(_read(file).loc[list(labels.names)]))
+    return labels.with_boxes(_boxes(read_labelled_boxes(file).loc[list(labels.names)]))
 
 
 def labelled_boxes(labels: LabelledFrames, directory: Path) -> pd.DataFrame:
@@ -174,18 +174,27 @@ def _background(
 
 
 def _has_all(file: Path, labels: LabelledFrames) -> bool:
-    return file.exists() and set(labels.names) <= set(_read(file).index)
+    return file.exists() and set(labels.names) <= set(read_labelled_boxes(file).index)
 
 
-def _read(file: Path) -> pd.DataFrame:
-    try:
+def read_labelled_boxes(file: Path) -> pd.DataFrame:
+    """Read the boxes of labelled frames, in the host's format.
+
+    Args:
+        file: CSV file with one row per frame.
+
+    Returns:
+        x, y, h, w in px by the name of the image.
+
+    Raises:
+        BeastError: if it is no such file.
+    """
+    with foreign_file(file, 'write it with `litpose create_bbox`, or delete it', 'boxes'):
         table = pd.read_csv(file, index_col=0)
+        missing = [name for name in COLUMNS if name not in table]
+        if missing:
+            raise ValueError(f'it lacks the column {missing[0]}')
         return table[list(COLUMNS)].astype(int)
-    except (OSError, ValueError, KeyError) as error:
-        raise BeastError(
-            f'the bounding boxes {file} cannot be read ({error}); write them with `litpose '
-            'create_bbox`, or delete that file'
-        ) from error
 
 
 def _boxes(table: pd.DataFrame) -> list[Box]:

@@ -48,6 +48,8 @@ COMMANDS = [
     'compare a={model},{model2} --labels {labels} --output_dir {bad}',
     'compare a={bad},{model} --labels {labels} --output_dir {out}',
     'compare a={model},{model2} --labels {bad} --output_dir {out}',
+    'motion_bbox {config} --output_dir {bad}',
+    'motion_bbox {config} {bad} --output_dir {out}',
     'beast_demo --tiny --output_dir {bad}',
 ]
 KINDS = [
