@@ -371,7 +371,7 @@ def test_spikes_and_behaviour(folder: Path, tiny_project: Path) -> None:
     follow('spikes_and_behaviour.md', folder)
     sources = set(pd.read_csv(folder / 'my_encoding' / 'comparison.csv')['source'])
     assert sources >= {'beast', 'pca'} and any('keypoints' in source for source in sources)
-    for name in ('my_segmenter', 'my_behaviour', 'my_scores'):
+    for name in ('my_segmenter', 'my_joint_segmenter', 'my_behaviour', 'my_scores'):
         assert (folder / name / 'report.html').is_file()
     assert (folder / 'my_behaviour' / 'lightning_action' / 'labels' / 'new_video.csv').is_file()
     hits = pd.read_csv(folder / 'my_several_segmenter' / 'hits.csv').set_index('class')

@@ -199,9 +199,46 @@ def test_a_fly_is_read_by_both_heads(litpose: Litpose, real_data: Path, tmp_path
         '--overrides',
         f'beast.segmentation.source="{tmp_path / "backbone"}"',
     )
-    scores = pd.read_csv(tmp_path / 'segmentation' / 'scores.csv').set_index('model')
+    alone = _behaviour(tmp_path / 'segmentation')
+    assert alone > PIXELS_F1
+
+    # the same patches beside the tracks from which the labels were made
+    litpose(
+        'segment',
+        'train',
+        config,
+        '--output_dir',
+        tmp_path / 'both',
+        '--overrides',
+        f'beast.segmentation.features_dir="{tmp_path / "segmentation" / "features"}"',
+        'beast.segmentation.features=[patches,keypoints]',
+        f'beast.segmentation.keypoints_dir="{_tracks(real_data, tmp_path / "tracks")}"',
+    )
+    assert _behaviour(tmp_path / 'both') > PIXELS_F1
+
+
+def _behaviour(run: Path) -> float:
+    """Print the scores of a segmentation, and return macro-F1 of its ensemble."""
+    scores = pd.read_csv(run / 'scores.csv').set_index('model')
     print(f'\n{scores.round(3).to_string()}')
-    assert scores.macro_f1['ensemble'] > PIXELS_F1
+    return float(scores.macro_f1['ensemble'])
+
+
+def _tracks(data: Path, folder: Path) -> Path:
+    """Write the male's keypoints in px of its crop, as a lab that tracked it has them."""
+    folder.mkdir()
+    with np.load(data / 'fly_courtship' / 'tracks.npz') as file:
+        points, names, corners = file['xy'][:, 0], file['node_names'], _corners(data)
+    columns = pd.MultiIndex.from_product(
+        [['tracks'], names, ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
+    )
+    places = (points - corners[:, None]).reshape(len(points), -1)
+    pd.DataFrame(places, columns=columns).to_csv(folder / 'male.csv')
+    return folder
+
+
+def _corners(data: Path) -> np.ndarray:
+    return np.load(data / 'fly_courtship' / 'crops' / 'origins.npy')[:, 0]
 
 
 def test_movement_in_a_video_tells_what_motor_cortex_does(

@@ -207,6 +207,48 @@ def test_keypoints_go_through_the_same_network(
     assert (tmp_path / 'run' / 'scores.csv').exists()
 
 
+def test_keypoints_stand_beside_patches(
+    litpose: Litpose,
+    tiny_project: Path,
+    settings: list[str],
+    tmp_path: Path,
+) -> None:
+    points = tmp_path / 'points'
+    points.mkdir()
+    for truth in (tiny_project.parent / 'truth').glob('*_keypoints.csv'):
+        (points / truth.name.replace('_keypoints', '')).write_bytes(truth.read_bytes())
+    wanted = [
+        *settings,
+        f'{SECTION}.features=[patches,keypoints]',
+        f'{SECTION}.fitting.ensemble=1',
+    ]
+    command = ['segment', 'train', tiny_project, '--output_dir', tmp_path / 'run', '--overrides']
+    told = litpose(*command, *wanted, fails=True).stderr
+    assert f'{SECTION}.features=[patches, keypoints] needs {SECTION}.keypoints_dir' in told
+    litpose(*command, *wanted, f'{SECTION}.keypoints_dir="{points}"')
+    assert (tmp_path / 'run' / 'features').is_dir()
+    used = [tiny_project, '--model_dir', tmp_path / 'run']
+    videos = ['--videos', tiny_project.parent / 'videos_test']
+    litpose('segment', 'evaluate', *used, '--output_dir', tmp_path / 'e', *videos)
+    found, expected = (pd.read_csv(tmp_path / folder / 'scores.csv') for folder in ('e', 'run'))
+    pd.testing.assert_frame_equal(found, expected)
+    predict = ['segment', 'predict', *used, '--output_dir', tmp_path / 'p', *videos]
+    (points / 'session_02.csv').rename(tmp_path / 'session_02.csv')
+    told = litpose(*predict, fails=True).stderr
+    assert f'there is no {points / "session_02.csv"}, although the features are patches' in told
+    # at another place
+    moved = [f'{SECTION}.keypoints_dir="{tmp_path}"']
+    litpose(*predict, '--lightning_action', '--overrides', *moved)
+    before = pd.read_csv(tmp_path / 'run' / 'held_out' / 'session_02_0-59.csv').iloc[:, 3:]
+    found = pd.read_csv(tmp_path / 'p' / 'session_02_probabilities.csv', index_col=0)
+    np.testing.assert_allclose(found.to_numpy(), before.to_numpy(), atol=1e-4)
+    exported = tmp_path / 'p' / 'lightning_action' / 'features' / 'session_02.csv'
+    keypoints = pd.read_csv(tmp_path / 'session_02.csv', header=[0, 1, 2], index_col=0)
+    places = keypoints.loc[:, [column[2] in ('x', 'y') for column in keypoints.columns]]
+    last = pd.read_csv(exported, index_col=0).iloc[:, -places.shape[1] :]
+    np.testing.assert_allclose(last.to_numpy(), places.to_numpy(), rtol=1e-4)
+
+
 def test_components_of_the_frames_go_through_the_same_network(
     tiny_project: Path,
     settings: list[str],

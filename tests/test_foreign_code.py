@@ -24,6 +24,7 @@ from beast_lp.pretraining.stage import run_pretraining
 from beast_lp.reports.pretraining_run import load_module
 from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.model import build_segmenter
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.vit.architecture import Architecture
 from beast_lp.vit.model import Encoder
@@ -164,8 +165,8 @@ def _pose_backbone(content: Content, folder: Path, write_video: WriteVideo) -> N
 def _segmenter(content: Content, folder: Path, write_video: WriteVideo) -> None:
     path = _save({**content, 'model': content['state_dict']}, folder / 'last.ckpt')
     features, target = np.zeros((40, 3), np.float16), np.arange(40) % 2
-    data = TrainingData([features], [target], [np.ones(40, dtype=bool)])
-    model = build_segmenter((3,), 2, HeadConfig(hidden_size=8, blocks=1), seed=0)
+    data = TrainingData([Streams((features,))], [target], [np.ones(40, dtype=bool)])
+    model = build_segmenter([(3,)], 2, HeadConfig(hidden_size=8, blocks=1), seed=0)
     fit_segmenter(model, data, ('a', 'b'), FittingConfig(epochs=1), 0, path)
 
 

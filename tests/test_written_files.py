@@ -27,6 +27,7 @@ from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.model import build_segmenter
 from beast_lp.segmentation.nwb import write_nwb
 from beast_lp.segmentation.outputs import Prediction, write_prediction
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.video.window_clip import build_clip
 from beast_lp.vit.architecture import Architecture
@@ -86,9 +87,9 @@ def _settings(path: Path, video: Path) -> None:
 def _segmenter(path: Path, video: Path) -> None:
     features = np.zeros((64, 16), np.float32)
     labels = np.arange(64) % 2
-    data = TrainingData([features], [labels], [np.ones(64, bool)], ['v'])
+    data = TrainingData([Streams((features,))], [labels], [np.ones(64, bool)], ['v'])
     classes = ('a', 'b')
-    model = build_segmenter((16,), 2, HeadConfig(), 0)
+    model = build_segmenter([(16,)], 2, HeadConfig(), 0)
     fit_segmenter(model, data, classes, FittingConfig(epochs=1), 0, path / 'last.ckpt', 'test')
 
 

@@ -14,6 +14,13 @@ from beast_lp.errors import BeastError
 # on every Python that the host supports.
 # ruff: noqa: UP045
 
+# each with its help, in the order in which they stand side by side
+_FEATURES = {
+    'patches': 'pooled by learned attention (paper)',
+    'cls': 'one vector per frame',
+    'keypoints': 'positions and velocities from prediction files',
+}
+
 
 @dataclass
 class SegmentationSplitConfig(Section):
@@ -205,14 +212,12 @@ class SegmentationConfig(Section):
         'weight file, a pose model, a backbone of the host such as resnet50, a frame_pca.npz that '
         'it wrote); null: model.backbone_checkpoint',
     )
-    features: str = setting(
+    features: Any = setting(
         'patches',
-        'features of a frame',
-        choices={
-            'patches': 'pooled by learned attention (paper)',
-            'cls': 'one vector per frame',
-            'keypoints': 'positions and velocities from prediction files',
-        },
+        'features of a frame; a list of several, such as [patches, keypoints], puts them side by '
+        'side',
+        choices=_FEATURES,
+        filled=True,
     )
     features_dir: Optional[str] = setting(
         None,
@@ -222,7 +227,8 @@ class SegmentationConfig(Section):
     keypoints_dir: Optional[str] = setting(
         None,
         'folder of <video_stem>.csv files as `litpose predict` writes them, for features: '
-        'keypoints',
+        'keypoints, alone or beside others. A frame that lacks one has no features; beside '
+        'others, its place is taken from the frames before and after',
     )
     patch_grid: Optional[int] = setting(
         7,
@@ -242,19 +248,47 @@ class SegmentationConfig(Section):
     )
 
     def __post_init__(self) -> None:
-        """Check that keypoint features have a folder, and that there is one clock.
+        """Check the features, that keypoints have a folder, and that there is one clock.
 
         Raises:
-            BeastError: if they have none, or there are two.
+            BeastError: if features are named twice or not as a list, keypoints have no folder, or
+                there are two clocks.
         """
         super().__post_init__()
+        self._put_features_in_order()
         if self.fps is not None and self.camera_times is not None:
             raise BeastError(
                 f'{self.path}.fps and {self.path}.camera_times both say when a frame was taken; '
                 'leave one of them out'
             )
-        if self.features == 'keypoints' and self.keypoints_dir is None:
+        if 'keypoints' in self.kinds and self.keypoints_dir is None:
             raise BeastError(
-                f'{self.path}.features=keypoints needs {self.path}.keypoints_dir, the folder of '
-                'prediction files <video_stem>.csv'
+                f'{self.path}.features={_spelt(self.kinds)} needs {self.path}.keypoints_dir, the '
+                'folder of prediction files <video_stem>.csv'
             )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Features of a frame, one or several side by side."""
+        return tuple(self.features) if isinstance(self.features, list) else (self.features,)
+
+    @property
+    def stored_kinds(self) -> tuple[str, ...]:
+        """Those of them that a feature store holds."""
+        return tuple(kind for kind in self.kinds if kind != 'keypoints')
+
+    def _put_features_in_order(self) -> None:
+        """Write what means the same in the same way: one name by itself, several in one order."""
+        if not all(isinstance(kind, str) for kind in self.kinds):
+            raise BeastError(
+                f'{self.path}.features must be one of {", ".join(_FEATURES)} or a list of them, '
+                f'found {self.features!r}'
+            )
+        if len(set(self.kinds)) < len(self.kinds):
+            raise BeastError(f'{self.path}.features names one twice, found {_spelt(self.kinds)}')
+        kinds = sorted(self.kinds, key=list(_FEATURES).index)
+        self.features = kinds if len(kinds) > 1 else kinds[0]
+
+
+def _spelt(kinds: tuple[str, ...]) -> str:
+    return kinds[0] if len(kinds) == 1 else f'[{", ".join(kinds)}]'

@@ -191,6 +191,29 @@ def without_gaps(features: FrameFeatures, path: Path) -> FrameFeatures:
     )
 
 
+def with_gaps_filled(features: FrameFeatures, path: Path) -> FrameFeatures:
+    """Place keypoints where they are missing, and log in how many frames.
+
+    A coordinate lies on the line between the frames before and after in which it is known; before
+    the first and after the last of them it stays where it is there.
+
+    Args:
+        features: keypoints of one video, each known in a frame at least.
+        path: their file, for the message.
+    """
+    known = np.isfinite(features.values)
+    if known.all():
+        return features
+    values = features.values.copy()
+    for column, seen in zip(values.T, known.T, strict=True):
+        column[~seen] = np.interp(np.flatnonzero(~seen), np.flatnonzero(seen), column[seen])
+    logger.warning(
+        f'beast: {int((~known.all(axis=1)).sum())} of the {len(known)} frames in {path} lack a '
+        'keypoint; its place there is taken from the frames before and after'
+    )
+    return replace(features, values=values)
+
+
 def keypoint_file(folder: Path, name: str) -> Path:
     """Return the file of keypoints of a video in a folder.
 

@@ -13,7 +13,7 @@ from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.readable import check_readable
 from beast_lp.runs.settings import run_difference
-from beast_lp.segmentation.model import Segmenter
+from beast_lp.segmentation.model import Segmenter, current_names
 from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.vit.safe_load import damaged_part
 
@@ -48,7 +48,7 @@ def resume(
             'it to resume the run, or give another --output_dir to train on what is there now'
         )
     try:
-        model.load_state_dict(state['model'])
+        model.load_state_dict(current_names(state['model']))
         optimizer.load_state_dict(state['optimizer'])
         history = [dict(row) for row in state['history']]
         finite = all(value.isfinite().all() for value in model.state_dict().values())

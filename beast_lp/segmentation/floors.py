@@ -17,22 +17,23 @@ import numpy as np
 import safetensors.numpy
 import torch
 from jaxtyping import Bool, Float, Int
+from scipy.linalg import block_diag
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 from beast_lp.errors import BeastError
-from beast_lp.features.store import read_rows
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.labelling import EXCLUSIVE, UNSCORED, Labelling
-from beast_lp.segmentation.sequences import Features, stretches
+from beast_lp.segmentation.sequences import stretches
+from beast_lp.segmentation.streams import Streams, widths
 from beast_lp.segmentation.training_data import TrainingData
 from beast_lp.vit.safe_load import read_tensors
 
 COMMONEST, LOGISTIC = 'commonest class', 'logistic regression'
 # frames before and after a frame that logistic regression sees, too
 _REACH = 3
-# principal components of a frame's features, fitted on so many training frames
+# principal components of each stream of a frame's features, fitted on so many training frames
 _COMPONENTS, _BASIS_FRAMES = 64, 1024
 # inverse strength of the penalty, on components of which the first has variance 1: of 0.001, 0.01,
 # 0.1 and 1 the best on held-out blocks of a fly, for PCA features and for patch tokens
@@ -50,7 +51,7 @@ class Floor:
     Attributes:
         shares: share of each class in the scored training frames.
         mean: mean of the features.
-        basis: components of a frame's features, divided by the deviation of the first one.
+        basis: components of each stream, divided by the deviation of its first one.
         weights: weights of logistic regression for the components of all frames of the window.
         bias: biases of logistic regression.
         share: weight of logistic regression in the predictions of its fold; 0 for none.
@@ -67,13 +68,13 @@ class Floor:
 
     def predict(
         self,
-        features: Features,
+        features: Streams,
         visible: Bool[np.ndarray, ' rows'],
     ) -> dict[str, Float[np.ndarray, 'rows classes']]:
         """Return the probabilities of each floor by its name; NaN in rows that are not visible.
 
         Args:
-            features: rows of stored frames.
+            features: frames that have features.
             visible: rows that may be looked at, run by run.
         """
         logits = np.full((len(features), len(self.bias)), np.nan)
@@ -203,28 +204,34 @@ def _fit_logistic(
 
 
 def _fit_basis(data: TrainingData) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean and the scaled components of frames spread over all training frames."""
+    """Return the mean and the scaled components of frames spread over all training frames.
+
+    Each stream has components of its own, so that regression sees beside each other what it would
+    see of each alone, whatever their units.
+    """
     step = max(1, sum(int(mask.sum()) for mask in data.train) // _BASIS_FRAMES)
     some = np.concatenate(
         [
-            _flat(read_rows(features, row, row + 1))
+            features.read_flat(row, row + 1)
             for features, mask in zip(data.features, data.train, strict=True)
             for row in np.flatnonzero(mask)[::step]
         ]
     )
-    components = min(_COMPONENTS, *some.shape)
-    fitted = PCA(components, svd_solver='randomized', random_state=0).fit(some)
+    edges = np.cumsum(widths(data.features[0].shapes))[:-1]
+    means, bases = zip(*map(_components, np.split(some, edges, axis=1)), strict=True)
+    return np.concatenate(means), np.asarray(block_diag(*bases))
+
+
+def _components(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean and the scaled components of a stream."""
+    components = min(_COMPONENTS, *rows.shape)
+    fitted = PCA(components, svd_solver='randomized', random_state=0).fit(rows)
     deviation = np.sqrt(max(float(fitted.explained_variance_.max()), 1e-12))
     return fitted.mean_, (fitted.components_ / deviation).T
 
 
-def _flat(rows: np.ndarray) -> np.ndarray:
-    """Return frames as vectors of finite numbers."""
-    return np.nan_to_num(np.asarray(rows, np.float32).reshape(len(rows), -1))
-
-
 def _project(
-    features: Features,
+    features: Streams,
     mask: Bool[np.ndarray, ' rows'],
     mean: np.ndarray,
     basis: np.ndarray,
@@ -233,7 +240,7 @@ def _project(
     pieces: list[np.ndarray] = [np.zeros((0, basis.shape[1]), np.float32)]
     for start, stop in stretches(mask):
         for first in range(start, stop, _PIECE):
-            some = _flat(read_rows(features, first, min(stop, first + _PIECE)))
+            some = features.read_flat(first, min(stop, first + _PIECE))
             pieces.append(((some - mean) @ basis).astype(np.float32))
     return np.concatenate(pieces)
 

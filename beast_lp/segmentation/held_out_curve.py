@@ -17,8 +17,8 @@ from beast_lp.segmentation.floors import LOGISTIC, averaged, fit_floor
 from beast_lp.segmentation.labelling import ABSENT, UNSCORED, Labelling
 from beast_lp.segmentation.model import Segmenter
 from beast_lp.segmentation.probabilities import predict
-from beast_lp.segmentation.sequences import Features
 from beast_lp.segmentation.split import BLOCK_FRAMES, GAP_FRAMES
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.training_data import TrainingData
 
 # one part in so many is held out
@@ -126,7 +126,7 @@ def share_of_floor(
 
 def _scored(
     data: TrainingData,
-    probabilities: Callable[[Features, Bool[np.ndarray, ' rows']], np.ndarray],
+    probabilities: Callable[[Streams, Bool[np.ndarray, ' rows']], np.ndarray],
 ) -> Float[np.ndarray, 'frames classes']:
     """Return the probabilities of all scored frames in `train`, of which alone each is predicted.
 

@@ -1,9 +1,10 @@
-"""Patch tokens to classes: attention pooling, frame differences, a dilated TCN.
+"""Features of frames to classes: one vector per frame of each stream, a dilated TCN over them.
 
 After the action segmentation head of BEAST (Wang, Yu et al., ICLR 2026): one learned query attends
 to the patch tokens of a frame; the pooled vector and its difference to that of the previous frame
-enter a temporal convolutional network. Frames beyond the ends of a video are masked to zero in
-every layer, so that sequences of any length give the very numbers that the whole video would give.
+enter a temporal convolutional network. Streams without tokens, such as keypoints, are vectors
+already, and enter beside them. Frames beyond the ends of a video are masked to zero in every
+layer, so that sequences of any length give the very numbers that the whole video would give.
 
 Adding a new temporal network:
 
@@ -14,6 +15,9 @@ Adding a new temporal network:
    further away than `reach`, nor on padding
 """
 
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
@@ -23,18 +27,19 @@ from torch.nn.utils import parametrizations
 from beast_lp.config.segmentation import HeadConfig
 from beast_lp.runs.seeds import derive_seed
 from beast_lp.segmentation.labelling import EXCLUSIVE, Labelling
-from beast_lp.segmentation.pooling import AttentionPooling, Standardise
+from beast_lp.segmentation.streams import Shape
+from beast_lp.segmentation.vectors import FrameVectors
 
-# size of a pooled vector, and attention heads of the pooling (BEAST, Wang, Yu et al., ICLR 2026)
-POOLED_SIZE, POOLING_HEADS = 64, 8
 # probability that a channel of the TCN is dropped in training
 DROPOUT = 0.1
 # probability that a channel of what enters the TCN is: a few scored bouts name many wrong channels
 INPUT_DROPOUT = 0.3
+# beginnings of the names that older versions, which knew one stream, gave to its parts
+_OF_THE_STREAM = ('standardise.', 'pool.', 'difference_')
 
 
 def build_segmenter(
-    frame_shape: tuple[int, ...],
+    shapes: Sequence[Shape],
     classes: int,
     head: HeadConfig,
     seed: int,
@@ -43,7 +48,7 @@ def build_segmenter(
     """Build an untrained model, with weights drawn by the seed.
 
     Args:
-        frame_shape: shape of a frame's features: (tokens, channels) or (channels,).
+        shapes: shape of a frame of each stream: (tokens, channels) or (channels,).
         classes: number of classes.
         head: sizes of the temporal network.
         seed: decides the weights.
@@ -51,119 +56,88 @@ def build_segmenter(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(seed, 'segmenter'))
-        return Segmenter(frame_shape[-1], classes, head, len(frame_shape) == 2, labelling)
+        return Segmenter(shapes, classes, head, labelling)
 
 
 def build_temporal_network(channels: int, classes: int, head: HeadConfig) -> 'DilatedTCN':
     """Build the network between frame vectors and classes.
 
     Args:
-        channels: size of a frame's vector, the difference to the previous frame included.
+        channels: size of a frame's vectors, their differences to an earlier frame included.
         classes: number of classes.
         head: sizes.
     """
     return DilatedTCN(channels, classes, head.hidden_size, head.blocks, head.lags, DROPOUT)
 
 
+def current_names(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the weights of a model, also of one that an older version wrote, by today's names.
+
+    Args:
+        weights: tensors by the names in the file.
+    """
+    return {
+        f'streams.0.{name}' if name.startswith(_OF_THE_STREAM) else name: value
+        for name, value in weights.items()
+    }
+
+
 class Segmenter(nn.Module):
     """Logits of the classes from the features of frames.
 
-    Differs from the published head in three points: one factor, measured before training, scales
-    the frame differences to the spread of the vectors; where that would be too large a factor, a
-    difference is that to an earlier frame than the previous one; and channels of both are dropped
-    in training.
+    Differs from the published head in four points: several streams enter side by side; one factor
+    for each, measured before training, scales its frame differences to the spread of its vectors;
+    where that would be too large a factor, a difference is that to an earlier frame than the
+    previous one; and channels of both are dropped in training.
 
     Attributes:
         classes: number of classes.
         labelling: what the logits mean: a softmax over the classes, or a sigmoid of each.
-        difference_gain: factor of the frame differences.
-        difference_lag: frames between the two of a difference.
+        streams: `FrameVectors` of each stream.
     """
-
-    difference_gain: Tensor
-    difference_lag: Tensor
 
     def __init__(
         self,
-        channels: int,
+        shapes: Sequence[Shape],
         classes: int,
         head: HeadConfig,
-        has_tokens: bool,
         labelling: Labelling = EXCLUSIVE,
     ) -> None:
-        """Build an untrained model.
-
-        Args:
-            channels: size of a patch token, or of a frame's vector.
-            classes: number of classes.
-            head: sizes of the temporal network.
-            has_tokens: whether a frame has patch tokens, which are pooled; else it is one vector.
-            labelling: what the logits mean.
-        """
+        """Build an untrained model; the arguments are those of `build_segmenter`."""
         super().__init__()
         self.classes, self.labelling = classes, labelling
-        self.standardise = Standardise(channels)
-        self.pool = AttentionPooling(channels, POOLED_SIZE, POOLING_HEADS) if has_tokens else None
-        # an action changes the vector of a frame by a few percent of the spread between frames:
-        # unscaled, the differences would hardly reach the network
-        self.register_buffer('difference_gain', torch.ones(()))
-        # at a thousand frames per second, the difference to the previous frame is mostly noise
-        self.register_buffer('difference_lag', torch.ones((), dtype=torch.int64))
-        size = POOLED_SIZE if has_tokens else channels
+        self.streams = nn.ModuleList(FrameVectors(shape) for shape in shapes)
         self.dropout = nn.Dropout1d(INPUT_DROPOUT)
+        size = sum(stream.size for stream in self.each_stream())
         self.tcn = build_temporal_network(2 * size, classes, head)
+
+    def each_stream(self) -> Iterator[FrameVectors]:
+        """Iterate over the streams."""
+        return (cast(FrameVectors, stream) for stream in self.streams)
 
     @property
     def context(self) -> int:
         """Frames before and after a frame that its prediction depends on."""
-        return self.tcn.reach + int(self.difference_lag)
+        return self.tcn.reach + max(int(own.difference_lag) for own in self.each_stream())
 
     def forward(
         self,
-        features: Float[Tensor, 'batch frames *tokens channels'],
+        features: Sequence[Float[Tensor, 'batch frames *tokens channels']],
         valid: Bool[Tensor, 'batch frames'],
     ) -> Float[Tensor, 'batch frames classes']:
         """Return the logits of every frame.
 
         Args:
-            features: patch tokens, or one vector per frame.
+            features: patch tokens, or one vector per frame, of each stream.
             valid: false where a sequence is padded beyond the end of its video.
         """
-        vectors = self.frame_vectors(features)
-        lag = int(self.difference_lag)
-        entering = frame_differences(vectors, valid, self.difference_gain, lag)
+        entering = torch.cat(
+            [stream(own, valid) for stream, own in zip(self.streams, features, strict=True)],
+            dim=-1,
+        )
         # a channel is dropped in all frames of a sequence
         kept = self.dropout(entering.transpose(1, 2)).transpose(1, 2)
         return self.tcn(kept, valid)
-
-    def frame_vectors(
-        self,
-        features: Float[Tensor, 'batch frames *tokens channels'],
-    ) -> Float[Tensor, 'batch frames size']:
-        """Return one standardised, pooled vector per frame."""
-        if self.pool is None:
-            return self.standardise(features)
-        return self.pool(features, self.standardise)
-
-
-def frame_differences(
-    x: Float[Tensor, 'batch frames size'],
-    valid: Bool[Tensor, 'batch frames'],
-    gain: float | Tensor = 1.0,
-    lag: int = 1,
-) -> Float[Tensor, 'batch frames twice']:
-    """Append to each vector its difference to an earlier frame's; the first differences are 0.
-
-    Args:
-        x: one vector per frame.
-        valid: false for padding, to which there is no difference.
-        gain: factor of the differences.
-        lag: frames between the two.
-    """
-    difference = torch.zeros_like(x)
-    has_earlier = (valid[:, lag:] & valid[:, :-lag]).unsqueeze(-1)
-    difference[:, lag:] = (x[:, lag:] - x[:, :-lag]) * has_earlier * gain
-    return torch.cat([x, difference], dim=-1)
 
 
 class DilatedTCN(nn.Module):

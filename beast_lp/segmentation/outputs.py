@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int
 
-from beast_lp.features.store import read_rows
 from beast_lp.runs import files
 from beast_lp.runs.files import finished_file
 from beast_lp.segmentation.bouts import Bout
 from beast_lp.segmentation.labelling import BACKGROUND, EXCLUSIVE, Labelling
-from beast_lp.segmentation.sequences import Features
+from beast_lp.segmentation.streams import Streams
 
 # format of floating-point numbers
 _DIGITS = '%.6g'
@@ -155,7 +154,7 @@ def write_prediction(prediction: Prediction, directory: Path) -> None:
 
 def write_lightning_action(
     name: str,
-    features: Features,
+    features: Streams,
     frame: Int[np.ndarray, ' rows'],
     labels: pd.DataFrame,
     directory: Path,
@@ -167,7 +166,7 @@ def write_lightning_action(
 
     Args:
         name: name of the video.
-        features: vectors or patch tokens.
+        features: vectors or patch tokens, or several streams of them.
         frame: number of the frame of each row.
         labels: one-hot table of all frames.
         directory: data folder of lightning-action.
@@ -177,10 +176,12 @@ def write_lightning_action(
     write_table(chosen, directory / 'labels' / f'{name}.csv', True)
 
 
-def _vectors(features: Features) -> Iterator[pd.DataFrame]:
-    """Yield the mean over the tokens of each frame, some frames at a time."""
-    columns = pd.Index([f'feature_{number}' for number in range(features.shape[-1])])
+def _vectors(features: Streams) -> Iterator[pd.DataFrame]:
+    """Yield the mean over the tokens of each frame, stream after stream, some frames at a time."""
+    channels = sum(shape[-1] for shape in features.shapes)
+    columns = pd.Index([f'feature_{number}' for number in range(channels)])
     for start in range(0, len(features), _PIECE_FRAMES):
-        part = read_rows(features, start, start + _PIECE_FRAMES).astype(np.float32)
-        rows = part.reshape(len(part), -1, part.shape[-1]).mean(axis=1)
+        parts = [own.astype(np.float32) for own in features.read(start, start + _PIECE_FRAMES)]
+        means = [own.reshape(len(own), -1, own.shape[-1]).mean(axis=1) for own in parts]
+        rows = np.concatenate(means, axis=1)
         yield pd.DataFrame(rows, pd.RangeIndex(start, start + len(rows)), columns)

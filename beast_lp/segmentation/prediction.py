@@ -1,6 +1,5 @@
 """Trained models applied to other videos: to predict them, or to be scored on them."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +17,12 @@ from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.evaluate import evaluate, held_out_parts
 from beast_lp.segmentation.floors import Floor, mean_floor
 from beast_lp.segmentation.labelling import UNSCORED, Labelling, labelling_of
-from beast_lp.segmentation.model import Segmenter, build_segmenter
+from beast_lp.segmentation.model import Segmenter, build_segmenter, current_names
 from beast_lp.segmentation.outcome import Outcome, write_outcome
 from beast_lp.segmentation.outputs import Prediction
 from beast_lp.segmentation.probabilities import predict, to_all_frames
 from beast_lp.segmentation.run_files import Description, SegmentationFiles, read_config
+from beast_lp.segmentation.streams import Shape, shapes_in_words, widths
 from beast_lp.segmentation.videos import (
     OpenSource,
     OpenVideo,
@@ -46,7 +46,7 @@ class Trained:
         source: what makes the features; None where they come from files.
         made_by: as in `OpenVideo`.
         trained_on: as in `Description`.
-        shape: shape of the features of a frame.
+        shapes: shape of a frame of each stream of features.
         floors: floors of the run's folds; none of a version that did not keep them.
         folds: number of the fold of each model.
     """
@@ -58,7 +58,7 @@ class Trained:
     source: FeatureSource | None
     made_by: str
     trained_on: tuple[str, ...]
-    shape: tuple[int, ...]
+    shapes: tuple[Shape, ...]
     floors: tuple[Floor, ...] = ()
     folds: tuple[int, ...] = ()
 
@@ -103,11 +103,12 @@ def load_trained(
     description = Description.read(files.model)
     description.check_files(directory)
     config = read_config(files.settings)
-    if (config.features == 'patches') != (len(description.shape) == 2):
+    has_tokens = [len(shape) == 2 for shape in description.shapes]
+    if [kind == 'patches' for kind in config.kinds] != has_tokens:
         raise BeastError(
-            f'{files.settings} has features: {config.features}, but {files.model} the shape '
-            f'{list(description.shape)}, which is that of other features; restore the files, or '
-            'train again'
+            f'{files.settings} has features: {config.features}, but {files.model} '
+            f'{shapes_in_words(description.shapes)} in each frame, which are other features; '
+            'restore the files, or train again'
         )
     # what needs no code of others comes first
     device = torch.device('cuda' if torch.cuda.is_available() else 'cpu')
@@ -124,7 +125,7 @@ def load_trained(
     folds = list(dict.fromkeys(fold for fold, _ in description.members))
     # those of an older version have none
     kept = [files.floor(fold) for fold in folds if files.floor(fold).is_file()]
-    values, classes = math.prod(description.shape), len(description.classes)
+    values, classes = sum(widths(description.shapes)), len(description.classes)
     floors = tuple(Floor.load(path, values, classes, labelling_of(config)) for path in kept)
     if len(floors) < len(folds):
         floors = ()
@@ -136,7 +137,7 @@ def load_trained(
         source,
         description.made_by,
         description.trained_on,
-        description.shape,
+        description.shapes,
         floors,
         tuple(folds.index(fold) for fold, _ in description.members),
     )
@@ -169,7 +170,9 @@ def _load_member(path: Path, description: Description, config: SegmentationConfi
         )
     weights, _ = read_tensors(path)
     # older versions knew no other
-    weights.setdefault('difference_lag', torch.ones((), dtype=torch.int64))
+    if 'difference_gain' in weights:
+        weights.setdefault('difference_lag', torch.ones((), dtype=torch.int64))
+    weights = current_names(weights)
     classes, last = len(description.classes), f'tcn.blocks.{config.head.blocks - 1}.first.bias'
     if last not in weights:
         # before as many blocks are built as damaged settings say
@@ -180,7 +183,7 @@ def _load_member(path: Path, description: Description, config: SegmentationConfi
     try:
         # sizes first: those of a damaged description may fill the memory
         with torch.device('meta'):
-            expected = build_segmenter(description.shape, classes, config.head, 0).state_dict()
+            expected = build_segmenter(description.shapes, classes, config.head, 0).state_dict()
     except (RuntimeError, ValueError, OverflowError, TypeError) as error:
         raise BeastError(
             f'no model has the sizes that {path.parents[3]} describes '
@@ -203,7 +206,7 @@ def _load_member(path: Path, description: Description, config: SegmentationConfi
             'again'
         )
     model = build_segmenter(
-        description.shape, classes, config.head, seed=0, labelling=labelling_of(config)
+        description.shapes, classes, config.head, seed=0, labelling=labelling_of(config)
     )
     model.load_state_dict(weights)
     return model
@@ -248,11 +251,11 @@ def _predict_members(
             f'those that the model in {trained.directory} was trained on ({trained.made_by}); '
             'make them in the same way'
         )
-    if video.features.shape[1:] != trained.shape:
+    if video.features.shapes != trained.shapes:
         raise BeastError(
-            f'the features of {video.name} have the shape {tuple(video.features.shape[1:])} in '
-            f'each frame, but the model in {trained.directory} takes {trained.shape}; make them '
-            'in the same way'
+            f'the features of {video.name} are {shapes_in_words(video.features.shapes)} in each '
+            f'frame, but the model in {trained.directory} takes '
+            f'{shapes_in_words(trained.shapes)}; make them in the same way'
         )
     rows = predict(trained.models, video.features)
     visible = np.ones(len(video.features), dtype=bool)

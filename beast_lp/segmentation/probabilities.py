@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from beast_lp.segmentation.model import Segmenter
-from beast_lp.segmentation.sequences import Features, cut_sequences, read_batch, stretches
+from beast_lp.segmentation.sequences import cut_sequences, read_batch, stretches
+from beast_lp.segmentation.streams import Streams
 
 # frames that are predicted at once; with their context they bound the memory
 _SEQUENCE_FRAMES = 500
@@ -16,7 +17,7 @@ _SEQUENCE_FRAMES = 500
 @torch.inference_mode()
 def predict(
     models: Sequence[Segmenter],
-    features: Features,
+    features: Streams,
     visible: Bool[np.ndarray, ' rows'] | None = None,
     length: int = _SEQUENCE_FRAMES,
 ) -> Float[np.ndarray, 'models rows classes']:
@@ -27,7 +28,7 @@ def predict(
 
     Args:
         models: the members of an ensemble.
-        features: rows of stored frames, memory-mapped.
+        features: frames that have features.
         visible: rows that the models may see; a run of visible rows is predicted as if it were a
             video of its own. None: all rows.
         length: frames that are predicted at once.

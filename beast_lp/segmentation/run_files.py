@@ -18,6 +18,7 @@ from beast_lp.runs.directory import RunDirectory
 from beast_lp.runs.keys import file_key
 from beast_lp.runs.readable import check_readable
 from beast_lp.runs.settings import Settings, read_settings
+from beast_lp.segmentation.streams import Shape
 from beast_lp.segmentation.videos import Inputs
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -119,7 +120,7 @@ class Description:
 
     Attributes:
         classes: names, in the order of the class numbers.
-        shape: shape of the features of a frame.
+        shapes: shape of a frame of each stream of features.
         source: what makes the features, as a person names it; None where they come from files.
         source_hash: hash of its weights.
         made_by: as in `OpenVideo`.
@@ -134,7 +135,7 @@ class Description:
     """
 
     classes: tuple[str, ...]
-    shape: tuple[int, ...]
+    shapes: tuple[Shape, ...]
     source: str | None
     source_hash: str | None
     made_by: str
@@ -161,6 +162,9 @@ class Description:
         if not isinstance(values, dict):
             raise _damaged(path, 'it is no JSON object')
         values = {'trained_on': [], 'files': {}, 'source_files': None, **values}
+        if 'shapes' not in values and 'shape' in values:
+            # of a version that knew one stream
+            values['shapes'] = [values.pop('shape')]
         names = {item.name for item in fields(Description)}
         if values.keys() != names:
             raise _damaged(path, f'it differs in {", ".join(sorted(values.keys() ^ names))}')
@@ -169,7 +173,7 @@ class Description:
             raise _damaged(path, f'{wrong} cannot be {json.dumps(values[wrong])[:60]}')
         return Description(
             tuple(values['classes']),
-            tuple(values['shape']),
+            tuple(tuple(shape) for shape in values['shapes']),
             values['source'],
             values['source_hash'],
             values['made_by'],
@@ -221,6 +225,10 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
+def _are_shapes(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0 and all(map(_is_shape, value))
+
+
 def _is_shape(value: Any) -> bool:
     return isinstance(value, list) and len(value) in (1, 2) and all(map(_is_size, value))
 
@@ -259,7 +267,7 @@ def _is_text_or_none(value: Any) -> bool:
 # by the names of the fields: whether a value that JSON holds can be one
 _FITS: Mapping[str, Callable[[Any], bool]] = {
     'classes': _are_classes,
-    'shape': _is_shape,
+    'shapes': _are_shapes,
     'source': _is_text_or_none,
     'source_hash': _is_text_or_none,
     'made_by': lambda value: isinstance(value, str),

@@ -8,10 +8,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from beast_lp.features.store import read_rows
 from beast_lp.segmentation.classes import UNSCORED
-
-Features = Float[np.ndarray, 'frames *tokens channels']
+from beast_lp.segmentation.streams import Streams
 
 
 @dataclass(frozen=True)
@@ -41,18 +39,19 @@ class Batch:
     """Sequences side by side, padded at the end to the longest.
 
     Attributes:
-        features: zeros in the padding.
+        features: those of each stream, zeros in the padding.
         target: `UNSCORED` in unscored frames, in the context and in the padding.
         valid: false in the padding.
     """
 
-    features: Float[Tensor, 'batch frames *tokens channels']
+    features: tuple[Float[Tensor, 'batch frames *tokens channels'], ...]
     target: Int[Tensor, 'batch frames']
     valid: Bool[Tensor, 'batch frames']
 
     def to(self, device: torch.device) -> 'Batch':
         """Return the batch on a device."""
-        return Batch(self.features.to(device), self.target.to(device), self.valid.to(device))
+        features = tuple(own.to(device) for own in self.features)
+        return Batch(features, self.target.to(device), self.valid.to(device))
 
 
 def stretches(mask: Bool[np.ndarray, ' frames']) -> list[tuple[int, int]]:
@@ -124,7 +123,7 @@ def training_sequences(
 
 def read_batch(
     sequences: Sequence[FrameSequence],
-    features: Sequence[Features],
+    features: Sequence[Streams],
     targets: Sequence[Int[np.ndarray, ' frames']] | None = None,
 ) -> Batch:
     """Read sequences from the (memory-mapped) features of their videos.
@@ -135,16 +134,17 @@ def read_batch(
         targets: class of each frame of each video; None for prediction.
     """
     longest = max(sequence.last - sequence.first for sequence in sequences)
-    shape = features[sequences[0].video].shape[1:]
+    shapes = features[sequences[0].video].shapes
     batch = Batch(
-        torch.zeros(len(sequences), longest, *shape),
+        tuple(torch.zeros(len(sequences), longest, *shape) for shape in shapes),
         torch.full((len(sequences), longest), UNSCORED),
         torch.zeros(len(sequences), longest, dtype=torch.bool),
     )
     for row, sequence in enumerate(sequences):
         first, last = sequence.first, sequence.last
-        block = read_rows(features[sequence.video], first, last)
-        batch.features[row, : last - first] = torch.from_numpy(block)
+        blocks = features[sequence.video].read(first, last)
+        for own, block in zip(batch.features, blocks, strict=True):
+            own[row, : last - first] = torch.from_numpy(block)
         batch.valid[row, : last - first] = True
         if targets is not None:
             scored = slice(sequence.start - first, sequence.stop - first)

@@ -7,6 +7,7 @@ import numpy as np
 from beast_lp.config import SegmentationConfig
 from beast_lp.segmentation.classes import Labels
 from beast_lp.segmentation.split import Fold
+from beast_lp.segmentation.streams import shapes_in_words
 from beast_lp.segmentation.videos import OpenVideo
 
 # by whether a frame may have several
@@ -31,11 +32,10 @@ def run_summary(
     """
     shown = [own.labelling.flags(own.target, len(classes)).sum(axis=0) for own in labels]
     counts = dict(zip(classes, np.sum(shown, axis=0).tolist(), strict=True))
-    shape = videos[0].features.shape[1:]
     per_hour = videos[0].frame_bytes * 3600 * videos[0].fps / 1e9
     return {
-        'features': f'{settings.features} of {videos[0].source}',
-        'size of a frame': ' x '.join(map(str, shape)),
+        'features': videos[0].source,
+        'size of a frame': shapes_in_words(videos[0].features.shapes),
         'disk per hour of video': f'{per_hour:.2f} GB',
         'videos': ', '.join(f'{v.name} ({v.frames} frames)' for v in videos),
         'scored frames': ', '.join(f'{name} {count}' for name, count in counts.items()),

@@ -139,13 +139,13 @@ def _train_fold(
     Returns:
         the models, the history of all trainings, and the weight of logistic regression.
     """
-    settings, shape = config.segmentation, data.features[0].shape[1:]
+    settings, shapes = config.segmentation, data.features[0].shapes
     fitting, curve, share = _length(fold, data, classes, config, files)
     models, history = [], [{'fold': fold.name, 'model': CURVE, **row} for row in curve]
     for number in range(settings.fitting.ensemble):
         folder, seed = files.member(fold.name, number), config.seed + number
         folder.mkdir(parents=True, exist_ok=True)
-        model = build_segmenter(shape, len(classes), settings.head, seed, data.labelling)
+        model = build_segmenter(shapes, len(classes), settings.head, seed, data.labelling)
         rows = fit_segmenter(
             model,
             data,
@@ -188,9 +188,9 @@ def _length(
     learned, held_out = parts
     folder = files.curve(fold.name)
     folder.mkdir(parents=True, exist_ok=True)
-    shape = data.features[0].shape[1:]
+    shapes = data.features[0].shapes
     head = config.segmentation.head
-    model = build_segmenter(shape, len(classes), head, config.seed, data.labelling)
+    model = build_segmenter(shapes, len(classes), head, config.seed, data.labelling)
     rows = fit_segmenter(
         model,
         learned,
@@ -258,7 +258,7 @@ def _describe(
     ]
     return Description(
         classes,
-        videos[0].features.shape[1:],
+        videos[0].features.shapes,
         inputs.source,
         source.hash if source else None,
         videos[0].made_by,

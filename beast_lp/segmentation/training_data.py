@@ -10,7 +10,8 @@ from jaxtyping import Bool, Int
 from beast_lp.errors import BeastError
 from beast_lp.runs.keys import digest
 from beast_lp.segmentation.labelling import ABSENT, EXCLUSIVE, UNSCORED, Labelling
-from beast_lp.segmentation.sequences import Features, stretches
+from beast_lp.segmentation.sequences import stretches
+from beast_lp.segmentation.streams import Streams
 
 
 @dataclass(frozen=True)
@@ -18,7 +19,7 @@ class TrainingData:
     """The frames that a model is trained on, one entry per video.
 
     Attributes:
-        features: rows of stored frames, memory-mapped.
+        features: frames that have features.
         target: code of each row in the labelling, `UNSCORED` where nobody scored it.
         train: rows that the model may see at all; held-out rows and gaps are false.
         origin: name and content of the video and the maker of its features, by which an
@@ -26,7 +27,7 @@ class TrainingData:
         labelling: whether a frame has one class or any number of them.
     """
 
-    features: Sequence[Features]
+    features: Sequence[Streams]
     target: Sequence[Int[np.ndarray, ' frames']]
     train: Sequence[Bool[np.ndarray, ' frames']]
     origin: Sequence[str] = ()
@@ -60,7 +61,7 @@ class TrainingData:
 
     def key(self, classes: Sequence[str]) -> str:
         """Hash the videos, the labels, the classes and the split."""
-        shapes = [features.shape for features in self.features]
+        shapes = [(len(own), *shape) for own in self.features for shape in own.shapes]
         content = digest(json.dumps([list(classes), list(self.origin), shapes]).encode())
         for target, mask in zip(self.target, self.train, strict=True):
             content.update(target.astype(np.int64).tobytes())

@@ -1,7 +1,7 @@
 """Videos with the features of their frames."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,13 +16,14 @@ from beast_lp.features.frames import (
     keypoint_file,
     read_keypoint_table,
     read_store,
+    with_gaps_filled,
     without_gaps,
 )
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_directories, store_names
 from beast_lp.segmentation.clock import recording_times
 from beast_lp.segmentation.inputs import Inputs
-from beast_lp.segmentation.sequences import Features
+from beast_lp.segmentation.streams import Streams
 
 # opens a source by its name; only the host's room knows how
 OpenSource = Callable[[str], FeatureSource]
@@ -37,7 +38,7 @@ class OpenVideo:
     Attributes:
         name: name in files and tables.
         path: path of the video.
-        features: one row per frame that has features.
+        features: those of each frame that has any.
         frame: numbers of those frames, rising.
         frames: number of frames of the whole video.
         times: seconds from the first frame to each frame, in the video file.
@@ -45,14 +46,14 @@ class OpenVideo:
         frame_bytes: size of a frame's features on disk.
         source: what made the features.
         made_by: everything that features must share to serve one model: weights, image size,
-            patches and their basis.
+            patches and their basis, number of keypoints.
         content: hash of the video that the features were computed from, or of the keypoints.
         clock: seconds of each frame on the clock of the recording; None where that is the file's.
     """
 
     name: str
     path: Path
-    features: Features
+    features: Streams
     frame: Int[np.ndarray, ' rows']
     frames: int
     times: Float[np.ndarray, ' frames']
@@ -66,7 +67,7 @@ class OpenVideo:
 
 def comes_from_files(config: SegmentationConfig) -> bool:
     """Return whether the features are read from files, so that no source computes them."""
-    return config.features == 'keypoints' or config.features_dir is not None
+    return not config.stored_kinds or config.features_dir is not None
 
 
 def feature_source(
@@ -94,7 +95,7 @@ def feature_source(
             'wrote'
         )
     source = open_source(name)
-    if config.features == 'patches' and source.grid is None:
+    if 'patches' in config.kinds and source.grid is None:
         raise BeastError(
             f'{source.name} ({source.kind}) has no patches; set beast.segmentation.features=cls'
         )
@@ -157,43 +158,94 @@ def _open(
     directory: Path,
     source: FeatureSource | None,
 ) -> list[OpenVideo]:
-    if config.features == 'keypoints':
-        check_stems(videos, f'predictions in {inputs.keypoints_dir}')
-        folder = inputs.keypoints_dir or Path()
-        # the network itself adds the differences between frames, which are the velocities
-        return [
-            _video(
-                name,
-                video,
-                _keypoints(keypoint_file(folder, video.stem), video),
-                config,
-                inputs,
-            )
-            for name, video in zip(store_names(videos), videos, strict=True)
-        ]
-    if source is not None:
-        folders = extract_features(source, videos, directory, _extraction(config, source))
-    elif inputs.features_dir is not None:
-        folders = store_directories(inputs.features_dir, videos)
-    else:
+    # first: whoever lacks predictions need not wait for features
+    tables = _keypoint_files(videos, config, inputs)
+    folders = _stores(videos, config, inputs, directory, source)
+    names = [folder.name for folder in folders] if folders else store_names(videos)
+    opened = []
+    for number, (name, video) in enumerate(zip(names, videos, strict=True)):
+        parts = [read_store(folders[number], kind, video) for kind in config.stored_kinds]
+        if tables:
+            # the network itself adds the differences between frames, which are the velocities
+            parts.append(_keypoints(tables[number], video, parts))
+        opened.append(_video(name, video, parts, config, inputs))
+    return opened
+
+
+def _keypoint_files(
+    videos: Sequence[Path],
+    config: SegmentationConfig,
+    inputs: Inputs,
+) -> list[Path]:
+    """Return the table of keypoints of each video; none if they are no part of the features.
+
+    Raises:
+        BeastError: if one is missing, or two videos would share one.
+    """
+    if 'keypoints' not in config.kinds:
+        return []
+    check_stems(videos, f'predictions in {inputs.keypoints_dir}')
+    tables = [keypoint_file(inputs.keypoints_dir or Path(), video.stem) for video in videos]
+    missing = [table for table in tables if not table.exists()]
+    if missing:
+        others = f' (nor {len(missing) - 1} others like it)' if missing[1:] else ''
         raise BeastError(
-            'this model was trained on features that `litpose embed` wrote; embed these videos '
-            'with the same source and set beast.segmentation.features_dir to the folder'
+            f'there is no {missing[0]}{others}, although the features are '
+            f'{" and ".join(config.kinds)}; write it with `litpose predict`, or set '
+            'beast.segmentation.keypoints_dir to the folder that holds it'
         )
-    return [
-        _video(folder.name, video, read_store(folder, config.features, video), config, inputs)
-        for video, folder in zip(videos, folders, strict=True)
-    ]
+    return tables
 
 
-def _keypoints(path: Path, video: Path) -> FrameFeatures:
-    """Read the keypoints of a video; frames in which one is missing have no features."""
-    return without_gaps(read_keypoint_table(path, video=video), path)
+def _stores(
+    videos: Sequence[Path],
+    config: SegmentationConfig,
+    inputs: Inputs,
+    directory: Path,
+    source: FeatureSource | None,
+) -> list[Path]:
+    """Return the store of each video, computing those that do not exist; none if none are read.
+
+    Raises:
+        BeastError: if the features were stored, and nothing says where.
+    """
+    if not config.stored_kinds:
+        return []
+    if source is not None:
+        return extract_features(source, videos, directory, _extraction(config, source))
+    if inputs.features_dir is not None:
+        return store_directories(inputs.features_dir, videos)
+    raise BeastError(
+        'this model was trained on features that `litpose embed` wrote; embed these videos '
+        'with the same source and set beast.segmentation.features_dir to the folder'
+    )
+
+
+def _keypoints(path: Path, video: Path, beside: Sequence[FrameFeatures]) -> FrameFeatures:
+    """Read the keypoints of a video.
+
+    Frames that lack one have no features. Beside stored features, which have no gaps, its place is
+    taken from the frames around: leaving frames out would lose what is stored of them.
+
+    Raises:
+        BeastError: if the stored features are of another number of frames.
+    """
+    keypoints = read_keypoint_table(path, video=video)
+    if not beside:
+        return without_gaps(keypoints, path)
+    keypoints = with_gaps_filled(keypoints, path)
+    frames = beside[0].frames_in_video
+    if keypoints.frames_in_video != frames:
+        raise BeastError(
+            f'{path} has {keypoints.frames_in_video} rows, as {video} has frames, but the stored '
+            f'features are of a video of {frames} frames; embed the video again'
+        )
+    return replace(keypoints, values=keypoints.values[beside[0].frame], frame=beside[0].frame)
 
 
 def _extraction(config: SegmentationConfig, source: FeatureSource) -> ExtractionSettings:
     """Return which features of a source are stored."""
-    if config.features == 'cls':
+    if 'patches' not in config.kinds:
         return ExtractionSettings()
     grid = config.patch_grid
     if grid is not None and source.grid is not None:
@@ -204,25 +256,34 @@ def _extraction(config: SegmentationConfig, source: FeatureSource) -> Extraction
 def _video(
     name: str,
     video: Path,
-    features: FrameFeatures,
+    parts: Sequence[FrameFeatures],
     config: SegmentationConfig,
     inputs: Inputs,
 ) -> OpenVideo:
-    times = _all_times(features)
+    """Put features of the same frames side by side."""
+    first = parts[0]
+    times = _all_times(first)
     return OpenVideo(
         name,
         video,
-        features.values,
-        features.frame,
-        features.frames_in_video,
+        Streams(tuple(part.values for part in parts)),
+        first.frame,
+        first.frames_in_video,
         times,
-        features.fps or 1.0,
-        features.frame_bytes,
-        features.source,
-        features.made_by,
-        features.content,
+        first.fps or 1.0,
+        sum(part.frame_bytes for part in parts),
+        _joined(
+            part.source if part.is_keypoints else f'{kind} of {part.source}'
+            for kind, part in zip(config.kinds, parts, strict=True)
+        ),
+        _joined(part.made_by for part in parts),
+        _joined(part.content for part in parts),
         recording_times(config, inputs.camera_times, video, times),
     )
+
+
+def _joined(texts: Iterable[str]) -> str:
+    return ' + '.join(dict.fromkeys(texts))
 
 
 def _all_times(features: FrameFeatures) -> Float[np.ndarray, ' frames']:

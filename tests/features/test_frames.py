@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.features.frames import read_keypoint_table, read_store, without_gaps
+from beast_lp.features.frames import (
+    read_keypoint_table,
+    read_store,
+    with_gaps_filled,
+    without_gaps,
+)
 from beast_lp.features.info import FeatureInfo
 from beast_lp.video.identity import source_key
 from beast_lp.video.read import count_frames
@@ -128,6 +133,27 @@ def test_frames_in_which_a_keypoint_is_missing_have_no_features(
     table.write_text('s,n,n,n,n\nb,nose,nose,tail,tail\nc,x,y,x,y\n0,1,2,,\n1,,,1,2\n')
     with pytest.raises(BeastError, match='none of the 2 frames in .*a.csv has all keypoints'):
         without_gaps(read_keypoint_table(table), table)
+
+
+def test_a_missing_keypoint_lies_between_the_frames_around(
+    write_video: Callable[..., Path],
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    table = tmp_path / 'a.csv'
+    rows = ['0,,,9,9', '1,1,2,8,8', '2,,2,7,7', '3,,,6,6', '4,4,8,,', '5,,,,']
+    header = ['s,n,n,n,n', 'b,nose,nose,tail,tail', 'c,x,y,x,y']
+    table.write_text('\n'.join([*header, *rows]) + '\n')
+    frames = [np.zeros((16, 16, 3), np.uint8)] * 6
+    read = read_keypoint_table(table, video=write_video('a.mp4', frames))
+    found = with_gaps_filled(read, table)
+    assert f'5 of the 6 frames in {table} lack a keypoint' in caplog.text
+    # half of a position is none; before the first and after the last it stays there
+    assert found.values[:, :2].tolist() == [[1, 2], [1, 2], [2, 4], [3, 6], [4, 8], [4, 8]]
+    assert found.values[:, 2].tolist() == [9, 8, 7, 6, 6, 6]
+    assert found.frame.tolist() == list(range(6)) and np.isnan(read.values).any()
+    caplog.clear()
+    assert with_gaps_filled(found, table) is found and not caplog.messages
 
 
 def test_frames_that_sleap_left_out_at_the_end_are_missing(

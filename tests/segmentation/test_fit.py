@@ -18,6 +18,7 @@ from beast_lp.segmentation.labelling import EXCLUSIVE, INDEPENDENT
 from beast_lp.segmentation.model import Segmenter, build_segmenter
 from beast_lp.segmentation.probabilities import predict
 from beast_lp.segmentation.standardisation import fit_statistics
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.training_data import TrainingData
 
 CLASSES = ('still', 'move', 'turn')
@@ -36,11 +37,11 @@ def _data(frames: int = 600, tokens: int | None = 4, seed: int = 0) -> TrainingD
     features = features.astype(np.float16)
     target[::37] = UNSCORED
     values = features if tokens else features[:, 0]
-    return TrainingData([values], [target], [np.ones(frames, dtype=bool)])
+    return TrainingData([Streams((values,))], [target], [np.ones(frames, dtype=bool)])
 
 
 def _train(data: TrainingData, folder: Path, settings: FittingConfig = SETTINGS) -> Segmenter:
-    model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=1)
+    model = build_segmenter(data.features[0].shapes, 3, HEAD, seed=1)
     fit_segmenter(model, data, CLASSES, settings, 1, folder / 'last.ckpt')
     return model
 
@@ -61,15 +62,43 @@ def test_movement_is_learned_from_tokens_and_from_vectors(
     assert _score(model, _data(tokens=tokens, seed=9)) > 0.85
 
 
+def test_what_two_streams_tell_is_learned_from_both(tmp_path: Path) -> None:
+    """Tokens tell whether it moves, keypoints where it is: turns are moves up there."""
+
+    def both(seed: int) -> TrainingData:
+        data = _data(seed=seed)
+        target, rng = data.target[0], np.random.default_rng(seed + 50)
+        is_up = np.repeat(rng.integers(0, 2, len(target) // 20), 20)
+        points = np.stack([100 + 60 * is_up, np.full(len(target), 300)], axis=1).astype(float)
+        points += rng.normal(0, 5, points.shape)
+        moves = np.where(is_up == 1, 2, 1)
+        told = np.where(target == UNSCORED, UNSCORED, np.where(target == 0, 0, moves))
+        return replace(
+            data, features=[Streams((data.features[0].arrays[0], points))], target=[told]
+        )
+
+    def alone(data: TrainingData, number: int) -> TrainingData:
+        return replace(data, features=[Streams((data.features[0].arrays[number],))])
+
+    settings, new = replace(SETTINGS, epochs=40), both(9)
+    (tmp_path / 'both').mkdir()
+    assert _score(_train(both(0), tmp_path / 'both', settings), new) > 0.85
+    for number in (0, 1):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        model = _train(alone(both(0), number), folder, settings)
+        assert _score(model, alone(new, number)) < 0.75
+
+
 @pytest.mark.parametrize('tokens', [4, None])
 def test_differences_are_brought_to_the_spread_of_the_vectors(tokens: int | None) -> None:
     rng = np.random.default_rng(0)
     walk = rng.normal(size=(120, tokens, 5) if tokens else (120, 5)).cumsum(axis=0)
-    data = TrainingData([walk], [np.arange(120) % 3], [np.ones(120, dtype=bool)])
-    model = build_segmenter(walk.shape[1:], 3, HEAD, seed=1)
+    data = TrainingData([Streams((walk,))], [np.arange(120) % 3], [np.ones(120, dtype=bool)])
+    model = build_segmenter([walk.shape[1:]], 3, HEAD, seed=1)
     fit_statistics(model, data)
     with torch.no_grad():
-        vectors = model.frame_vectors(torch.from_numpy(walk)[None].float())[0]
+        vectors = next(model.each_stream()).vectors(torch.from_numpy(walk)[None].float())[0]
     changes, mean = [], vectors.mean(dim=0)
     for before, after in zip(vectors[:-1], vectors[1:], strict=True):
         changes.append(float((after - before).square().mean()))
@@ -77,7 +106,7 @@ def test_differences_are_brought_to_the_spread_of_the_vectors(tokens: int | None
     wanted = (np.mean(spread) / np.mean(changes)) ** 0.5
     assert wanted > 3
     # measured within runs of frames, which leave out the step from one to the next
-    assert float(model.difference_gain) == pytest.approx(wanted, rel=0.05)
+    assert float(next(model.each_stream()).difference_gain) == pytest.approx(wanted, rel=0.05)
 
 
 def test_differences_reach_back_where_a_frame_changes_less_than_its_noise() -> None:
@@ -87,11 +116,11 @@ def test_differences_reach_back_where_a_frame_changes_less_than_its_noise() -> N
     lags, gains = [], []
     for noise in (0.02, 0.2):
         values = slow + noise * rng.normal(size=slow.shape)
-        model = build_segmenter((3,), 3, HEAD, seed=1)
+        model = build_segmenter([(3,)], 3, HEAD, seed=1)
         before = model.context
-        fit_statistics(model, TrainingData([values], [target], train))
-        lags.append(int(model.difference_lag))
-        gains.append(float(model.difference_gain))
+        fit_statistics(model, TrainingData([Streams((values,))], [target], train))
+        lags.append(int(next(model.each_stream()).difference_lag))
+        gains.append(float(next(model.each_stream()).difference_gain))
         assert model.context == before + lags[-1] - 1
     # the slow change of 8 frames, or noise that needs no factor
     assert lags == [8, 1]
@@ -101,10 +130,10 @@ def test_differences_reach_back_where_a_frame_changes_less_than_its_noise() -> N
 def test_features_that_never_change_leave_the_differences_alone() -> None:
     features = np.ones((50, 4, 5), dtype=np.float16)
     target = np.arange(50) % 3
-    data = TrainingData([features], [target], [np.ones(50, dtype=bool)])
-    model = build_segmenter(features.shape[1:], 3, HEAD, seed=1)
+    data = TrainingData([Streams((features,))], [target], [np.ones(50, dtype=bool)])
+    model = build_segmenter([features.shape[1:]], 3, HEAD, seed=1)
     fit_statistics(model, data)
-    assert float(model.difference_gain) == 1.0
+    assert float(next(model.each_stream()).difference_gain) == 1.0
 
 
 def test_a_killed_run_ends_with_the_same_weights(
@@ -116,7 +145,7 @@ def test_a_killed_run_ends_with_the_same_weights(
     data, settings = _data(200), replace(SETTINGS, epochs=5, checkpoint_minutes=1e-9)
 
     def train(folder: str) -> Segmenter:
-        model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=1)
+        model = build_segmenter(data.features[0].shapes, 3, HEAD, seed=1)
         fit_segmenter(model, data, CLASSES, settings, 1, tmp_path / folder / 'last.ckpt')
         return model
 
@@ -153,7 +182,7 @@ def test_a_killed_held_out_curve_ends_where_it_would_have(
 
     def draw(folder: str) -> list[dict[str, float]]:
         (tmp_path / folder).mkdir(exist_ok=True)
-        model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=1)
+        model = build_segmenter(data.features[0].shapes, 3, HEAD, seed=1)
         path = tmp_path / folder / 'last.ckpt'
         return fit_segmenter(model, learned, CLASSES, settings, 1, path, held_out=held_out)
 
@@ -199,7 +228,7 @@ def test_a_model_of_other_labels_is_not_resumed(tmp_path: Path) -> None:
     # a class more: the weights themselves would not fit
     wider = _data(100)
     wider.target[0][:10] = 3
-    model = build_segmenter(wider.features[0].shape[1:], 4, HEAD, seed=1)
+    model = build_segmenter(wider.features[0].shapes, 4, HEAD, seed=1)
     with pytest.raises(BeastError, match='other settings or labels'):
         fit_segmenter(model, wider, (*CLASSES, 'rear'), settings, 1, tmp_path / 'last.ckpt')
 
@@ -220,26 +249,59 @@ def test_a_checkpoint_with_retired_settings_is_resumed_where_they_have_the_value
         _train(data, tmp_path, settings)
 
 
+def test_a_checkpoint_of_an_older_version_is_resumed(tmp_path: Path) -> None:
+    data, settings = _data(100), replace(SETTINGS, epochs=2)
+    (tmp_path / 'whole').mkdir()
+    whole = _train(data, tmp_path / 'whole', settings)
+
+    def killed(*arguments: object) -> object:
+        if arguments[4] == 1:
+            raise KeyboardInterrupt
+        return original(*arguments)  # type: ignore[arg-type]
+
+    original, often = under_test._epoch, replace(settings, checkpoint_minutes=1e-9)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(under_test, '_epoch', killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train(data, tmp_path, often)
+    state = torch.load(tmp_path / 'last.ckpt')
+    names = [*state['model']]
+    state['model'] = {
+        name.removeprefix('streams.0.'): value for name, value in state['model'].items()
+    }
+    assert [*state['model']] != names
+    torch.save(state, tmp_path / 'last.ckpt')
+    resumed = _train(data, tmp_path, settings)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
 def test_the_statistics_are_those_of_the_training_frames() -> None:
     data = _data(300)
     mask = np.zeros(300, dtype=bool)
     mask[50:250] = True
     data = TrainingData(data.features, data.target, [mask])
-    model = build_segmenter(data.features[0].shape[1:], 3, HEAD, seed=0)
+    model = build_segmenter(data.features[0].shapes, 3, HEAD, seed=0)
     fit_statistics(model, data)
-    seen = data.features[0][50:250].reshape(-1, 5).astype(np.float64)
-    np.testing.assert_allclose(model.standardise.mean.numpy(), seen.mean(axis=0), atol=1e-5)
-    np.testing.assert_allclose(1 / model.standardise.scale.numpy(), seen.std(axis=0), rtol=1e-4)
+    seen = data.features[0].arrays[0][50:250].reshape(-1, 5).astype(np.float64)
+    np.testing.assert_allclose(
+        next(model.each_stream()).standardise.mean.numpy(), seen.mean(axis=0), atol=1e-5
+    )
+    np.testing.assert_allclose(
+        1 / next(model.each_stream()).standardise.scale.numpy(), seen.std(axis=0), rtol=1e-4
+    )
 
 
 def test_the_channels_of_a_vector_keep_their_proportions() -> None:
     rng = np.random.default_rng(0)
     features = rng.normal(3, [4, 1, 0.1], (300, 3))
-    data = TrainingData([features], [np.arange(300) % 3], [np.ones(300, dtype=bool)])
-    model = build_segmenter((3,), 3, HEAD, seed=0)
+    data = TrainingData([Streams((features,))], [np.arange(300) % 3], [np.ones(300, dtype=bool)])
+    model = build_segmenter([(3,)], 3, HEAD, seed=0)
     fit_statistics(model, data)
     with torch.no_grad():
-        vectors = model.frame_vectors(torch.from_numpy(features)[None].float())[0].numpy()
+        vectors = (
+            next(model.each_stream()).vectors(torch.from_numpy(features)[None].float())[0].numpy()
+        )
     spread = vectors.std(axis=0)
     wanted = features.std(axis=0)
     np.testing.assert_allclose(spread / spread[0], wanted / wanted[0], rtol=1e-4)
@@ -248,7 +310,7 @@ def test_the_channels_of_a_vector_keep_their_proportions() -> None:
 
 def test_the_seed_decides_the_weights() -> None:
     features = _data(40).features[0]
-    a, b, c = (build_segmenter(features.shape[1:], 3, HEAD, seed) for seed in (1, 1, 2))
+    a, b, c = (build_segmenter(features.shapes, 3, HEAD, seed) for seed in (1, 1, 2))
     weights = [next(model.tcn.parameters()) for model in (a, b, c)]
     assert torch.equal(weights[0], weights[1])
     assert not torch.equal(weights[0], weights[2])
@@ -262,7 +324,7 @@ def test_what_cannot_be_learned_gets_a_sentence(tmp_path: Path) -> None:
     target = np.where(data.target[0] == 2, 0, data.target[0])
     with pytest.raises(BeastError, match=r'class turn never occurs in the training frames .still'):
         _train(TrainingData(data.features, [target], data.train), tmp_path)
-    bad = TrainingData([np.full((100, 4, 5), np.nan)], data.target, data.train)
+    bad = TrainingData([Streams((np.full((100, 4, 5), np.nan),))], data.target, data.train)
     with pytest.raises(BeastError, match='the loss became nan in epoch 0'):
         _train(bad, tmp_path)
 

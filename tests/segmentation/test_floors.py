@@ -18,6 +18,7 @@ from beast_lp.segmentation.floors import (
     mean_floor,
 )
 from beast_lp.segmentation.labelling import INDEPENDENT
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.training_data import TrainingData
 
 
@@ -31,14 +32,14 @@ def _data(classes: int, shape: tuple[int, ...] = (4,)) -> TrainingData:
     target[::7] = UNSCORED
     train = np.ones(600, dtype=bool)
     train[200:300] = False
-    return TrainingData([features.astype(np.float16)], [target], [train])
+    return TrainingData([Streams((features.astype(np.float16),))], [target], [train])
 
 
 @pytest.mark.parametrize('classes', [2, 3])
 def test_logistic_regression_is_scikit_learns_on_a_window_of_seven_frames(classes: int) -> None:
     data = _data(classes)
     floor = fit_floor(data, classes)
-    values = data.features[0].astype(np.float64)
+    values = data.features[0].arrays[0].astype(np.float64)
     train, target = data.train[0], data.target[0]
     values -= values[train].mean(axis=0)
     # rotated by the components, which a ridge penalty does not notice, and on one scale
@@ -75,9 +76,42 @@ def test_tokens_are_read_with_their_places() -> None:
     target = np.repeat(rng.integers(0, 2, 60), 10)
     features = rng.normal(0, 0.1, (600, 2, 3))
     features[np.arange(600), target] += 1
-    data = TrainingData([features], [target], [np.arange(600) < 400])
-    guess = fit_floor(data, 2).predict(features, np.ones(600, bool))[LOGISTIC].argmax(axis=1)
+    data = TrainingData([Streams((features,))], [target], [np.arange(600) < 400])
+    guess = (
+        fit_floor(data, 2).predict(data.features[0], np.ones(600, bool))[LOGISTIC].argmax(axis=1)
+    )
     assert (guess[400:] == target[400:]).mean() > 0.95
+
+
+def test_streams_side_by_side_are_seen_as_each_alone_is() -> None:
+    """Neither unit nor number of values of a stream hides the other."""
+    rng = np.random.default_rng(2)
+    data = _data(3, (2, 4))
+    tokens, target = data.features[0].arrays[0], data.target[0]
+    points = rng.normal(400, 100, (600, 3))
+    points[:, 2] += 150 * (target == 2)
+    visible = np.ones(600, dtype=bool)
+    both = fit_floor(replace(data, features=[Streams((tokens, points))]), 3)
+    alone = [fit_floor(replace(data, features=[Streams((own,))]), 3) for own in (tokens, points)]
+    np.testing.assert_allclose(both.mean, np.concatenate([floor.mean for floor in alone]))
+    assert not both.basis[:8, -3:].any() and not both.basis[8:, :8].any()
+    for part, floor in ((both.basis[:8, :8], alone[0]), (both.basis[8:, -3:], alone[1])):
+        np.testing.assert_allclose(part, floor.basis, rtol=1e-4, atol=1e-6)
+    found = both.predict(Streams((tokens, points)), visible)[LOGISTIC]
+    scored = ~data.train[0] & (target != UNSCORED)
+
+    def right(probabilities: np.ndarray) -> float:
+        return float((probabilities.argmax(axis=1) == target)[scored].mean())
+
+    singly = [
+        right(floor.predict(Streams((own,)), visible)[LOGISTIC])
+        for floor, own in zip(alone, (tokens, points), strict=True)
+    ]
+    assert right(found) > max(singly) + 0.03
+    # in another unit
+    metres = Streams((tokens, points / 1000))
+    again = fit_floor(replace(data, features=[metres]), 3).predict(metres, visible)[LOGISTIC]
+    np.testing.assert_allclose(again, found, atol=2e-3)
 
 
 def test_a_floor_can_be_read_back(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from beast_lp.segmentation.held_out_curve import (
 )
 from beast_lp.segmentation.labelling import INDEPENDENT
 from beast_lp.segmentation.model import build_segmenter
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.training_data import TrainingData
 
 
@@ -24,7 +25,7 @@ def _data(videos: int, frames: int, classes: int = 3) -> TrainingData:
     targets = [np.repeat(rng.integers(0, classes, frames // 10), 10) for _ in range(videos)]
     train = [np.ones(frames, dtype=bool) for _ in range(videos)]
     train[0][:200] = False
-    return TrainingData([np.zeros((frames, 1))] * videos, targets, train)
+    return TrainingData([Streams((np.zeros((frames, 1)),))] * videos, targets, train)
 
 
 @pytest.mark.parametrize('videos', [2, 6])
@@ -59,8 +60,8 @@ def test_logistic_regression_takes_part_where_it_helps(monkeypatch: pytest.Monke
     data = _data(1, 3000)
     rng, target = np.random.default_rng(1), data.target[0]
     shown = rng.normal(size=(3000, 3)) + 3 * np.eye(3)[target]
-    model = build_segmenter((3,), 3, HeadConfig(hidden_size=8, blocks=1, lags=1), seed=0)
-    parts = hold_out_part(replace(data, features=[shown]), 3)
+    model = build_segmenter([(3,)], 3, HeadConfig(hidden_size=8, blocks=1, lags=1), seed=0)
+    parts = hold_out_part(replace(data, features=[Streams((shown,))]), 3)
     assert parts is not None
     # the untrained network knows nothing
     assert share_of_floor(model, *parts, 3) == SHARE
@@ -89,7 +90,7 @@ def test_the_curve_of_behaviours_at_once_is_theirs_on_average(
     data = replace(_data(1, 600, classes=4), labelling=INDEPENDENT)
     shares = np.random.default_rng(0).random((600, 2)) * 0.98 + 0.01
     monkeypatch.setattr(under_test, 'predict', lambda models, features, mask: shares[None])
-    model = build_segmenter((1,), 2, HeadConfig(hidden_size=2, blocks=1, lags=1), 0, INDEPENDENT)
+    model = build_segmenter([(1,)], 2, HeadConfig(hidden_size=2, blocks=1, lags=1), 0, INDEPENDENT)
     target, mask = data.target[0], data.train[0]
     losses, scores = [], []
     for number in (0, 1):

@@ -9,6 +9,7 @@ from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.segmentation.classes import UNSCORED
 from beast_lp.segmentation.label_files import find_label_files, load_labels
+from beast_lp.segmentation.streams import Streams
 from beast_lp.segmentation.videos import OpenVideo
 
 
@@ -62,7 +63,7 @@ def test_a_table_that_names_no_videos_serves_one(tmp_path: Path, text: str) -> N
 
 def _video(path: Path) -> OpenVideo:
     frame = np.arange(600)
-    features = np.zeros((600, 2), np.float32)
+    features = Streams((np.zeros((600, 2), np.float32),))
     return OpenVideo('a', path, features, frame, 600, frame / 30, 30.0, 8, 'x', 'x', 'x')
 
 

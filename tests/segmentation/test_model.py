@@ -12,15 +12,15 @@ from beast_lp.segmentation.model import (
     DilatedTCN,
     Segmenter,
     build_segmenter,
-    frame_differences,
 )
 from beast_lp.segmentation.pooling import AttentionPooling, Standardise
 from beast_lp.segmentation.probabilities import predict, to_all_frames
+from beast_lp.segmentation.streams import Streams
 
 
 def _model(shape: tuple[int, ...] = (4, 6)) -> Segmenter:
     torch.manual_seed(0)
-    return build_segmenter(shape, 3, HeadConfig(hidden_size=5, blocks=3, lags=2), seed=0).eval()
+    return build_segmenter([shape], 3, HeadConfig(hidden_size=5, blocks=3, lags=2), seed=0).eval()
 
 
 def test_pooling_is_multi_head_attention() -> None:
@@ -61,19 +61,6 @@ def test_pooling_is_multi_head_attention() -> None:
     torch.testing.assert_close(pool(tokens, standardise), pool(standardise(tokens)))
 
 
-def test_differences_start_at_zero_and_skip_what_is_no_frame() -> None:
-    x = torch.arange(8.0).reshape(1, 4, 2) ** 2
-    valid = torch.tensor([[True, True, True, False]])
-    both = frame_differences(x, valid)
-    assert torch.equal(both[..., :2], x)
-    assert both[0, 0, 2:].tolist() == [0, 0]
-    assert both[0, 1, 2:].tolist() == [4.0, 8.0]
-    assert both[0, 3, 2:].tolist() == [0, 0]
-    further = frame_differences(x, valid, gain=2, lag=2)[0, :, 2:]
-    assert further.tolist() == [[0, 0], [0, 0], [32.0, 48.0], [0, 0]]
-    assert not frame_differences(x[:, :1], valid[:, :1], lag=2)[..., 2:].any()
-
-
 def test_the_reach_is_that_of_the_paper() -> None:
     assert DilatedTCN(6, 3, 5, blocks=4, lags=2, dropout=0).reach == 60
     assert DilatedTCN(6, 3, 5, blocks=2, lags=4, dropout=0).reach == 24
@@ -82,13 +69,13 @@ def test_the_reach_is_that_of_the_paper() -> None:
 @pytest.mark.parametrize('lag', [1, 4])
 def test_a_prediction_depends_on_its_context_and_no_further(lag: int) -> None:
     model = _model()
-    model.difference_lag.fill_(lag)
+    next(model.each_stream()).difference_lag.fill_(lag)
     x = torch.randn(1, 120, 4, 6)
     valid = torch.ones(1, 120, dtype=torch.bool)
-    before = model(x, valid)
+    before = model([x], valid)
     x[:, 60 + model.context :] += 10
     x[:, : 60 - model.context] -= 10
-    after = model(x, valid)
+    after = model([x], valid)
     torch.testing.assert_close(after[:, 60], before[:, 60])
     near = 62 + lag
     assert not torch.allclose(after[:, near], before[:, near])
@@ -98,21 +85,39 @@ def test_a_prediction_depends_on_its_context_and_no_further(lag: int) -> None:
 @pytest.mark.parametrize('length', [7, 50, 1000])
 def test_sequences_give_what_the_whole_video_gives(shape: tuple[int, ...], length: int) -> None:
     model = _model(shape[1:])
-    model.difference_lag.fill_(4 if length == 50 else 1)
+    next(model.each_stream()).difference_lag.fill_(4 if length == 50 else 1)
     features = np.random.default_rng(0).normal(size=shape).astype(np.float16)
     whole = torch.from_numpy(features.astype(np.float32))[None]
-    expected = model(whole, torch.ones(whole.shape[:2], dtype=torch.bool)).softmax(-1)[0]
-    found = predict([model], features, length=length)[0]
+    expected = model([whole], torch.ones(whole.shape[:2], dtype=torch.bool)).softmax(-1)[0]
+    found = predict([model], Streams((features,)), length=length)[0]
     np.testing.assert_allclose(found, expected.detach().numpy(), atol=1e-5)
+
+
+def test_streams_side_by_side_are_those_of_each_alone() -> None:
+    torch.manual_seed(0)
+    head = HeadConfig(hidden_size=5, blocks=3, lags=2)
+    model = build_segmenter([(4, 6), (3,)], 3, head, seed=0).eval()
+    tokens, vectors = model.each_stream()
+    tokens.difference_lag.fill_(4)
+    assert model.context == 28 + 4
+    rng = np.random.default_rng(0)
+    arrays = rng.normal(size=(211, 4, 6)), rng.normal(size=(211, 3))
+    both = [torch.from_numpy(array)[None].float() for array in arrays]
+    valid = torch.ones(1, 211, dtype=torch.bool)
+    entering = torch.cat([tokens(both[0], valid), vectors(both[1], valid)], dim=-1)
+    expected = model.tcn(entering, valid).softmax(-1)[0].detach().numpy()
+    for length in (7, 1000):
+        found = predict([model], Streams(arrays), length=length)[0]
+        np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_padding_changes_nothing() -> None:
     model = _model()
     short, long = torch.randn(1, 20, 4, 6), torch.randn(1, 50, 4, 6)
-    alone = model(short, torch.ones(1, 20, dtype=torch.bool))
+    alone = model([short], torch.ones(1, 20, dtype=torch.bool))
     batch, valid = torch.randn(2, 50, 4, 6), torch.ones(2, 50, dtype=torch.bool)
     batch[0, :20], batch[1], valid[0, 20:] = short[0], long[0], False
-    torch.testing.assert_close(model(batch, valid)[0, :20], alone[0])
+    torch.testing.assert_close(model([batch], valid)[0, :20], alone[0])
 
 
 def test_what_is_hidden_has_no_influence() -> None:
@@ -121,11 +126,13 @@ def test_what_is_hidden_has_no_influence() -> None:
     features = rng.normal(size=(100, 4, 6)).astype(np.float32)
     visible = np.zeros(100, dtype=bool)
     visible[30:60] = True
-    before = predict([model], features, visible)[0]
+    before = predict([model], Streams((features,)), visible)[0]
     assert np.isnan(before[~visible]).all() and np.isfinite(before[visible]).all()
     features[~visible] = rng.normal(size=(70, 4, 6))
-    np.testing.assert_array_equal(predict([model], features, visible)[0], before)
-    np.testing.assert_allclose(before[30:60], predict([model], features[30:60])[0], atol=1e-6)
+    np.testing.assert_array_equal(predict([model], Streams((features,)), visible)[0], before)
+    np.testing.assert_allclose(
+        before[30:60], predict([model], Streams((features[30:60],)))[0], atol=1e-6
+    )
 
 
 def test_a_constant_channel_is_only_centred() -> None:

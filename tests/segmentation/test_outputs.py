@@ -24,6 +24,7 @@ from beast_lp.segmentation.outputs import (
     write_lightning_action,
     write_prediction,
 )
+from beast_lp.segmentation.streams import Streams
 from beast_lp.video.read import count_frames
 
 WriteVideo = Callable[..., Path]
@@ -126,7 +127,9 @@ def test_an_excerpt_of_a_turned_video_is_upright(prediction: Prediction, tmp_pat
 
 def test_lightning_action_gets_its_two_tables(prediction: Prediction, tmp_path: Path) -> None:
     tokens = np.random.default_rng(0).normal(size=(25, 4, 3)).astype(np.float16)
-    write_lightning_action('a b', tokens, np.arange(0, 50, 2), one_hot(prediction), tmp_path)
+    write_lightning_action(
+        'a b', Streams((tokens,)), np.arange(0, 50, 2), one_hot(prediction), tmp_path
+    )
     features = pd.read_csv(tmp_path / 'features' / 'a b.csv', index_col=0)
     labels = pd.read_csv(tmp_path / 'labels' / 'a b.csv', index_col=0)
     np.testing.assert_allclose(

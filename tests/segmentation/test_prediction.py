@@ -289,6 +289,8 @@ DAMAGE: dict[str, Callable[[Path], object]] = {
     'an object in the settings': _replace(YAML, b'a: !!python/object/apply:os.getcwd []'),
     'unknown features': _settings(features='pictures'),
     'features of vectors': _settings(features='cls'),
+    'more features': _settings(features=['patches', 'cls']),
+    'keypoints beside': _settings(features=['patches', 'keypoints'], keypoints_dir='kp'),
     'an unknown setting': _settings(magic=1),
     'another size': _settings(head={'hidden_size': HIDDEN + 1}),
     'a size of 1e12': _settings(head={'hidden_size': 10**12}),

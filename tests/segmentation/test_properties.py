@@ -13,6 +13,7 @@ from beast_lp.segmentation.sequences import (
     training_sequences,
 )
 from beast_lp.segmentation.split import fold_videos, hold_out_blocks
+from beast_lp.segmentation.streams import Streams
 
 MASKS = st.lists(
     st.lists(st.booleans(), min_size=1, max_size=80).map(np.array), min_size=1, max_size=3
@@ -124,14 +125,14 @@ def test_a_batch_pairs_every_frame_with_its_own_label(
     # a frame's feature is its number, and so is its label
     numbers = np.arange(count)
     sequences = training_sequences([np.ones(count, bool)], length, context, rng)
-    batch = read_batch(sequences, [numbers[:, None].astype(np.float32)], [numbers])
+    batch = read_batch(sequences, [Streams((numbers[:, None].astype(np.float32),))], [numbers])
     assert (batch.target[~batch.valid] == UNSCORED).all()
-    assert (batch.features[~batch.valid] == 0).all()
+    assert (batch.features[0][~batch.valid] == 0).all()
     for row, sequence in enumerate(sequences):
         scored = batch.target[row] != UNSCORED
         labels = batch.target[row, scored]
-        assert (labels == batch.features[row, scored, 0]).all()
+        assert (labels == batch.features[0][row, scored, 0]).all()
         assert ((labels >= sequence.start) & (labels < sequence.stop)).all()
-        shown = batch.features[row, batch.valid[row], 0]
+        shown = batch.features[0][row, batch.valid[row], 0]
         assert shown[0] == sequence.first and shown[-1] < sequence.last
         assert (shown.diff() >= 0).all()

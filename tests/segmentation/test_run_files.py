@@ -153,7 +153,13 @@ def test_a_prediction_has_a_new_directory_or_its_own(tmp_path: Path) -> None:
 def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Path) -> None:
     path = SegmentationFiles(tmp_path).model
     description = Description(
-        ('walk', 'rest'), (4, 3), 'x', None, 'weights', (('fold_0', 0), ('fold_0', 1)), ('key',)
+        ('walk', 'rest'),
+        ((4, 3), (5,)),
+        'x',
+        None,
+        'weights',
+        (('fold_0', 0), ('fold_0', 1)),
+        ('key',),
     )
     path.write_text(description.to_json())
     assert Description.read(path) == description
@@ -170,6 +176,19 @@ def test_the_description_of_the_models_survives_and_damage_is_said(tmp_path: Pat
             Description.read(path)
 
 
+def test_a_description_of_one_stream_by_an_older_version_is_read(tmp_path: Path) -> None:
+    path = SegmentationFiles(tmp_path).model
+    description = Description(('walk', 'rest'), ((4, 3),), 'x', None, 'weights', (('all', 0),))
+    values = json.loads(description.to_json())
+    values['shape'] = values.pop('shapes')[0]
+    path.write_text(json.dumps(values))
+    assert Description.read(path) == description
+    for wrong in ([], [[]], [[4, 3], [0]], [[4, 3], 5], [[1, 2, 3]], 3, None):
+        path.write_text(json.dumps(json.loads(description.to_json()) | {'shapes': wrong}))
+        with pytest.raises(BeastError, match='shapes cannot be'):
+            Description.read(path)
+
+
 def test_a_file_of_a_run_that_changed_afterwards_is_named(tmp_path: Path) -> None:
     files = SegmentationFiles(tmp_path)
     member = files.weights('all', 0)
@@ -181,7 +200,7 @@ def test_a_file_of_a_run_that_changed_afterwards_is_named(tmp_path: Path) -> Non
         'models/all/seed_0/model.safetensors': file_key(member),
     }
     description = Description(
-        ('walk', 'rest'), (3,), None, None, 'weights', (('all', 0),), (), keys
+        ('walk', 'rest'), ((3,),), None, None, 'weights', (('all', 0),), (), keys
     )
     files.model.write_text(description.to_json())
     assert Description.read(files.model) == description
@@ -203,7 +222,7 @@ def test_a_file_of_a_run_that_changed_afterwards_is_named(tmp_path: Path) -> Non
     'files', [[], 'x', None, {'../x': 'a'}, {'/etc/passwd': 'a'}, {'a//b': 'a'}, {'a': 1}]
 )
 def test_files_outside_of_the_run_are_no_files_of_it(files: object, tmp_path: Path) -> None:
-    description = Description(('a', 'b'), (3,), None, None, 'w', (('all', 0),))
+    description = Description(('a', 'b'), ((3,),), None, None, 'w', (('all', 0),))
     path = SegmentationFiles(tmp_path).model
     path.write_text(json.dumps(json.loads(description.to_json()) | {'files': files}))
     with pytest.raises(BeastError, match='files cannot be'):

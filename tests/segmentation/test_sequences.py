@@ -9,6 +9,7 @@ from beast_lp.segmentation.sequences import (
     stretches,
     training_sequences,
 )
+from beast_lp.segmentation.streams import Streams
 
 
 def test_stretches_are_the_runs_of_true() -> None:
@@ -46,14 +47,15 @@ def test_an_epoch_visits_every_training_frame_once() -> None:
 
 def test_a_batch_holds_the_frames_and_pads_the_rest() -> None:
     features = [np.arange(40, dtype=np.float16).reshape(20, 2), np.ones((9, 2), np.float16)]
+    streams = [Streams((own,)) for own in features]
     targets = [np.arange(20) % 3, np.zeros(9, dtype=int)]
     batch = read_batch(
-        [FrameSequence(0, 5, 8, 4, 11), FrameSequence(1, 0, 3, 0, 3)], features, targets
+        [FrameSequence(0, 5, 8, 4, 11), FrameSequence(1, 0, 3, 0, 3)], streams, targets
     )
-    assert batch.features.shape == (2, 7, 2)
-    assert batch.features[0].tolist() == features[0][4:11].tolist()
+    assert batch.features[0].shape == (2, 7, 2)
+    assert batch.features[0][0].tolist() == features[0][4:11].tolist()
     assert batch.valid.tolist() == [[True] * 7, [True] * 3 + [False] * 4]
     # the context is seen and not scored
     assert batch.target[0].tolist() == [-1, 2, 0, 1, -1, -1, -1]
     assert batch.target[1].tolist() == [0, 0, 0, -1, -1, -1, -1]
-    assert (batch.features[1, 3:] == 0).all()
+    assert (batch.features[0][1, 3:] == 0).all()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from beast_lp.errors import BeastError
 from beast_lp.features.info import FeatureInfo
 from beast_lp.features.store import INFO_NAME
 from beast_lp.segmentation.outcome import Outcome
-from beast_lp.segmentation.prediction import load_trained
+from beast_lp.segmentation.prediction import load_trained, predict_video
 from beast_lp.segmentation.training import run_training
-from beast_lp.segmentation.videos import Inputs
+from beast_lp.segmentation.videos import Inputs, open_videos
 
 FRAMES = 700
 
@@ -103,6 +104,75 @@ def test_an_interrupted_ensemble_is_not_resumed_on_other_labels(
         _train(inputs, out, _config())
     info.write_text(before)
     assert len(_train(inputs, out, _config()).history) == 2
+
+
+def test_patches_beside_keypoints_go_the_whole_way(
+    inputs: Inputs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    write_video: Callable[..., Path],
+    save_store: Callable[..., None],
+) -> None:
+    points, videos = tmp_path / 'kp', []
+    points.mkdir()
+    for seed, old in enumerate(inputs.videos):
+        rng = np.random.default_rng(seed)
+        shade = np.full((16, 16, 3), 40 * seed, np.uint8)
+        videos.append(write_video(old.name, [shade] * FRAMES, fps=20))
+        info = FeatureInfo(
+            old.name, 'x', 'vit', 'abc', 2, frames=FRAMES, fps=20, grid=(1, 2), patch_dim=3
+        )
+        save_store(
+            tmp_path / 'patches' / old.stem,
+            info,
+            cls=np.zeros((FRAMES, 2)),
+            frame=np.arange(FRAMES),
+            time=np.arange(FRAMES) / 20,
+            patches=rng.normal(size=(FRAMES, 2, 3)),
+        )
+        xy = rng.normal([100, 300], 20, (FRAMES, 2))
+        xy[rng.random(FRAMES) < 0.1] = np.nan
+        columns = pd.MultiIndex.from_product(
+            [['m'], ['nose'], ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
+        )
+        pd.DataFrame(xy, columns=columns).to_csv(points / f'{old.stem}.csv')
+    given = replace(inputs, videos=videos, features_dir=tmp_path / 'patches', keypoints_dir=points)
+    config = _config(features=['patches', 'keypoints'], keypoints_dir='kp')
+    out, original = tmp_path / 'run', under_test.fit_segmenter
+
+    def killed(*arguments: object) -> object:
+        if 'model 2' in str(arguments[6]):
+            raise KeyboardInterrupt
+        return original(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(under_test, 'fit_segmenter', killed)
+    with pytest.raises(KeyboardInterrupt):
+        _train(given, out, config)
+    monkeypatch.setattr(under_test, 'fit_segmenter', original)
+    # a keypoint that was moved is another recording
+    table = points / 'a.csv'
+    before = table.read_text()
+    table.write_text(before.replace('\n7,', '\n7,1'))
+    assert table.read_text() != before
+    with pytest.raises(BeastError, match='unfinished run with other settings or labels'):
+        _train(given, out, config)
+    table.write_text(before)
+    outcome = _train(given, out, config)
+    assert outcome.summary['size of a frame'] == '2 x 3 + 2'
+    assert outcome.summary['features'] == 'patches of x + keypoints'
+
+    trained = load_trained(out, _no_source, _no_source)
+    (video,) = open_videos(videos[3:], trained.config, given, tmp_path, None)
+    prediction = predict_video(trained, video)
+    assert prediction.probabilities.shape == (FRAMES, 2)
+    assert np.isfinite(prediction.probabilities).all()
+    # the order in which they are named says nothing
+    assert _config(features=['keypoints', 'patches'], keypoints_dir='kp') == config
+    # features of one kind do not serve a model of two
+    alone = replace(trained.config, features='patches')
+    (video,) = open_videos(videos[3:], alone, given, tmp_path, None)
+    with pytest.raises(BeastError, match=r'd .patches of x: .* are not like .* \+ 1 keypoints'):
+        predict_video(trained, video)
 
 
 def test_a_run_knows_the_videos_that_it_was_trained_on(inputs: Inputs, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Where features come from, and what is refused."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,9 @@ def test_a_source_that_does_not_serve_is_refused() -> None:
     assert isinstance(source, Blank)
     with pytest.raises(BeastError, match=r'blank .frame PCA. has no patches; set .*features=cls'):
         feature_source(SegmentationConfig(), 'x', named)
+    beside = SegmentationConfig(features=['patches', 'keypoints'], keypoints_dir='predictions')
+    with pytest.raises(BeastError, match='has no patches'):
+        feature_source(beside, 'x', named)
     with pytest.raises(BeastError, match='does not say where the features come from'):
         feature_source(SegmentationConfig(), None, named)
     assert feature_source(SegmentationConfig(features_dir='features'), None, named) is None
@@ -102,6 +106,82 @@ def test_keypoints_have_the_time_stamps_of_their_video(
     config = SegmentationConfig(features='keypoints', keypoints_dir=str(tmp_path))
     (opened,) = open_videos([video], config, inputs, tmp_path, None)
     np.testing.assert_allclose(opened.times, [0, 0.05, 0.1])
+
+
+@pytest.fixture
+def both(
+    tmp_path: Path,
+    write_video: Callable[..., Path],
+) -> tuple[Path, Inputs]:
+    """Return a video of 6 frames, of which every other one is embedded, and its keypoints."""
+    video = write_video('a.mp4', [np.zeros((16, 16, 3), np.uint8)] * 6, fps=20)
+    info = FeatureInfo('a.mp4', 'x', 'vit', 'abc', 2, frames=6, grid=(1, 1), patch_dim=3, fps=20)
+    with FeatureWriter(tmp_path / 'features' / 'a', info) as writer:
+        writer.append(
+            cls=np.ones((3, 2)),
+            frame=np.array([0, 2, 4]),
+            time=np.array([0, 0.1, 0.2]),
+            patches=np.arange(9.0).reshape(3, 1, 3),
+        )
+        writer.finish(6)
+    rows = ['0,1,2,3,4', '1,2,3,4,5', '2,,,5,6', '3,4,5,6,7', '4,5,6,7,8', '5,6,7,8,9']
+    table = ['s,m,m,m,m', 'b,nose,nose,tail,tail', 'c,x,y,x,y', *rows]
+    (tmp_path / 'kp').mkdir()
+    (tmp_path / 'kp' / 'a.csv').write_text('\n'.join(table) + '\n')
+    return video, Inputs([], [], tmp_path, None, tmp_path / 'features', tmp_path / 'kp')
+
+
+def test_keypoints_stand_beside_stored_features_of_the_same_frames(
+    both: tuple[Path, Inputs], tmp_path: Path
+) -> None:
+    video, inputs = both
+    config = SegmentationConfig(features=['keypoints', 'cls', 'patches'], keypoints_dir='kp')
+    (opened,) = open_videos([video], config, inputs, tmp_path, None)
+    assert opened.frame.tolist() == [0, 2, 4] and opened.frames == 6
+    assert opened.features.shapes == ((1, 3), (2,), (4,))
+    # the nose of frame 2 lies between those of frames 1 and 3
+    assert opened.features.arrays[2].tolist() == [[1, 2, 3, 4], [3, 4, 5, 6], [5, 6, 7, 8]]
+    assert opened.features.arrays[0].ravel().tolist() == list(range(9))
+    assert opened.source == 'patches of x + cls of x + keypoints'
+    assert opened.made_by.endswith('basis None + weights abc, images None + 2 keypoints')
+    np.testing.assert_allclose(opened.times, np.arange(6) / 20)
+    # alone, the frame without a nose has no features
+    config = SegmentationConfig(features='keypoints', keypoints_dir='kp')
+    (opened,) = open_videos([video], config, inputs, tmp_path, None)
+    assert opened.frame.tolist() == [0, 1, 3, 4, 5] and opened.source == 'keypoints'
+
+
+def test_features_that_do_not_belong_together_get_a_sentence(
+    both: tuple[Path, Inputs], tmp_path: Path, save_store: Callable[..., None]
+) -> None:
+    video, inputs = both
+    config = SegmentationConfig(features=['cls', 'keypoints'], keypoints_dir='kp')
+    # embedded before the video was cut
+    longer = tmp_path / 'longer'
+    save_store(
+        longer / 'a',
+        FeatureInfo('a.mp4', 'x', 'vit', 'abc', 2, frames=9, fps=20),
+        cls=np.ones((9, 2)),
+        frame=np.arange(9),
+        time=np.arange(9) / 20,
+    )
+    with pytest.raises(BeastError, match=r'a.csv has 6 rows, .* a video of 9 frames; embed'):
+        open_videos([video], config, replace(inputs, features_dir=longer), tmp_path, None)
+    table = tmp_path / 'kp' / 'a.csv'
+    lines = table.read_text().splitlines()
+    table.write_text('\n'.join(lines[:-1]) + '\n')
+    with pytest.raises(BeastError, match='a.csv has 5 rows, but 6 frames of .* can be decoded'):
+        open_videos([video], config, inputs, tmp_path, None)
+
+
+def test_missing_keypoints_are_told_before_anything_is_computed(tmp_path: Path) -> None:
+    config = SegmentationConfig(features=['patches', 'keypoints'], keypoints_dir='kp')
+    inputs = Inputs([], [], tmp_path, None, None, tmp_path / 'kp')
+    videos = [tmp_path / 'a.mp4', tmp_path / 'b.mp4']
+    words = r'there is no .*a.csv \(nor 1 others.*although the features are patches and keypoints'
+    with pytest.raises(BeastError, match=words):
+        # a source that cannot be asked for anything
+        open_videos(videos, config, inputs, tmp_path, Blank())
 
 
 def test_two_videos_of_one_name_do_not_share_their_keypoints(tmp_path: Path) -> None:
