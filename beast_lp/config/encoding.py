@@ -202,6 +202,14 @@ class EncodingConfig(Section):
         low=0,
         high=10_000,
     )
+    history_bins: int = setting(
+        0,
+        "bins of each neuron's own past: history.csv then has what features add to a Poisson "
+        'regression on that past and on slow drift (Truccolo et al. 2005). Past spikes carry '
+        'movement too, so that this is the least that features tell; 0: none',
+        low=0,
+        high=1000,
+    )
     lags: int = setting(
         4, 'bins before and after each that ridge, rrr and poisson_rrr see', low=0, high=1000
     )

@@ -33,6 +33,7 @@ from beast_lp.encoding.evaluation_file import (
     load_evaluation,
     save_evaluation,
 )
+from beast_lp.encoding.history_table import check_history, history_table, with_history
 from beast_lp.encoding.session import Session, Split, prepare_session
 from beast_lp.encoding.sources import (
     SourceFiles,
@@ -92,6 +93,11 @@ class EncodingFiles(RunDirectory):
         return self.directory / 'differences.csv'
 
     @property
+    def history(self) -> Path:
+        """One row per session, source, encoder and neuron, where a past was asked for."""
+        return self.directory / 'history.csv'
+
+    @property
     def summary(self) -> Path:
         """Settings, seed, versions and scores; written after all fits."""
         return self.result
@@ -130,6 +136,7 @@ def run_encoding(
     sources = find_sources(features)
     check_source_names(files, [*(source.name for source in sources), DRIFT])
     sessions = load_sessions(config.encoding, config.seed, spikes, sources, split)
+    check_history(sessions, config.encoding.history_bins)
     encoders = choose_encoders(config.encoding, sessions[0].is_counts)
     # before the first fit, since fits may take hours
     for session in sessions:
@@ -338,6 +345,10 @@ def _write_tables(
     results: list[Result],
 ) -> None:
     comparison = comparison_table(results)
+    if config.encoding.history_bins:
+        history = history_table(results, config.encoding.history_bins)
+        write_table(history, files.history)
+        comparison = with_history(comparison, history)
     for table, path in (
         (neuron_table(results), files.neurons),
         (breakdown_table(results), files.breakdown),

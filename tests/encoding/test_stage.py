@@ -131,6 +131,41 @@ def test_scores_tables_and_files(
     assert not list(out.rglob('*.part'))
 
 
+def test_what_sources_add_to_the_past_is_a_table_where_it_is_asked_for(
+    simulated: dict[str, np.ndarray],
+    spikes: Path,
+    sources: list[tuple[str, Path]],
+    tmp_path: Path,
+) -> None:
+    plain, asked = tmp_path / 'plain', tmp_path / 'asked'
+    quick = {'encoders': ['ridge'], 'controls': {'shifts': 0}}
+    run_encoding(_config(**quick), [('s1', spikes)], sources, plain)
+    run_encoding(_config(**quick, history_bins=6), [('s1', spikes)], sources, asked)
+    assert not EncodingFiles(plain).history.exists()
+    before = pd.read_csv(EncodingFiles(plain).comparison)
+    table = pd.read_csv(EncodingFiles(asked).comparison)
+    pd.testing.assert_frame_equal(table[before.columns], before)
+    neurons = pd.read_csv(EncodingFiles(asked).history)
+    assert len(neurons) == 2 * 12
+    rows = table.set_index('source')
+    good = neurons[neurons.source == 'good']
+    assert rows.over_history_mean['good'] == pytest.approx(good.over_history.mean(), abs=1e-6)
+    assert np.isnan(rows.over_history_mean[DRIFT])
+    # neurons without a memory, whose past tells some of what moves them
+    assert 0.02 < rows.history_mean['good'] == pytest.approx(rows.history_mean['noise'])
+    assert abs(rows.over_history_mean['noise']) < 0.005
+    assert 0.1 < rows.over_history_mean['good'] < rows.bps_mean['good']
+
+
+def test_the_past_of_traces_is_refused(tmp_path: Path, write_store: Callable[..., Path]) -> None:
+    rng, times = np.random.default_rng(0), (np.arange(600) + 0.5) * 0.05
+    store = write_store('good/s1', rng.normal(size=(600, 3)), times)
+    path = tmp_path / 's1.npz'
+    np.savez(path, traces=rng.normal(size=(600, 2)), bin_times=times, bin_width=0.05)
+    with pytest.raises(BeastError, match=r'history_bins is for the past of spikes, .* traces'):
+        run_encoding(_config(history_bins=4), [('s1', path)], [('a', store)], tmp_path / 'out')
+
+
 def test_a_killed_run_goes_on_and_a_finished_one_is_kept(
     spikes: Path,
     sources: list[tuple[str, Path]],
