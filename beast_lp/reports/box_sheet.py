@@ -46,7 +46,8 @@ def box_sheet(rows: Sequence[BoxedRow]) -> Figure:
         rows: one or more, each with one picture or more.
     """
     columns = max(len(row.pictures) for row in rows)
-    cells = [cell_size(*row.pictures[0].shape[:2], _LONGEST) for row in rows]
+    sizes = [row.pictures[0].shape for row in rows]
+    cells = [cell_size(shape[0], shape[1], _LONGEST) for shape in sizes]
     cell = max(width for width, _ in cells), max(height for _, height in cells)
     grid = PictureGrid(columns, [2.4 * LINE] * len(rows), cell)
     for number, row in enumerate(rows):

@@ -111,8 +111,8 @@ def held_shares(labels: LabelledFrames) -> dict[str, float]:
         name.
     """
     sizes = np.array([(box.w, box.h) for box in labels.boxes or ()])[:, None]
-    inside = ((labels.within >= 0) & (labels.within <= sizes)).all(axis=2)
-    known = np.isfinite(labels.within).all(axis=2)
+    inside = np.all((labels.within >= 0) & (labels.within <= sizes), axis=2)
+    known = np.all(np.isfinite(labels.within), axis=2)
     shares = {'': float(inside[known].mean()) if known.any() else float('nan')}
     for number, name in enumerate(labels.keypoints):
         if known[:, number].any():
@@ -194,7 +194,7 @@ def read_labelled_boxes(file: Path) -> pd.DataFrame:
         missing = [name for name in COLUMNS if name not in table]
         if missing:
             raise ValueError(f'it lacks the column {missing[0]}')
-        return table[list(COLUMNS)].astype(int)
+        return pd.DataFrame(table[list(COLUMNS)]).astype(int)
 
 
 def _boxes(table: pd.DataFrame) -> list[Box]:

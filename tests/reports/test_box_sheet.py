@@ -27,7 +27,7 @@ def test_boxes_and_keypoints_lie_where_they_are_in_the_pictures() -> None:
         (9.5, 3.5, 20, 16),
     ]
     # the middle of frame pixel 21, 11 is in picture pixel 10, 5
-    assert figure.axes[0].lines[0].get_xydata().round().tolist() == [[10, 5]]
+    assert np.asarray(figure.axes[0].lines[0].get_xydata()).round().tolist() == [[10, 5]]
     assert not figure.axes[2].lines
     assert [axes.get_title() for axes in figure.axes] == ['frame 0', 'frame 9', 'frame 0']
     assert [axes.texts[0].get_text() for axes in (figure.axes[0], figure.axes[2])] == ['a', 'b']

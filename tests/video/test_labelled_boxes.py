@@ -1,7 +1,7 @@
 """Boxes around the animal of labelled frames."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +26,7 @@ def _frame(x: int, y: int) -> np.ndarray:
     return frame
 
 
-def _write_labels(project: Path, corners: dict[str, Sequence[tuple[int, int]]]) -> Path:
+def _write_labels(project: Path, corners: Mapping[str, Sequence[tuple[int, int]]]) -> Path:
     """Write labelled frames of a dark spot, whose middle is the keypoint, by folder."""
     rows = {}
     for folder, places in corners.items():
@@ -38,7 +38,7 @@ def _write_labels(project: Path, corners: dict[str, Sequence[tuple[int, int]]]) 
     columns = pd.MultiIndex.from_product(
         [['me'], ['spot'], ['x', 'y']], names=['scorer', 'bodyparts', 'coords']
     )
-    table = pd.DataFrame(list(rows.values()), index=list(rows), columns=columns)
+    table = pd.DataFrame(list(rows.values()), pd.Index(list(rows)), columns)
     table.to_csv(project / 'CollectedData.csv')
     return project / 'CollectedData.csv'
 
@@ -167,7 +167,7 @@ def test_the_shares_of_keypoints_in_boxes_are_counted_over_labelled_ones() -> No
     positions = draw.uniform(0, 100, (30, 4, 2))
     positions[draw.random((30, 4)) < 0.3] = np.nan
     positions[:, 3] = np.nan
-    boxes = [Box(*draw.integers(0, 50, 2).tolist(), 40, 60) for _ in range(30)]
+    boxes = [Box(x, y, 40, 60) for x, y in draw.integers(0, 50, (30, 2)).tolist()]
     inside, labelled = Counter[str](), Counter[str]()
     for frame, box in zip(positions, boxes, strict=True):
         for name, (x, y) in zip('abcd', frame, strict=True):
