@@ -1,11 +1,7 @@
 """Reading anchor-positive pairs of the window store with DALI, which decodes on the GPU.
 
-A worker process copies the few packets of each pair from its clip, without decoding them, and
-writes those of a whole batch into two streams in memory, which DALI decodes and scales. The order
-is therefore that of our own sampler, pair by pair. There are two streams, not one per pair,
-because a GPU takes far longer to begin a stream than to decode its frames: of 64 pairs at 256 px,
-an H100 (2026-11-26) read 1,700 frames/s from 1 stream, 2,600 from 2, 2,300 from 4, 1,600 from 8,
-900 from 16 and 250 from 64; 960 frames in one stream were read at 3,200 frames/s.
+`packets` writes the pairs of a batch, still encoded, into streams in memory, which DALI decodes
+and scales. The order is therefore that of our own sampler, pair by pair.
 
 DALI's own reader of video files was measured too. It reads every byte of the clips before the
 first batch, takes an order of ours only from a list with a line per window, which has to be
@@ -14,26 +10,18 @@ pair.
 """
 
 import ctypes
-import io
 from collections import deque
-from collections.abc import Iterator, Sequence
-from itertools import groupby, islice
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
-import av
-import numpy as np
 import torch
-from av.error import FFmpegError
-from av.packet import Packet
 from jaxtyping import Int, UInt8
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from beast_lp.errors import BeastError
 from beast_lp.video.batches import EvenBatches
-from beast_lp.video.open_clips import OpenClip, OpenClips
-from beast_lp.video.window_clip import OFFSETS, WINDOW
+from beast_lp.video.packets import STREAMS, EncodedBatch, EncodedPairs, Streams
 from beast_lp.video.window_store import WindowStore
 from beast_lp.video.workers import outlast_signals
 
@@ -42,13 +30,10 @@ if TYPE_CHECKING:
     from nvidia.dali.pipeline import Pipeline
 
 Device = Literal['cpu', 'gpu']
-Streams = list[UInt8[np.ndarray, ' bytes']]
 
 # (height, width) in px of the smallest H.264 frames that every GPU's decoder takes (NVIDIA Video
 # Codec SDK, capabilities of NVDEC)
 _LEAST_SIZE = (16, 48)
-# streams that a batch is divided among, where all its windows have one format
-_STREAMS = 2
 # characters kept of DALI's own messages, which come with stack traces
 _LONGEST_REASON = 300
 
@@ -75,22 +60,6 @@ class PairBatch(NamedTuple):
 
     pixels: UInt8[Tensor, 'pairs 2 height width 3']
     pairs: Int[Tensor, 'pairs 3']
-
-
-class EncodedBatch(NamedTuple):
-    """Pairs that are not decoded yet.
-
-    Attributes:
-        streams: encoded videos of a few windows each.
-        lengths: number of frames of each stream.
-        places: index of each anchor and positive among the frames of all streams in a row.
-        pairs: the same as in `PairBatch`.
-    """
-
-    streams: Streams
-    lengths: list[int]
-    places: Int[np.ndarray, 'pairs 2']
-    pairs: Int[np.ndarray, 'pairs 3']
 
 
 def dali_obstacle(store: WindowStore) -> str | None:
@@ -164,7 +133,7 @@ class DaliPairs:
             ) from error
         self._size = size
         self._device: Device = device
-        dataset = _EncodedPairs(store)
+        dataset = EncodedPairs(store)
         if device == 'cpu' and dataset.codec(0) == 'h264':
             raise BeastError(
                 'DALI cannot decode H.264 without a GPU; set beast.training.loader=pyav'
@@ -243,7 +212,7 @@ def build_pipeline(
     on_gpu = device == 'gpu'
     pipeline = Pipeline(
         most_streams,
-        num_threads=_STREAMS,
+        num_threads=STREAMS,
         device_id=_cuda_index() if on_gpu else None,
         # outputs stay valid for as long as they are referred to
         exec_dynamic=True,
@@ -291,109 +260,3 @@ def _undecodable(reason: str) -> BeastError:
 
 def _unchanged(batch: Any) -> Any:
     return batch
-
-
-class _Piece(NamedTuple):
-    """Packets of one window, for a pair or for one half of it.
-
-    Attributes:
-        clip: clip of the packets.
-        packets: the first packets of the window.
-        wanted: frames needed: packet, pair of the batch, and anchor (0) or positive (1).
-    """
-
-    clip: '_PacketClip'
-    packets: list[Packet]
-    wanted: list[tuple[int, int, int]]
-
-
-class _EncodedPairs(Dataset[EncodedBatch]):
-    """Map-style dataset from a batch of pairs to its undecoded frames."""
-
-    def __init__(self, store: WindowStore) -> None:
-        self._store = store
-        self._clips = store.table['clip'].tolist()
-        self._windows = store.table['window'].tolist()
-        self._open = OpenClips(store.directory, _PacketClip)
-
-    def __getitem__(self, pairs: Sequence[tuple[int, int, int]]) -> EncodedBatch:
-        pieces = [piece for at, pair in enumerate(pairs) for piece in self._pieces(at, *pair)]
-        places = np.empty((len(pairs), 2), np.int64)
-        streams, lengths = [], []
-        for part in _spread(pieces, _STREAMS):
-            packets: list[Packet] = []
-            for piece in part:
-                for packet, pair, which in piece.wanted:
-                    places[pair, which] = sum(lengths) + len(packets) + packet
-                packets += piece.packets
-            streams.append(part[0].clip.remux(packets))
-            lengths.append(len(packets))
-        return EncodedBatch(streams, lengths, places, np.array(pairs, np.int64))
-
-    def _pieces(self, at: int, anchor: int, window: int, offset: int) -> list[_Piece]:
-        middle, place = -OFFSETS[0], offset - OFFSETS[0]
-        if window == anchor:
-            return [self._piece(anchor, [(middle, at, 0), (place, at, 1)])]
-        return [self._piece(anchor, [(middle, at, 0)]), self._piece(window, [(place, at, 1)])]
-
-    def _piece(self, row: int, wanted: list[tuple[int, int, int]]) -> _Piece:
-        clip = self._open[self._clips[row]]
-        count = 1 + max(place for place, _, _ in wanted)
-        return _Piece(clip, clip.packets(self._windows[row], count), wanted)
-
-    def codec(self, row: int) -> str:
-        """Return FFmpeg's name of the codec of a window's clip."""
-        return self._open[self._clips[row]].codec
-
-    def __reduce__(self) -> tuple[type['_EncodedPairs'], tuple[WindowStore]]:
-        """Pickle the dataset without its open clips."""
-        return _EncodedPairs, (self._store,)
-
-
-def _spread(pieces: Sequence[_Piece], count: int) -> Iterator[list[_Piece]]:
-    """Divide pieces among about `count` streams, each of a format that one decoder can read."""
-    longest = -(-len(pieces) // count)
-    alike = sorted(pieces, key=lambda piece: piece.clip.format)
-    for _, group in groupby(alike, key=lambda piece: piece.clip.format):
-        while part := list(islice(group, longest)):
-            yield part
-
-
-class _PacketClip(OpenClip):
-    """An open clip that is read packet by packet."""
-
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        # packets of several clips can share a stream if these are equal
-        context = self._stream.codec_context
-        self.format = (context.name, context.width, context.height, context.extradata or b'')
-
-    @property
-    def codec(self) -> str:
-        """FFmpeg's name of the codec."""
-        return self._stream.codec_context.name
-
-    def packets(self, window: int, count: int) -> list[Packet]:
-        """Return the first packets of a window, one per frame."""
-        first = WINDOW * window
-        try:
-            self._container.seek(self._ticks(first), stream=self._stream)
-            packets = list(islice(self._container.demux(self._stream), count))
-        except FFmpegError as error:
-            raise self._damaged(f'{error.strerror} at frame {first}') from error
-        times = [packet.pts for packet in packets]
-        if times != [self._ticks(first + place) for place in range(count)]:
-            raise self._damaged(f'the frames from {first} on have the time stamps {times}')
-        return packets
-
-    def remux(self, packets: Sequence[Packet]) -> UInt8[np.ndarray, ' bytes']:
-        """Write packets of clips of the same format into one stream."""
-        memory = io.BytesIO()
-        with av.open(memory, 'w', format='mp4') as container:
-            stream = container.add_stream_from_template(self._stream)
-            for ordinal, packet in enumerate(packets):
-                packet.stream = stream
-                packet.time_base = self._time_base
-                packet.pts = packet.dts = self._ticks(ordinal)
-                container.mux(packet)
-        return np.frombuffer(memory.getbuffer(), np.uint8)

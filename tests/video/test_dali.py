@@ -1,7 +1,6 @@
 """Pairs by DALI: those of the sampler, exactly, on the CPU (VP9) as on the GPU (H.264)."""
 
 import ctypes
-import pickle
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,9 +16,9 @@ from beast_lp.config import AnchorConfig, WindowConfig
 from beast_lp.errors import BeastError
 from beast_lp.pretraining.pairs import PairSampler
 from beast_lp.pretraining.split import split_windows
-from beast_lp.video import dali
 from beast_lp.video.batches import batch_bounds
 from beast_lp.video.dali import DaliPairs, PairBatch, build_pipeline, dali_obstacle
+from beast_lp.video.packets import PacketClip
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import WindowStore
 
@@ -226,11 +225,11 @@ def test_what_dali_cannot_decode_is_reported(
     vp9: WindowStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def broken(clip: dali._PacketClip, packets: list[Packet]) -> np.ndarray:
+    def broken(clip: PacketClip, packets: list[Packet]) -> np.ndarray:
         return np.zeros_like(remux(clip, packets))
 
-    remux = dali._PacketClip.remux
-    monkeypatch.setattr(dali._PacketClip, 'remux', broken)
+    remux = PacketClip.remux
+    monkeypatch.setattr(PacketClip, 'remux', broken)
     with pytest.raises(BeastError, match='DALI could not decode a batch'):
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
 
@@ -251,21 +250,10 @@ def test_frames_that_dali_loses_are_counted(
     vp9: WindowStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    remux = dali._PacketClip.remux
-    monkeypatch.setattr(dali._PacketClip, 'remux', lambda clip, packets: remux(clip, packets[:-1]))
+    remux = PacketClip.remux
+    monkeypatch.setattr(PacketClip, 'remux', lambda clip, packets: remux(clip, packets[:-1]))
     with pytest.raises(BeastError, match=r'streams of \[.*\] frames gave \['):
         list(DaliPairs(vp9, sampler_of(vp9), 4, SIZE, 'cpu'))
-
-
-def test_a_batch_is_divided_among_two_streams(store: WindowStore) -> None:
-    dataset = dali._EncodedPairs(store)
-    for count in (1, 2, 9, len(store)):
-        batch = dataset[list(sampler_of(store))[:count]]
-        assert len(batch.streams) == len(batch.lengths) == min(count, 2)
-        # two or three frames a pair, each place of one frame alone
-        assert 2 * count <= sum(batch.lengths) <= 3 * count
-        assert len(np.unique(batch.places)) == 2 * count
-        assert batch.places.max() < sum(batch.lengths)
 
 
 def test_h264_needs_a_gpu(store: WindowStore) -> None:
@@ -287,14 +275,6 @@ def test_gpu_pipeline_is_accepted_by_dali(monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_gpu_that_is_not_there_is_reported(store: WindowStore) -> None:
     with pytest.raises(BeastError, match='DALI could not decode.*GPU driver'):
         list(DaliPairs(store, sampler_of(store), 4, SIZE, 'gpu'))
-
-
-def test_datasets_can_be_sent_to_other_processes(vp9: WindowStore) -> None:
-    dataset = dali._EncodedPairs(vp9)
-    there = pickle.loads(pickle.dumps(dataset))
-    pairs = [(0, 0, 1), (2, 1, 0)]
-    for here, other in zip(dataset[pairs].streams, there[pairs].streams, strict=True):
-        np.testing.assert_array_equal(here, other)
 
 
 @pytest.mark.gpu
