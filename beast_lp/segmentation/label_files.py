@@ -7,7 +7,8 @@ from pathlib import Path
 from beast_lp.config import SegmentationConfig
 from beast_lp.config.checks import nearest
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.boris import Event, coded_videos, events_to_labels, read_boris
+from beast_lp.segmentation.boris import coded_videos, read_boris
+from beast_lp.segmentation.boris_labels import Event, events_to_labels
 from beast_lp.segmentation.classes import Labels, check_class_names, class_list, project_labels
 from beast_lp.segmentation.labelling import BACKGROUND, labelling_of
 from beast_lp.segmentation.one_hot import check_length, read_one_hot

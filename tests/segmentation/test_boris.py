@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.boris import Event, coded_videos, events_to_labels, read_boris
+from beast_lp.segmentation.boris import coded_videos, read_boris
+from beast_lp.segmentation.boris_labels import Event, events_to_labels
 
 TABULAR = """\
 Observation id\tObservation date\tMedia file name\tSubject\tBehavior\tBehavior type\tTime
@@ -64,21 +65,6 @@ def test_events_become_frames(tmp_path: Path) -> None:
     )
     # 0.2 <= time < 0.6; the point event is the frame that shows at 0.71 s
     assert labels.target.tolist() == [0, 0, 1, 1, 1, 1, 0, 2, 0, 0]
-
-
-@pytest.mark.parametrize(
-    ('events', 'words'),
-    [
-        ([Event('walk', 0, 0.5), Event('groom', 0.4, 0.8)], ['walk', 'groom', 'overlap']),
-        ([Event('walk', 3, 4)], ['starts at 3 s', 'video ends at 0.90 s']),
-    ],
-)
-def test_impossible_events_get_a_sentence(events: list[Event], words: list[str]) -> None:
-    with pytest.raises(BeastError) as error:
-        events_to_labels(
-            events, ['background', 'walk', 'groom'], np.arange(10) / 10, Path('a.csv')
-        )
-    assert all(word in str(error.value) for word in words), str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -410,27 +396,6 @@ def test_modifiers_tell_bouts_of_one_behaviour_apart(tmp_path: Path) -> None:
     events = read_boris(path, 'a')
     assert events == [Event('groom', 1, 3), Event('groom', 2, 4)]
     assert _groomed(events) == [30, 119]
-
-
-def test_events_at_one_time_get_a_sentence() -> None:
-    def labels(*events: Event, ignored: tuple[str, ...] = ()) -> list[int]:
-        classes = ['background', 'groom', 'walk']
-        return events_to_labels(
-            events, classes, TIMES[:12], Path('a.csv'), ignored
-        ).target.tolist()
-
-    for events in (
-        [Event('walk', 0, 0.3), Event('walk', 0.1, 0.2), Event('groom', 0.25, 0.3)],
-        [Event('walk', 0.1, 0.1), Event('groom', 0.1, 0.3)],
-        [Event('walk', 0.101, 0.101), Event('groom', 0.102, 0.102)],
-    ):
-        with pytest.raises(BeastError, match='walk .*groom .*a frame has one behaviour'):
-            labels(*events)
-    # what is ignored is under the others
-    ignored = [Event('walk', 0, 0.2), Event('groom', 0.1, 0.3)]
-    for name in ('walk', 'groom'):
-        other = ({'groom': 1, 'walk': 2}.keys() - {name}).pop()
-        assert labels(*ignored, ignored=(name,)).count({'groom': 1, 'walk': 2}[other]) == 6
 
 
 @pytest.mark.parametrize(

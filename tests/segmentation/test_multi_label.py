@@ -13,7 +13,8 @@ from beast_lp.config.segmentation import DecodingConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.info import FeatureInfo
 from beast_lp.features.writer import FeatureWriter
-from beast_lp.segmentation.boris import events_to_labels, read_boris
+from beast_lp.segmentation.boris import read_boris
+from beast_lp.segmentation.boris_labels import events_to_labels
 from beast_lp.segmentation.boris_project import boris_project
 from beast_lp.segmentation.decode import decode
 from beast_lp.segmentation.label_files import find_label_files, load_labels

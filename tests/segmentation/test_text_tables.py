@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from beast_lp.errors import BeastError
-from beast_lp.segmentation.boris import Event, read_boris
+from beast_lp.segmentation.boris import read_boris
+from beast_lp.segmentation.boris_labels import Event
 from beast_lp.segmentation.label_files import find_label_files
 from beast_lp.segmentation.one_hot import read_one_hot
 
