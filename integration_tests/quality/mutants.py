@@ -199,14 +199,18 @@ MUTANTS = [
         ('footage.step + np.arange(wanted) * last', 'np.arange(wanted) * last'),
     ),
     *_mutants(
-        'beast_lp/video/dali.py',
-        ('tests/video/test_dali.py',),
+        'beast_lp/video/packets.py',
+        ('tests/video/test_packets.py', 'tests/video/test_dali.py'),
         ('sum(lengths) + len(packets) + packet', 'len(packets) + packet'),
         ('count = 1 + max(', 'count = 2 + max('),
         (
             '= (context.name, context.width, context.height, context.extradata or',
             '= (context.name, context.extradata or',
         ),
+    ),
+    *_mutants(
+        'beast_lp/video/dali.py',
+        ('tests/video/test_dali.py',),
         ('if lengths != batch.lengths:', 'if False:'),
     ),
     *_mutants(
