@@ -123,6 +123,10 @@ def test_train_pretrains_first_where_there_is_no_checkpoint(
     assert (pose / 'beast' / 'report.html').is_file()
     assert list((pose / 'video_preds').glob('*.csv'))
     assert json.loads((pose / 'train_status.json').read_text())['status'] == 'COMPLETED'
+    # each has its log, that of the stage within that of the command
+    stage, command = ((folder / 'train.log').read_text() for folder in (pose / 'beast', pose))
+    assert 'beast: probe after training' in stage and 'beast: probe after training' in command
+    assert 'Predicting new images' in command and 'Predicting new images' not in stage
     # once more into the same directory: the finished stage is used, not repeated
     written = (pose / 'beast' / 'backbone' / 'model.safetensors').stat().st_mtime_ns
     result = litpose('train', tiny_project, '--output_dir', pose)

@@ -21,6 +21,7 @@ from torch import Tensor
 
 from beast_lp.host.jobs.pretrain import pretrain
 from beast_lp.host.pose import check_pose_config, warn_about_resnet_optimizer
+from beast_lp.runs.log_file import logged_warnings
 
 VIEWS = ('left', 'right')
 FRAMES = 60
@@ -311,6 +312,7 @@ def test_a_compiled_model_predicts_the_same(
 def test_models_of_all_views_are_compared_on_all_of_them(
     trained: Callable[[str], Path],
     project: DictConfig,
+    litpose: Callable[..., subprocess.CompletedProcess[str]],
     tmp_path: Path,
 ) -> None:
     folders = [trained('heatmap_multiview_transformer'), tmp_path / 'other']
@@ -322,7 +324,7 @@ def test_models_of_all_views_are_compared_on_all_of_them(
             value += 0.1 * value.std() * torch.randn(value.shape)
     torch.save(stored, checkpoint)
     labels = [Path(project.data.data_dir, f'{view}.csv') for view in VIEWS]
-    _litpose(
+    litpose(
         'compare',
         f'beast={folders[0]},{folders[1]}',
         '--labels',
@@ -342,6 +344,10 @@ def test_models_of_all_views_are_compared_on_all_of_them(
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
     assert set(table['view']) == set(VIEWS)
     assert (table['ensemble_deviation_px'] > 0).any()
+    # the log and the page have what the command warned of: the labels were trained on
+    warnings = logged_warnings(tmp_path / 'out' / 'train.log')
+    assert sum('was trained on' in words for words in warnings) == 4
+    assert 'so its errors there say little' in (tmp_path / 'out' / 'report.html').read_text()
 
 
 @pytest.mark.gpu

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf, open_dict
@@ -133,7 +133,7 @@ def prepared_training(
     model_dir: str | Path | None,
     evaluates: bool = True,
 ) -> Iterator[None]:
-    """Prepare the host's `train`, which runs in the block, alike in all processes.
+    """Prepare the host's `train`, which runs in the block, alike in all processes, and keep a log.
 
     Processes that Lightning starts run the whole command again, and where no directory was given
     the host would name one by the clock for each of them.
@@ -146,7 +146,8 @@ def prepared_training(
     Raises:
         BeastError: for anything that the user can mend.
     """
-    from beast_lp.pretraining.launch import launched_processes
+    from beast_lp.pretraining.launch import launched_processes, launched_rank
+    from beast_lp.runs.log_file import run_log
 
     own = Path(model_dir or Path.cwd()).absolute()
     if model_dir is None and launched_processes() > 1 and _is_dated(own):
@@ -158,8 +159,10 @@ def prepared_training(
     ):
         if model_dir is None and shared != str(own):
             _leave(own, Path(shared))
-        prepare_training(cfg, shared, evaluates)
-        yield
+        # one process writes it, as in pretraining
+        with run_log(Path(shared)) if launched_rank() == 0 else nullcontext():
+            prepare_training(cfg, shared, evaluates)
+            yield
 
 
 def _is_dated(directory: Path) -> bool:

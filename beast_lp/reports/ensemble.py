@@ -14,6 +14,7 @@ from jaxtyping import Float, Int
 from matplotlib.figure import Figure
 
 from beast_lp.reports.page import Section, write_report
+from beast_lp.reports.run_warnings import warnings_of
 from beast_lp.reports.style import PALETTE, add_legend, label_axes, new_figure, three_digits
 from beast_lp.runs.files import write_table
 
@@ -240,6 +241,8 @@ def write_comparison(
 ) -> Path:
     """Write `curves.csv`, `summary.csv`, `figures/error_curves.png` and `report.html`.
 
+    The page repeats the warnings of the log in the folder.
+
     Args:
         output_dir: folder that gets the files.
         curves: result of `curve_table`.
@@ -253,6 +256,7 @@ def write_comparison(
         write_table(table, output_dir / name)
     sections = [
         Section('What came out', findings=[compare_backbones(summary)]),
+        *warnings_of(output_dir),
         Section('What was compared', '\n\n'.join(compared)),
         Section(
             'All keypoints, and the hardest',

@@ -21,8 +21,7 @@ from typing import ClassVar
 from beast_lp.config.retired import RETIRED
 from beast_lp.errors import BeastError
 from beast_lp.runs.files import finished_file, only_writer
-from beast_lp.runs.log_file import NAME as LOG_NAME
-from beast_lp.runs.log_file import logged_to
+from beast_lp.runs.log_file import run_log
 from beast_lp.runs.settings import Settings, read_settings, run_difference, settings_yaml
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -138,7 +137,7 @@ class RunDirectory:
             )
             with finished_file(self.settings) as part:
                 part.write_text(text, encoding='utf-8')
-            with logged_to(self.directory / LOG_NAME):
+            with run_log(self.directory):
                 if resumed:
                     logger.info(f'beast: resuming the run in {self.directory}')
                 yield

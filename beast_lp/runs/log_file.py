@@ -20,8 +20,9 @@ _FORMAT = '%(asctime)s %(levelname)s %(message)s'
 _TIME = '%Y-%m-%d %H:%M:%S'
 # colours and bold letters of a terminal
 _ESCAPES = re.compile(r'\x1b\[[0-9;]*m')
-# what the host says of every pose model that it opens, whatever the model
+# what the host, and Lightning beneath it, say of every pose model that is opened and used
 _ALWAYS = (
+    'FutureWarning: `isinstance(treespec, LeafSpec)` is deprecated',
     'failed to load checkpoint with default settings',
     'attempting to load with weights_only=False',
 )
@@ -74,8 +75,23 @@ def remember_warnings() -> None:
 
 
 @contextmanager
+def run_log(directory: Path) -> Iterator[None]:
+    """Keep the log of a run in its directory, which is made where there is none.
+
+    Args:
+        directory: output directory of the run.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    with logged_to(directory / NAME):
+        yield
+
+
+@contextmanager
 def logged_to(path: Path) -> Iterator[None]:
     """Append what is logged and warned of in the block to a file, after earlier warnings.
+
+    Logs may be nested: that of a stage within a command has what was warned of before the stage,
+    and that of the command has everything.
 
     Args:
         path: file of the log, to which a resumed run appends.
@@ -84,7 +100,6 @@ def logged_to(path: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter(_FORMAT, _TIME))
     for record in _earlier.records:
         handler.emit(record)
-    _earlier.records.clear()
     loggers = [logging.getLogger(name) for name in _LOGGERS]
     for each in loggers:
         each.addHandler(handler)
@@ -122,7 +137,7 @@ def _warnings_to(handler: logging.Handler) -> Iterator[None]:
 def logged_warnings(path: Path) -> list[str]:
     """Return the warnings in the log of a run, each once, in order; none where there is no log.
 
-    What the host says of every checkpoint is left out; the log keeps it.
+    What is said of every pose model is left out; the log keeps it.
 
     Args:
         path: file of the log.

@@ -1,5 +1,6 @@
 """Checks and paths before the host trains a pose model."""
 
+import logging
 import os
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from beast_lp.errors import BeastError
 from beast_lp.host import compose, pose
 from beast_lp.host.jobs import pretrain
+from beast_lp.runs.log_file import logged_warnings
 
 
 def _cfg(**changes: Any) -> DictConfig:
@@ -186,6 +188,27 @@ def test_children_of_a_training_are_told_its_directories(
         assert 'BEAST_LP_START_DIR' in os.environ
     assert stages == [tmp_path, tmp_path]
     assert not {'BEAST_LP_START_DIR', 'BEAST_LP_OUTPUT_DIR'} & set(os.environ)
+
+
+@pytest.mark.parametrize('rank', [0, 1])
+def test_a_training_keeps_a_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rank: int
+) -> None:
+    monkeypatch.setenv('RANK', str(rank))
+    monkeypatch.setattr(pose, 'refuse_late_failures', lambda cfg: None)
+    monkeypatch.setattr(pretrain, 'pretrain', lambda cfg, output_dir, *args, **kwargs: output_dir)
+    monkeypatch.setattr(pose, 'check_before_pretraining', lambda cfg: None)
+    cfg = _cfg(
+        beast={'preset': 'laptop'},
+        training__optimizer='Adam',
+        training__optimizer_params={'learning_rate': 1e-3},
+    )
+    with pose.prepared_training(cfg, tmp_path / 'model'):
+        logging.getLogger('lightning_pose.utils').warning('of the host')
+    found = logged_warnings(tmp_path / 'model' / 'train.log')
+    assert [words[:18] for words in found] == (
+        [] if rank else ['training.optimizer', 'of the host']
+    )
 
 
 @pytest.mark.parametrize(

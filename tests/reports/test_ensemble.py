@@ -87,8 +87,9 @@ def test_tables_and_page_hold_every_backbone(tmp_path: Path) -> None:
         beast['hard_error_px'], errors['beast'][:, labelled][:, hardest].mean()
     )
 
+    (tmp_path / 'train.log').write_text('2026-11-29 10:00:01 WARNING beast: a <model> saw it\n')
     page = write_comparison(tmp_path, curves, summary, ['Two backbones.'])
-    assert '_resnet $50$' in page.read_text()
+    assert '_resnet $50$' in page.read_text() and 'a &lt;model&gt; saw it' in page.read_text()
     assert pd.read_csv(tmp_path / 'curves.csv').shape == curves.shape
     assert (tmp_path / 'figures' / 'error_curves.png').stat().st_size > 5000
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from beast_lp.runs.log_file import logged_to, logged_warnings, remember_warnings
+from beast_lp.runs.log_file import logged_to, logged_warnings, remember_warnings, run_log
 
 logger = logging.getLogger('lightning_pose.beast_lp.test')
 
@@ -34,6 +34,19 @@ def test_a_log_has_what_was_warned_of_before_and_within(tmp_path: Path) -> None:
     with logged_to(tmp_path / 'other.log'):
         pass
     assert logged_warnings(tmp_path / 'other.log') == []
+
+
+def test_a_stage_has_a_log_of_its_own_within_that_of_the_command(tmp_path: Path) -> None:
+    remember_warnings()
+    logger.warning('beast: of the config')
+    with run_log(tmp_path / 'pose'):
+        logger.warning('beast: before the stage')
+        with run_log(tmp_path / 'pose' / 'beast'):
+            logger.warning('beast: of the stage')
+        logger.warning('beast: after the stage')
+    stage = ['of the config', 'before the stage', 'of the stage']
+    assert logged_warnings(tmp_path / 'pose' / 'beast' / 'train.log') == stage
+    assert logged_warnings(tmp_path / 'pose' / 'train.log') == [*stage, 'after the stage']
 
 
 @pytest.mark.parametrize('handled', [False, True])
@@ -67,9 +80,11 @@ def test_a_warning_loses_the_colours_of_a_terminal(tmp_path: Path) -> None:
     assert logged_warnings(path) == ['two ways, do one']
 
 
-def test_what_the_host_says_of_every_checkpoint_is_no_warning_of_a_run(tmp_path: Path) -> None:
+def test_what_is_said_of_every_pose_model_is_no_warning_of_a_run(tmp_path: Path) -> None:
     path = tmp_path / 'train.log'
-    with logged_to(path):
+    text = '`isinstance(treespec, LeafSpec)` is deprecated, use another'
+    with warnings.catch_warnings(record=True), logged_to(path):
+        warnings.warn(text, FutureWarning, stacklevel=1)
         logger.warning('failed to load checkpoint with default settings: Weights only …')
         logger.warning('attempting to load with weights_only=False...')
         logger.warning('failed to load checkpoint: no such file')

@@ -25,6 +25,7 @@ from beast_lp.reports.ensemble import (
     write_comparison,
 )
 from beast_lp.runs.files import write_table
+from beast_lp.runs.log_file import run_log
 from beast_lp.runs.progress import progress_bar
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
@@ -53,7 +54,7 @@ def compare(
         models: model directories of each backbone, as `find_models` returns them.
         labels_files: tables of labelled frames that no model was trained on; for a multi-view
             project one per view.
-        output_dir: directory of the predictions, `keypoints.csv`, curves, summary and page.
+        output_dir: directory of the predictions, `keypoints.csv`, curves, summary, page and log.
 
     Returns:
         the path of the page.
@@ -73,25 +74,26 @@ def compare(
         for folder in folders
     }
     views = read_views(labels_files, configs)
-    predictions = _predict_all(models, configs, views, output_dir / 'predictions')
-    truth = joined_positions(views)
-    errors = {
-        name: np.linalg.norm(values - truth, axis=-1) for name, values in predictions.items()
-    }
-    spreads = dict.fromkeys(predictions, _spread(predictions))
-    write_table(_keypoint_table(views, errors, spreads), output_dir / 'keypoints.csv')
-    summary = summary_table(errors, spreads)
-    page = write_comparison(
-        output_dir,
-        curve_table(errors, spreads),
-        summary,
-        _sentences(models, views),
-    )
-    logger.info(
-        'beast: mean pixel errors\n'
-        + summary.round(3).to_string(index=False)
-        + f'\n  look at        {page}'
-    )
+    with run_log(output_dir):
+        predictions = _predict_all(models, configs, views, output_dir / 'predictions')
+        truth = joined_positions(views)
+        errors = {
+            name: np.linalg.norm(values - truth, axis=-1) for name, values in predictions.items()
+        }
+        spreads = dict.fromkeys(predictions, _spread(predictions))
+        write_table(_keypoint_table(views, errors, spreads), output_dir / 'keypoints.csv')
+        summary = summary_table(errors, spreads)
+        page = write_comparison(
+            output_dir,
+            curve_table(errors, spreads),
+            summary,
+            _sentences(models, views),
+        )
+        logger.info(
+            'beast: mean pixel errors\n'
+            + summary.round(3).to_string(index=False)
+            + f'\n  look at        {page}'
+        )
     return page
 
 

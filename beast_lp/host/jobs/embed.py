@@ -7,6 +7,7 @@ from pathlib import Path
 
 from beast_lp.errors import BeastError
 from beast_lp.features.settings import ExtractionSettings
+from beast_lp.runs.log_file import run_log
 from beast_lp.video.boxes import AUTO, BOXES_DIR
 from beast_lp.video.read import find_videos
 
@@ -27,7 +28,7 @@ def embed(
     Args:
         name: source of the features: `pca`, or anything that `open_source` takes.
         videos: video files, or folders of them.
-        output_dir: holds one folder per video.
+        output_dir: holds one folder per video, and the log.
         settings: options of the extraction.
         image_size: size in px, (height, width), to which frames are scaled; None for the
             source's own.
@@ -45,19 +46,18 @@ def embed(
     from beast_lp.features.pca import FRAME_PCA_NAME, FramePCA, frame_pca
     from beast_lp.host.jobs.sources import open_source
 
-    if name == 'pca':
-        source = frame_pca(output_dir / FRAME_PCA_NAME, files, pca_components, image_size)
-    else:
-        source = open_source(name, image_size, precision)
-        if isinstance(source, FramePCA):
-            _check_frame_pca(settings)
-    if settings.bbox_dir == Path(AUTO):
-        # imported here because scipy's filters take half a second
-        from beast_lp.video.animal_boxes import animal_boxes
+    given = None if name == 'pca' else open_source(name, image_size, precision)
+    if isinstance(given, FramePCA):
+        _check_frame_pca(settings)
+    with run_log(output_dir):
+        source = given or frame_pca(output_dir / FRAME_PCA_NAME, files, pca_components, image_size)
+        if settings.bbox_dir == Path(AUTO):
+            # imported here because scipy's filters take half a second
+            from beast_lp.video.animal_boxes import animal_boxes
 
-        settings = replace(settings, bbox_dir=animal_boxes(files, output_dir / BOXES_DIR))
-    extract_features(source, files, output_dir, settings)
-    logger.info(f'beast: the features are in {output_dir}')
+            settings = replace(settings, bbox_dir=animal_boxes(files, output_dir / BOXES_DIR))
+        extract_features(source, files, output_dir, settings)
+        logger.info(f'beast: the features are in {output_dir}')
 
 
 def _check_frame_pca(settings: ExtractionSettings) -> None:
