@@ -12,9 +12,10 @@ from beast_lp.encoding.covariates import drift
 from beast_lp.encoding.evaluate import main_score
 from beast_lp.encoding.evaluation_file import load_rates
 from beast_lp.encoding.history import history_rates
+from beast_lp.encoding.pool import Result
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.significance import standard_error
-from beast_lp.encoding.tables import DRIFT, Result
+from beast_lp.encoding.tables import DRIFT
 from beast_lp.errors import BeastError
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')

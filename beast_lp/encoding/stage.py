@@ -3,18 +3,12 @@
 An interrupted run can be resumed.
 """
 
-import json
 import logging
-import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float
-from omegaconf import OmegaConf
 
 from beast_lp.config import BeastConfig
 from beast_lp.config.encoding import EncodingConfig
@@ -33,7 +27,9 @@ from beast_lp.encoding.evaluation_file import (
     load_evaluation,
     save_evaluation,
 )
-from beast_lp.encoding.history_table import check_history, history_table, with_history
+from beast_lp.encoding.history_table import check_history
+from beast_lp.encoding.pool import Result
+from beast_lp.encoding.run_files import EncodingFiles, check_source_names, run_settings
 from beast_lp.encoding.session import Session, Split, prepare_session
 from beast_lp.encoding.sources import (
     SourceFiles,
@@ -43,69 +39,15 @@ from beast_lp.encoding.sources import (
     read_features,
 )
 from beast_lp.encoding.spikes import read_activity
-from beast_lp.encoding.tables import (
-    DRIFT,
-    Result,
-    breakdown_table,
-    comparison_table,
-    difference_table,
-    neuron_table,
-)
+from beast_lp.encoding.summary import write_summary
+from beast_lp.encoding.tables import DRIFT
 from beast_lp.errors import BeastError
-from beast_lp.runs.directory import RunDirectory
-from beast_lp.runs.files import finished_file, write_table
 from beast_lp.runs.progress import progress_bar
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 # the encoder of the drift model
 DRIFT_ENCODER = 'ridge'
-_PACKAGES = ('beast-lp', 'numpy', 'scipy', 'torch')
-
-
-@dataclass(frozen=True)
-class EncodingFiles(RunDirectory):
-    """The directory of an encoding run."""
-
-    kind: ClassVar[str] = 'encoding'
-    result_name: ClassVar[str] = 'summary.json'
-    # where the config looks for them; the paths themselves are compared
-    may_differ: ClassVar[tuple[str, ...]] = ('beast.encoding.features', 'beast.encoding.spikes')
-
-    @property
-    def neurons(self) -> Path:
-        """One row per session, source, encoder and neuron."""
-        return self.directory / 'neurons.csv'
-
-    @property
-    def comparison(self) -> Path:
-        """One row per source and encoder."""
-        return self.directory / 'comparison.csv'
-
-    @property
-    def breakdown(self) -> Path:
-        """One row per source, encoder and session or region."""
-        return self.directory / 'breakdown.csv'
-
-    @property
-    def differences(self) -> Path:
-        """One row per encoder and pair of sources."""
-        return self.directory / 'differences.csv'
-
-    @property
-    def history(self) -> Path:
-        """One row per session, source, encoder and neuron, where a past was asked for."""
-        return self.directory / 'history.csv'
-
-    @property
-    def summary(self) -> Path:
-        """Settings, seed, versions and scores; written after all fits."""
-        return self.result
-
-    def rates(self, session: str, source: str, encoder: str) -> Path:
-        """Predicted rates and scores of one fit."""
-        name = re.sub(r'[^\w+-]+', '_', f'{source}-{encoder}')
-        return self.directory / 'rates' / session / f'{name}.npz'
 
 
 def run_encoding(
@@ -144,29 +86,8 @@ def run_encoding(
             check_same_data(files.rates(session.name, source, encoder), session, source)
     with files.claimed(settings):
         results = _evaluate_all(config, encoders, sessions, files)
-        _write_tables(config, files, settings, sessions, results)
+        write_summary(config, files, settings, sessions, results)
     return results
-
-
-def check_source_names(files: EncodingFiles, names: Sequence[str]) -> None:
-    """Check that each source has result files of its own.
-
-    Args:
-        files: files of the run.
-        names: names of all sources.
-
-    Raises:
-        BeastError: if two share a file name, also on disks that ignore case.
-    """
-    taken: dict[str, str] = {}
-    for name in names:
-        file = files.rates('', name, '').name.lower()
-        if file in taken:
-            raise BeastError(
-                f'the features {taken[file]!r} and {name!r} would be stored under one file name; '
-                'give one of them another name with NAME=PATH'
-            )
-        taken[file] = name
 
 
 def load_sessions(
@@ -221,20 +142,6 @@ def load_sessions(
             'averaged; run `litpose encode` for each kind'
         )
     return sessions
-
-
-def run_settings(
-    config: BeastConfig,
-    spikes: Sequence[tuple[str, Path]],
-    features: Sequence[tuple[str, Path]],
-) -> dict[str, Any]:
-    """Return everything by which a run is known again."""
-    encoding = OmegaConf.to_container(OmegaConf.structured(config.encoding))
-    return {
-        'beast': {'seed': config.seed, 'encoding': encoding},
-        'spikes': {name: str(path) for name, path in spikes},
-        'features': {name: str(path) for name, path in features},
-    }
 
 
 def _rows(session: Session, encoders: Sequence[str]) -> list[tuple[str, str]]:
@@ -335,61 +242,3 @@ def _evaluate_drift(
     scores = score(session, found.rates, without.mean)
     evaluation = Evaluation(scores, np.full(count, np.nan), none, none, found.chosen)
     return evaluation, found.rates.astype(np.float32)
-
-
-def _write_tables(
-    config: BeastConfig,
-    files: EncodingFiles,
-    settings: Mapping[str, Any],
-    sessions: Sequence[Session],
-    results: list[Result],
-) -> None:
-    comparison = comparison_table(results)
-    if config.encoding.history_bins:
-        history = history_table(results, config.encoding.history_bins)
-        write_table(history, files.history)
-        comparison = with_history(comparison, history)
-    for table, path in (
-        (neuron_table(results), files.neurons),
-        (breakdown_table(results), files.breakdown),
-        (difference_table(results), files.differences),
-        (comparison, files.comparison),
-    ):
-        write_table(table, path)
-    summary: Mapping[str, object] = {
-        'settings': settings,
-        'seed': config.seed,
-        'versions': {name: version(name) for name in _PACKAGES},
-        'sessions': {
-            session.name: {
-                'neurons': len(session.names),
-                'bins': len(session.bins),
-                'bin_s': session.bins.width,
-                'notes': list(session.notes),
-            }
-            for session in sessions
-        },
-        # through JSON, so that NaN becomes null
-        'comparison': json.loads(str(comparison.to_json(orient='records'))),
-        'chosen': [
-            {
-                'session': result.session.name,
-                'source': result.source,
-                'encoder': result.encoder,
-                **{
-                    name: [_plain(value) for value in values.tolist()]
-                    for name, values in result.evaluation.chosen.items()
-                },
-            }
-            for result in results
-        ],
-    }
-    with finished_file(files.summary) as part:
-        part.write_text(json.dumps(summary, indent=2, ensure_ascii=False), encoding='utf-8')
-
-
-def _plain(value: float) -> float | str:
-    """Return a chosen value as JSON can hold it; an infinite penalty leaves a constant."""
-    if np.isinf(value):
-        return 'constant'
-    return int(value) if float(value).is_integer() else value

@@ -1,8 +1,9 @@
 """The report of the encoding stage: `report.html` and `figures/*.png`.
 
-Adding a new figure: write a function from arrays or tables to a figure in `encoding_figures`, a
-function here that yields a `Section` with it, and append that function to `_SECTIONS`. A new
-score or control in `encoding.tables.comparison_table` shows up without a change here.
+Adding a new figure: write a function from arrays or tables to a figure in `encoding_figures`
+(scores) or `encoding_activity` (neurons over time), a function here that yields a `Section` with
+it, and append that function to `_SECTIONS`. A new score or control in
+`encoding.tables.comparison_table` shows up without a change here.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,16 +17,17 @@ import pandas as pd
 from jaxtyping import Float, Int
 
 from beast_lp.encoding.evaluation_file import load_rates
+from beast_lp.encoding.pool import Result
 from beast_lp.encoding.samples import slices, smooth
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.tables import (
     DRIFT,
     NO_EVIDENCE,
-    Result,
     breakdown_table,
     comparison_table,
     difference_table,
 )
+from beast_lp.reports import encoding_activity as activity
 from beast_lp.reports import encoding_figures as figures
 from beast_lp.reports.encoding_verdict import HOW_TO_READ, findings, page_tables
 from beast_lp.reports.page import Section, write_report
@@ -225,7 +227,7 @@ def _rasters(run: _Run) -> Iterator[Section]:
         f'{example.about} Neurons in the order of their scores, best first; each is scaled by its '
         'own recorded mean and deviation. Predictions are smoother than recorded spikes, since '
         'they are expected rates. Gaps between trials or blocks are not drawn.',
-        {'rasters': figures.rasters(example.recorded[shown], example.predicted[shown], width)},
+        {'rasters': activity.rasters(example.recorded[shown], example.predicted[shown], width)},
     )
 
 
@@ -240,14 +242,14 @@ def _best_neurons(run: _Run) -> Iterator[Section]:
     is_trials = len(lengths) == 1 and example.stretch[-1] > 0
     if is_trials and session.is_trials and lengths == {1}:
         title, about = 'The best-predicted neurons, trial by trial', example.about
-        drawing = figures.trial_series(
+        drawing = activity.trial_series(
             recorded, predicted, example.titles, 'spikes per s' if session.is_counts else 'trace'
         )
     elif is_trials and session.is_trials:
         length = lengths.pop()
         shape = (-1, length, recorded.shape[1])
         title, about = 'The best-predicted neurons around the event', example.about
-        drawing = figures.psths(
+        drawing = activity.psths(
             recorded.reshape(shape),
             predicted.reshape(shape),
             example.titles,
@@ -255,10 +257,10 @@ def _best_neurons(run: _Run) -> Iterator[Section]:
             'spikes per s' if session.is_counts else 'trace',
         )
     else:
-        part = figures.longest_stretch(example.stretch, round(_RASTER_S / width))
+        part = activity.longest_stretch(example.stretch, round(_RASTER_S / width))
         title = 'The best-predicted neurons'
         about = f'{example.about} {"Spikes per second" if session.is_counts else "Traces"}.'
-        drawing = figures.traces(recorded[part], predicted[part], example.titles, width)
+        drawing = activity.traces(recorded[part], predicted[part], example.titles, width)
     yield Section(title, f'{about} The score is in brackets.', {'examples': drawing})
 
 

@@ -19,12 +19,13 @@ from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.covariates import covariates, drift
 from beast_lp.encoding.encoder import Options
 from beast_lp.encoding.evaluate import evaluate
+from beast_lp.encoding.pool import LEVEL, Result, significance
 from beast_lp.encoding.reduce import to_one_scale
 from beast_lp.encoding.ridge import Ridge
 from beast_lp.encoding.samples import smooth
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import fold_blocks, keep_apart
-from beast_lp.encoding.tables import LEVEL, Result, comparison_table, significance
+from beast_lp.encoding.tables import comparison_table
 
 BINS, WIDTH, NEURONS, FEATURES = 1200, 0.25, 5, 4
 # neurons of a session with weak features

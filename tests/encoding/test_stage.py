@@ -18,10 +18,11 @@ from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.build import choose_encoders
 from beast_lp.encoding.metrics import bits_per_spike
 from beast_lp.encoding.number_files import read_numbers
+from beast_lp.encoding.run_files import EncodingFiles
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.sources import find_sources, parse_named, read_features
 from beast_lp.encoding.split import UNUSED, fold_blocks
-from beast_lp.encoding.stage import EncodingFiles, load_sessions, run_encoding
+from beast_lp.encoding.stage import load_sessions, run_encoding
 from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.errors import BeastError
 

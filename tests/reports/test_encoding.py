@@ -12,9 +12,10 @@ from beast_lp.encoding.bins import Bins
 from beast_lp.encoding.evaluate import Evaluation, main_score, score
 from beast_lp.encoding.evaluation_file import save_evaluation
 from beast_lp.encoding.nested import constant
+from beast_lp.encoding.pool import Result
 from beast_lp.encoding.session import Session
 from beast_lp.encoding.split import Folds
-from beast_lp.encoding.tables import DRIFT, Result, comparison_table
+from beast_lp.encoding.tables import DRIFT, comparison_table
 from beast_lp.reports import encoding_figures as figures
 from beast_lp.reports.encoding import write_encoding_report
 from beast_lp.reports.encoding_verdict import findings, table_for_people, verdicts
@@ -96,21 +97,6 @@ def test_the_page_has_all_parts(tmp_path: Path, trials: bool, regions: bool) -> 
 def test_trials_of_one_bin_are_drawn_over_their_number(tmp_path: Path) -> None:
     page = write_encoding_report(tmp_path, _results(tmp_path, True, bins=1)).read_text()
     assert 'trial by trial' in page
-    drawing = figures.trial_series(np.ones((9, 2)), np.zeros((9, 2)), ['a', 'b'], 'spikes per s')
-    (line, _) = drawing.axes[1].lines
-    np.testing.assert_array_equal(np.asarray(line.get_xdata(), float), np.arange(1, 10))
-
-
-def test_time_courses_have_the_standard_error_over_trials() -> None:
-    rng = np.random.default_rng(0)
-    recorded, predicted = rng.normal(size=(30, 5, 1)), rng.normal(size=(30, 5, 1))
-    axes = figures.psths(recorded, predicted, ['a'], np.arange(5.0), 'spikes per s').axes[2]
-    for band, values in zip(axes.collections, (recorded, predicted), strict=True):
-        heights = np.asarray(band.get_paths()[0].vertices)[:, 1]
-        mean = values[:, :, 0].mean(axis=0)
-        error = values[:, :, 0].std(axis=0, ddof=1) / np.sqrt(30)
-        assert heights.max() == pytest.approx((mean + error).max())
-        assert heights.min() == pytest.approx((mean - error).min())
 
 
 def test_the_verdict_is_that_of_the_shifts(tmp_path: Path) -> None:
@@ -186,12 +172,6 @@ def test_a_new_score_and_a_new_control_are_shown(tmp_path: Path) -> None:
     assert {'circular shifts, 95 %', 'permutations, 95 %', 'noise, 95 %'} < set(labels)
     heights = [np.asarray(bar.get_paths()[0].vertices)[0, 1] for bar in axes.collections]
     np.testing.assert_allclose(np.diff(heights), 0.32)
-
-
-def test_the_longest_stretch() -> None:
-    run = np.array([0, 0, 1, 1, 1, 1, 2])
-    assert figures.longest_stretch(run, 10) == slice(2, 6)
-    assert figures.longest_stretch(run, 3) == slice(2, 5)
 
 
 def test_what_came_out_stands_first_with_the_warnings(tmp_path: Path) -> None:

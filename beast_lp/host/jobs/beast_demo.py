@@ -13,7 +13,7 @@ from omegaconf import DictConfig, open_dict
 from beast_lp.config import parse_config
 from beast_lp.demo import DemoSize, write_project
 from beast_lp.demo.project import CONFIG_NAME
-from beast_lp.encoding.stage import EncodingFiles
+from beast_lp.encoding.run_files import EncodingFiles
 from beast_lp.features.extract import extract_features
 from beast_lp.features.pca import FRAME_PCA_NAME, frame_pca
 from beast_lp.host.compose import compose_config

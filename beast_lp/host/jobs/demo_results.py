@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
-from beast_lp.encoding.stage import EncodingFiles
+from beast_lp.encoding.run_files import EncodingFiles
 from beast_lp.host.jobs.compared_models import predicted_positions
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.reports.demo_page import DemoContent, demo_sections

@@ -81,7 +81,8 @@ def encode(
         BeastError: for anything that the user can mend.
     """
     # imported here because torch takes seconds, and mistakes in the config are reported first
-    from beast_lp.encoding.stage import EncodingFiles, run_encoding
+    from beast_lp.encoding.run_files import EncodingFiles
+    from beast_lp.encoding.stage import run_encoding
     from beast_lp.encoding.tables import comparison_table
     from beast_lp.reports.encoding import write_encoding_report
     from beast_lp.reports.encoding_verdict import table_for_people, verdicts
