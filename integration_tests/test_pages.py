@@ -1,15 +1,19 @@
 """Every page of ours in a headless Chromium, at the widths of a phone, a laptop and a desk.
 
 The pictures of the pages go into the folder that BEAST_LP_SCREENSHOTS names, else into that of the
-test.
+test. The site is the one in the folder that BEAST_LP_SITE names, as `.ci/run` builds it.
 """
 
 import os
 import shutil
+import threading
 from collections.abc import Iterator, Mapping
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import markdown
 import numpy as np
 import pytest
 from warm_litpose import Litpose
@@ -25,8 +29,33 @@ FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-background-networking']
 PHONE, LAPTOP, DESK = 390, 1100, 1600
 NAMES = (
     'demo', 'pretraining', 'encoding', 'segmentation', 'several_runs', 'compare', 'predicted',
-    'review',
+    'review', 'readme',
 )  # fmt: skip
+# those of the site with tables, pictures or long lines of code
+GUIDES = (
+    'index', 'results', 'files', 'which_settings', 'scaling', 'authors_checkpoints', 'developing',
+    'in_other_tools',
+)  # fmt: skip
+README = Path(__file__).parents[1] / 'README.md'
+# as a code host shows it: a column of 1012 px at most, tables and code that are scrolled if they
+# are wider
+README_PAGE = """<!doctype html><meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<style>
+body {{ max-width: 1012px; margin: auto; padding: 32px; font: 16px/1.5 sans-serif; }}
+img {{ max-width: 100%; }}
+pre, code {{ background: #f0f1f2; font: 13.6px/1.45 monospace; }}
+pre, table {{ display: block; overflow: auto; max-width: 100%; }}
+pre {{ padding: 16px; }}
+th, td {{ border: 1px solid #d1d9e0; padding: 6px 13px; }}
+table {{ border-collapse: collapse; }}
+</style>
+{}"""
+# what is wider than its place, and is therefore scrolled sideways
+SCROLLED = """
+[...document.querySelectorAll('.scroll, table, pre, pre > code, .md-typeset__scrollwrap')]
+.filter(e => e.scrollWidth > e.clientWidth).map(e => e.innerText.slice(0, 60))"""
+BROKEN = '[...document.images].filter(e => !(e.complete && e.naturalWidth)).map(e => e.src)'
 
 
 @pytest.fixture(scope='module')
@@ -65,6 +94,9 @@ def pages(
     names = ('still', 'walk, fast', 'groom')
     prediction = Prediction('a <b>', video, names, shares, shares.argmax(1), 25.0, times)
     write_review_page(prediction, folder / 'review' / 'a.html')
+    readme = markdown.markdown(README.read_text('utf-8'), extensions=['tables', 'fenced_code'])
+    base = f'<base href="{README.as_uri()}">'
+    (folder / 'readme.html').write_text(README_PAGE.format(base + readme), encoding='utf-8')
     return {
         'demo': demo / 'index.html',
         **{
@@ -75,7 +107,28 @@ def pages(
         'compare': write_comparison(folder / 'compare', *compared, ['Three backbones.']),
         'predicted': write_prediction_report(folder / 'predicted', [prediction]),
         'review': folder / 'review' / 'a.html',
+        'readme': folder / 'readme.html',
     }
+
+
+@pytest.fixture(scope='module')
+def site() -> Iterator[str]:
+    """Return the address of the site, served to this machine alone."""
+    folder = os.environ.get('BEAST_LP_SITE')
+    if not folder:
+        pytest.skip('BEAST_LP_SITE names no folder with the built site')
+    handler = partial(_Quiet, directory=folder)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f'http://127.0.0.1:{server.server_port}'
+        server.shutdown()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    """Serves files without a line for each."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing."""
 
 
 @pytest.mark.parametrize('width', [PHONE, LAPTOP, DESK])
@@ -83,25 +136,55 @@ def pages(
 def test_a_page_fits_its_window(
     browser: Any, pages: Mapping[str, Path], tmp_path: Path, name: str, width: int
 ) -> None:
-    context = browser.new_context(offline=True, viewport={'width': width, 'height': 900})
+    look_at(browser, pages[name].as_uri(), name, width, tmp_path)
+
+
+@pytest.mark.parametrize('width', [PHONE, LAPTOP, DESK])
+@pytest.mark.parametrize('name', GUIDES)
+def test_a_guide_fits_its_window(
+    browser: Any, site: str, tmp_path: Path, name: str, width: int
+) -> None:
+    address = f'{site}/' if name == 'index' else f'{site}/{name}/'
+    look_at(browser, address, f'guide_{name}', width, tmp_path)
+
+
+def look_at(browser: Any, address: str, name: str, width: int, own: Path) -> None:
+    """Keep a picture of a page, on which nothing may be broken or wider than its place.
+
+    Args:
+        browser: a headless Chromium.
+        address: URL of the page, of a file or of this machine.
+        name: name of the picture.
+        width: width of the window, px.
+        own: folder of the picture where BEAST_LP_SCREENSHOTS names none.
+    """
+    context = browser.new_context(viewport={'width': width, 'height': 900})
+    # a page needs nothing from elsewhere
+    context.route('**/*', lambda route: _stay_here(route, address))
     page = context.new_page()
     errors: list[str] = []
     page.on('console', lambda said: errors.append(said.text) if said.type == 'error' else None)
     page.on('pageerror', lambda error: errors.append(str(error)))
     page.on('requestfailed', lambda request: errors.append(request.url))
-    page.goto(pages[name].as_uri())
-    folder = Path(os.environ.get('BEAST_LP_SCREENSHOTS') or tmp_path)
+    page.goto(address, wait_until='networkidle')
+    folder = Path(os.environ.get('BEAST_LP_SCREENSHOTS') or own)
     folder.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=str(folder / f'{name}_{width}.png'), full_page=True)
     overflow = page.evaluate('document.documentElement.scrollWidth - window.innerWidth')
-    scrolled = page.evaluate(
-        "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
-        '.map(e => e.innerText.slice(0, 60))'
-    )
+    broken, scrolled = page.evaluate(BROKEN), page.evaluate(SCROLLED)
     context.close()
-    assert errors == [] and overflow <= 0
-    # on a phone a table is scrolled; elsewhere it has to fit
+    assert errors == [] and broken == [] and overflow <= 0
+    # on a phone tables and code are scrolled; elsewhere they have to fit
     assert width == PHONE or scrolled == []
+
+
+def _stay_here(route: Any, address: str) -> None:
+    """Let a request through if it is for the place that the page comes from."""
+    own = address.split('/')[:3]
+    if route.request.url.split('/')[:3] == own:
+        route.continue_()
+    else:
+        route.abort()
 
 
 def test_a_curve_says_its_values_under_the_pointer(
