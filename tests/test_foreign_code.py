@@ -18,9 +18,9 @@ from beast_lp.errors import BeastError
 from beast_lp.host.backbone import build
 from beast_lp.host.jobs.compare import compare
 from beast_lp.host.jobs.sources import open_source
-from beast_lp.pretraining.fit import build_module
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.pretraining.trainer import build_module
 from beast_lp.reports.pretraining_run import load_module
 from beast_lp.segmentation.fit import fit_segmenter
 from beast_lp.segmentation.model import build_segmenter

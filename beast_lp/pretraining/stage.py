@@ -165,7 +165,7 @@ def _doubtful_start(config: BeastConfig, files: RunFiles) -> 'BeastModule | None
         or fits_at_a_glance(config.init, config.model)
     ):
         return None
-    from beast_lp.pretraining.fit import build_module
+    from beast_lp.pretraining.trainer import build_module
 
     return build_module(config, resume=False)
 

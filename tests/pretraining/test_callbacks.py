@@ -23,9 +23,9 @@ from beast_lp.pretraining.callbacks import (
     Throughput,
 )
 from beast_lp.pretraining.checkpoints import LastCheckpoint, StopSignals
-from beast_lp.pretraining.fit import build_trainer
 from beast_lp.pretraining.run_files import RunFiles
 from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.pretraining.trainer import build_trainer
 
 
 def test_the_bar_and_the_table_tell_speed_and_time_left(
@@ -38,7 +38,7 @@ def test_the_bar_and_the_table_tell_speed_and_time_left(
 ) -> None:
     # wide enough for all of it
     monkeypatch.setenv('COLUMNS', '200')
-    monkeypatch.setattr('beast_lp.pretraining.fit.is_terminal', lambda: True)
+    monkeypatch.setattr('beast_lp.pretraining.trainer.is_terminal', lambda: True)
     with caplog.at_level('INFO', 'lightning_pose'):
         run_pretraining(tiny_config(), videos, tmp_path / 'out')
     said = re.findall(
@@ -132,7 +132,7 @@ def test_what_others_do_after_a_step_is_no_waiting_for_data(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr('beast_lp.pretraining.fit.is_terminal', lambda: True)
+    monkeypatch.setattr('beast_lp.pretraining.trainer.is_terminal', lambda: True)
     trainer = build_trainer(
         parse_config({}), RunFiles(tmp_path), 1, StopSignals(), None, [Callback()]
     )

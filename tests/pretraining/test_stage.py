@@ -20,10 +20,10 @@ from transformers import ViTModel
 
 from beast_lp.config import AnchorConfig, BeastConfig, WindowConfig, parse_config
 from beast_lp.errors import BeastError
-from beast_lp.pretraining import fit, stage
-from beast_lp.pretraining.fit import build_module
+from beast_lp.pretraining import stage
 from beast_lp.pretraining.run_files import RunFiles, read_run_config, run_settings
 from beast_lp.pretraining.stage import run_pretraining
+from beast_lp.pretraining.trainer import build_loaders, build_module
 from beast_lp.reports.pretraining_run import load_module
 from beast_lp.runs.settings import settings_yaml
 from beast_lp.video import dali
@@ -290,7 +290,7 @@ def test_every_process_reads_on_its_own_gpu(
         seen.append(dali._cuda_index())
         return seen
 
-    monkeypatch.setattr(fit, 'training_loader', loader)
+    monkeypatch.setattr('beast_lp.pretraining.trainer.training_loader', loader)
     config = tiny_config(training={'validation_fraction': 0.0})
     for device in ('cuda:1', 'cpu'):
         trainer: Any = SimpleNamespace(
@@ -298,7 +298,7 @@ def test_every_process_reads_on_its_own_gpu(
             global_rank=1,
             world_size=2,
         )
-        fit.build_loaders(config, store, trainer, torch.nn.Identity())
+        build_loaders(config, store, trainer, torch.nn.Identity())
     assert seen == [1, 1]
 
 

@@ -252,7 +252,7 @@ def test_the_first_frame_is_read_before_torch_is_imported(
     write_video: Callable[..., Path],
 ) -> None:
     """Torch, Lightning and the host's models take seconds; nothing of the scan needs them."""
-    from beast_lp.pretraining.fit import build_module
+    from beast_lp.pretraining.trainer import build_module
     from beast_lp.vit.save import encoder_to_transformers, save_backbone
 
     draw = np.random.default_rng(0)
