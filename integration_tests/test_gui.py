@@ -1,7 +1,7 @@
 """The host's GUI, for real: a project, its dialog in a browser, training, inference, the list.
 
-One start of the app serves all. The pictures that the test takes stay in its temporary folder, or
-in the folder that `BEAST_LP_SCREENSHOTS` names.
+One start of the app serves all. The pictures that the test takes, at the widths of a phone, a
+laptop and a desk, stay in its temporary folder, or in the one that `BEAST_LP_SCREENSHOTS` names.
 """
 
 import json
@@ -36,6 +36,10 @@ FLAGS = (
 # s; far beyond what any step takes, so that a hang becomes a failure
 PATIENCE = 900
 PROJECT, MODEL = 'lab', 'first_model'
+# px
+SIZES = ((390, 844), (1100, 900), (1600, 900))
+# where the test works
+SIZE = {'width': 1500, 'height': 900}
 
 
 class App:
@@ -144,8 +148,16 @@ def page() -> Iterator[Any]:
     api = pytest.importorskip('playwright.sync_api', reason='playwright is not installed')
     with api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
-        yield browser.new_page(viewport={'width': 1500, 'height': 900})
+        yield browser.new_page(viewport=SIZE)
         browser.close()
+
+
+def take_pictures(page: Any, shots: Path, name: str) -> None:
+    """Keep a picture of what a page shows now, at each width."""
+    for width, height in SIZES:
+        page.set_viewport_size({'width': width, 'height': height})
+        page.screenshot(path=shots / f'gui_{name}_{width}.png', animations='disabled')
+    page.set_viewport_size(SIZE)
 
 
 def create_in_dialog(page: Any, url: str, shots: Path) -> None:
@@ -156,7 +168,7 @@ def create_in_dialog(page: Any, url: str, shots: Path) -> None:
     page.locator('input[name=modelName]').fill(MODEL)
     page.get_by_role('button', name='resnet50', exact=True).click()
     page.locator('app-select a').filter(has_text='beast').click()
-    page.screenshot(path=shots / 'dialog.png')
+    take_pictures(page, shots, 'dialog')
     page.get_by_role('button', name='Next').click()
     page.get_by_role('button', name='CollectedData.csv').wait_for()
     page.locator('input[formcontrolname=trainProb]').fill('0.8')
@@ -232,7 +244,7 @@ def test_the_gui_pretrains_trains_predicts_and_lists(
     row.filter(has_text='COMPLETED').wait_for()
     row.click()
     page.get_by_text('backbone: beast').wait_for()
-    page.screenshot(path=shots / 'models.png')
+    take_pictures(page, shots, 'models')
     page.get_by_role('tab', name='Logs').click()
     page.get_by_text('beast: the pretraining stage is in').wait_for()
-    page.screenshot(path=shots / 'logs.png')
+    take_pictures(page, shots, 'logs')
