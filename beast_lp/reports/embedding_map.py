@@ -87,8 +87,8 @@ def embedding_map(
     reach = np.ptp(points, axis=0) / 2 / (_MAP_ASPECT, 1.0)
     reach = 1.06 * (reach.max() or 1.0) * np.array((_MAP_ASPECT, 1.0))
     for axes, title in (
-        (left, f'{len(points)} CLS tokens by video{note}'),
-        (right, 'the same tokens by time in the video'),
+        (left, f'{len(points)} frames by video{note}'),
+        (right, 'the same frames by time in the video'),
     ):
         axes.set(
             aspect='equal',

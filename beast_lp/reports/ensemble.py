@@ -21,6 +21,14 @@ from beast_lp.runs.files import write_table
 THRESHOLDS = 101
 # share of the keypoints that the summary calls hard: those with the largest spread
 HARD = 0.1
+# column of the summary -> its words on the page
+_WORDS = {
+    'error_px': 'mean error (px)',
+    'seed_deviation_px': 'SD over models (px)',
+    'hard_error_px': 'hard: mean error (px)',
+    'hard_seed_deviation_px': 'hard: SD over models (px)',
+    'hard_keypoints': 'hard keypoints',
+}
 # curves end where fewer keypoints are left, too few for a mean
 LEAST_KEYPOINTS = 10
 
@@ -260,10 +268,10 @@ def write_comparison(
         Section('What was compared', '\n\n'.join(compared)),
         Section(
             'All keypoints, and the hardest',
-            f'Hard keypoints are the {HARD:.0%} on which the models disagree most. The deviations '
-            'are those of the means of single models; differences that are not larger than these '
-            'are no evidence.',
-            table=summary,
+            f'Hard keypoints are the {100 * HARD:.0f} % on which the models disagree most. The '
+            'deviations (SD) are those of the means of single models; differences that are not '
+            'larger than these are no evidence.',
+            table=summary.rename(columns=_WORDS),
         ),
         Section(
             'Error of hard keypoints',

@@ -43,14 +43,17 @@ _EXPLAINED = {
     'val_explained': 'beyond the mean picture',
     'val_background_explained': "beyond each video's median",
 }
-# column of the probe -> label, colour and line of its level
+# column of the probe -> label and colour of its level
 _LEVELS = {
-    'probe_start_px': ('with the initial weights', VERMILION, '--'),
+    'probe_start_px': ('this run, before training', VERMILION),
     **{
-        f'probe_{name}_px': (words, colour, '--')
+        f'probe_{name}_px': (words, colour)
         for (name, words), colour in zip(FLOORS.items(), (GREY, *PALETTE[2:]), strict=False)
     },
 }
+# points: length of the dashes of a level; every second level has them in the gaps of the others,
+# so that two equal ones are both seen
+_DASH = 4.0
 # labels of the ordinates for the short runs that choose the contrastive weight
 _TUNING_LABELS = {
     'probe_px': 'probe: mean error (px)',
@@ -108,15 +111,17 @@ def probe_curve(metrics: pd.DataFrame) -> Figure:
     axes = figure.subplots()
     measured = metrics.dropna(subset=['probe_px'])
     x = _abscissa(measured)
-    _draw(axes, measured, x, 'probe_px', 'frozen features, ridge regression', BLUE, 'o-')
+    _draw(axes, measured, x, 'probe_px', 'this run', BLUE, 'o-')
     if 'probe_z_px' in measured:
-        _draw(axes, measured, x, 'probe_z_px', 'the same, z-scored', BLUE, '.:')
+        words = 'the same, each feature scaled by itself'
+        _draw(axes, measured, x, 'probe_z_px', words, BLUE, '.:')
     random_start = _level(measured, 'probe_start_px') == _level(measured, 'probe_random_px')
-    for column, (label, colour, style) in _LEVELS.items():
+    for number, (column, (label, colour)) in enumerate(_LEVELS.items()):
         level = _level(measured, column)
         # one line is enough where the initial weights are random
         if np.isfinite(level) and not (random_start and column == 'probe_start_px'):
-            axes.axhline(level, color=colour, linestyle=style, linewidth=1.2, label=label)
+            style = (number % 2 * _DASH, (_DASH, _DASH))
+            axes.axhline(level, color=colour, linestyle=style, linewidth=1.4, label=label)
     axes.set_ylim(bottom=0)
     _finish_panel(axes, 'Keypoints from frozen features', 'mean error (px)', x)
     return figure
@@ -255,7 +260,7 @@ def _draw_explained(axes: Axes, metrics: pd.DataFrame, x: _Abscissa) -> None:
     for colour, (column, words) in zip((VERMILION, *PALETTE), _EXPLAINED.items(), strict=False):
         _draw(axes, metrics, x, column, words, colour, 's--')
     if axes.lines:
-        axes.axhline(0, color=GREY, linestyle=':', linewidth=1.5, label='no model')
+        axes.axhline(0, color=GREY, linestyle=':', linewidth=1.5, label='that picture alone')
         # the first epochs of a run from random weights are far below
         axes.set_ylim(max(-1.0, axes.get_ylim()[0]), 1.03)
     axes.yaxis.set_major_formatter(PercentFormatter(1.0))

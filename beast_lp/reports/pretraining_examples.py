@@ -27,7 +27,7 @@ def reconstructions_section(run: PretrainingRun) -> Iterator[Section]:
         yield Section(title, 'Nothing to show: this run reconstructed no pictures.')
         return
     text = (
-        'The model sees only the patches of the middle picture and fills in the rest. After '
+        'The model sees only the visible patches, in the middle, and fills in the rest. After '
         'enough training the body, its posture and fixed equipment are in the right place; fine '
         'texture (fur, whiskers, noise) stays blurred even in a good model. A uniform grey or '
         'the same average animal in every row means that it has not learned enough yet.'
@@ -57,10 +57,10 @@ def retrieval_section(run: PretrainingRun) -> Iterator[Section]:
         yield Section(title, 'Nothing to show: this run compared no pairs of frames.')
         return
     text = (
-        'Upper pictures: anchor frames. Lower pictures: the frame that the model finds most '
-        'similar, of all frames compared. Blue: this is indeed the frame just before or after '
-        'the anchor (the positive); orange: it is another frame. Mistakes between look-alike '
-        'postures are harmless, mistakes between unlike ones are not.'
+        'Upper pictures: anchors. Lower pictures: the frame that the model finds most similar, of '
+        'all frames compared. Blue: this is indeed the positive, the frame just before or after '
+        'the anchor; orange: it is another frame. Mistakes between look-alike postures are '
+        'harmless, mistakes between unlike ones are not.'
     )
     drawing = retrieval_examples(
         pictures.retrieval_anchors,
@@ -75,7 +75,7 @@ def retrieval_section(run: PretrainingRun) -> Iterator[Section]:
         {
             'frames compared by': [*pictures.retrieval_shares, 'guessing (chance)'],
             'positives found (%)': [100 * share for share in (*found, chance)],
-            'of': [pictures.retrieval_pairs] * (len(found) + 1),
+            'pairs': [pictures.retrieval_pairs] * (len(found) + 1),
         }
     )
     yield Section(title, text, {'retrieval': drawing}, table if found else None)
@@ -93,24 +93,25 @@ def _pixel_sentence(pictures: PretrainingPictures) -> str:
         'A high share is no sign of learning: the frame before or after an anchor is nearly a '
         'copy of it, which grey pixels and random weights find too. Only a share well below that '
         'of the pixels says something, namely that the model leaves out what tells neighbours '
-        'apart. No positive further away is known that would make a harder test. On whole frames, '
-        f'among {pictures.retrieval_pairs} pairs (chance: {chance}%):'
+        'apart. No positive further away is known that would make a harder test. The table has '
+        f'the shares on whole frames, among {pictures.retrieval_pairs} pairs (chance: {chance} '
+        '%); the projection is what the contrastive loss compares, made from CLS.'
     )
 
 
 def map_section(run: PretrainingRun) -> Iterator[Section]:
     """Show how the tokens of all frames lie to each other."""
-    title, pictures = 'Map of the CLS tokens', run.pictures
+    title, pictures = 'Map of the frames', run.pictures
     finite = np.isfinite(pictures.embeddings).all(axis=1).sum()
     if finite < 3:
         yield Section(title, f'Nothing to show: a map needs three finite tokens, found {finite}.')
         return
     text = (
-        "Each point is one frame, placed by the two directions in which the tokens (the model's "
-        'summary of a whole frame) differ most; frames that look alike to the model lie close '
-        'together. Videos that mix mean that the model describes behaviour rather than the '
-        'recording; one island for each video means that camera, light or animal dominate. '
-        'A smooth gradient in the right map points to a slow drift within the videos.'
+        'Each point is one frame, placed by the two directions in which the CLS tokens differ '
+        'most; frames that look alike to the model lie close together. Videos that mix mean that '
+        'the model describes behaviour rather than the recording; one island for each video means '
+        'that camera, light or animal dominate. A smooth gradient in the right map points to a '
+        'slow drift within the videos.'
     )
     drawing = embedding_map(pictures.embeddings, pictures.embedding_video, pictures.embedding_time)
     yield Section(title, text, {'embedding_map': drawing})

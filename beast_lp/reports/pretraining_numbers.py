@@ -17,11 +17,22 @@ from beast_lp.reports.pretraining_curves import probe_curve, training_curves, tu
 from beast_lp.reports.pretraining_verdict import findings, last_values
 from beast_lp.reports.style import three_digits
 
+# for whoever sees a page for the first time
+_WORDS = (
+    'A vision transformer (ViT) learned the frames of your videos without labels: it fills in '
+    'hidden patches of a frame, and tells the frame just before or after it (its positive) from '
+    'other frames. Anchors are the frames chosen for that; held-out ones were kept from training, '
+    'to validate it. Features are the numbers that the network gives for a frame, frozen where it '
+    'is not trained any further; CLS is the one vector that sums up the whole frame. A floor is '
+    'what needs no pretraining, and has to be beaten.'
+)
+
 
 def verdict_section(run: PretrainingRun) -> Iterator[Section]:
-    """Say what came out, and what to do with it."""
+    """Say what came out, what to do with it, and what the words of the page mean."""
     found = [(finding.good, finding.text) for finding in findings(run.metrics)]
     yield Section('What came out', findings=found, code=run.next_command)
+    yield Section('The words of this page', _WORDS)
 
 
 def summary_section(run: PretrainingRun) -> Iterator[Section]:
@@ -33,11 +44,12 @@ def summary_section(run: PretrainingRun) -> Iterator[Section]:
 def curves_section(run: PretrainingRun) -> Iterator[Section]:
     """Show the losses over the epochs, and say how to read them."""
     text = (
-        'In a good run the losses fall steeply, then flatten, and validation stays close to '
-        'training. Validation that rises while training still falls means overfitting (use more '
-        'videos or fewer epochs); a loss that jumps or stops means that the learning rate is too '
-        'high. The contrastive loss moves by about one nat at most when the temperature is 1, so '
-        f'a nearly flat curve there is not by itself a fault.{_contrastive_sentence(run.metrics)}'
+        'In a good run the losses fall steeply, then flatten, and validation (by held-out frames) '
+        'stays close to training. Validation that rises while training still falls means '
+        'overfitting (use more videos or fewer epochs); a loss that jumps or stops means that the '
+        'learning rate is too high. The contrastive loss, in nats (1.44 bits), moves by about one '
+        'nat at most when the temperature is 1, so a nearly flat curve there is not by itself a '
+        f'fault.{_contrastive_sentence(run.metrics)}'
         f'\n\n{_explained_sentence(run.metrics)}'
         'If much of the time goes into waiting for data, more loader workers will make training '
         'faster.'
@@ -64,10 +76,10 @@ def _explained_sentence(metrics: pd.DataFrame) -> str:
     mean, median = (f'{100 * share:.0f} %' for share in last)
     text = (
         'What counts of the reconstruction is what no fixed picture explains. In the hidden '
-        f'patches of held-out frames the model explains {mean} of what the mean picture of the '
-        f'training frames leaves over, and {median} of what the median of each video leaves over. '
-        'At 0 % it has learned no more than that picture, below 0 % less; only what is beyond the '
-        'median is about the animal.'
+        f'patches of held-out frames the model explains {mean} of what differs from the mean '
+        f"picture of the training frames, and {median} of what differs from each video's median "
+        'picture. At 0 % it has learned no more than that picture, below 0 % less; only what '
+        'differs from the median is about the animal.'
     )
     if last[0] <= 0:
         text += ' This run has not learned more than the mean picture: it needs more steps.'
@@ -114,10 +126,11 @@ def probe_section(run: PretrainingRun) -> Iterator[Section]:
     }
     text = (
         'The probe measures how well frozen features locate your labelled keypoints: a ridge '
-        'regression predicts them on labelled frames that it was not fitted to, in pixels of the '
-        'original images. A pose model is fine-tuned and much better than this. What counts is '
-        'that the line falls below the dashed ones, which need no pretraining; where it does not, '
-        'pretraining does not help these keypoints.\n\n'
+        'regression predicts them on labelled frames that it was not fitted to; the error is the '
+        'mean distance from the label, in pixels of the original images. A pose model is '
+        'fine-tuned and much better than this. What counts is that the line falls below the '
+        'dashed ones, the floors; where it does not, pretraining does not help these '
+        'keypoints.\n\n'
         f'At the end: {three_digits(last["probe_px"])} px.{_floor_sentence(last, floors)}\n\n'
         f'{_best_sentence(measured)}'
     )
@@ -168,4 +181,4 @@ def _best_sentence(measured: pd.DataFrame) -> str:
             f'{text}. That is clearly better: to use them, give that file to litpose embed, or as '
             'model.backbone_checkpoint.'
         )
-    return f'{text}. The difference is within what the probe moves by itself.'
+    return f'{text}. The difference is within the noise of the probe.'

@@ -41,7 +41,7 @@ def reconstructions(
         raise ValueError(
             f'shapes differ: {originals.shape}, {masked.shape}, {reconstructed.shape}'
         )
-    columns = {'original': originals, 'masked input': masked, 'reconstruction': reconstructed}
+    columns = {'original': originals, 'visible patches': masked, 'reconstruction': reconstructed}
     return _side_by_side(columns, longest=2.0, size=TEXT)
 
 
@@ -64,7 +64,7 @@ def reconstructions_over_epochs(
         ValueError: if there is no example or no snapshot, or shapes differ.
     """
     check_counts(originals=originals, masked=masked)
-    columns = {'original': originals, 'masked input': masked}
+    columns = {'original': originals, 'visible patches': masked}
     for epoch, pictures in sorted(snapshots.items()):
         columns[f'epoch {epoch}'] = pictures / 255
     shapes = {pictures.shape for pictures in columns.values()}

@@ -88,20 +88,21 @@ def _summary(module: BeastModule, files: RunFiles, store: WindowStore) -> dict[s
     return {
         'preset': config.preset,
         'initial weights': config.init,
-        'encoder': f'{config.model.hidden_size} wide, {config.model.num_layers} layers, '
-        f'patches of {config.model.patch_size} px',
+        'encoder': f'ViT of {config.model.num_layers} layers, {config.model.hidden_size} features '
+        f'a patch, patches of {config.model.patch_size} x {config.model.patch_size} px',
         'image size': f'{config.model.image_size[0]} x {config.model.image_size[1]} px',
         **({'projects': f'{projects}, in equal shares'} if projects > 1 else {}),
         'videos': str(store.table['video_id'].nunique()),
         'anchors': str(len(store)),
-        'epochs': f'{len(metrics)} of {config.training.num_epochs}',
+        'epochs': f'{len(metrics)} of {config.training.num_epochs}'
+        + (f', {last["step"]:,.0f} steps' if 'step' in metrics else ''),
         'batch': f'{frames} frames ({frames // 2} anchors, {frames // 2} positives) per device',
         'contrastive weight': f'{config.loss.contrastive_weight:g} '
         f'at temperature {config.loss.temperature:g}',
         'training time': f'about {duration(seconds)}',
         **left,
         'throughput': f'{metrics["images_per_second"].median():.3g} images/s, '
-        f'{metrics["data_wait_share"].median():.0%} of the time waiting for data',
+        f'{100 * metrics["data_wait_share"].median():.0f} % of the time waiting for data',
         'versions': ', '.join(
             f'{name} {version(name)}'
             for name in ('beast-lp', 'torch', 'transformers', 'lightning')

@@ -55,14 +55,15 @@ def _explained(metrics: pd.DataFrame) -> Finding | None:
     if last[0] <= 0:
         return Finding(
             False,
-            'It has learned no more than a constant picture: in the hidden patches of held-out '
-            "frames it explains nothing of what each video's median picture leaves over "
-            f'({share}).',
+            'It has learned no more than the background: in hidden patches of held-out frames it '
+            f"is no better than the video's median picture ({share} explained, where that "
+            'picture has 0 % and a perfect reconstruction 100 %).',
         )
     return Finding(
         True,
-        f"It has learned more than a constant picture: it explains {share} of what each video's "
-        'median picture leaves over in the hidden patches of held-out frames.',
+        'It has learned more than the background: in hidden patches of held-out frames it '
+        f"explains {share} of what differs from the video's median picture (which has 0 %; a "
+        'perfect reconstruction has 100 %).',
     )
 
 
@@ -77,7 +78,7 @@ def _probe(metrics: pd.DataFrame) -> Finding | None:
         for name in names
         if (values := last_values(metrics, f'probe_{name}_px')) is not None
     }
-    text = f'Your labelled keypoints are read from its frozen features to {_px(error)}'
+    text = f'Keypoints that are read from its frozen features miss your labels by {_px(error)}'
     if not floors:
         return Finding(None, f'{text}; there is nothing to compare it with.')
     news = {name: is_better(error, floor) for name, floor in floors.items()}
@@ -89,9 +90,7 @@ def _probe(metrics: pd.DataFrame) -> Finding | None:
     text = f'{text}: {" and ".join(parts)}.'
     good = None if None in news.values() else True
     if None in news.values():
-        text += (
-            f' Below {100 * MARGIN:.0f} % a difference is within what the probe moves by itself.'
-        )
+        text += f' Differences below {100 * MARGIN:.0f} % are within the noise of this measure.'
     return Finding(False if False in news.values() else good, text)
 
 
@@ -123,8 +122,9 @@ def _advice(metrics: pd.DataFrame, found: list[Finding]) -> str:
     """Say what to do next."""
     if all(finding.good is not False for finding in found):
         return (
-            'What to do: train a pose model with it, and one with random weights as the control '
-            '(model.backbone_checkpoint: random); litpose compare draws the two.'
+            'What to do: train a pose model with it. To see whether it helps, train two or more '
+            'with different seeds, as many from random weights as the control '
+            '(model.backbone_checkpoint=random), and give them to litpose compare.'
         )
     last = last_values(metrics, 'step')
     if last is not None and last[0] < ENOUGH_STEPS:

@@ -50,6 +50,9 @@ def videos_section(run: PretrainingRun) -> Iterator[Section]:
         for name, words in _VIDEO_COLUMNS.items()
         if name in table and bool(table[name].notna().to_numpy().any())
     }
+    if [Path(video).stem for video in columns['video']] == list(columns.get('name', ())):
+        # it would say everything twice
+        del columns['name']
     table = pd.DataFrame(columns)
     yield Section('Videos', text, table=table, marked_rows=frozenset(range(broken.total())))
 
@@ -60,9 +63,9 @@ def sheets_section(run: PretrainingRun) -> Iterator[Section]:
     if not sheets:
         return
     text = (
-        'The anchors should cover what the animal does: many different postures and places, few '
-        'near-duplicates. Empty, black or blurred pictures point to parts of the video that are '
-        'better cut out.'
+        'The anchors, the frames chosen for training, should cover what the animal does: many '
+        'different postures and places, few near-duplicates. Empty, black or blurred pictures '
+        'point to parts of the video that are better cut out.'
     )
     videos = list(dict.fromkeys([*sheets, *run.anchors['video']]))
     titles = dict(zip(videos, short_paths(videos), strict=True))

@@ -76,7 +76,7 @@ def test_tokens_that_are_not_finite_are_left_out_and_counted() -> None:
     embeddings[[2, 5]] = np.nan
     figure = embedding_map(embeddings, list('aaabbbccc'), np.linspace(0, 1, 9))
     left, right, _ = figure.axes
-    assert '7 CLS tokens' in left.get_title(loc='left')
+    assert '7 frames' in left.get_title(loc='left')
     assert '2 not finite' in left.get_title(loc='left')
     np.testing.assert_array_equal(
         right.collections[0].get_array(), np.delete(np.linspace(0, 1, 9), [2, 5])

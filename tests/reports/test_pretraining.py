@@ -25,10 +25,11 @@ def test_report_shows_all_parts_in_order(
     page = read_texts(path)
     assert page.headings == [
         'What came out',
+        'The words of this page',
         'Reconstruction of hidden patches',
         'Reconstruction over the epochs',
         'Retrieval of the neighbouring frame',
-        'Map of the CLS tokens',
+        'Map of the frames',
         'Training curves',
         'Videos',
         'What was run',
@@ -40,7 +41,7 @@ def test_report_shows_all_parts_in_order(
         assert text in page.text
     # of the frames with hidden patches there is a curve; one number of a name stands on the page
     assert '62.5' not in page.text
-    assert 'among 4 pairs (chance: 14.3%)' in page.text
+    assert 'among 4 pairs (chance: 14.3 %)' in page.text
     html = path.read_text()
     assert '<td>16 x 16 grey pixels</td><td class="number">100</td>' in html
     numbers = '<td class="number">14.3</td><td class="number">4</td>'

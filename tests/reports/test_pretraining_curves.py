@@ -187,9 +187,9 @@ def test_the_probe_stands_beside_what_it_must_beat(assert_well_drawn: Check) -> 
     )
     figure = probe_curve(metrics)
     (axes,) = figure.axes
-    x, y = line(axes, 'frozen features, ridge regression')
+    x, y = line(axes, 'this run')
     assert x.tolist() == [2, 3] and y.tolist() == [12, 9]
-    assert line(axes, 'with the initial weights')[1].tolist() == [15, 15]
+    assert line(axes, 'this run, before training')[1].tolist() == [15, 15]
     assert line(axes, 'a constant prediction')[1].tolist() == [40, 40]
     assert_well_drawn(figure)
 
@@ -205,7 +205,7 @@ def test_every_floor_of_the_probe_is_a_dashed_line(assert_well_drawn: Check) -> 
     for level, name in enumerate(('constant', 'pixels', 'components')):
         assert line(axes, FLOORS[name])[1].tolist() == [10 + level] * 2
     assert line(axes, FLOORS['random'])[1].tolist() == [21, 21]
-    assert line(axes, 'the same, z-scored')[1].tolist() == [15, 11]
+    assert line(axes, 'the same, each feature scaled by itself')[1].tolist() == [15, 11]
     # random initial weights are one line
     assert len(axes.lines) == 2 + 4
     assert len({drawn.get_color() for drawn in axes.lines}) == 5

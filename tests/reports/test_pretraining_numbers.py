@@ -61,7 +61,7 @@ def test_a_run_that_its_floors_beat_is_told_so(
     assert 'no better than 16 x 16 grey pixels with 7.5 px' in page.text
     assert f'was lowest, {best:g} px, after epoch 8, whose weights are in' in page.text
     assert ('give that file to litpose embed' in page.text) == clear
-    assert ('within what the probe moves by itself' in page.text) != clear
+    assert ('within the noise of the probe' in page.text) != clear
     assert 'before training' not in page.text
     for words in ('each feature scaled by itself', 'random weights of the same architecture'):
         assert words in page.text
@@ -81,8 +81,8 @@ def test_what_is_explained_and_chance_are_numbers_in_sentences(
     metrics.to_csv(run_dir / 'metrics.csv', index=False)
     page = read_texts(write_pretraining_report(run_dir, SUMMARY, pictures))
     assert 'it ended at 3.5; a model to which all frames look alike has 4.14' in page.text
-    assert f'the model explains {100 * share:.0f} % of what the mean picture' in page.text
-    assert 'and 12 % of what the median of each video leaves over' in page.text
+    assert f'the model explains {100 * share:.0f} % of what differs from the mean' in page.text
+    assert "and 12 % of what differs from each video's median picture" in page.text
     assert ('needs more steps' in page.text) != enough
 
 

@@ -34,7 +34,7 @@ def test_reconstructions_stand_beside_their_originals(assert_well_drawn: Check) 
     order = sorted(range(12), key=lambda index: (-places[index].y0, places[index].x0))
     grid = [figure.axes[index] for index in order]
     titles = [axes.get_title() for axes in grid[:3]]
-    assert titles == ['original', 'masked input', 'reconstruction']
+    assert titles == ['original', 'visible patches', 'reconstruction']
     for row in range(4):
         for column, expected in enumerate((originals, masked, reconstructed)):
             image = shown(grid[3 * row + column])
@@ -89,7 +89,7 @@ def test_snapshots_stand_in_the_order_of_training(
     }
     figure = reconstructions_over_epochs(originals, masked, snapshots)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[::2] == ['original', 'masked input', 'epoch 1', 'epoch 9']
+    assert titles[::2] == ['original', 'visible patches', 'epoch 1', 'epoch 9']
     np.testing.assert_allclose(
         shown(figure.axes[5]), np.moveaxis(snapshots[1][1], 0, -1) / 255, atol=1e-6
     )

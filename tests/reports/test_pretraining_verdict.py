@@ -15,9 +15,13 @@ def _run(**columns: Any) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ('share', 'good', 'words'),
     [
-        (0.08, True, 'more than a constant picture: it explains 8 %'),
-        (0.0, False, 'no more than a constant picture'),
-        (-0.4, False, r'leaves over \(-40 %\)'),
+        (
+            0.08,
+            True,
+            'more than the background: in hidden patches of held-out frames it explains 8 %',
+        ),
+        (0.0, False, 'no more than the background'),
+        (-0.4, False, r'median picture \(-40 % explained'),
     ],
 )
 def test_what_is_beyond_a_constant_picture_comes_first(
@@ -73,4 +77,7 @@ def test_what_to_do_follows_from_the_steps(step: int, words: str) -> None:
 
 def test_without_held_out_frames_and_labels_there_is_only_advice() -> None:
     (only,) = findings(_run(train_loss=[1.0, 0.5]))
-    assert only.good is None and 'random weights as the control' in only.text
+    assert (
+        only.good is None
+        and 'random weights as the control (model.backbone_checkpoint=random)' in only.text
+    )
