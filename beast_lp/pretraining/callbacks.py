@@ -32,7 +32,7 @@ _MOST_LINES = 20
 _SHOWN = {
     'train_loss': 'loss',
     'val_loss': 'validation',
-    'val_background_explained': 'explained beyond a constant picture',
+    'val_background_explained': 'share explained beyond a constant picture',
     'probe_px': 'probe (px)',
 }
 

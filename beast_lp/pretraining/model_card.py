@@ -106,8 +106,9 @@ def _measured(metrics: pd.DataFrame) -> str:
     lines = []
     if pd.notna(last.get('val_background_explained')):
         lines.append(
-            f'- Of hidden patches of held-out frames it explains '
-            f'{last["val_background_explained"]:.0%} of what the median of each video leaves over.'
+            f'- In hidden patches of held-out frames it explains '
+            f'{100 * last["val_background_explained"]:.0f} % of what differs from the median '
+            'picture of the video.'
         )
     if pd.notna(last.get('probe_px')):
         floors = ', '.join(

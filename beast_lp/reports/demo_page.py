@@ -104,7 +104,7 @@ def demo_sections(content: DemoContent) -> Iterator[Section]:
     yield from warnings_section(content.warnings)
     yield Section(
         'Pretraining',
-        'The model sees only the patches of the middle picture and fills in the rest. No label '
+        'The model sees only the visible patches, in the middle, and fills in the rest. No label '
         'was used.',
         pictures=content.pictures.get('reconstructions', ()),
         links={'report of the pretraining': 'pretraining/report.html'},
@@ -120,8 +120,10 @@ def demo_sections(content: DemoContent) -> Iterator[Section]:
     yield Section(
         'Neural encoding',
         'Recorded activity above; below, what the best source predicts. The table has how well '
-        'each source of features predicts the simulated neurons; a constant rate has 0 bits per '
-        'spike.',
+        'each source of features predicts the simulated neurons, in bits per spike over all '
+        'spikes (bps_pooled) and as the mean over neurons (bps_mean); a constant rate has 0. '
+        'over_drift is what a source adds to slow drift, shift 95 % what copies of it that are '
+        'shifted in time add, p how often such a copy adds as much.',
         pictures=content.pictures.get('rasters', ()),
         table=page_tables(content.comparison)[0],
         links={'report of the encoding': 'encoding/report.html'},
@@ -129,8 +131,9 @@ def demo_sections(content: DemoContent) -> Iterator[Section]:
     own = content.scores.loc[content.scores['model'].isin([COMMONEST, LOGISTIC, ENSEMBLE])]
     yield Section(
         'Behaviour',
-        'What was predicted on the held-out video, and what was scored in it. The first rows of '
-        'the table are floors.',
+        'What was predicted on the held-out video, and what was scored in it. Macro-F1 is the '
+        'mean F1 of the behaviours, by frames (macro_f1) and by bouts (bout_f1); 1 is perfect. '
+        'The first rows of the table are floors.',
         pictures=content.pictures.get('ethogram', ()),
         table=pd.DataFrame(own).reindex(columns=['model', 'macro_f1', 'accuracy', 'bout_f1']),
         links={'report of the segmentation': 'segmentation/report.html'},
@@ -150,8 +153,8 @@ def _scores(content: DemoContent) -> Iterator[_Score]:
     head = 'Pretraining'
     explained = last_values(content.metrics, 'val_background_explained')
     if explained is not None:
-        name = "each video's median picture"
-        yield _Score(head, 'explained of held-out frames', '%', 100 * explained[0], 0.0, name)
+        measure, name = 'explained in hidden patches', "each video's median picture"
+        yield _Score(head, measure, '%', 100 * explained[0], 0.0, name)
     for name in ('random', 'pixels'):
         probe = last_values(content.metrics, 'probe_px', f'probe_{name}_px')
         if probe is not None:

@@ -24,7 +24,7 @@ def test_a_backbone_comes_with_a_card_that_can_be_published(
     assert yaml.safe_load(head)['library_name'] == 'transformers'
     for words in ('2 videos', '| videos, frames | 2, 120 |', '| seed | 3 |', '32 x 32 px'):
         assert words in text, words
-    assert re.search(r'explains -?\d+% of what the median', text)
+    assert re.search(r'explains -?\d+ % of what differs from the median', text)
     # whoever gets the folder learns nothing of this machine
     assert str(tmp_path) not in card and videos[0].stem not in card
     # its lines do what they say

@@ -61,7 +61,7 @@ def content(**changes: Any) -> DemoContent:
 def test_every_head_has_a_verdict_with_its_floor(tmp_path: Path) -> None:
     first, *others = demo_sections(content(warnings=['encoding: a clock drifts']))
     assert list(first.findings) == [
-        (True, "Pretraining: explained of held-out frames 50 %, better than each video's median "
+        (True, "Pretraining: explained in hidden patches 50 %, better than each video's median "
          'picture (0 %).'),
         (None, 'Pretraining: error of keypoints read from frozen features 27 px, hardly better '
          'than random weights of the same architecture (28 px).'),
