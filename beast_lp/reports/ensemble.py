@@ -23,10 +23,10 @@ THRESHOLDS = 101
 HARD = 0.1
 # column of the summary -> its words on the page
 _WORDS = {
-    'error_px': 'mean error (px)',
-    'seed_deviation_px': 'SD over models (px)',
-    'hard_error_px': 'hard: mean error (px)',
-    'hard_seed_deviation_px': 'hard: SD over models (px)',
+    'error_px': 'error (px)',
+    'seed_deviation_px': 'SD (px)',
+    'hard_error_px': 'hard: error (px)',
+    'hard_seed_deviation_px': 'hard: SD (px)',
     'hard_keypoints': 'hard keypoints',
 }
 # curves end where fewer keypoints are left, too few for a mean
@@ -268,9 +268,9 @@ def write_comparison(
         Section('What was compared', '\n\n'.join(compared)),
         Section(
             'All keypoints, and the hardest',
-            f'Hard keypoints are the {100 * HARD:.0f} % on which the models disagree most. The '
-            'deviations (SD) are those of the means of single models; differences that are not '
-            'larger than these are no evidence.',
+            f'Mean errors. Hard keypoints are the {100 * HARD:.0f} % on which the models disagree '
+            'most. SD is the standard deviation over the means of single models; differences '
+            'that are not larger are no evidence.',
             table=summary.rename(columns=_WORDS),
         ),
         Section(

@@ -68,7 +68,9 @@ def example_frames(
         axes.set_axis_off()
     for axes, (label, frame) in zip(figure.axes, shown, strict=False):
         axes.imshow(pictures[first_frame + frame])
-        title = f'{classes[label]}\nframe {first_frame + frame}, {probabilities[frame, label]:.2f}'
+        title = (
+            f'{classes[label]}\nframe {first_frame + frame}, p = {probabilities[frame, label]:.2f}'
+        )
         axes.set_title(title, fontsize=SMALL)
     return figure
 
