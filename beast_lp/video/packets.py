@@ -37,7 +37,7 @@ class EncodedBatch(NamedTuple):
         streams: encoded videos of a few windows each.
         lengths: number of frames of each stream.
         places: index of each anchor and positive among the frames of all streams in a row.
-        pairs: the same as in `PairBatch`.
+        pairs: row of the anchor's window, row of the positive's, offset of the positive.
     """
 
     streams: Streams
