@@ -170,7 +170,9 @@ def test_without_labels_there_is_no_choice(
     # as the help of beast.tune says
     assert LEAST_FRAMES == 10
     labels = read_labels([labelled_project[0]], tmp_path)
-    few = LabelledFrames(labels.images[:9], labels.keypoints, labels.positions[:9])
+    few = LabelledFrames(
+        labels.images[:9], labels.keypoints, labels.positions[:9], labels.names[:9]
+    )
     config = tiny_config(tune=[0.0, 0.3])
     for given, count in ((None, 0), (few, 9)):
         with pytest.raises(BeastError, match=f'needs 10 labelled frames.*, found {count}; label'):

@@ -196,9 +196,9 @@ def _view(name: str, base: Path) -> View:
     images = [base / f'{name}{frame}.png' for frame in range(2)]
     first = 10.0 if name == 'right' else 0.0
     positions = first + np.arange(8.0).reshape(2, 2, 2)
-    return View(
-        name, base / f'{name}.csv', base, LabelledFrames(images, ['nose', 'tail'], positions)
-    )
+    names = [image.name for image in images]
+    labels = LabelledFrames(images, ['nose', 'tail'], positions, names)
+    return View(name, base / f'{name}.csv', base, labels)
 
 
 def test_keypoints_of_all_views_stand_side_by_side(tmp_path: Path) -> None:
