@@ -224,6 +224,11 @@ class SegmentationConfig(Section):
         'output directory of `litpose embed` (with --patches, for features: patches), whose '
         'stores are used in place of source and as they are: patch_grid does not change them',
     )
+    bbox_dir: Optional[str] = setting(
+        None,
+        'folder of boxes, as `litpose motion_bbox` writes them, to which frames are cropped for '
+        'source; null: whole frames',
+    )
     keypoints_dir: Optional[str] = setting(
         None,
         'folder of <video_stem>.csv files as `litpose predict` writes them, for features: '
@@ -251,8 +256,8 @@ class SegmentationConfig(Section):
         """Check the features, that keypoints have a folder, and that there is one clock.
 
         Raises:
-            BeastError: if features are named twice or not as a list, keypoints have no folder, or
-                there are two clocks.
+            BeastError: if features are named twice or not as a list, keypoints have no folder,
+                boxes are given for features that are there, or there are two clocks.
         """
         super().__post_init__()
         self._put_features_in_order()
@@ -260,6 +265,11 @@ class SegmentationConfig(Section):
             raise BeastError(
                 f'{self.path}.fps and {self.path}.camera_times both say when a frame was taken; '
                 'leave one of them out'
+            )
+        if self.features_dir is not None and self.bbox_dir is not None:
+            raise BeastError(
+                f'{self.path}.features_dir holds features that are there already, of crops or of '
+                f'whole frames; leave out {self.path}.bbox_dir'
             )
         if 'keypoints' in self.kinds and self.keypoints_dir is None:
             raise BeastError(

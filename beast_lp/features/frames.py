@@ -63,7 +63,12 @@ class FrameFeatures:
     is_table: bool = False
 
 
-def read_store(directory: Path, tokens: str, video: Path | None = None) -> FrameFeatures:
+def read_store(
+    directory: Path,
+    tokens: str,
+    video: Path | None = None,
+    boxes: Path | None = None,
+) -> FrameFeatures:
     """Open the features of a feature store.
 
     Args:
@@ -71,6 +76,7 @@ def read_store(directory: Path, tokens: str, video: Path | None = None) -> Frame
         tokens: `cls` or `patches`.
         video: file that the features should belong to, if it is at hand; a warning says if they
             were made of another file.
+        boxes: file of the boxes that its frames should have been cropped to; None for whole ones.
 
     Raises:
         BeastError: if there is no complete store, it has no patches, or its frames are in
@@ -91,10 +97,10 @@ def read_store(directory: Path, tokens: str, video: Path | None = None) -> Frame
             f'{directory} does not hold frames of a video of {frames} frames in their order; '
             'delete the folder and run `litpose embed` again'
         )
-    if video is not None and info.video_key != source_key(video, None):
+    if video is not None and info.video_key != source_key(video, boxes):
         logger.warning(
             f'beast: the features in {directory} were made of another file than {video}, or of '
-            'frames that were cropped to boxes'
+            f'frames that were cropped to {"other boxes" if boxes else "boxes"}'
         )
     made_by = f'weights {info.source_hash}, images {info.image_size}'
     if tokens == 'patches':

@@ -17,6 +17,7 @@ class Inputs:
         features_dir: folder of the stores that `litpose embed` wrote, where features are read.
         keypoints_dir: folder of prediction files, where features are keypoints.
         camera_times: file, or folder of files, with the seconds of every frame.
+        bbox_dir: folder of the boxes that frames are cropped to; None for whole frames.
     """
 
     videos: Sequence[Path]
@@ -26,3 +27,4 @@ class Inputs:
     features_dir: Path | None
     keypoints_dir: Path | None
     camera_times: Path | None = None
+    bbox_dir: Path | None = None

@@ -19,11 +19,13 @@ from beast_lp.features.frames import (
     with_gaps_filled,
     without_gaps,
 )
+from beast_lp.features.pca import FramePCA
 from beast_lp.features.source import FeatureSource
 from beast_lp.features.store import store_directories, store_names
 from beast_lp.segmentation.clock import recording_times
 from beast_lp.segmentation.inputs import Inputs
 from beast_lp.segmentation.streams import Streams
+from beast_lp.video.boxes import boxes_file
 
 # opens a source by its name; only the host's room knows how
 OpenSource = Callable[[str], FeatureSource]
@@ -95,6 +97,10 @@ def feature_source(
             'wrote'
         )
     source = open_source(name)
+    if config.bbox_dir is not None and isinstance(source, FramePCA):
+        raise BeastError(
+            f'{source.name} takes whole frames; leave out beast.segmentation.bbox_dir'
+        )
     if 'patches' in config.kinds and source.grid is None:
         raise BeastError(
             f'{source.name} ({source.kind}) has no patches; set beast.segmentation.features=cls'
@@ -164,7 +170,8 @@ def _open(
     names = [folder.name for folder in folders] if folders else store_names(videos)
     opened = []
     for number, (name, video) in enumerate(zip(names, videos, strict=True)):
-        parts = [read_store(folders[number], kind, video) for kind in config.stored_kinds]
+        boxes = boxes_file(inputs.bbox_dir, video) if inputs.bbox_dir else None
+        parts = [read_store(folders[number], kind, video, boxes) for kind in config.stored_kinds]
         if tables:
             # the network itself adds the differences between frames, which are the velocities
             parts.append(_keypoints(tables[number], video, parts))
@@ -212,7 +219,7 @@ def _stores(
     if not config.stored_kinds:
         return []
     if source is not None:
-        return extract_features(source, videos, directory, _extraction(config, source))
+        return extract_features(source, videos, directory, _extraction(config, source, inputs))
     if inputs.features_dir is not None:
         return store_directories(inputs.features_dir, videos)
     raise BeastError(
@@ -243,14 +250,18 @@ def _keypoints(path: Path, video: Path, beside: Sequence[FrameFeatures]) -> Fram
     return replace(keypoints, values=keypoints.values[beside[0].frame], frame=beside[0].frame)
 
 
-def _extraction(config: SegmentationConfig, source: FeatureSource) -> ExtractionSettings:
+def _extraction(
+    config: SegmentationConfig,
+    source: FeatureSource,
+    inputs: Inputs,
+) -> ExtractionSettings:
     """Return which features of a source are stored."""
     if 'patches' not in config.kinds:
-        return ExtractionSettings()
+        return ExtractionSettings(bbox_dir=inputs.bbox_dir)
     grid = config.patch_grid
     if grid is not None and source.grid is not None:
         grid = min(grid, max(source.grid))
-    return ExtractionSettings(patches=True, patch_grid=grid)
+    return ExtractionSettings(patches=True, patch_grid=grid, bbox_dir=inputs.bbox_dir)
 
 
 def _video(

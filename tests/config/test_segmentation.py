@@ -46,3 +46,8 @@ def test_several_features_have_one_order() -> None:
 def test_features_that_are_none_get_a_sentence(features: Any, words: str) -> None:
     with pytest.raises(BeastError, match=words):
         _parsed(features)
+
+
+def test_features_that_are_there_cannot_be_cropped() -> None:
+    with pytest.raises(BeastError, match=r'features_dir holds .*; leave out .*bbox_dir'):
+        SegmentationConfig(features_dir='features', bbox_dir='boxes')

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from beast_lp.config import SegmentationConfig
 from beast_lp.errors import BeastError
 from beast_lp.features.info import FeatureInfo
+from beast_lp.features.pca import frame_pca
 from beast_lp.features.source import Encoded, FeatureSource
 from beast_lp.features.writer import FeatureWriter
 from beast_lp.segmentation.videos import Inputs, feature_source, open_videos
@@ -24,6 +26,60 @@ class Blank(FeatureSource):
     def encode(self, frames: np.ndarray, patches: bool) -> Encoded:
         """Return zeros."""
         return Encoded(np.zeros((len(frames), 2), np.float32), None)
+
+
+class Brightness(FeatureSource):
+    """The mean of a frame, by itself and in two halves."""
+
+    name, kind, hash = 'brightness', 'backbone', 'abc'
+    image_size, dim, grid, patch_dim = (16, 16), 1, (1, 2), 1
+
+    def encode(self, frames: np.ndarray, patches: bool) -> Encoded:
+        """Return means over all pixels, and over the left and right half."""
+        cls = frames.mean(axis=(1, 2, 3))[:, None]
+        halves = [part.mean(axis=(1, 2, 3)) for part in np.split(frames, 2, axis=2)]
+        maps = torch.tensor(np.stack(halves, axis=1)[:, None, None]).float()
+        return Encoded(cls.astype(np.float32), maps)
+
+
+def test_frames_are_cropped_before_the_source_sees_them(
+    write_video: Callable[..., Path], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    # dark, but for a bright square that the box follows
+    frames = np.zeros((8, 64, 96, 3), np.uint8)
+    for number, frame in enumerate(frames):
+        frame[16:48, 8 * number : 8 * number + 32] = 200
+    video = write_video('v.mp4', frames)
+    (tmp_path / 'boxes').mkdir()
+    rows = [f'{number},{8 * number},16,32,32' for number in range(8)]
+    (tmp_path / 'boxes' / 'v_bbox.csv').write_text('\n'.join([',x,y,h,w', *rows]) + '\n')
+    inputs = Inputs([], [], tmp_path, 'x', None, None)
+    for features in ('cls', 'patches'):
+        config = SegmentationConfig(features=features)
+        for bbox_dir, low, high in ((None, 20, 50), (tmp_path / 'boxes', 190, 210)):
+            own = replace(inputs, bbox_dir=bbox_dir)
+            folder = tmp_path / f'{features}_{low}'
+            (opened,) = open_videos([video], config, own, folder, Brightness())
+            means = np.asarray(opened.features.arrays[0], float).reshape(8, -1).mean(axis=1)
+            assert ((low < means) & (means < high)).all(), (features, bbox_dir, means)
+    assert 'were made of another file' not in caplog.text
+    other = write_video('w.mp4', frames)
+    with pytest.raises(BeastError, match='w_bbox.csv'):
+        open_videos(
+            [other],
+            SegmentationConfig(features='cls'),
+            replace(inputs, bbox_dir=tmp_path / 'boxes'),
+            tmp_path / 'new',
+            Brightness(),
+        )
+
+
+def test_frame_pca_is_not_given_crops(write_video: Callable[..., Path], tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 255, (12, 32, 32, 3)).astype(np.uint8)
+    source = frame_pca(tmp_path / 'p.npz', [write_video('v.mp4', frames)], 4, (16, 16))
+    config = SegmentationConfig(features='cls', bbox_dir='boxes')
+    with pytest.raises(BeastError, match=r'takes whole frames; leave out .*bbox_dir'):
+        feature_source(config, 'p', lambda _: source)
 
 
 def test_a_source_that_does_not_serve_is_refused() -> None:

@@ -24,6 +24,7 @@ _OF_USE = (
     'subject',
     'features_dir',
     'keypoints_dir',
+    'bbox_dir',
     'fps',
     'camera_times',
 )
@@ -72,9 +73,10 @@ def config_of_use(cfg: DictConfig, trained: SegmentationConfig) -> SegmentationC
     config = parse_config(cfg.get('beast')).segmentation
     section: Any = OmegaConf.select(cfg, 'beast.segmentation', default=None) or {}
     given = {key: getattr(config, key) for key in _OF_USE if key in section}
-    if trained.features_dir is None:
-        # the models bring the source of their features
-        given.pop('features_dir', None)
+    for name in ('features_dir', 'bbox_dir'):
+        # the models bring the source of their features, of crops or of whole frames
+        if getattr(trained, name) is None:
+            given.pop(name, None)
     asked = section.get('decoding') or {}
     decoding = {
         item.name: getattr(config.decoding, item.name)
@@ -121,6 +123,7 @@ def resolve(
         features_dir=path_from(base, config.features_dir) if config.features_dir else None,
         keypoints_dir=path_from(base, config.keypoints_dir) if config.keypoints_dir else None,
         camera_times=path_from(base, config.camera_times) if config.camera_times else None,
+        bbox_dir=path_from(base, config.bbox_dir) if config.bbox_dir else None,
     )
 
 

@@ -104,6 +104,11 @@ def test_models_are_used_as_the_config_says_and_else_as_in_training() -> None:
     # features that `litpose embed` wrote are where those of the new videos are
     stored = replace(trained, features_dir='old')
     assert config_of_use(cfg, stored).features_dir == 'features'
+    # a model of crops is used on crops, whose boxes may lie elsewhere, one of whole frames is not
+    cfg.beast.segmentation = {'bbox_dir': 'boxes'}
+    assert config_of_use(cfg, replace(trained, bbox_dir='old')).bbox_dir == 'boxes'
+    assert config_of_use(OmegaConf.create({}), replace(trained, bbox_dir='old')).bbox_dir == 'old'
+    assert config_of_use(cfg, trained).bbox_dir is None
 
 
 @pytest.mark.parametrize(
