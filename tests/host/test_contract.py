@@ -108,6 +108,18 @@ CONTRACT = [
     ),
     # what is used
     Name(
+        'lightning_pose.utils.cropzoom',
+        'crop_labeled_frames',
+        'crops labelled frames to boxes',
+        (
+            'input_data_dir',
+            'input_csv_file',
+            'input_bbox_file',
+            'output_data_dir',
+            'output_csv_file',
+        ),
+    ),
+    Name(
         'lightning_pose.callbacks',
         'JSONTrainingProgressTracker.__init__',
         'progress for the GUI',
