@@ -158,9 +158,12 @@ def video_sources(cfg: DictConfig, own: Any, setting: str) -> list[Path]:
     """
     source = own or OmegaConf.select(cfg, 'data.video_dir', default=None)
     if not source:
+        others = (
+            '' if setting == 'data.video_dir' else f' (or {setting}, if this stage uses others)'
+        )
         raise BeastError(
-            'the config does not say where the videos are: set data.video_dir to their folder '
-            f'(or {setting}, if this stage uses others)'
+            'the config does not say where the videos are: set data.video_dir to their '
+            f'folder{others}'
         )
     return paths_from(data_dir(cfg), source)
 

@@ -53,6 +53,7 @@ COMMANDS = (
     'segment predict',
     'segment evaluate',
     'compare',
+    'motion_bbox',
     'beast_demo',
     'train',
 )
@@ -63,6 +64,7 @@ WITH_CONFIG = (
     'segment train',
     'segment predict',
     'segment evaluate',
+    'motion_bbox',
 )
 WITH_OUTPUT = (*WITH_CONFIG, 'embed', 'compare', 'beast_demo')
 # examples that Hypothesis draws for each use
@@ -194,7 +196,7 @@ def call(
         changes: settings by their keys in full.
         output: value of --output_dir.
         source: source of `embed`.
-        videos: videos of `embed`, `segment predict` and `segment evaluate`.
+        videos: videos of `embed`, `motion_bbox`, `segment predict` and `segment evaluate`.
         spikes: recording of `encode`.
         features: features of `encode`.
         model: directory of the segmenter.
@@ -219,6 +221,8 @@ def call(
     if command == 'compare':
         words += [models or f'beast={made / "pose"},{made / "pose_2"}']
         words += ['--labels', str(labels or made / 'project' / 'CollectedData_new.csv')]
+    if command == 'motion_bbox':
+        words += map(str, videos or [])
     if command == 'beast_demo':
         words.append('--tiny')
     words += ['--output_dir', str(output or lab.output)]
@@ -488,7 +492,7 @@ PREDICT_OPTIONS: dict[str, list[str]] = {
 
 def bad_options() -> Iterator[Input]:
     """Yield command lines that are not what the help says."""
-    for command in COMMANDS[:8]:
+    for command in COMMANDS[:-1]:
         for what, words in OPTIONS.items():
             if command != 'beast_demo' or words:
                 yield Input(
@@ -565,11 +569,11 @@ VIDEOS_RIGHT: dict[str, str] = {
 def bad_videos() -> Iterator[Input]:
     """Yield videos that cannot be read, for every command that reads one."""
     for what, writer in VIDEOS.items():
-        for command in ('embed', 'segment predict', 'pretrain', 'segment train'):
+        for command in ('embed', 'segment predict', 'motion_bbox', 'pretrain', 'segment train'):
 
             def arguments(lab: Lab, command: str = command, writer: Writer = writer) -> list[str]:
                 video = lab.write('videos/session_01.mp4', writer)
-                if command in ('embed', 'segment predict'):
+                if command in ('embed', 'segment predict', 'motion_bbox'):
                     return call(command, lab, videos=[video])
                 setting = (
                     'data.video_dir' if command == 'pretrain' else 'beast.segmentation.videos'
