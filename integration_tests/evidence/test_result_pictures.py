@@ -23,7 +23,7 @@ def test_another_table_is_another_picture() -> None:
     text = PAGE.read_text(encoding='utf-8')
     first, second = (
         np.asarray(Image.open(io.BytesIO(draw_features(features_of(page)))).convert('RGB'))
-        for page in (text, text.replace('| 23.5, 23.6, 25.6, 26.2, 25.4 |', '| 3.5, 3.6, 5.6, 6.2, 5.4 |'))
+        for page in (text, text.replace('26.2, 25.4 |', '6.2, 5.4 |'))
     )
     assert first.shape == second.shape
     assert (first != second).any()
