@@ -4,8 +4,10 @@ The host crops labelled frames by `litpose crop`, which wants the folder of a po
 around what moves need none, so its function is called here.
 """
 
+import itertools
 import logging
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stderr
 from io import StringIO
 from pathlib import Path
@@ -14,16 +16,20 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.host.compose import data_dir, path_from
-from beast_lp.runs.files import finished_folder, remove
+from beast_lp.runs.files import finished_folder
+from beast_lp.video.keypoint_table import read_points
 from beast_lp.video.labelled_boxes import NAME
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
 FOLDER = 'cropped'
+_ADVICE = 'delete its folder, and run the command again'
 
 
 def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
-    """Crop the labelled frames of a project to their boxes.
+    """Crop the labelled frames of a project to their boxes, unless that is done.
+
+    Crops of other labelled frames, of fewer perhaps, are kept under another name.
 
     Args:
         cfg: pose config.
@@ -48,8 +54,8 @@ def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
             f'{data_dir(cfg)}'
         )
         return None
-    # what an earlier command left, of fewer labels perhaps
-    remove(target)
+    if target.exists() and not _put_aside(target, target / Path(table).name, names):
+        return target
     # bars are for a person who watches
     silent = nullcontext() if sys.stderr.isatty() else redirect_stderr(StringIO())
     with finished_folder(target) as part, silent:
@@ -65,6 +71,19 @@ def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
         if not videos.is_absolute() and '..' not in videos.parts:
             (part / videos).mkdir(parents=True, exist_ok=True)
     return target
+
+
+def _put_aside(cropped: Path, table: Path, names: Sequence[str]) -> bool:
+    """Rename a folder of crops unless it has just these frames; return whether it was renamed."""
+    if table.exists() and set(read_points(table, 'labels', _ADVICE).rows) == set(names):
+        return False
+    numbers = itertools.count(1)
+    aside = next(
+        path for n in numbers if not (path := cropped.with_name(f'{FOLDER}_{n}')).exists()
+    )
+    cropped.rename(aside)
+    logger.info(f'beast: the crops of other labelled frames that were in {cropped} are in {aside}')
+    return True
 
 
 def existing_crops(boxes_dir: Path) -> Path | None:

@@ -82,9 +82,9 @@ def run(cfg: DictConfig, output_dir: Path, config_file: Path) -> None:
         f'beast: the backbone is in {backbone}\n'
         f'Look at {output_dir / "report.html"}, then train a pose model with\n\n{command}\n'
     )
-    config = with_absolute_paths(parse_config(cfg.get('beast'), pose_image_size(cfg)), cfg)
-    boxes = boxes_folder(config.windows.bbox_dir, output_dir)
-    if boxes and existing_crops(boxes):
+    crops = _crops(cfg, output_dir)
+    if crops:
+        boxes = crops.parent
         logger.info(
             'beast: that model takes crops: predict videos with `litpose predict MODEL VIDEO '
             f'--bbox_dir {boxes}`; `litpose motion_bbox {config_file} VIDEO --output_dir {boxes}` '
@@ -187,10 +187,16 @@ def _next_command(cfg: DictConfig, config_file: Path, output_dir: Path) -> str:
     # imported here because the checks of the pose config take seconds, and the scan comes first
     from beast_lp.host.next_step import pose_command
 
+    config = parse_config(cfg.get('beast'), pose_image_size(cfg))
+    crops = _crops(cfg, output_dir)
+    return pose_command(cfg, config_file, output_dir, config.model.hidden_size, crops)
+
+
+def _crops(cfg: DictConfig, output_dir: Path) -> Path | None:
+    """Return the folder of labelled frames that are cropped like the videos, None for none."""
     config = with_absolute_paths(parse_config(cfg.get('beast'), pose_image_size(cfg)), cfg)
     boxes = boxes_folder(config.windows.bbox_dir, output_dir)
-    cropped = existing_crops(boxes) if boxes else None
-    return pose_command(cfg, config_file, output_dir, config.model.hidden_size, cropped)
+    return existing_crops(boxes) if boxes else None
 
 
 def _progress_tracker(status_file: Path) -> 'Callback':

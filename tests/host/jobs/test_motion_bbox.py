@@ -86,6 +86,14 @@ def test_more_labels_and_more_videos_are_added_to_what_is_there(
     cropped = boxes / 'cropped'
     assert len(read_points(cropped / 'CollectedData.csv', 'labels', '').rows) == 30
     assert len(list(cropped.rglob('*.png'))) == 30
+    # nothing is lost, such as a label that was mended there
+    former = read_points(boxes / 'cropped_1' / 'CollectedData.csv', 'labels', '')
+    assert len(former.rows) == 25
+    mended = cropped / 'CollectedData.csv'
+    mended.write_text(mended.read_text().replace('.0,', '.25,', 1))
+    before = mended.read_bytes()
+    _run(cfg, boxes)
+    assert mended.read_bytes() == before and not (boxes / 'cropped_2').exists()
 
 
 def test_a_project_without_labels_gets_boxes_alone(cfg: DictConfig, tmp_path: Path) -> None:
