@@ -17,8 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from beast_lp.host.compose import data_dir, path_from
 from beast_lp.runs.files import finished_folder
-from beast_lp.video.keypoint_table import read_points
-from beast_lp.video.labelled_boxes import NAME
+from beast_lp.video.boxes import LABELS_FILE
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -39,7 +38,7 @@ def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
         the folder of the cropped project; None where frames have no boxes, or there are several
         views, which the host crops view by view.
     """
-    boxes, target = boxes_dir / NAME, boxes_dir / FOLDER
+    boxes, target = boxes_dir / LABELS_FILE, boxes_dir / FOLDER
     table = OmegaConf.select(cfg, 'data.csv_file', default=None)
     if not boxes.exists() or not isinstance(table, str):
         return None
@@ -75,6 +74,9 @@ def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
 
 def _put_aside(cropped: Path, table: Path, names: Sequence[str]) -> bool:
     """Rename a folder of crops unless it has just these frames; return whether it was renamed."""
+    # imported here because pandas takes a second, and few runs have boxes
+    from beast_lp.video.keypoint_table import read_points
+
     if table.exists() and set(read_points(table, 'labels', _ADVICE).rows) == set(names):
         return False
     numbers = itertools.count(1)

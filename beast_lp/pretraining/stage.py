@@ -18,7 +18,7 @@ from beast_lp.pretraining.launch import check_launch, first_process_first, launc
 from beast_lp.pretraining.plan import announce_videos
 from beast_lp.pretraining.run_files import RunFiles, run_settings
 from beast_lp.pretraining.tune import check_labels
-from beast_lp.video.boxes import AUTO, BOXES_DIR, boxes_folder
+from beast_lp.video.boxes import AUTO, BOXES_DIR, LABELS_FILE, boxes_folder
 from beast_lp.video.source_video import SourceVideo, source_videos
 from beast_lp.video.window_prepare import prepare_windows
 from beast_lp.video.window_store import INDEX_NAME, WindowStore
@@ -143,9 +143,9 @@ def _cropped(
     if labels is None or directory is None:
         return labels
     # imported here because pandas and scipy take seconds, and few runs have boxes
-    from beast_lp.video.labelled_boxes import NAME, boxed_labels
+    from beast_lp.video.labelled_boxes import boxed_labels
 
-    if not first and not (directory / NAME).exists():
+    if not first and not (directory / LABELS_FILE).exists():
         return labels
     return boxed_labels(labels, directory, search=first and config.windows.bbox_dir == AUTO)
 

@@ -18,6 +18,8 @@ from beast_lp.video.containers import LONGEST_SIDE
 COLUMNS = ('x', 'y', 'h', 'w')
 # in place of a folder of boxes: they are to be found, and written to this folder of the output
 AUTO, BOXES_DIR = 'auto', 'boxes'
+# boxes of labelled frames beside those of videos, as the host calls the file
+LABELS_FILE = 'bbox.csv'
 
 
 class Box(NamedTuple):

@@ -17,12 +17,11 @@ from beast_lp.runs.files import write_table
 from beast_lp.runs.foreign import foreign_file
 from beast_lp.video.animal import Background, NoAnimalError, background_of, find_animal
 from beast_lp.video.animal_boxes import read_searched, searched_file, searched_size, squares
-from beast_lp.video.boxes import COLUMNS, Box, Boxes
+from beast_lp.video.boxes import COLUMNS, LABELS_FILE, Box, Boxes
 from beast_lp.video.labelled import LabelledFrames, opened_image
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
-NAME = 'bbox.csv'
 # frames of a folder from which its background is taken, where no video of its name was searched
 _LEAST_FRAMES = 20
 # share of the labelled keypoints below which boxes are around something else, and share of a
@@ -38,7 +37,7 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
         directory: folder of the boxes of the videos; `bbox.csv` in it has those of the frames.
         search: look for the animal in frames that `bbox.csv` lacks, and write it.
     """
-    file = directory / NAME
+    file = directory / LABELS_FILE
     if not labels.images:
         return labels
     try:
