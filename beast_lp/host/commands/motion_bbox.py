@@ -49,11 +49,13 @@ get_parser = parser_of(register_parser)
 def handle(args: argparse.Namespace) -> None:
     """Run the command."""
     wait_passively()
-    from beast_lp.host.compose import compose_config, data_dir
+    from beast_lp.host.compose import compose_config, data_dir, video_sources
+    from beast_lp.video.read import find_videos
 
     cfg = compose_config(args.config_file, args.overrides or [])
-    # imported here because the figures take seconds, and a config is refused first
+    videos = find_videos(args.video or video_sources(cfg, None, 'data.video_dir'))
+    # imported here because torch takes seconds, and mistakes are reported first
     from beast_lp.host.jobs.motion_bbox import motion_bbox
 
     directory = args.output_dir or data_dir(cfg) / BOXES_DIR
-    motion_bbox(cfg, args.config_file, args.video, directory.absolute())
+    motion_bbox(cfg, args.config_file, videos, directory.absolute())

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from omegaconf import DictConfig, OmegaConf
 
-from beast_lp.host.compose import data_dir, paths_from, video_sources
+from beast_lp.host.compose import data_dir, paths_from
 from beast_lp.host.cropped_labels import crop_labels
 from beast_lp.host.spelling import as_override, command_line
 from beast_lp.reports.box_sheet import BoxedRow, box_sheet
@@ -16,7 +16,7 @@ from beast_lp.video.animal_boxes import animal_boxes, read_searched, searched_fi
 from beast_lp.video.boxes import Boxes, boxes_file
 from beast_lp.video.labelled import LabelledFrames, opened_image, read_labels
 from beast_lp.video.labelled_boxes import boxed_labels
-from beast_lp.video.read import find_videos, probe
+from beast_lp.video.read import probe
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -36,24 +36,23 @@ def motion_bbox(
     Args:
         cfg: pose config.
         config_file: file of the config, for the next command.
-        videos: video files or folders; none for those of the project.
+        videos: video files, one path each.
         directory: folder of the boxes; those that are there stay.
 
     Raises:
         BeastError: for anything that the user can mend; videos that have boxes keep them.
     """
-    found = find_videos(list(videos) or video_sources(cfg, None, 'data.video_dir'))
-    animal_boxes(found, directory)
+    animal_boxes(videos, directory)
     labels = _labels(cfg)
     if labels is not None:
         labels = boxed_labels(labels, directory, search=True)
         crop_labels(cfg, directory)
     with finished_file(directory / SHEET) as part:
-        box_sheet(_rows(found, directory, labels)).savefig(part, format='png')
+        box_sheet(_rows(videos, directory, labels)).savefig(part, format='png')
     setting = as_override('beast.windows.bbox_dir', str(directory))
     command = command_line(['litpose', 'pretrain', str(config_file)], [['--overrides', setting]])
     logger.info(
-        f'beast: the boxes of {len(found)} video{"s" * (len(found) > 1)} are in {directory}\n'
+        f'beast: the boxes of {len(videos)} video{"s" * (len(videos) > 1)} are in {directory}\n'
         f'Look at {directory / SHEET}, then pretrain on crops with\n\n{command}\n'
     )
 

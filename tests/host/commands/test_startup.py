@@ -37,6 +37,7 @@ def config(tmp_path: Path) -> Path:
         ('encode {config} --overrides beast.encodin=1', "did you mean 'encoding'"),
         ('segment train {config}', '/nowhere does not exist'),
         ('segment predict {config} --model_dir nowhere', 'no folder .*/nowhere'),
+        ('motion_bbox {config}', '/nowhere does not exist'),
         ('compare a=nowhere,b --labels nowhere.csv', '/nowhere is no trained pose model'),
     ],
 )

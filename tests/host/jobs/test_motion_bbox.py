@@ -11,10 +11,12 @@ from PIL import Image
 
 from beast_lp.errors import BeastError
 from beast_lp.host.commands.motion_bbox import get_parser, handle
+from beast_lp.host.compose import video_sources
 from beast_lp.host.cropped_labels import crop_labels
 from beast_lp.host.jobs.motion_bbox import SHEET, motion_bbox
 from beast_lp.host.next_step import pose_command
 from beast_lp.video.keypoint_table import read_points
+from beast_lp.video.read import find_videos
 
 
 @pytest.fixture
@@ -33,7 +35,8 @@ def cfg(labelled_project: tuple[Path, np.ndarray], square_video: Path) -> DictCo
 
 
 def _run(cfg: DictConfig, directory: Path, videos: tuple[Path, ...] = ()) -> None:
-    motion_bbox(cfg, Path('my_config.yaml'), videos, directory)
+    sources = list(videos) or video_sources(cfg, None, 'data.video_dir')
+    motion_bbox(cfg, Path('my_config.yaml'), find_videos(sources), directory)
 
 
 def test_a_project_of_crops_is_written_beside_the_boxes(
