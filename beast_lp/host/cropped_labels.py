@@ -43,10 +43,11 @@ def crop_labels(cfg: DictConfig, boxes_dir: Path) -> Path | None:
     if not boxes.exists() or not isinstance(table, str):
         return None
     # imported here because they take seconds, and few runs have boxes
-    import pandas as pd
     from lightning_pose.utils.cropzoom import crop_labeled_frames
 
-    names = [str(name) for name in pd.read_csv(boxes, index_col=0).index]
+    from beast_lp.video.labelled_boxes import read_labelled_boxes
+
+    names = [str(name) for name in read_labelled_boxes(boxes).index]
     if any(Path(name).is_absolute() or '..' in Path(name).parts for name in names):
         logger.warning(
             f'beast: labelled frames are not cropped, because {table} names images outside '

@@ -41,13 +41,14 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
     if not labels.images:
         return labels
     try:
-        if search and not _has_all(file, labels):
+        table = _known(file, labels)
+        if table is None and search:
             table = labelled_boxes(labels, directory)
             shares = held_shares(labels.with_boxes(_boxes(table)))
             _check_held(shares)
             write_table(table, file, index=True)
             _report_held(shares, len(table), file)
-        if not _has_all(file, labels):
+        if table is None:
             raise NoAnimalError(
                 f'{file} has none; `litpose create_bbox` writes boxes for data.csv_file'
             )
@@ -56,7 +57,7 @@ def boxed_labels(labels: LabelledFrames, directory: Path, search: bool) -> Label
             f'beast: labelled frames are not cropped, so that whole ones are read: {error}'
         )
         return labels
-    return labels.with_boxes(_boxes(read_labelled_boxes(file).loc[list(labels.names)]))
+    return labels.with_boxes(_boxes(table))
 
 
 def labelled_boxes(labels: LabelledFrames, directory: Path) -> pd.DataFrame:
@@ -172,8 +173,12 @@ def _background(
     return background_of(frames)
 
 
-def _has_all(file: Path, labels: LabelledFrames) -> bool:
-    return file.exists() and set(labels.names) <= set(read_labelled_boxes(file).index)
+def _known(file: Path, labels: LabelledFrames) -> pd.DataFrame | None:
+    """Return the boxes of labelled frames that a file has; None unless it has all of them."""
+    if not file.exists():
+        return None
+    table = read_labelled_boxes(file)
+    return table.loc[list(labels.names)] if set(labels.names) <= set(table.index) else None
 
 
 def read_labelled_boxes(file: Path) -> pd.DataFrame:
