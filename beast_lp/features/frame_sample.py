@@ -12,7 +12,7 @@ from beast_lp.runs.progress import progress_bar
 from beast_lp.video.boxes import Boxes, boxes_file
 from beast_lp.video.containers import VideoError
 from beast_lp.video.read import FrameReader, count_frames
-from beast_lp.video.shares import share_out
+from beast_lp.video.shares import share_out, spread_over
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -54,7 +54,7 @@ def sample_frames(
         total=sum(lengths), desc='sampling frames', unit='frame', disable=not progress
     ) as bar:
         for video, box, length, share in zip(videos, boxes, lengths, shares, strict=True):
-            wanted = set(np.linspace(0, length - 1, min(share, length)).round().astype(int))
+            wanted = set(spread_over(length, share))
             for frame in FrameReader(video, pixel_format, box):
                 bar.update()
                 if frame.ordinal in wanted:

@@ -20,6 +20,7 @@ from beast_lp.pretraining.split import split_windows
 from beast_lp.runs.files import finished_file
 from beast_lp.runs.readable import read_array
 from beast_lp.runs.seeds import torch_generator
+from beast_lp.video.shares import spread_over
 from beast_lp.video.window_store import WindowStore, read_evenly
 from beast_lp.vit.patches import patchify, unpatchify
 from beast_lp.vit.pixels import denormalise, network_input
@@ -48,8 +49,7 @@ class Reconstruction(NamedTuple):
 
 def spread(items: Sequence, count: int) -> list:
     """Return at most `count` items, evenly spread over all of them."""
-    picks = np.linspace(0, len(items) - 1, min(count, len(items))).round().astype(int)
-    return [items[i] for i in picks]
+    return [items[i] for i in spread_over(len(items), count)]
 
 
 def example_pairs(config: BeastConfig, store: WindowStore) -> list[Pair]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from beast_lp.reports.picture_grid import PictureGrid, caption_height, cell_size, write_title
 from beast_lp.reports.style import DPI, SMALL, check_counts, shorten_apart
+from beast_lp.video.shares import spread_over
 
 # px of the longer side of a picture on a contact sheet, and on a sheet of thumbnails
 SHEET_SIDE = 180
@@ -83,7 +84,7 @@ def _thumbnails(
     images: UInt8[np.ndarray, 'n height width 3'],
 ) -> UInt8[np.ndarray, 'small_height row_width 3']:
     """Join a few pictures, evenly spread over all, into one row."""
-    picks = np.linspace(0, len(images) - 1, min(_THUMBNAILS, len(images))).round().astype(int)
+    picks = spread_over(len(images), _THUMBNAILS)
     scale = min(1.0, _THUMBNAIL / max(images.shape[1:3]))
     height, width = (max(1, round(scale * side)) for side in images.shape[1:3])
     row = np.full((height, len(picks) * (width + _BETWEEN) - _BETWEEN, 3), 255, np.uint8)

@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float, Int32, UInt8
 from scipy.ndimage import gaussian_filter1d, label, maximum_filter, median_filter
 
 from beast_lp.errors import BeastError
+from beast_lp.video.shares import spread_over
 from beast_lp.video.thumbnails import chunks, rows_of
 
 # frames that the median is taken of
@@ -79,8 +80,7 @@ def background_of(frames: UInt8[np.ndarray, 'n h w']) -> Background:
     Args:
         frames: (frames, H, W) grey frames.
     """
-    places = np.linspace(0, len(frames) - 1, min(_BACKGROUND_FRAMES, len(frames))).round()
-    picks = rows_of(frames, places.astype(int))
+    picks = rows_of(frames, spread_over(len(frames), _BACKGROUND_FRAMES))
     median = np.median(picks, axis=0).astype(np.uint8)
     noise = _MAD * np.median(np.abs(_same_light(picks, median)), axis=0)
     return Background(median, noise.astype(np.float32))

@@ -16,6 +16,7 @@ from beast_lp.runs.readable import read_arrays
 from beast_lp.video.animal import Background, NoAnimalError, Track, background_of, track_animal
 from beast_lp.video.boxes import AUTO, COLUMNS, boxes_file
 from beast_lp.video.read import FrameReader
+from beast_lp.video.shares import spread_over
 from beast_lp.video.spool import spooled_frames
 from beast_lp.video.thumbnails import rows_of
 
@@ -98,7 +99,7 @@ def write_boxes(video: Path, file: Path, progress: bool = True) -> None:
         background = background_of(frames)
         try:
             track = track_animal(frames, background, reader.info.fps or _USUAL_RATE)
-            shown = np.linspace(0, len(frames) - 1, min(_SHOWN, len(frames))).round().astype(int)
+            shown = spread_over(len(frames), _SHOWN)
             examples = rows_of(frames, shown)
         finally:
             del frames

@@ -1,7 +1,10 @@
-"""Sharing a number of frames among videos."""
+"""Sharing a number of frames among videos, and spreading it over one of them."""
 
 from collections.abc import Sequence
 from fractions import Fraction
+
+import numpy as np
+from jaxtyping import Int
 
 
 def share_out(total: int, lengths: Sequence[int]) -> list[int]:
@@ -36,3 +39,17 @@ def share_out(total: int, lengths: Sequence[int]) -> list[int]:
             break
         rest -= small
     return shares
+
+
+def spread_over(length: int, most: int) -> Int[np.ndarray, ' picks']:
+    """Return numbers from 0 to `length` - 1 that are spread evenly, with both ends.
+
+    Args:
+        length: how many there are, such as the frames of a video.
+        most: how many are picked at most.
+
+    Examples:
+        >>> spread_over(10, 4).tolist(), spread_over(2, 4).tolist(), spread_over(0, 4).tolist()
+        ([0, 3, 6, 9], [0, 1], [])
+    """
+    return np.linspace(0, length - 1, min(most, length)).round().astype(int)

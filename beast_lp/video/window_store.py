@@ -13,6 +13,7 @@ from beast_lp.errors import BeastError
 from beast_lp.runs.files import write_table
 from beast_lp.video.open_clips import OpenClip, OpenClips
 from beast_lp.video.pictures import PictureConverter
+from beast_lp.video.shares import spread_over
 from beast_lp.video.window_clip import OFFSETS, WINDOW
 
 INDEX_NAME = 'index.csv'
@@ -155,7 +156,7 @@ def read_evenly(
         count: number of frames, at most.
         size: (height, width) in px.
     """
-    picks = np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)
+    picks = spread_over(len(rows), count)
     return np.concatenate([store.read(int(row), (0,), size) for row in np.sort(rows)[picks]])
 
 

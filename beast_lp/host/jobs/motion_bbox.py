@@ -17,6 +17,7 @@ from beast_lp.video.boxes import Boxes, boxes_file
 from beast_lp.video.labelled import LabelledFrames, opened_image, read_labels
 from beast_lp.video.labelled_boxes import boxed_labels
 from beast_lp.video.read import probe
+from beast_lp.video.shares import spread_over
 
 logger = logging.getLogger(f'lightning_pose.{__name__}')
 
@@ -74,15 +75,10 @@ def _rows(
     """Return some labelled frames that have boxes, and frames of some of the videos."""
     rows = []
     if labels is not None and labels.boxes is not None:
-        shown = _spread(len(labels.images), _LABELLED)
+        shown = spread_over(len(labels.images), _LABELLED).tolist()
         for start in range(0, len(shown), _COLUMNS):
             rows.append(_labelled_row(labels.some(shown[start : start + _COLUMNS])))
-    return rows + [_video_row(videos[n], directory) for n in _spread(len(videos), _VIDEOS)]
-
-
-def _spread(count: int, most: int) -> list[int]:
-    """Return the numbers of at most `most` of `count` things, evenly spread."""
-    return np.linspace(0, count - 1, min(most, count)).round().astype(int).tolist()
+    return rows + [_video_row(videos[n], directory) for n in spread_over(len(videos), _VIDEOS)]
 
 
 def _labelled_row(labels: LabelledFrames) -> BoxedRow:
