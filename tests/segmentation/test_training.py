@@ -71,22 +71,33 @@ def _train(inputs: Inputs, output_dir: Path, config: BeastConfig) -> Outcome:
     return run_training(config, inputs, output_dir, _no_source, _no_source)
 
 
-def test_an_interrupted_ensemble_is_not_resumed_on_other_labels(
+def _train_until_killed(
     inputs: Inputs,
-    tmp_path: Path,
+    output_dir: Path,
+    config: BeastConfig,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    original, labels, out = under_test.fit_segmenter, tmp_path / 'labels', tmp_path / 'run'
+    """Interrupt a training as its second model begins."""
+    original = under_test.fit_segmenter
 
     def killed(*arguments: object) -> object:
         if 'model 2' in str(arguments[6]):
             raise KeyboardInterrupt
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(under_test, 'fit_segmenter', killed)
-    with pytest.raises(KeyboardInterrupt):
-        _train(inputs, out, _config())
-    monkeypatch.setattr(under_test, 'fit_segmenter', original)
+    with monkeypatch.context() as patch:
+        patch.setattr(under_test, 'fit_segmenter', killed)
+        with pytest.raises(KeyboardInterrupt):
+            _train(inputs, output_dir, config)
+
+
+def test_an_interrupted_ensemble_is_not_resumed_on_other_labels(
+    inputs: Inputs,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    labels, out = tmp_path / 'labels', tmp_path / 'run'
+    _train_until_killed(inputs, out, _config(), monkeypatch)
     # the split would be redrawn: what is held out now was trained on before
     _score(labels / 'd.csv')
     with pytest.raises(BeastError, match='unfinished run with other settings or labels'):
@@ -138,17 +149,8 @@ def test_patches_beside_keypoints_go_the_whole_way(
         pd.DataFrame(xy, columns=columns).to_csv(points / f'{old.stem}.csv')
     given = replace(inputs, videos=videos, features_dir=tmp_path / 'patches', keypoints_dir=points)
     config = _config(features=['patches', 'keypoints'], keypoints_dir='kp')
-    out, original = tmp_path / 'run', under_test.fit_segmenter
-
-    def killed(*arguments: object) -> object:
-        if 'model 2' in str(arguments[6]):
-            raise KeyboardInterrupt
-        return original(*arguments)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(under_test, 'fit_segmenter', killed)
-    with pytest.raises(KeyboardInterrupt):
-        _train(given, out, config)
-    monkeypatch.setattr(under_test, 'fit_segmenter', original)
+    out = tmp_path / 'run'
+    _train_until_killed(given, out, config, monkeypatch)
     # a keypoint that was moved is another recording
     table = points / 'a.csv'
     before = table.read_text()
